@@ -1,0 +1,1 @@
+"""ossa: every bone of the hand, from a radiograph."""

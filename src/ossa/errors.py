@@ -1,0 +1,116 @@
+"""Every error that ossa raises on purpose, so that a caller can tell a bad file from a bad setting.
+
+    OssaError
+    ├── InputError            something the user gave could not be used
+    │   ├── ImageError        a radiograph file
+    │   ├── LabelError        a label file (outlines, COCO, mask array)
+    │   ├── SubmissionError   a run-length CSV
+    │   ├── DatasetError      a data set folder as a whole (layout, folds, cache)
+    │   ├── SchemaError       a bone schema, or two that do not match
+    │   ├── AnatomyError      a folder of bone meshes
+    │   └── BundleError       a model bundle or weight file
+    ├── ConfigError           a run file, a setting, an argument
+    ├── OutputError           something could not be written
+    ├── MissingExtraError     an optional package is not installed
+    ├── DeviceError           the asked-for device is not there or ran out of memory
+    └── TrainingError         training had to stop (NaN loss, leak between folds, ...)
+"""
+
+from __future__ import annotations
+
+from os import PathLike, fspath
+
+
+class OssaError(Exception):
+    """A problem told in the order a reader needs it: where, what, found, expected, what to do.
+
+    Only ``what`` is required. ``path`` names the file; ``found`` and ``expected`` are short
+    phrases; ``remedy`` is an instruction ("give ...", "lower ...").
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        path: str | PathLike[str] | None = None,
+        found: object = None,
+        expected: object = None,
+        remedy: str | None = None,
+    ) -> None:
+        self.what = what
+        self.path = None if path is None else fspath(path)
+        self.found = found
+        self.expected = expected
+        self.remedy = remedy
+        parts = [f"{self.path}: {what}" if self.path else what]
+        if found is not None:
+            parts.append(f"found {found}")
+        if expected is not None:
+            parts.append(f"expected {expected}")
+        text = "; ".join(parts)
+        super().__init__(f"{text}. {remedy}" if remedy else text)
+
+
+class InputError(OssaError):
+    """Something the user gave could not be used."""
+
+
+class ImageError(InputError):
+    """A radiograph file could not be read or is not a radiograph."""
+
+
+class LabelError(InputError):
+    """A label file is malformed or speaks of bones the schema does not have."""
+
+
+class SubmissionError(InputError):
+    """A run-length CSV is malformed or incomplete."""
+
+
+class DatasetError(InputError):
+    """A data set folder, its folds or its cache cannot be used."""
+
+
+class SchemaError(InputError):
+    """A bone schema is malformed, or two schemas that must match do not."""
+
+
+class AnatomyError(InputError):
+    """A folder of bone meshes is incomplete or malformed."""
+
+
+class BundleError(InputError):
+    """A model bundle or a weight file is malformed, altered or of another schema."""
+
+
+class ConfigError(OssaError):
+    """A setting is unknown, misspelt or out of range."""
+
+
+class OutputError(OssaError):
+    """A result could not be written; nothing half-written is left."""
+
+
+class MissingExtraError(OssaError):
+    """An optional package is needed.
+
+    ``MissingExtraError.of("training", "train")`` reads: training needs packages that are not
+    installed. Run: pip install 'ossa[train]'.
+    """
+
+    @classmethod
+    def of(cls, purpose: str, extra: str, cause: BaseException | None = None) -> MissingExtraError:
+        found = f"'{cause}'" if cause is not None else None
+        return cls(
+            f"{purpose} needs packages that are not installed",
+            found=found,
+            remedy=f"Run: pip install 'ossa[{extra}]'",
+        )
+
+
+class DeviceError(OssaError):
+    """The asked-for device is not there, or it ran out of memory."""
+
+
+class TrainingError(OssaError):
+    """Training had to stop; the last good checkpoint is kept."""

@@ -1,0 +1,148 @@
+"""Overlapping bone masks of one radiograph, each kept as the small array of its own box.
+
+A ``Segmentation`` is made from outlines, planes, bit planes, run lengths or a network's logits,
+and read region by region. Only this type knows axis order and packing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ossa.errors import LabelError, SchemaError
+from ossa.schema import BoneSchema
+
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """The pixels of one bone: ``mask`` (h, w) bool whose first pixel lies at (``top``, ``left``).
+
+    The box is tight: every border row and column of ``mask`` holds a True pixel.
+    """
+
+    top: int
+    left: int
+    mask: BoolArray
+
+    @property
+    def bottom(self) -> int:
+        """The first row below the box."""
+        return self.top + self.mask.shape[0]
+
+    @property
+    def right(self) -> int:
+        """The first column right of the box."""
+        return self.left + self.mask.shape[1]
+
+    @property
+    def area(self) -> int:
+        """Pixels in the bone."""
+        return int(np.count_nonzero(self.mask))
+
+    @classmethod
+    def tight(cls, mask: NDArray[np.generic], top: int = 0, left: int = 0) -> Region | None:
+        """The region of ``mask`` (h, w; non-zero is bone) cut to its tight box; None when empty."""
+        array = np.ascontiguousarray(mask) if mask.dtype == np.bool_ else np.asarray(mask) != 0
+        rows = np.flatnonzero(array.any(axis=1))
+        if rows.size == 0:
+            return None
+        first, last = int(rows[0]), int(rows[-1]) + 1
+        columns = np.flatnonzero(array[first:last].any(axis=0))
+        start, stop = int(columns[0]), int(columns[-1]) + 1
+        return cls(top + first, left + start, np.ascontiguousarray(array[first:last, start:stop]))
+
+    def plane(self, shape: tuple[int, int]) -> BoolArray:
+        """The full (H, W) bool plane."""
+        out = np.zeros(shape, dtype=bool)
+        out[self.top : self.bottom, self.left : self.right] = self.mask
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """The bones found in (or annotated on) one picture of ``shape`` (H, W).
+
+    ``regions`` maps bone names of ``schema`` to their Region, in schema order; a bone that is
+    absent has no entry. ``confidence`` may hold a number in 0..1 per bone found. ``notes`` are
+    sentences for the reader of the result (quality warnings).
+    """
+
+    schema: BoneSchema
+    shape: tuple[int, int]
+    regions: Mapping[str, Region]
+    confidence: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        height, width = self.shape
+        for name, region in self.regions.items():
+            if name not in self.schema:
+                self.schema.index(name)  # raises with the nearest name
+            if region.top < 0 or region.left < 0 or region.bottom > height or region.right > width:
+                raise LabelError(
+                    f"the region of '{name}' leaves the picture",
+                    found=f"rows {region.top}..{region.bottom}, columns {region.left}..{region.right}",
+                    expected=f"inside {height}x{width}",
+                )
+        ordered = {name: self.regions[name] for name in self.schema.names if name in self.regions}
+        object.__setattr__(self, "regions", ordered)
+
+    def __len__(self) -> int:
+        return len(self.regions)
+
+    def __iter__(self) -> Iterator[tuple[str, Region]]:
+        return iter(self.regions.items())
+
+    def get(self, name: str) -> Region | None:
+        """The region of a bone, or None when it is absent."""
+        return self.regions.get(name)
+
+    def plane(self, name: str) -> BoolArray:
+        """One bone as a full (H, W) bool plane, all False when absent."""
+        self.schema.index(name)
+        region = self.regions.get(name)
+        return np.zeros(self.shape, dtype=bool) if region is None else region.plane(self.shape)
+
+    @classmethod
+    def from_planes(cls, planes: NDArray[np.generic], schema: BoneSchema) -> Segmentation:
+        """From (C, H, W) planes in schema order; non-zero is bone."""
+        if planes.ndim != 3 or planes.shape[0] != len(schema):
+            raise SchemaError("planes do not fit the schema", found=planes.shape, expected=f"({len(schema)}, H, W)")
+        found = {name: Region.tight(plane) for name, plane in zip(schema.names, planes, strict=True)}
+        return cls(schema, (planes.shape[1], planes.shape[2]), {n: r for n, r in found.items() if r is not None})
+
+    def planes(self) -> BoolArray:
+        """All bones as (C, H, W) bool planes in schema order. 122 MB at 29x2048x2048: for tests."""
+        return np.stack([self.plane(name) for name in self.schema.names])
+
+    @classmethod
+    def from_bits(cls, bits: NDArray[np.uint32], schema: BoneSchema) -> Segmentation:
+        """From bit planes: (H, W) or (P, H, W) uint32, bone i in bit i % 32 of plane i // 32."""
+        stack = bits[None] if bits.ndim == 2 else bits
+        if stack.ndim != 3 or stack.shape[0] != bit_plane_count(schema):
+            raise SchemaError("bit planes do not fit the schema", found=bits.shape, expected=f"({bit_plane_count(schema)}, H, W)")
+        regions = {}
+        for i, name in enumerate(schema.names):
+            region = Region.tight(stack[i // 32] & np.uint32(1 << (i % 32)))
+            if region is not None:
+                regions[name] = region
+        return cls(schema, (stack.shape[1], stack.shape[2]), regions)
+
+    def bits(self) -> NDArray[np.uint32]:
+        """Bit planes (P, H, W) uint32, bone i in bit i % 32 of plane i // 32."""
+        out = np.zeros((bit_plane_count(self.schema), *self.shape), dtype=np.uint32)
+        for name, region in self.regions.items():
+            i = self.schema.index(name)
+            box = out[i // 32, region.top : region.bottom, region.left : region.right]
+            box |= region.mask.astype(np.uint32) << np.uint32(i % 32)
+        return out
+
+
+def bit_plane_count(schema: BoneSchema) -> int:
+    """How many uint32 planes a schema's bones need."""
+    return -(-len(schema) // 32)
