@@ -22,6 +22,9 @@ from ossa.errors import InputError, OutputError
 #: decompression bomb (900 Mpx) is refused from its header.
 MAX_PIXELS = 150_000_000
 
+#: Largest accepted picture file, in bytes: MAX_PIXELS at 16 bits and four channels fit.
+MAX_IMAGE_BYTES = 1_500_000_000
+
 #: Largest accepted text file (labels, submissions, configuration), in bytes. A submission of
 #: 288 images x 29 bones is about 25 MB.
 MAX_TEXT_BYTES = 2_000_000_000
@@ -97,12 +100,16 @@ def read_json(path: str | os.PathLike[str], limit: int = MAX_JSON_BYTES) -> Any:
     try:
         size = where.stat().st_size
         if size > limit:
-            raise InputError("the file is too large", path=where, found=f"{size:,} bytes", expected=f"at most {limit:,}")
+            raise InputError(
+                "the file is too large", path=where, found=f"{size:,} bytes", expected=f"at most {limit:,}"
+            )
         return json.loads(where.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError("cannot be read", path=where, found=error.strerror or str(error)) from error
     except (ValueError, RecursionError) as error:
-        raise InputError("is not valid JSON", path=where, found=str(error) or type(error).__name__, expected="a JSON file") from error
+        raise InputError(
+            "is not valid JSON", path=where, found=str(error) or type(error).__name__, expected="a JSON file"
+        ) from error
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
@@ -116,5 +123,7 @@ def inside(root: str | os.PathLike[str], name: str | os.PathLike[str]) -> Path:
     base = Path(root).resolve()
     target = (base / name).resolve()
     if not target.is_relative_to(base):
-        raise InputError("a name that leaves its folder", path=root, found=repr(str(name)), expected="a plain relative name")
+        raise InputError(
+            "a name that leaves its folder", path=root, found=repr(str(name)), expected="a plain relative name"
+        )
     return target

@@ -1,4 +1,8 @@
-"""A grey radiograph in memory, with its pixel spacing, side and origin; and its readers."""
+"""A grey radiograph in memory, with its pixel spacing, side and origin; and the reader of files.
+
+A path goes in, a ``Radiograph`` comes out: raster files (PNG, JPEG, TIFF, BMP) are decoded in
+``raster.py``, DICOM in ``dicom.py``; the file's first bytes decide, never its name.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,9 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ossa.errors import ImageError
+from ossa.radiograph.headers import describe, sniff
 
 Side = Literal["L", "R"]
 
@@ -52,5 +59,36 @@ class Radiograph:
 
 
 def read_radiograph(path: str | Path) -> Radiograph:
-    """Read one file (PNG, JPEG, TIFF, BMP or DICOM)."""
-    raise NotImplementedError
+    """Read one radiograph: PNG, JPEG, TIFF, BMP or DICOM, known by its content.
+
+    Bones are brighter than soft tissue in the result (``provenance.inverted`` says whether the
+    file had it the other way round). Raises ImageError that says what is wrong with the file, and
+    MissingExtraError when a compressed DICOM needs a decoder that is not installed.
+    """
+    where = Path(path)
+    try:
+        with where.open("rb") as stream:
+            head = stream.read(132)
+    except OSError as error:
+        found = "a folder" if where.is_dir() else error.strerror or str(error)
+        raise ImageError("cannot be read", path=where, found=found, expected="a readable picture file") from error
+    if not head:
+        raise ImageError(
+            "is empty", path=where, found="0 bytes", expected="a picture", remedy="Copy or export it again"
+        )
+    kind = sniff(head)
+    if kind is None:
+        raise ImageError(
+            "is not a picture that ossa reads",
+            path=where,
+            found=describe(head),
+            expected="PNG, JPEG, TIFF, BMP or DICOM",
+            remedy="Export the radiograph in one of these formats; the file's ending does not matter",
+        )
+    if kind == "DICOM":
+        from ossa.radiograph.dicom import read_dicom
+
+        return read_dicom(where)
+    from ossa.radiograph.raster import read_raster
+
+    return read_raster(where, kind)
