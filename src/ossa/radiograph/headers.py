@@ -57,6 +57,10 @@ _OTHERS = (
 )
 
 
+#: Element numbers that a DICOM data set may begin with: group length, meta version, character set, image type.
+_FIRST_ELEMENTS = (b"\x00\x00", b"\x01\x00", b"\x05\x00", b"\x08\x00")
+
+
 def sniff(head: bytes) -> str | None:
     """The format of a file from its first 132 bytes: "PNG", "JPEG", "TIFF", "BMP", "DICOM" or None."""
     if head.startswith(_PNG):
@@ -70,12 +74,7 @@ def sniff(head: bytes) -> str | None:
     if head.startswith(b"BM"):
         return "BMP"
     # DICOM without its preamble (older exports): group 0002 or 0008, little endian, low element.
-    if (
-        len(head) >= 8
-        and head[:2] in (b"\x02\x00", b"\x08\x00")
-        and head[3] == 0
-        and head[2] in (0x00, 0x01, 0x05, 0x08)
-    ):
+    if len(head) >= 8 and head[:2] in (b"\x02\x00", b"\x08\x00") and head[2:4] in _FIRST_ELEMENTS:
         return "DICOM"
     return None
 

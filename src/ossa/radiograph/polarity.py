@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Grey = TypeVar("Grey", NDArray[np.uint8], NDArray[np.uint16])
+from ossa.radiograph.radiograph import Grey
 
 
 def invert(pixels: Grey) -> Grey:
-    """Grey values mirrored inside the range that the picture uses: 8 bits at 255, 16 bits at its maximum."""
-    top = np.array(255 if pixels.dtype == np.uint8 else pixels.max(initial=0), pixels.dtype)
-    return top - pixels  # type: ignore[return-value]
+    """Grey values mirrored: 8 bits at 255, 16 bits at the picture's maximum (12-bit data stay 12-bit)."""
+    top = np.uint8(255) if pixels.dtype == np.uint8 else pixels.max(initial=0)
+    out: Grey = np.subtract(top, pixels, dtype=pixels.dtype)
+    return out
 
 
-def looks_inverted(pixels: NDArray[np.generic]) -> bool:
-    """Whether bones are dark on a bright film."""
-    return False
+def looks_inverted(pixels: NDArray[Any]) -> bool:
+    """Whether bones are dark on a bright film. (Decided by measurement in a later step.)"""
+    return pixels.size == 0

@@ -30,9 +30,8 @@ class Preparation:
     def __post_init__(self) -> None:
         for name, value in (("size", self.size), ("multiple", self.multiple)):
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1 << 16:
-                raise ConfigError(
-                    f"preparation: '{name}' is out of range", found=value, expected="a whole number of 1..65536"
-                )
+                what = f"preparation: '{name}' is out of range"
+                raise ConfigError(what, found=value, expected="a whole number of 1..65536")
 
     def to_json(self) -> dict[str, Any]:
         """As plain values for a model's card."""

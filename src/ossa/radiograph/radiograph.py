@@ -17,6 +17,7 @@ from ossa.errors import ImageError
 from ossa.radiograph.headers import describe, sniff
 
 Side = Literal["L", "R"]
+Grey = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Provenance:
 class Radiograph:
     """``pixels`` (H, W), uint8 or uint16, bone brighter than soft tissue (as MONOCHROME2)."""
 
-    pixels: NDArray[np.uint8] | NDArray[np.uint16]
+    pixels: Grey
     spacing: Spacing | None = None
     side: Side | None = None
     provenance: Provenance = field(default_factory=Provenance)

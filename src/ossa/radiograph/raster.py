@@ -10,6 +10,7 @@ raster file has no spacing unless the user gives one.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from ossa.errors import ImageError
 from ossa.radiograph.headers import Header, check_stream, read_header
 from ossa.radiograph.polarity import invert, looks_inverted
-from ossa.radiograph.radiograph import Provenance, Radiograph
+from ossa.radiograph.radiograph import Grey, Provenance, Radiograph
 from ossa.safety import MAX_IMAGE_BYTES, MAX_PIXELS
 
 
@@ -72,10 +73,11 @@ def _truncated(header: Header, path: str, missing: str) -> ImageError:
     )
 
 
-def _decode(data: bytes, header: Header, path: str) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], list[str]]:
+def _decode(data: bytes, header: Header, path: str) -> tuple[Grey, list[str]]:
     import cv2
 
     buffer = np.frombuffer(data, np.uint8)
+    grey: NDArray[Any] | None
     try:
         grey = cv2.imdecode(buffer, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
     except cv2.error as error:
@@ -88,10 +90,10 @@ def _decode(data: bytes, header: Header, path: str) -> tuple[NDArray[np.uint8] |
     if header.alpha and not header.turned:
         grey, note = _without_transparency(buffer, grey)
         notes += [note] if note else []
-    if grey.dtype not in (np.uint8, np.uint16):
-        notes.append(f"{grey.dtype} values stretched to 16 bits")
-        grey = to_uint16(grey)
-    return grey, notes
+    if grey.dtype in (np.uint8, np.uint16):
+        return grey, notes
+    notes.append(f"{grey.dtype} values stretched to 16 bits")
+    return to_uint16(grey), notes
 
 
 def _undecodable(header: Header, path: str, found: str) -> ImageError:
@@ -104,9 +106,7 @@ def _undecodable(header: Header, path: str, found: str) -> ImageError:
     )
 
 
-def _without_transparency(
-    buffer: NDArray[np.uint8], grey: NDArray[np.generic]
-) -> tuple[NDArray[np.generic], str | None]:
+def _without_transparency(buffer: NDArray[np.uint8], grey: NDArray[Any]) -> tuple[NDArray[Any], str | None]:
     """Transparent pixels to black (no film there); a picture that is transparent all over keeps its grey."""
     import cv2
 
@@ -122,7 +122,7 @@ def _without_transparency(
     return np.where(hidden, np.zeros((), grey.dtype), grey), "transparent pixels set to black"
 
 
-def to_uint16(values: NDArray[np.generic]) -> NDArray[np.uint16]:
+def to_uint16(values: NDArray[Any]) -> NDArray[np.uint16]:
     """Any real (H, W) array stretched linearly so that its finite range fills 0..65535; NaN becomes 0."""
     wide = values.astype(np.float64)
     finite = np.isfinite(wide)
