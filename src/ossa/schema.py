@@ -50,10 +50,14 @@ class BoneSchema:
     def __post_init__(self) -> None:
         index = {bone.name: i for i, bone in enumerate(self.bones)}
         if not index or len(index) != len(self.bones):
-            raise SchemaError(f"schema '{self.name}' needs at least one bone and unique names", found=[b.name for b in self.bones])
+            raise SchemaError(
+                f"schema '{self.name}' needs at least one bone and unique names", found=[b.name for b in self.bones]
+            )
         for bone in self.bones:
             if bone.mirror not in index:
-                raise SchemaError(f"schema '{self.name}': the mirror partner of '{bone.name}' is not a bone of it", found=bone.mirror)
+                raise SchemaError(
+                    f"schema '{self.name}': the mirror partner of '{bone.name}' is not a bone of it", found=bone.mirror
+                )
         object.__setattr__(self, "_index", index)
 
     def __len__(self) -> int:
@@ -117,7 +121,12 @@ def parse_schema(text: str, origin: str) -> BoneSchema:
     except SchemaError:
         raise
     except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, IndexError) as error:
-        raise SchemaError("is not a bone schema", path=origin, found=f"{type(error).__name__}: {error}", expected="name, title and [[bone]] entries") from error
+        raise SchemaError(
+            "is not a bone schema",
+            path=origin,
+            found=f"{type(error).__name__}: {error}",
+            expected="name, title and [[bone]] entries",
+        ) from error
 
 
 @cache
@@ -131,6 +140,12 @@ def load_schema(name: str = "hand29") -> BoneSchema:
             raise SchemaError("cannot be read", path=name, found=error.strerror or str(error)) from error
     resource = files("ossa").joinpath("schemas", f"{name}.toml")
     if not resource.is_file():
-        known = sorted(p.name.removesuffix(".toml") for p in files("ossa").joinpath("schemas").iterdir() if p.name.endswith(".toml"))
-        raise SchemaError(f"no schema is called '{name}'", expected="one of " + ", ".join(known) + ", or the path of a .toml file")
+        known = sorted(
+            p.name.removesuffix(".toml")
+            for p in files("ossa").joinpath("schemas").iterdir()
+            if p.name.endswith(".toml")
+        )
+        raise SchemaError(
+            f"no schema is called '{name}'", expected="one of " + ", ".join(known) + ", or the path of a .toml file"
+        )
     return parse_schema(resource.read_text(encoding="utf-8"), f"schemas/{name}.toml")

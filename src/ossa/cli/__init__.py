@@ -1,0 +1,153 @@
+"""The command line's frame: one group whose commands are imported when they are called.
+
+Exit codes: 0 all done; 1 done, but some of the given files had to be skipped; 2 nothing was done,
+because of what was given (a wrong option, a bad file, a setting, a folder that cannot be
+written); 3 a defect in ossa; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from ossa.errors import OssaError
+
+EXIT_SKIPPED = 1
+EXIT_REFUSED = 2
+EXIT_DEFECT = 3
+EXIT_INTERRUPTED = 130
+
+#: Command name -> (module of ossa.cli that holds it as ``command``, one line for ``ossa --help``).
+#: A new command is one file beside this one and one line here.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "predict": ("predict", "Find the bones in radiographs: outlines, overlays, run lengths."),
+    "evaluate": ("evaluate", "Compare predictions with the truth, bone by bone."),
+    "info": ("info", "Say what an image, a model or a data set is."),
+    "phantom": ("phantom", "Make synthetic radiographs with perfect truth."),
+}
+
+
+class _Failure(click.ClickException):
+    """An OssaError as one clean line on standard error."""
+
+    exit_code = EXIT_REFUSED
+
+
+class _Defect(click.ClickException):
+    """An error that ossa did not foresee."""
+
+    exit_code = EXIT_DEFECT
+
+
+class LazyGroup(click.Group):
+    """Lists its commands from the table and imports a command's module when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command; None when there is none of this name."""
+        if cmd_name not in COMMANDS:
+            return None
+        from importlib import import_module
+
+        command: click.Command = import_module(f"ossa.cli.{COMMANDS[cmd_name][0]}").command
+        if not any(option.name == "debug" for option in command.params):
+            command.params.append(_debug_option())
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name the nearest command when a name is misspelt."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else " 'ossa --help' lists the commands."
+            raise click.UsageError(f"No command is called '{args[0]}'.{hint}", ctx) from None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run; every foreseen error becomes one line and an exit code, no traceback."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(EXIT_INTERRUPTED)
+        except BrokenPipeError:
+            # The reader of our output is gone (``ossa info x | head -1``). Point stdout at
+            # nothing, so that the interpreter's last flush does not complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(0)
+        except OssaError as error:
+            _show_traceback(ctx)
+            raise _Failure(str(error)) from error
+        except MemoryError as error:
+            _show_traceback(ctx)
+            raise _Failure("Not enough memory. Give smaller images, or fewer at once.") from error
+        except Exception as error:
+            _show_traceback(ctx)
+            raise _Defect(
+                f"{type(error).__name__}: {error}. This is a defect in ossa: "
+                "run again with --debug and report what it shows."
+            ) from error
+
+
+def _show_traceback(ctx: click.Context) -> None:
+    """Print the current traceback when --debug was given."""
+    if ctx.meta.get("ossa.debug") or os.environ.get("OSSA_DEBUG"):
+        import traceback
+
+        click.echo(traceback.format_exc(), err=True)
+
+
+def _remember_debug(ctx: click.Context, _option: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.meta["ossa.debug"] = True
+
+
+def _debug_option() -> click.Option:
+    return click.Option(
+        ["--debug"], is_flag=True, expose_value=False, callback=_remember_debug, help="Show the traceback of an error."
+    )
+
+
+def _show_version(ctx: click.Context, _option: click.Parameter, value: bool) -> None:
+    if value:
+        from ossa import __version__
+
+        click.echo(f"ossa {__version__}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 done but some files were skipped, 2 refused (the message says why), 130 interrupted. "
+    "For research; not a medical device.",
+    params=[_debug_option()],
+)
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_show_version, help="Show the version."
+)
+def cli() -> None:
+    """Find the bones of the hand and wrist in X-rays."""
+
+
+def main() -> NoReturn:
+    """The ``ossa`` program."""
+    cli.main(prog_name="ossa")
+    raise AssertionError("click's main always exits")
