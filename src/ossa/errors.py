@@ -1,19 +1,19 @@
 """Every error that ossa raises on purpose, so that a caller can tell a bad file from a bad setting.
 
-    OssaError
-    ├── InputError            something the user gave could not be used
-    │   ├── ImageError        a radiograph file
-    │   ├── LabelError        a label file (outlines, COCO, mask array)
-    │   ├── SubmissionError   a run-length CSV
-    │   ├── DatasetError      a data set folder as a whole (layout, folds, cache)
-    │   ├── SchemaError       a bone schema, or two that do not match
-    │   ├── AnatomyError      a folder of bone meshes
-    │   └── BundleError       a model bundle or weight file
-    ├── ConfigError           a run file, a setting, an argument
-    ├── OutputError           something could not be written
-    ├── MissingExtraError     an optional package is not installed
-    ├── DeviceError           the asked-for device is not there or ran out of memory
-    └── TrainingError         training had to stop (NaN loss, leak between folds, ...)
+OssaError
+├── InputError            something the user gave could not be used
+│   ├── ImageError        a radiograph file
+│   ├── LabelError        a label file (outlines, COCO, mask array)
+│   ├── SubmissionError   a run-length CSV
+│   ├── DatasetError      a data set folder as a whole (layout, folds, cache)
+│   ├── SchemaError       a bone schema, or two that do not match
+│   ├── AnatomyError      a folder of bone meshes
+│   └── BundleError       a model bundle or weight file
+├── ConfigError           a run file, a setting, an argument
+├── OutputError           something could not be written
+├── MissingExtraError     an optional package is not installed
+├── DeviceError           the asked-for device is not there or ran out of memory
+└── TrainingError         training had to stop (NaN loss, leak between folds, ...)
 """
 
 from __future__ import annotations
