@@ -1,0 +1,258 @@
+"""The competition's submission file, in and out: one row of run lengths per image and bone.
+
+Writing streams; reading keeps only where each row lies in the file, so that a submission of any size
+takes little memory, and a Segmentation is decoded when it is asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from io import BufferedReader
+from os import PathLike
+from pathlib import Path
+
+from ossa import safety
+from ossa.errors import SubmissionError
+from ossa.schema import BoneSchema
+from ossa.segmentation import rle
+from ossa.segmentation.segmentation import Segmentation
+
+#: The header, in the competition's order.
+COLUMNS = ("image_name", "class", "rle")
+
+#: The frame of the competition's images, (H, W) in px.
+COMPETITION_SHAPE = (2048, 2048)
+
+Shapes = tuple[int, int] | Mapping[str, tuple[int, int]]
+
+
+def write_submission(path: str | PathLike[str], rows: Iterable[tuple[str, Segmentation]]) -> int:
+    """Write one row per image and bone, bones in schema order, absent ones empty; give the number of images.
+
+    ``rows`` yields (image base name with extension, Segmentation) and may be a generator: one image is held
+    at a time. Raises SubmissionError for an image that comes twice or a name that would break the file,
+    OutputError when the file cannot be written; then nothing is left of it.
+    """
+    seen: set[str] = set()
+    with safety.replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        stream.write(",".join(COLUMNS) + "\n")
+        for image, segmentation in rows:
+            if image in seen:
+                raise SubmissionError("an image comes twice", path=path, found=repr(image), expected="each image once")
+            seen.add(image)
+            stream.write("".join(_rows(path, image, segmentation)))
+    return len(seen)
+
+
+def _rows(path: str | PathLike[str], image: str, segmentation: Segmentation) -> Iterator[str]:
+    quoted = _quoted(image, path)
+    for name in segmentation.schema.names:
+        yield f"{quoted},{_quoted(name, path)},{rle.encode(segmentation.get(name), segmentation.shape[1])}\n"
+
+
+def _quoted(text: str, path: str | PathLike[str]) -> str:
+    if not text.strip() or "\n" in text or "\r" in text:
+        raise SubmissionError(
+            "a name cannot stand in a CSV row", path=path, found=repr(text), expected="one line of text"
+        )
+    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"') or text != text.strip() else text
+
+
+class Submission(Mapping[str, Segmentation]):
+    """A submission file: image name -> Segmentation, decoded from the file at each access.
+
+    Images come in the file's order. ``submission.text(image, bone)`` gives the run lengths as they stand.
+    A row with broken run lengths raises SubmissionError, with file and line, when its image is decoded.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        schema: BoneSchema,
+        shape: Shapes,
+        index: Mapping[str, Mapping[str, tuple[int, int]]],
+        columns: Mapping[str, int],
+    ) -> None:
+        self.path = path
+        self.schema = schema
+        self._shape = shape
+        self._index = index
+        self._columns = columns
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._index)
+
+    def __contains__(self, image: object) -> bool:
+        return image in self._index
+
+    def __getitem__(self, image: str) -> Segmentation:
+        rows = self._index[image]
+        shape = self.shape(image)
+        regions = {}
+        with _opened(self.path) as stream:
+            for name, (line, offset) in rows.items():
+                stream.seek(offset)
+                text = self._rle(stream.readline(), line)
+                try:
+                    region = rle.decode(text, shape)
+                except SubmissionError as error:
+                    raise SubmissionError(
+                        f"line {line} ({image}, {name}): {error.what}",
+                        path=self.path,
+                        found=error.found,
+                        expected=error.expected,
+                    ) from error
+                if region is not None:
+                    regions[name] = region
+        return Segmentation(self.schema, shape, regions)
+
+    def text(self, image: str, name: str) -> str:
+        """The run lengths of one bone as they stand in the file; "" when it is absent."""
+        line, offset = self._index[image][name]
+        with _opened(self.path) as stream:
+            stream.seek(offset)
+            return self._rle(stream.readline(), line)
+
+    def shape(self, image: str) -> tuple[int, int]:
+        """The (H, W) an image's run lengths are read in; SubmissionError when it was not given."""
+        if not isinstance(self._shape, Mapping):
+            return self._shape
+        try:
+            return self._shape[image]
+        except KeyError:
+            raise SubmissionError(
+                "the size of an image is not known",
+                path=self.path,
+                found=repr(image),
+                remedy="Give the folder of its images",
+            ) from None
+
+    def _rle(self, raw: bytes, line: int) -> str:
+        text = _fields(raw, self.path, line)[self._columns["rle"]].strip()
+        return "" if text.lower() == "nan" else text
+
+
+def read_submission(path: str | PathLike[str], schema: BoneSchema, shape: Shapes = COMPETITION_SHAPE) -> Submission:
+    """Open a submission file and check that every image has every bone of ``schema`` exactly once.
+
+    ``shape`` is the (H, W) of all images, or one per image name. Rows and columns may come in any order,
+    further columns are ignored; quoted fields, CRLF, a byte-order mark and ``nan`` for an empty mask are
+    read. Raises SubmissionError for a wrong header, a row with other than the header's fields, an unknown
+    bone, an image and bone that come twice, and images that lack bones.
+    """
+    where = Path(path)
+    index: dict[str, dict[str, tuple[int, int]]] = {}
+    with _opened(where) as stream:
+        size = where.stat().st_size
+        if size > safety.MAX_TEXT_BYTES:
+            raise SubmissionError(
+                "the file is too large",
+                path=where,
+                found=f"{size:,} bytes",
+                expected=f"at most {safety.MAX_TEXT_BYTES:,}",
+            )
+        offset = len(first := stream.readline())
+        header = _header(first, where)
+        for line, raw in enumerate(stream, start=2):
+            if raw.strip():
+                fields = _fields(raw, where, line)
+                if len(fields) != header["fields"]:
+                    raise SubmissionError(
+                        f"line {line} does not fit the header",
+                        path=where,
+                        found=f"{len(fields)} fields",
+                        expected=f"{header['fields']}",
+                    )
+                image, name = fields[header["image_name"]], fields[header["class"]].strip()
+                bones = index.setdefault(image, {})
+                if name not in schema:
+                    raise SubmissionError(
+                        f"line {line} names a bone that schema '{schema.name}' does not have",
+                        path=where,
+                        found=repr(name),
+                        expected=_nearest(name, schema),
+                    )
+                if name in bones:
+                    raise SubmissionError(
+                        f"line {line} repeats an image and bone",
+                        path=where,
+                        found=f"{image}, {name}, also at line {bones[name][0]}",
+                    )
+                bones[name] = (line, offset)
+            offset += len(raw)
+    _complete(index, schema, where)
+    return Submission(where, schema, shape, index, header)
+
+
+def _opened(path: Path) -> BufferedReader:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise SubmissionError("cannot be read", path=path, found=error.strerror or str(error)) from error
+
+
+def _header(raw: bytes, path: Path) -> dict[str, int]:
+    """Column name -> position, and how many fields a row has."""
+    names = [name.strip() for name in _fields(raw.removeprefix(b"\xef\xbb\xbf"), path, 1)]
+    missing = [column for column in COLUMNS if names.count(column) != 1]
+    if missing:
+        raise SubmissionError(
+            "is not a submission file",
+            path=path,
+            found="an empty file" if not raw else f"the header {','.join(names)[:80]!r}",
+            expected=",".join(COLUMNS),
+        )
+    return {column: names.index(column) for column in COLUMNS} | {"fields": len(names)}
+
+
+def _complete(index: Mapping[str, Mapping[str, object]], schema: BoneSchema, path: Path) -> None:
+    lacking = {
+        image: [n for n in schema.names if n not in bones] for image, bones in index.items() if len(bones) < len(schema)
+    }
+    if not index:
+        raise SubmissionError("holds no rows", path=path, expected="one row per image and bone")
+    if lacking:
+        image, names = next(iter(lacking.items()))
+        others = f" (and {len(lacking) - 1} more images lack bones)" if len(lacking) > 1 else ""
+        raise SubmissionError(
+            f"image {image} lacks {len(names)} of {len(schema)} bones{others}",
+            path=path,
+            found="no row for " + ", ".join(names),
+            expected="one row per image and bone, with an empty rle for a bone that is absent",
+        )
+
+
+def _nearest(name: str, schema: BoneSchema) -> str:
+    near = get_close_matches(name, schema.names, n=1)
+    return f"perhaps '{near[0]}'" if near else "one of " + ", ".join(schema.names)
+
+
+_FIELD = re.compile(r'\s*"((?:[^"]|"")*)"\s*(?:,|$)|([^,"]*)(?:,|$)')
+
+
+def _fields(raw: bytes, path: Path, line: int) -> list[str]:
+    """The fields of one line. Not the csv module: its limit of 131,072 characters a field is global."""
+    try:
+        text = raw.decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise SubmissionError(
+            f"line {line} is not UTF-8 text", path=path, found=str(error), expected="a CSV text file"
+        ) from error
+    if '"' not in text:
+        return text.split(",")
+    fields = []
+    position = 0
+    while position <= len(text):
+        match = _FIELD.match(text, position)
+        if match is None:
+            raise SubmissionError(f"line {line} has a quote that is not closed", path=path, found=repr(text[:60]))
+        fields.append(match[1].replace('""', '"') if match[1] is not None else match[2])
+        position = match.end()
+        if position == len(text) and not match[0].endswith(","):
+            break
+    return fields

@@ -1,0 +1,100 @@
+"""Pictures of a result: bones over the radiograph, translucent, outlined, in the schema's colours."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ossa import safety
+from ossa.errors import OutputError
+from ossa.radiograph.radiograph import Radiograph
+from ossa.segmentation.outlines import outlines_from_region
+from ossa.segmentation.segmentation import Region, Segmentation
+
+Picture = NDArray[np.uint8]
+Colour = tuple[int, int, int]
+
+#: How much of the colour a bone's inside takes; the radiograph keeps the rest.
+FILL = 0.30
+
+#: Outlines are one pixel per this many pixels of the picture's longer side.
+_LINE_PER = 900
+
+
+def grey_picture(radiograph: Radiograph) -> Picture:
+    """The radiograph as (H, W, 3) uint8 RGB; other than 8 bit is windowed to its 0.5 to 99.5 percentiles."""
+    pixels = radiograph.pixels
+    if pixels.dtype != np.uint8:
+        low, high = np.percentile(pixels[::4, ::4], (0.5, 99.5))
+        scale = 255.0 / max(float(high - low), 1.0)
+        pixels = np.clip((pixels.astype(np.float32) - low) * scale, 0, 255).astype(np.uint8)
+    return np.repeat(pixels[:, :, None], 3, axis=2)
+
+
+def overlay(radiograph: Radiograph, segmentation: Segmentation) -> Picture:
+    """(H, W, 3) uint8 RGB: each bone's inside tinted, then each outline drawn in full colour.
+
+    All outlines come after all fills, so that a bone is still seen where another lies over it.
+    Raises OutputError when the two are not of one size.
+    """
+    _same_shape(radiograph, segmentation)
+    picture = grey_picture(radiograph)
+    for name, region in segmentation:
+        tint(picture, region, segmentation.schema.bone(name).colour)
+    for name, region in segmentation:
+        trace(picture, region, segmentation.schema.bone(name).colour)
+    return picture
+
+
+def tint(picture: Picture, region: Region, colour: Colour, strength: float = FILL) -> None:
+    """Blend ``colour`` into the region's pixels of an RGB picture, in place."""
+    import cv2
+
+    box = picture[region.top : region.bottom, region.left : region.right]
+    blended = cv2.addWeighted(box, 1 - strength, np.full_like(box, colour), strength, 0)
+    np.copyto(box, blended, where=region.mask[:, :, None])
+
+
+def trace(picture: Picture, region: Region, colour: Colour) -> None:
+    """Draw the region's outline in full ``colour`` on an RGB picture, in place."""
+    import cv2
+
+    thickness = max(1, round(max(picture.shape[:2]) / _LINE_PER))
+    rings = [np.rint(ring).astype(np.int32) for part in outlines_from_region(region) for ring in part.rings]
+    cv2.polylines(picture, rings, True, colour, thickness, cv2.LINE_AA)
+
+
+def write_overlay(path: str | PathLike[str], radiograph: Radiograph, segmentation: Segmentation) -> None:
+    """Write ``overlay`` to a .png or .jpg file."""
+    write_picture(path, overlay(radiograph, segmentation))
+
+
+def write_picture(path: str | PathLike[str], picture: Picture) -> None:
+    """Write an (H, W, 3) uint8 RGB picture to a .png or .jpg file, at once or not at all."""
+    import cv2
+
+    suffix = Path(path).suffix.lower()
+    options = {
+        ".png": [cv2.IMWRITE_PNG_COMPRESSION, 1],
+        ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 92],
+        ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 92],
+    }
+    if suffix not in options:
+        raise OutputError(
+            "a picture of this kind cannot be written", path=path, found=repr(suffix), expected=".png or .jpg"
+        )
+    _, data = cv2.imencode(suffix, picture[:, :, ::-1], options[suffix])
+    safety.write_bytes(path, data.tobytes())
+
+
+def _same_shape(radiograph: Radiograph, segmentation: Segmentation) -> None:
+    if radiograph.shape != segmentation.shape:
+        raise OutputError(
+            "a result cannot be drawn over a picture of another size",
+            path=radiograph.provenance.path,
+            found=f"a picture of {radiograph.shape[0]}x{radiograph.shape[1]}",
+            expected=f"{segmentation.shape[0]}x{segmentation.shape[1]} as the result",
+        )
