@@ -1,0 +1,53 @@
+"""The run file of ``ossa train``: one validated YAML or JSON file, and ``key=value`` overrides.
+
+``keys`` holds every key with its documentation, ``load`` reads and checks, ``explain`` prints.
+"""
+
+from __future__ import annotations
+
+from ossa.config.explain import explain, table
+from ossa.config.keys import (
+    Data,
+    DatasetSource,
+    EarlyStop,
+    FineTune,
+    Folds,
+    Logging,
+    Mixup,
+    Model,
+    Optimiser,
+    PhantomSource,
+    Pseudo,
+    RunConfig,
+    Scheduler,
+    Train,
+    Window,
+)
+from ossa.config.load import check, check_arguments, dump, load_config, recipes, to_yaml, unknown_name
+
+__all__ = [
+    "Data",
+    "DatasetSource",
+    "EarlyStop",
+    "FineTune",
+    "Folds",
+    "Logging",
+    "Mixup",
+    "Model",
+    "Optimiser",
+    "PhantomSource",
+    "Pseudo",
+    "RunConfig",
+    "Scheduler",
+    "Train",
+    "Window",
+    "check",
+    "check_arguments",
+    "dump",
+    "explain",
+    "load_config",
+    "recipes",
+    "table",
+    "to_yaml",
+    "unknown_name",
+]
