@@ -1,0 +1,174 @@
+"""From a network's logits to bones at the picture's size, one bone's box at a time.
+
+The result is that of interpolating all planes to the full picture and thresholding there, but
+only boxes are ever built: bilinear interpolation never exceeds its neighbours, so nothing above
+the threshold lies further than one low-resolution pixel from a low-resolution pixel above it.
+Needs numpy only, so that training can validate with the same code that predicts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ossa.errors import ConfigError, SchemaError
+from ossa.schema import BoneSchema
+from ossa.segmentation.segmentation import Region, Segmentation
+
+Float = NDArray[np.float32]
+#: Logits: float32, or float16 as a GPU may return them.
+Logits = NDArray[np.floating[Any]]
+
+#: Output pixels interpolated at a time; keeps the largest temporary at 4 MB for any picture.
+_BLOCK = 1 << 20
+
+
+class GridPlacement(Protocol):
+    """What decoding needs of radiograph.prepare.Placement: x_grid = (x_image + .5) * scale - .5."""
+
+    @property
+    def image_shape(self) -> tuple[int, int]: ...
+    @property
+    def grid_shape(self) -> tuple[int, int]: ...
+    @property
+    def scale_y(self) -> float: ...
+    @property
+    def scale_x(self) -> float: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Taps:
+    """Along one axis, each output pixel's two source pixels ``low``, ``high`` (n,) and the weight of ``high``."""
+
+    low: NDArray[np.intp]
+    high: NDArray[np.intp]
+    weight: Float
+
+
+def taps(start: int, stop: int, scale: float, size: int) -> Taps:
+    """Bilinear taps of output pixels ``start`` to ``stop`` - 1 on an axis of ``size`` source pixels.
+
+    Pixel centres as in torch.nn.functional.interpolate(align_corners=False) and cv2.resize:
+    source = (output + .5) * scale - .5, clamped to the source's first and last pixel.
+    """
+    source = np.clip((np.arange(start, stop) + 0.5) * scale - 0.5, 0.0, size - 1.0)
+    low = source.astype(np.intp)
+    return Taps(low, np.minimum(low + 1, size - 1), (source - low).astype(np.float32))
+
+
+def interpolate(plane: Float, rows: Taps, columns: Taps) -> Float:
+    """``plane`` (h, w) sampled at ``rows`` x ``columns``: along x first, then along y."""
+    first = int(rows.low[0])
+    band = plane[first : int(rows.high[-1]) + 1]
+    left = band[:, columns.low]
+    across = left + (band[:, columns.high] - left) * columns.weight
+    top = across[rows.low - first]
+    top += (across[rows.high - first] - top) * rows.weight[:, None]
+    return top
+
+
+def resample_logits(logits: Logits, source: GridPlacement, target: GridPlacement, shape: tuple[int, int]) -> Float:
+    """Logits (C, h, w) of one grid on another grid of the same picture, (C, *shape) float32.
+
+    ``source`` and ``target`` place the same picture; ``shape`` is the size of the target's logits.
+    """
+    height, width = logits.shape[1:]
+    step_y = (height / source.grid_shape[0] * source.scale_y) / (shape[0] / target.grid_shape[0] * target.scale_y)
+    step_x = (width / source.grid_shape[1] * source.scale_x) / (shape[1] / target.grid_shape[1] * target.scale_x)
+    rows, columns = taps(0, shape[0], step_y, height), taps(0, shape[1], step_x, width)
+    return np.stack([interpolate(plane.astype(np.float32, copy=False), rows, columns) for plane in logits])
+
+
+def logit(probability: float) -> float:
+    """The logit of a probability in (0, 1)."""
+    return math.log(probability / (1.0 - probability))
+
+
+def threshold_logits(schema: BoneSchema, thresholds: Mapping[str, float] | None) -> Float:
+    """Per channel, the logit above which a pixel is bone; probability .5 where nothing is said.
+
+    Raises SchemaError for an unknown bone and ConfigError for a threshold outside (0, 1).
+    """
+    out = np.zeros(len(schema), np.float32)
+    for name, probability in (thresholds or {}).items():
+        if not 0.0 < probability < 1.0:
+            raise ConfigError(f"the threshold of '{name}' is out of range", found=probability, expected="between 0 and 1")
+        out[schema.index(name)] = logit(probability)
+    return out
+
+
+def decode(
+    logits: Logits, placement: GridPlacement, schema: BoneSchema, thresholds: Mapping[str, float] | None = None
+) -> Segmentation:
+    """The bones of ``logits`` (C, h, w), which cover the whole grid of ``placement``.
+
+    A pixel of the picture is bone where its interpolated logit is above the bone's threshold
+    (``thresholds``: bone name -> probability). ``confidence`` is the mean probability over the
+    network's own pixels above the threshold. Raises SchemaError when the channels do not fit.
+    """
+    if logits.ndim != 3 or logits.shape[0] != len(schema):
+        raise SchemaError("logits do not fit the schema", found=logits.shape, expected=f"({len(schema)}, h, w)")
+    height, width = logits.shape[1:]
+    scale_y = height / placement.grid_shape[0] * placement.scale_y
+    scale_x = width / placement.grid_shape[1] * placement.scale_x
+    regions, confidence = {}, {}
+    for name, plane, limit in zip(schema.names, logits, threshold_logits(schema, thresholds), strict=True):
+        box = _box(plane, limit)
+        if box is None:
+            continue
+        top, bottom = _reach(box[0], box[1], scale_y, placement.image_shape[0])
+        left, right = _reach(box[2], box[3], scale_x, placement.image_shape[1])
+        if top >= bottom or left >= right:
+            continue
+        mask = _above(plane, float(limit), (top, bottom, scale_y), (left, right, scale_x))
+        region = Region.tight(mask, top, left)
+        if region is not None:
+            regions[name] = region
+            confidence[name] = _confidence(plane[box[0] : box[1], box[2] : box[3]], float(limit))
+    return Segmentation(schema, placement.image_shape, regions, confidence)
+
+
+def _box(plane: Logits, limit: np.float32) -> tuple[int, int, int, int] | None:
+    """Rows and columns (top, bottom, left, right) of the pixels above ``limit``."""
+    rows = np.flatnonzero(plane.max(axis=1) > limit)
+    if rows.size == 0:
+        return None
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    columns = np.flatnonzero(plane[top:bottom].max(axis=0) > limit)
+    return top, bottom, int(columns[0]), int(columns[-1]) + 1
+
+
+def _reach(first: int, stop: int, scale: float, size: int) -> tuple[int, int]:
+    """The output pixels that source pixels ``first`` to ``stop`` - 1 can touch (one more at each end does no harm)."""
+    start = math.floor((first - 0.5) / scale - 0.5)
+    end = math.ceil((stop + 0.5) / scale - 0.5) + 1
+    return max(0, start), min(size, end)
+
+
+def _above(plane: Logits, limit: float, rows: tuple[int, int, float], columns: tuple[int, int, float]) -> NDArray[np.bool_]:
+    """Interpolated ``plane`` > ``limit`` over output rows and columns (start, stop, scale)."""
+    height, width = plane.shape
+    across = taps(*columns, width)
+    first, last = int(across.low[0]), int(across.high[-1]) + 1
+    across = Taps(across.low - first, across.high - first, across.weight)
+    down = taps(*rows, height)
+    top, bottom = int(down.low[0]), int(down.high[-1]) + 1
+    # Subtracting the limit first keeps the comparison exact where the plane is constant.
+    crop = plane[top:bottom, first:last].astype(np.float32) - np.float32(limit)
+    low, high = down.low - top, down.high - top
+    out = np.empty((low.size, across.low.size), bool)
+    step = max(1, _BLOCK // out.shape[1])
+    for start in range(0, low.size, step):
+        part = slice(start, start + step)
+        np.greater(interpolate(crop, Taps(low[part], high[part], down.weight[part]), across), 0.0, out=out[part])
+    return out
+
+
+def _confidence(box: Logits, limit: float) -> float:
+    values = box[box > limit].astype(np.float64)
+    return float(np.mean(1.0 / (1.0 + np.exp(-values))))

@@ -1,0 +1,132 @@
+"""Decoding against interpolation of the full frame."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from ossa.errors import ConfigError, SchemaError
+from ossa.radiograph.prepare import Placement, Preparation, place
+from ossa.schema import Bone, BoneSchema, load_schema
+from ossa.segmentation.decode import decode, logit, resample_logits
+
+
+def schema_of(count: int) -> BoneSchema:
+    bones = tuple(Bone(f"b{i}", f"B{i}", "carpal", None, (1, 2, 3), None, f"b{i}") for i in range(count))
+    return BoneSchema("test", "Test", bones)
+
+
+def full_frame(logits: NDArray[np.float32], placement: Placement) -> NDArray[np.float64]:
+    """All planes at the picture's size, pixel by pixel in double precision."""
+    out = np.empty((logits.shape[0], *placement.image_shape))
+    height, width = logits.shape[1:]
+    sy = placement.scale_y * height / placement.grid_shape[0]
+    sx = placement.scale_x * width / placement.grid_shape[1]
+    planes = logits.astype(np.float64)
+    for y in range(placement.image_shape[0]):
+        v = min(max((y + 0.5) * sy - 0.5, 0), height - 1)
+        y0, y1 = int(v), min(int(v) + 1, height - 1)
+        row = planes[:, y0] * (1 - (v - y0)) + planes[:, y1] * (v - y0)
+        for x in range(placement.image_shape[1]):
+            u = min(max((x + 0.5) * sx - 0.5, 0), width - 1)
+            x0, x1 = int(u), min(int(u) + 1, width - 1)
+            out[:, y, x] = row[:, x0] * (1 - (u - x0)) + row[:, x1] * (u - x0)
+    return out
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    height=st.integers(1, 90),
+    width=st.integers(1, 90),
+    size=st.sampled_from([32, 40, 64]),
+    stride=st.sampled_from([1, 2, 4]),
+    threshold=st.floats(0.02, 0.98),
+    seed=st.integers(0, 2**31),
+    smooth=st.booleans(),
+)
+def test_same_as_full_frame(height: int, width: int, size: int, stride: int, threshold: float, seed: int, smooth: bool) -> None:
+    placement = place((height, width), Preparation(size, 8))
+    rng = np.random.default_rng(seed)
+    shape = (3, placement.grid_shape[0] // stride, placement.grid_shape[1] // stride)
+    logits = rng.normal(0, 3, shape).astype(np.float32)
+    if smooth:  # blobs with far speckles, some bones absent
+        logits = np.where(rng.random(shape) > 0.97, logits, np.float32(-4)).astype(np.float32)
+    schema = schema_of(3)
+    found = decode(logits, placement, schema, {"b0": threshold, "b2": 0.5}).planes()
+    expected = full_frame(logits, placement)
+    for i, limit in enumerate([logit(threshold), 0.0, 0.0]):
+        differs = found[i] != (expected[i] > limit)
+        # single precision may decide otherwise only where the value is the threshold itself
+        assert np.all(np.abs(expected[i][differs] - limit) < 1e-5)
+
+
+@pytest.mark.parametrize(("low", "high"), [((32, 48), (256, 384)), ((32, 32), (100, 75)), ((64, 32), (210, 333)), ((50, 50), (30, 20))])
+def test_same_as_torch(low: tuple[int, int], high: tuple[int, int]) -> None:
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(5)
+    logits = rng.normal(0, 4, (4, *low)).astype(np.float32)
+    placement = Placement(high, low, low, low[0] / high[0], low[1] / high[1])
+    full = torch.nn.functional.interpolate(torch.from_numpy(logits)[None], size=high, mode="bilinear", align_corners=False)[0].numpy()
+    found = decode(logits, placement, schema_of(4)).planes()
+    differs = found != (full > 0)
+    assert np.all(np.abs(full[differs]) < 1e-5)
+    assert differs.sum() <= 2
+
+
+def test_absent_everywhere_and_everything() -> None:
+    placement = place((37, 53), Preparation(32, 8))
+    planes = np.full((3, *placement.grid_shape), -1, np.float32)
+    planes[1] = 2
+    result = decode(planes, placement, schema_of(3))
+    assert list(result.regions) == ["b1"]
+    assert result.plane("b1").all()
+    assert result.confidence["b1"] == pytest.approx(1 / (1 + np.exp(-2)), abs=1e-6)
+
+
+def test_a_large_region_is_cut_into_blocks() -> None:
+    placement = place((1500, 1400), Preparation(32, 8))
+    planes = np.full((1, *placement.grid_shape), 1, np.float32)
+    assert decode(planes, placement, schema_of(1)).plane("b0").all()
+
+
+def test_half_precision_logits() -> None:
+    placement = place((64, 64), Preparation(32, 8))
+    rng = np.random.default_rng(1)
+    half = rng.normal(0, 3, (2, 32, 32)).astype(np.float16)
+    a = decode(half, placement, schema_of(2)).planes()
+    b = decode(half.astype(np.float32), placement, schema_of(2)).planes()
+    assert np.array_equal(a, b)
+
+
+def test_bad_input() -> None:
+    placement = place((64, 64), Preparation(32, 8))
+    with pytest.raises(SchemaError, match="do not fit"):
+        decode(np.zeros((3, 32, 32), np.float32), placement, load_schema())
+    with pytest.raises(SchemaError, match="nope"):
+        decode(np.zeros((2, 32, 32), np.float32), placement, schema_of(2), {"nope": 0.5})
+    with pytest.raises(ConfigError, match="between 0 and 1"):
+        decode(np.zeros((2, 32, 32), np.float32), placement, schema_of(2), {"b0": 1.0})
+
+
+@settings(max_examples=30, deadline=None)
+@given(height=st.integers(8, 60), width=st.integers(8, 60), seed=st.integers(0, 1000))
+def test_resampling_between_grids_keeps_a_linear_ramp(height: int, width: int, seed: int) -> None:
+    """A ramp in picture coordinates stays that ramp on another grid, away from the clamped border."""
+    source, target = place((height, width), Preparation(64, 8)), place((height, width), Preparation(48, 16))
+    rng = np.random.default_rng(seed)
+    a, b = rng.normal(size=2)
+
+    def ramp(placement: Placement, shape: tuple[int, int]) -> NDArray[np.float64]:
+        ys = (np.arange(shape[0]) + 0.5) / (placement.scale_y * shape[0] / placement.grid_shape[0])
+        xs = (np.arange(shape[1]) + 0.5) / (placement.scale_x * shape[1] / placement.grid_shape[1])
+        return a * ys[:, None] + b * xs[None]
+
+    shapes = (source.grid_shape[0] // 2, source.grid_shape[1] // 2), (target.grid_shape[0] // 2, target.grid_shape[1] // 2)
+    got = resample_logits(ramp(source, shapes[0]).astype(np.float32)[None], source, target, shapes[1])[0]
+    expected = ramp(target, shapes[1])
+    inner_y = slice(1, max(1, int(target.content_shape[0] // 2) - 2))
+    inner_x = slice(1, max(1, int(target.content_shape[1] // 2) - 2))
+    assert np.allclose(got[inner_y, inner_x], expected[inner_y, inner_x], atol=1e-3)
