@@ -1,0 +1,30 @@
+"""``ossa phantom``: parse, call, print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("phantom")
+@click.argument("output", metavar="OUT", type=click.Path(path_type=Path))
+@click.option(
+    "-n", "--count", type=int, default=100, show_default=True, help="How many pictures the folder shall hold."
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same pictures.")
+@click.option("--size", type=int, default=2048, show_default=True, help="Longest side, in px.")
+@click.option("--anatomy", type=click.Path(path_type=Path), help="Folder of bone meshes.  [default: the built-in hand]")
+@click.option("-j", "--processes", type=int, help="Parallel processes.  [default: one per core]")
+def command(output: Path, count: int, seed: int, size: int, anatomy: Path | None, processes: int | None) -> None:
+    """Make synthetic radiographs with perfect, overlapping truth.
+
+    OUT becomes a data set in the competition's layout (OUT/train/DCM, OUT/train/outputs_json). Pictures that are there
+    already are kept: the same command continues a run that was stopped, and a larger -n extends it.
+    """
+    from ossa.pipeline.phantom import make_phantoms
+    from ossa.progress import bar
+
+    made = make_phantoms(output, count, seed=seed, size=size, anatomy=anatomy, processes=processes, track=bar)
+    kept = f", {made.kept} were there already" if made.kept else ""
+    click.echo(f"{made.made} phantoms made{kept} -> {made.output}")

@@ -1,0 +1,200 @@
+"""A folder of synthetic radiographs with perfect truth, in the competition's layout: the trip behind ``ossa phantom``.
+
+    OUT/phantoms.json                                   how the folder was made
+    OUT/train/DCM/ID001/phantom1_000000_R.png           two hands per subject folder
+    OUT/train/outputs_json/ID001/phantom1_000000_R.json
+
+Phantom i of seed s is the same picture whatever the count, the number of processes and the order of work, so a run
+that was stopped is continued by the same command, and a larger count extends a folder.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ossa.errors import ConfigError, InputError
+from ossa.progress import Track, silent
+from ossa.safety import read_json, write_json
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from ossa.phantom.scene import PhantomOptions
+
+RECORD = "phantoms.json"
+SPLIT = "train"
+
+#: Sides in px between which pictures are made: below, carpal bones are a few pixels; above, a picture takes minutes.
+SIZES = (64, 8192)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a run did: ``made`` new pictures, ``kept`` that were there before."""
+
+    output: Path
+    made: int
+    kept: int
+
+
+@dataclass(frozen=True)
+class _Job:
+    output: Path
+    seed: int
+    index: int
+    size: int
+    options: PhantomOptions
+    anatomy: Path | None
+
+
+def make_phantoms(
+    output: str | Path,
+    count: int,
+    *,
+    seed: int = 1,
+    size: int = 2048,
+    options: PhantomOptions | None = None,
+    anatomy: str | Path | None = None,
+    processes: int | None = None,
+    track: Track = silent,
+) -> Made:
+    """Make phantoms 0 .. ``count`` - 1 of ``seed`` in ``output``; those already there are kept.
+
+    ``size`` is the longest side in px. ``anatomy`` is a folder of bone meshes (None: the built-in one). ``processes``
+    None takes one per core. Raises ConfigError for settings out of range and for a folder that was made with others
+    or holds something else, AnatomyError, MissingExtraError, OutputError.
+    """
+    _check(count, seed, size, processes)
+    from ossa.errors import MissingExtraError
+
+    try:
+        from ossa.phantom.scene import PhantomOptions
+    except ImportError as error:
+        raise MissingExtraError.of("making phantoms", "phantom", error) from error
+    chosen = options if options is not None else PhantomOptions()
+    folder = Path(output)
+    meshes = None if anatomy is None else Path(anatomy).resolve()
+    _claim(folder, {"seed": seed, "size": size, "anatomy": _anatomy_name(meshes), "options": asdict(chosen)})
+    present = _present(folder)
+    jobs = [_Job(folder, seed, i, size, chosen, meshes) for i in range(count) if _stem(seed, i) not in present]
+    workers = min(processes if processes is not None else _cores(), max(len(jobs), 1))
+    for _ in track(_run(jobs, workers), len(jobs), "Making phantoms"):
+        pass
+    return Made(folder, len(jobs), count - len(jobs))
+
+
+def _check(count: int, seed: int, size: int, processes: int | None) -> None:
+    if count < 1:
+        raise ConfigError("the number of phantoms is out of range", found=count, expected="at least 1")
+    if not 0 <= seed < 2**31:
+        raise ConfigError("the seed is out of range", found=seed, expected=f"0 to {2**31 - 1}")
+    if not SIZES[0] <= size <= SIZES[1]:
+        raise ConfigError("the size is out of range", found=f"{size} px", expected=f"{SIZES[0]} to {SIZES[1]} px")
+    if processes is not None and processes < 1:
+        raise ConfigError("the number of processes is out of range", found=processes, expected="at least 1")
+
+
+def _anatomy_name(folder: Path | None) -> str:
+    """The name in the record; a folder's own, since the same meshes may lie elsewhere tomorrow."""
+    return "built-in" if folder is None else folder.name
+
+
+def _claim(folder: Path, settings: dict[str, Any]) -> None:
+    """Write the record into a new folder; refuse one that was made otherwise or is not ours."""
+    from ossa import __version__
+
+    record = folder / RECORD
+    settings = {"ossa": __version__, **settings}
+    if record.is_file():
+        try:
+            found = read_json(record)
+        except InputError as error:
+            raise ConfigError("the record of the folder cannot be read", path=record, found=error.found) from error
+        known = found if isinstance(found, dict) else {}
+        different = [key for key, value in settings.items() if known.get(key) != value]
+        if different:
+            raise ConfigError(
+                "the folder was begun with other settings",
+                path=folder,
+                found=", ".join(f"{key} {known.get(key)!r}" for key in different),
+                expected=", ".join(f"{key} {settings[key]!r}" for key in different),
+                remedy="Give the same settings to continue it, or another folder",
+            )
+        return
+    if folder.is_dir() and any(folder.iterdir()):
+        raise ConfigError(
+            "the folder holds something else",
+            path=folder,
+            found=", ".join(sorted(p.name for p in folder.iterdir())[:5]),
+            expected=f"a new folder, or one with {RECORD}",
+            remedy="Give another folder",
+        )
+    write_json(record, settings)
+
+
+def _stem(seed: int, index: int) -> str:
+    """The part of a picture's name that is known before it is made; its side follows."""
+    return f"phantom{seed}_{index:06d}"
+
+
+def _present(folder: Path) -> set[str]:
+    """Stems of finished pictures. A label is written before its picture, so a picture is complete."""
+    return {path.stem.rpartition("_")[0] for path in (folder / SPLIT / "DCM").glob("*/*.png")}
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _run(jobs: list[_Job], workers: int) -> Iterator[None]:
+    if workers == 1:
+        for job in jobs:
+            _make(job)
+            yield
+        return
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    # "spawn": OpenCV and numba keep threads, which a forked process would find dead.
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread)
+    try:
+        yield from _finished(pool, jobs)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _finished(pool: Executor, jobs: list[_Job]) -> Iterator[None]:
+    from concurrent.futures import as_completed
+
+    for future in as_completed([pool.submit(_make, job) for job in jobs]):
+        future.result()
+        yield
+
+
+def _one_thread() -> None:
+    """Each process keeps to one core: the processes are the parallel part."""
+    import signal
+
+    import cv2
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops the pool
+    cv2.setNumThreads(1)
+
+
+def _make(job: _Job) -> None:
+    import numpy as np
+
+    from ossa.dataset.formats.competition import write_case
+    from ossa.phantom.anatomy import load_anatomy
+    from ossa.phantom.scene import generate
+
+    # Neighbouring (seed, index) pairs give unrelated streams (numpy's SeedSequence, after O'Neill's seed_seq).
+    seed = int(np.random.SeedSequence([job.seed, job.index]).generate_state(1)[0])
+    anatomy = None if job.anatomy is None else load_anatomy(job.anatomy)
+    radiograph, segmentation = generate(seed, job.size, job.options, anatomy)
+    name = f"{_stem(job.seed, job.index)}_{radiograph.side or 'R'}.png"
+    write_case(job.output, f"ID{job.index // 2 + 1:03d}", name, radiograph.pixels, segmentation, SPLIT)

@@ -1,0 +1,195 @@
+"""Radiographs in, results out: the trip behind ``ossa predict``.
+
+OUT/<name>.json           outlines, in a label format
+OUT/<name>_overlay.png    the bones drawn over the radiograph
+OUT/predictions.csv       run lengths of all images
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ossa.errors import ConfigError, DeviceError, InputError, OssaError, OutputError
+from ossa.pipeline.sources import OVERLAY_SUFFIX, Source, find_sources
+from ossa.progress import Track, silent
+
+if TYPE_CHECKING:
+    from ossa.inference.predictor import Predictor
+    from ossa.radiograph.radiograph import Radiograph
+    from ossa.segmentation.segmentation import Segmentation
+
+#: Below this share of the schema's bones the reader is told that few were found.
+FEW_BONES = 0.5
+
+CSV_NAME = "predictions.csv"
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """One image that went through: ``notes`` are the warnings that came with it."""
+
+    source: Source
+    bones: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """One file that could not be used, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass
+class Outcome:
+    """What a run of ``predict`` did. ``interrupted``: the user stopped it; what was done is written."""
+
+    output: Path
+    total: int
+    done: list[Predicted] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    interrupted: bool = False
+
+
+def predict(
+    paths: Iterable[str | Path],
+    output: str | Path,
+    *,
+    model: str | Path | None = None,
+    device: str = "auto",
+    label_format: str = "competition",
+    track: Track = silent,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Outcome:
+    """Find the bones in every radiograph of ``paths`` (files, folders, glob patterns) and write the results.
+
+    ``model`` is the folder of a bundle (None: the shipped one). A file that cannot be used is skipped, and the others
+    are still done; ``tell`` hears of it at once, and of every warning. Results are written image by image; the CSV at
+    the end, also when the user interrupts.
+
+    Raises InputError when no file could be used at all, OutputError when results cannot be written, ConfigError,
+    BundleError, DeviceError or MissingExtraError when the run cannot begin.
+    """
+    folder = Path(output)
+    sources = find_sources(paths, folder)
+    write_label = label_writer(label_format)
+    _check_output(folder, sources)
+    predictor = _load(model, device)
+    outcome = Outcome(folder, len(sources))
+
+    def rows() -> Iterator[tuple[str, Segmentation]]:
+        try:
+            for source in track(sources, len(sources), "Finding bones"):
+                try:
+                    radiograph, segmentation = predict_one(source.path, predictor)
+                except (DeviceError, OutputError):
+                    raise
+                except Exception as error:
+                    # Whatever one file does, the others are done: an error nobody foresaw skips its file too.
+                    reason = str(error) if isinstance(error, OssaError) else f"{source.path}: {_unforeseen(error)}"
+                    outcome.skipped.append(Skipped(source.path, reason))
+                    tell(f"skipped: {reason}")
+                    continue
+                _write(folder, source, radiograph, segmentation, write_label)
+                for note in segmentation.notes:
+                    tell(f"{source.path}: {note}")
+                outcome.done.append(Predicted(source, len(segmentation), segmentation.notes))
+                yield source.image_name, segmentation
+        except KeyboardInterrupt:
+            outcome.interrupted = True
+        if not outcome.done and not outcome.interrupted:
+            raise _nothing_done(outcome)
+
+    from ossa.export.csv import write_submission
+
+    write_submission(folder / CSV_NAME, rows())
+    return outcome
+
+
+def predict_one(path: Path, predictor: Predictor) -> tuple[Radiograph, Segmentation]:
+    """Read one radiograph and find its bones; a note says so when they are few."""
+    from ossa.radiograph.radiograph import read_radiograph
+
+    radiograph = read_radiograph(path)
+    segmentation = predictor.predict(radiograph)
+    return radiograph, replace(segmentation, notes=(*segmentation.notes, *_few_bones(segmentation)))
+
+
+def _few_bones(segmentation: Segmentation) -> tuple[str, ...]:
+    found, of = len(segmentation), len(segmentation.schema)
+    if found >= FEW_BONES * of:
+        return ()
+    names = ", ".join(segmentation.regions) or "none"
+    return (f"few bones found: {found} of {of} ({names}). Is this a radiograph of one hand, and is all of it in view?",)
+
+
+def label_writer(label_format: str) -> Callable[[Path, Segmentation, str], None]:
+    """The ``write_label(path, segmentation, image_name)`` of a format. ConfigError lists those that have one."""
+    from ossa.dataset.dataset import formats
+
+    writers: dict[str, Any] = {n: m.write_label for n, m in formats().items() if hasattr(m, "write_label")}
+    if label_format not in writers:
+        raise ConfigError(
+            f"no label format called '{label_format}' can be written", expected="one of " + ", ".join(sorted(writers))
+        )
+    writer: Callable[[Path, Segmentation, str], None] = writers[label_format]
+    return writer
+
+
+def _load(model: str | Path | None, device: str) -> Predictor:
+    from ossa.inference.predictor import Predictor
+
+    return Predictor.load(model, device=device)
+
+
+def _check_output(folder: Path, sources: list[Source]) -> None:
+    """Refuse, before any work is done, a folder that cannot be written or in which results would replace labels."""
+    own = {source.path.resolve().parent for source in sources}
+    if folder.resolve() in own:
+        raise OutputError(
+            "the output folder holds the radiographs themselves",
+            path=folder,
+            found="results named <image>.json there could replace your labels",
+            remedy="Give another output folder, for instance " + str(folder / "out"),
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OutputError(
+            "the output folder cannot be written",
+            path=folder,
+            found=error.strerror or str(error),
+            remedy="Give a folder that you may write to",
+        ) from error
+
+
+def _write(
+    folder: Path,
+    source: Source,
+    radiograph: Radiograph,
+    segmentation: Segmentation,
+    write_label: Callable[[Path, Segmentation, str], None],
+) -> None:
+    from ossa.export.overlay import write_overlay
+
+    write_label(folder / f"{source.name}.json", segmentation, source.path.name)
+    write_overlay(folder / f"{source.name}{OVERLAY_SUFFIX}", radiograph, segmentation)
+
+
+def _unforeseen(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "not enough memory for this image"
+    return f"unforeseen {type(error).__name__}: {error} (a defect in ossa: please report it)"
+
+
+def _nothing_done(outcome: Outcome) -> InputError:
+    if len(outcome.skipped) == 1:
+        return InputError(outcome.skipped[0].reason)
+    return InputError(f"none of the {len(outcome.skipped)} files could be used", remedy="The reasons are listed above")

@@ -1,0 +1,164 @@
+"""The imports of src/ossa follow the table of layers: no upward arrow, no circle, torch only where it belongs."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).parents[1] / "src"
+
+GROUND = {"errors", "safety", "schema", "config", "progress"}
+
+#: Layer (first part below ``ossa``) -> layers it may import. Every package of src/ossa must stand here.
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "progress": set(),
+    "safety": {"errors"},
+    "schema": {"errors"},
+    "config": {"errors", "safety", "schema"},
+    "radiograph": GROUND,
+    "segmentation": GROUND | {"radiograph"},
+    "dataset": GROUND | {"radiograph", "segmentation"},
+    "phantom": GROUND | {"radiograph", "segmentation"},
+    "models": GROUND,
+    "training": GROUND | {"radiograph", "segmentation", "dataset", "phantom", "models"},
+    "inference": GROUND | {"radiograph", "segmentation", "models"},
+    "export": GROUND | {"radiograph", "segmentation"},
+    "pipeline": GROUND
+    | {"radiograph", "segmentation", "dataset", "phantom", "models", "training", "inference", "export"},
+    "cli": GROUND | {"pipeline"},
+    "apps": GROUND | {"pipeline"},
+}
+
+#: Third-party packages that a layer may import, where that is restricted. A layer that is not listed is free.
+OUTSIDE: dict[str, set[str]] = {
+    "errors": set(),
+    "safety": set(),
+    "schema": set(),
+    "progress": {"rich"},
+    "config": {"pydantic", "yaml"},
+    "radiograph": {"numpy", "cv2", "pydicom"},
+    "segmentation": {"numpy", "cv2"},
+    "dataset": {"numpy", "cv2", "yaml"},
+    "phantom": {"numpy", "cv2", "numba", "scipy"},
+    "cli": {"click", "rich"},
+}
+
+TORCH = {"torch", "lightning", "torchvision", "safetensors", "segmentation_models_pytorch", "timm", "transformers"}
+
+STDLIB = __import__("sys").stdlib_module_names
+
+
+class Import:
+    """One import statement: what is imported, where, and whether it runs when the module is imported."""
+
+    def __init__(self, target: str, line: int, at_start: bool) -> None:
+        self.target = target
+        self.line = line
+        self.at_start = at_start
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(SRC).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(SRC.rglob("*.py"))}
+
+
+def imports_of(name: str) -> list[Import]:
+    found: list[Import] = []
+
+    def visit(node: ast.AST, at_start: bool) -> None:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            at_start = False
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            at_start = False
+        if isinstance(node, ast.Import):
+            found.extend(Import(alias.name, node.lineno, at_start) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}:{node.lineno}: relative import"
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                found.append(Import(whole if whole in MODULES else str(node.module), node.lineno, at_start))
+        for child in ast.iter_child_nodes(node):
+            visit(child, at_start)
+
+    visit(ast.parse(MODULES[name].read_text(encoding="utf-8")), True)
+    return found
+
+
+def layer(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+def test_every_package_has_a_layer() -> None:
+    layers = {layer(name) for name in MODULES} - {"", "__main__"}
+    assert layers <= set(MAY_IMPORT), f"add {layers - set(MAY_IMPORT)} to the table"
+
+
+@pytest.mark.parametrize("name", [n for n in MODULES if layer(n) not in ("", "__main__")])
+def test_imports_go_down(name: str) -> None:
+    own = layer(name)
+    for found in imports_of(name):
+        if found.target == "ossa" or not found.target.startswith("ossa."):
+            continue
+        target = layer(found.target)
+        assert target == own or target in MAY_IMPORT[own], f"{name}:{found.line}: {own} may not import {found.target}"
+
+
+@pytest.mark.parametrize("name", [n for n in MODULES if layer(n) in OUTSIDE])
+def test_outside_packages(name: str) -> None:
+    for found in imports_of(name):
+        package = found.target.split(".")[0]
+        if package not in STDLIB and package not in ("ossa", "__future__"):
+            assert package in OUTSIDE[layer(name)], f"{name}:{found.line}: {layer(name)} may not import {package}"
+
+
+@pytest.mark.parametrize("name", [n for n in MODULES if layer(n) not in ("training", "models")])
+def test_torch_is_imported_only_where_it_is_asked_for(name: str) -> None:
+    for found in imports_of(name):
+        if found.target.split(".")[0] in TORCH:
+            assert layer(name) in ("inference", "pipeline"), f"{name}:{found.line}: no torch in {layer(name)}"
+            assert not found.at_start, f"{name}:{found.line}: torch is imported with the module"
+
+
+def test_no_circles() -> None:
+    """Counting only what runs at import time: a later import inside a function cannot deadlock one."""
+    edges = {
+        name: {found.target for found in imports_of(name) if found.at_start and found.target in MODULES} - {name}
+        for name in MODULES
+    }
+    done: set[str] = set()
+
+    def walk(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, "a circle: " + " -> ".join((*path[path.index(name) :], name))
+        if name in done:
+            return
+        for target in sorted(edges[name]):
+            walk(target, (*path, name))
+        done.add(name)
+
+    for name in edges:
+        walk(name, ())
+
+
+def test_the_test_sees_a_violation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.py"
+    bad.write_text("def f():\n    import torch\n    from ossa.training import run\n")
+    monkeypatch.setitem(MODULES, "ossa.radiograph.bad", bad)
+    with pytest.raises(AssertionError, match=r"radiograph may not import ossa\.training"):
+        test_imports_go_down("ossa.radiograph.bad")
+    with pytest.raises(AssertionError, match="no torch in radiograph"):
+        test_torch_is_imported_only_where_it_is_asked_for("ossa.radiograph.bad")
+    with pytest.raises(AssertionError, match="may not import torch"):
+        test_outside_packages("ossa.radiograph.bad")
+
+
+def test_files_stay_readable() -> None:
+    """A file of more than 400 lines is two rooms in one."""
+    long = {name: count for name, path in MODULES.items() if (count := len(path.read_text().splitlines())) > 400}
+    assert not long
