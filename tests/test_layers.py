@@ -38,7 +38,7 @@ OUTSIDE: dict[str, set[str]] = {
     "safety": set(),
     "schema": set(),
     "progress": {"rich"},
-    "config": {"pydantic", "yaml"},
+    "config": {"annotated_types", "pydantic", "pydantic_core", "yaml"},
     "radiograph": {"numpy", "cv2", "pydicom"},
     "segmentation": {"numpy", "cv2"},
     "dataset": {"numpy", "cv2", "yaml"},
