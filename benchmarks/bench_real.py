@@ -21,6 +21,8 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
+
 from _real import (
     LANDMARKS_EXPECTED,
     Hand,
@@ -35,8 +37,6 @@ from _real import (
     truth_of,
     write_figures,
 )
-from numpy.typing import NDArray
-
 from ossa.schema import load_schema
 from ossa.segmentation.segmentation import Region, Segmentation
 
@@ -63,7 +63,9 @@ def _inverted(picture: Picture) -> Picture:
 
 
 def _half(picture: Picture) -> Picture:
-    out: Picture = cv2.resize(picture, (picture.shape[1] // 2, picture.shape[0] // 2), interpolation=cv2.INTER_AREA).astype(np.uint8)
+    out: Picture = cv2.resize(
+        picture, (picture.shape[1] // 2, picture.shape[0] // 2), interpolation=cv2.INTER_AREA
+    ).astype(np.uint8)
     return out
 
 
@@ -120,7 +122,9 @@ def judge_hands(hands: list[Hand], predict: Predict, figures: dict[str, Any]) ->
     return predictions
 
 
-def _print_overlap(names: tuple[str, ...], scores: dict[str, dict[str, tuple[float, float]]], figures: dict[str, Any]) -> None:
+def _print_overlap(
+    names: tuple[str, ...], scores: dict[str, dict[str, tuple[float, float]]], figures: dict[str, Any]
+) -> None:
     print("\nTraced hands: Dice | NSD at 2 px of a 2048-high picture")
     print(f"  {'bone':<12}" + "".join(f"{hand:>18}" for hand in scores) + f"{'mean':>18}")
     means = {n: tuple(statistics.fmean(s[n][k] for s in scores.values()) for k in (0, 1)) for n in names}
@@ -130,7 +134,11 @@ def _print_overlap(names: tuple[str, ...], scores: dict[str, dict[str, tuple[flo
         print(f"  {n:<12}{cells}{means[n][0]:>10.4f} {means[n][1]:>7.3f}{mark}")
     per_hand = {h: tuple(statistics.fmean(v[k] for v in s.values()) for k in (0, 1)) for h, s in scores.items()}
     mean = tuple(statistics.fmean(m[k] for m in means.values()) for k in (0, 1))
-    print(f"  {'mean':<12}" + "".join(f"{d:>10.4f} {n:>7.3f}" for d, n in per_hand.values()) + f"{mean[0]:>10.4f} {mean[1]:>7.3f}")
+    print(
+        f"  {'mean':<12}"
+        + "".join(f"{d:>10.4f} {n:>7.3f}" for d, n in per_hand.values())
+        + f"{mean[0]:>10.4f} {mean[1]:>7.3f}"
+    )
     schema = load_schema()
     long = [n for n in names if schema.bone(n).digit is not None]
     rows = {"phalanges, metacarpals": long, "carpals": [n for n in names if schema.bone(n).row == "carpal"]}
@@ -139,7 +147,9 @@ def _print_overlap(names: tuple[str, ...], scores: dict[str, dict[str, tuple[flo
     worst = min(means, key=lambda n: means[n][0])
     lowest_long = min(long, key=lambda n: means[n][0])
     print("  " + ", ".join(f"{label} {value:.4f}" for label, value in groups.items()))
-    print(f"  worst bone {worst} {means[worst][0]:.4f}; worst phalanx or metacarpal {lowest_long} {means[lowest_long][0]:.4f}")
+    print(
+        f"  worst bone {worst} {means[worst][0]:.4f}; worst phalanx or metacarpal {lowest_long} {means[lowest_long][0]:.4f}"
+    )
     figures["overlap"] = {
         "mean_dice": mean[0],
         "mean_nsd": mean[1],
@@ -151,8 +161,14 @@ def _print_overlap(names: tuple[str, ...], scores: dict[str, dict[str, tuple[flo
 
 
 def _print_landmarks(landmarks: dict[str, dict[str, dict[int, float]]], figures: dict[str, Any]) -> None:
-    print("\nLandmarks, error in mm (joints = middle between neighbouring bones; the experts marked them just inside the distal bone's lip)")
-    figures["landmarks"] = {"per_hand": {h: {k: {str(i): e for i, e in v.items()} for k, v in kinds.items()} for h, kinds in landmarks.items()}}
+    print(
+        "\nLandmarks, error in mm (joints = middle between neighbouring bones; the experts marked them just inside the distal bone's lip)"
+    )
+    figures["landmarks"] = {
+        "per_hand": {
+            h: {k: {str(i): e for i, e in v.items()} for k, v in kinds.items()} for h, kinds in landmarks.items()
+        }
+    }
     for kind, count in LANDMARKS_EXPECTED.items():
         errors = [e for kinds in landmarks.values() for e in kinds[kind].values()]
         expected = count * len(landmarks)
@@ -161,8 +177,16 @@ def _print_landmarks(landmarks: dict[str, dict[str, dict[int, float]]], figures:
             continue
         median, high = statistics.median(errors), float(np.percentile(errors, 90))
         per_hand = ", ".join(f"{h} {statistics.median(k[kind].values()):.2f}" for h, k in landmarks.items() if k[kind])
-        print(f"  {kind:<7} median {median:.2f}  p90 {high:.2f}  max {max(errors):.2f}  found {len(errors)} of {expected}   ({per_hand})")
-        figures["landmarks"][kind] = {"median_mm": median, "p90_mm": high, "max_mm": max(errors), "found": len(errors), "expected": expected}
+        print(
+            f"  {kind:<7} median {median:.2f}  p90 {high:.2f}  max {max(errors):.2f}  found {len(errors)} of {expected}   ({per_hand})"
+        )
+        figures["landmarks"][kind] = {
+            "median_mm": median,
+            "p90_mm": high,
+            "max_mm": max(errors),
+            "found": len(errors),
+            "expected": expected,
+        }
 
 
 def judge_carpals(wrists: list[Wrist], predict: Predict, figures: dict[str, Any]) -> dict[str, Segmentation]:
@@ -182,8 +206,13 @@ def judge_carpals(wrists: list[Wrist], predict: Predict, figures: dict[str, Any]
             by_bone.setdefault(bones, []).append(value)
     per_hand = {n: statistics.fmean(v for _, v in m.values()) for n, m in matches.items()}
     everything = [v for values in by_bone.values() for v in values]
-    print(f"\nCarpals of {len(matches)} adolescent hands: mean best-match Dice {statistics.fmean(everything):.4f} over {len(everything)} instances")
-    print(f"  mean over hands {statistics.fmean(per_hand.values()):.4f}, lowest: " + ", ".join(f"{n} {v:.3f}" for n, v in sorted(per_hand.items(), key=lambda p: p[1])[:5]))
+    print(
+        f"\nCarpals of {len(matches)} adolescent hands: mean best-match Dice {statistics.fmean(everything):.4f} over {len(everything)} instances"
+    )
+    print(
+        f"  mean over hands {statistics.fmean(per_hand.values()):.4f}, lowest: "
+        + ", ".join(f"{n} {v:.3f}" for n, v in sorted(per_hand.items(), key=lambda p: p[1])[:5])
+    )
     for bones, values in sorted(by_bone.items(), key=lambda p: -len(p[1])):
         print(f"  {bones:<22} {len(values):>3} x  mean {statistics.fmean(values):.4f}  lowest {min(values):.3f}")
     figures["carpals"] = {
@@ -230,7 +259,9 @@ def judge_variants(hands: list[Hand], predict: Predict, figures: dict[str, Any],
 # Pictures -------------------------------------------------------------------------------------
 
 
-def _tile(picture: Picture, predicted: Segmentation, truth: Segmentation | dict[str, Region] | None, height: int, title: str) -> Picture:
+def _tile(
+    picture: Picture, predicted: Segmentation, truth: Segmentation | dict[str, Region] | None, height: int, title: str
+) -> Picture:
     """One picture with both sets of outlines, scaled to ``height``; a line of text on top."""
     schema = load_schema()
     scale = height / picture.shape[0]
@@ -274,7 +305,9 @@ def hand_sheet(path: Path, hands: list[Hand], predictions: dict[str, Segmentatio
     _sheet(path, tiles, 3)
 
 
-def carpal_sheet(path: Path, wrists: list[Wrist], predictions: dict[str, Segmentation], figures: dict[str, Any]) -> None:
+def carpal_sheet(
+    path: Path, wrists: list[Wrist], predictions: dict[str, Segmentation], figures: dict[str, Any]
+) -> None:
     """The wrists, cropped around the instances (white)."""
     tiles = []
     for wrist in wrists:
@@ -297,7 +330,9 @@ def _cut(region: Region, top: int, left: int, shape: tuple[int, int]) -> Region 
     c, d = max(region.left, left), min(region.right, left + shape[1])
     if a >= b or c >= d:
         return None
-    return Region.tight(region.mask[a - region.top : b - region.top, c - region.left : d - region.left], a - top, c - left)
+    return Region.tight(
+        region.mask[a - region.top : b - region.top, c - region.left : d - region.left], a - top, c - left
+    )
 
 
 def _shape(path: Path) -> tuple[int, int]:
@@ -311,6 +346,7 @@ def _shape(path: Path) -> tuple[int, int]:
 def predictor_of(model: str, times: dict[str, list[float]]) -> Predict:
     """Prediction with a bundle, timed: reading and everything after it."""
     from ossa.inference.predictor import Predictor
+
     from ossa.radiograph.radiograph import read_radiograph
 
     start = time.perf_counter()
@@ -335,7 +371,11 @@ def main() -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--model", help="bundle folder")
     source.add_argument("--predictions", type=Path, help="folder of label files NAME.json (competition format)")
-    source.add_argument("--truth", action="store_true", help="judge the tracings themselves: Dice 1, and the floor of the landmark errors")
+    source.add_argument(
+        "--truth",
+        action="store_true",
+        help="judge the tracings themselves: Dice 1, and the floor of the landmark errors",
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for figures.json and the contact sheets")
     parser.add_argument("--real", help="folder of real hands (default: OSSA_REAL, or ../shared/real)")
     parser.add_argument("--no-variants", action="store_true")
@@ -380,7 +420,14 @@ def verdict(figures: dict[str, Any]) -> None:
     if "overlap" in figures:
         bones = {n: v["dice"] for n, v in figures["overlap"]["per_bone"].items()}
         rows.append(("mean Dice", figures["overlap"]["mean_dice"], ">=", ASKED["mean"]))
-        rows.append(("phalanges and metacarpals", figures["overlap"]["groups_dice"]["phalanges, metacarpals"], ">=", ASKED["long"]))
+        rows.append(
+            (
+                "phalanges and metacarpals",
+                figures["overlap"]["groups_dice"]["phalanges, metacarpals"],
+                ">=",
+                ASKED["long"],
+            )
+        )
         rows.append(("worst bone", min(bones.values()), ">=", ASKED["worst"]))
     if "tips" in figures.get("landmarks", {}):
         rows.append(("tips, median mm", figures["landmarks"]["tips"]["median_mm"], "<=", ASKED["tips"]))
