@@ -36,68 +36,86 @@ class DatasetSource(Section):
     """One data set folder."""
 
     path: Path = Field(description="Data set folder; its format is recognised from its layout")
-    format: str | None = Field(None, description="Label format by name, when it is not to be recognised")
-    split: str | None = Field(None, description="Only this published split ('train', ...)")
+    format: str | None = Field(default=None, description="Label format by name, when it is not to be recognised")
+    split: str | None = Field(default=None, description="Only this published split ('train', ...)")
     weight: Annotated[float, Field(ge=0.0)] = Field(
-        1.0, description="Share of the samples drawn, relative to the others"
+        default=1.0, description="Share of the samples drawn, relative to the others"
     )
 
 
 class PhantomSource(Section):
     """Synthetic radiographs made from seeds."""
 
-    count: Count = Field(200, description="How many different phantoms to train on")
-    seed: Annotated[int, Field(ge=0)] = Field(1, description="First seed; phantom i has seed + i")
+    count: Count = Field(default=200, description="How many different phantoms to train on")
+    seed: Annotated[int, Field(ge=0)] = Field(default=1, description="First seed; phantom i has seed + i")
     held_out: Annotated[int, Field(ge=0)] = Field(
-        40, description="Further phantoms, to validate on when there is no data set; the seeds after"
+        default=40, description="Further phantoms, to validate on when there is no data set; the seeds after"
     )
     weight: Annotated[float, Field(ge=0.0)] = Field(
-        1.0, description="Share of the samples drawn, relative to the others"
+        default=1.0, description="Share of the samples drawn, relative to the others"
     )
     size: Annotated[int, Field(ge=32)] | None = Field(
-        None, description="Side in px at which phantoms are made; data.size when empty"
+        default=None, description="Side in px at which phantoms are made; data.size when empty"
     )
-    pool: Path | None = Field(None, description="Folder that keeps made phantoms; inside output when empty")
-    anatomy: Path | None = Field(None, description="Folder of bone meshes; the built-in anatomy when empty")
+    pool: Path | None = Field(default=None, description="Folder that keeps made phantoms; inside output when empty")
+    anatomy: Path | None = Field(default=None, description="Folder of bone meshes; the built-in anatomy when empty")
     options: dict[str, Any] = Field(default_factory=dict, description="Options of the generator (see ossa phantom)")
 
 
 class Window(Section):
     """Training on windows of a large grid."""
 
-    size: Annotated[int, Field(ge=64, multiple_of=32)] = Field(768, description="Side of a training window, grid px")
-    per_image: Count = Field(2, description="Windows cut from each sample")
+    size: Annotated[int, Field(ge=64, multiple_of=32)] = Field(
+        default=768, description="Side of a training window, grid px"
+    )
+    per_image: Count = Field(default=2, description="Windows cut from each sample")
 
 
 class Mixup(Section):
     """MixUp: samples blended in pairs (Zhang et al. 2018)."""
 
-    probability: Fraction = Field(0.0, description="Chance that a batch is mixed; the reference pipeline used 0.3")
-    alpha: Positive = Field(1.0, description="Both parameters of the Beta distribution that draws the share")
+    probability: Fraction = Field(
+        default=0.0, description="Chance that a batch is mixed; the reference pipeline used 0.3"
+    )
+    alpha: Positive = Field(default=1.0, description="Both parameters of the Beta distribution that draws the share")
 
 
 class Data(Section):
     """What is trained on, and how it is brought to the network."""
 
-    datasets: tuple[DatasetSource, ...] = Field((), description="Data set folders, mixed by weight")
-    phantoms: PhantomSource | None = Field(None, description="Synthetic radiographs, mixed in by weight")
-    size: Annotated[int, Field(ge=32, le=8192)] = Field(512, description="Longest side of a picture on the grid, px")
-    multiple: Annotated[int, Field(ge=1, le=256)] = Field(32, description="The grid is padded to a multiple of this")
-    window: Window | None = Field(None, description="Train on windows of the grid (needs architecture 'context')")
-    cache: Path | None = Field(None, description="Folder of the image cache; the user's cache folder when empty")
-    workers: Annotated[int, Field(ge=0)] = Field(0, description="Processes that prepare samples; 0: the loop does")
+    datasets: tuple[DatasetSource, ...] = Field(default=(), description="Data set folders, mixed by weight")
+    phantoms: PhantomSource | None = Field(default=None, description="Synthetic radiographs, mixed in by weight")
+    size: Annotated[int, Field(ge=32, le=8192)] = Field(
+        default=512, description="Longest side of a picture on the grid, px"
+    )
+    multiple: Annotated[int, Field(ge=1, le=256)] = Field(
+        default=32, description="The grid is padded to a multiple of this"
+    )
+    window: Window | None = Field(
+        default=None, description="Train on windows of the grid (needs architecture 'context')"
+    )
+    cache: Path | None = Field(
+        default=None, description="Folder of the image cache; the user's cache folder when empty"
+    )
+    workers: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="Processes that prepare samples; 0: the loop does"
+    )
     augment: dict[str, Any] = Field(default_factory=dict, description="Augmentation settings other than their default")
-    mixup: Mixup = Field(Mixup(), description="MixUp of pairs")
+    mixup: Mixup = Field(default=Mixup(), description="MixUp of pairs")
 
 
 class Folds(Section):
     """Cross-validation by subject."""
 
-    count: Annotated[int, Field(ge=2)] = Field(5, description="Number of folds; a subject is in exactly one")
-    seed: Annotated[int, Field(ge=0)] = Field(1, description="Seed of the assignment, apart from the run's seed")
-    run: tuple[Annotated[int, Field(ge=0)], ...] = Field((), description="Folds to train (from 0); all when empty")
-    file: Path | None = Field(None, description="A folds file written before, instead of making one")
-    store: bool = Field(True, description="Write out-of-fold predictions for calibration")
+    count: Annotated[int, Field(ge=2)] = Field(default=5, description="Number of folds; a subject is in exactly one")
+    seed: Annotated[int, Field(ge=0)] = Field(
+        default=1, description="Seed of the assignment, apart from the run's seed"
+    )
+    run: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        default=(), description="Folds to train (from 0); all when empty"
+    )
+    file: Path | None = Field(default=None, description="A folds file written before, instead of making one")
+    store: bool = Field(default=True, description="Write out-of-fold predictions for calibration")
 
     @model_validator(mode="after")
     def _within(self) -> Folds:
@@ -109,53 +127,66 @@ class Folds(Section):
 class Model(Named):
     """The network; all further keys are options of the architecture."""
 
-    architecture: str = Field("compact", description="Name in ossa.models.architectures; other keys here go to it")
-    weights: str | None = Field(None, description="null, a weight file, or 'imagenet' (downloads the encoder)")
+    architecture: str = Field(
+        default="compact", description="Name in ossa.models.architectures; other keys here go to it"
+    )
+    weights: str | None = Field(default=None, description="null, a weight file, or 'imagenet' (downloads the encoder)")
 
 
 class Optimiser(Named):
     """Any class of torch.optim; all further keys are its arguments."""
 
-    name: str = Field("AdamW", description="Class of torch.optim; other keys here are its arguments")
-    lr: Positive = Field(1e-3, description="Learning rate (the largest one, with OneCycleLR)")
+    name: str = Field(default="AdamW", description="Class of torch.optim; other keys here are its arguments")
+    lr: Positive = Field(default=1e-3, description="Learning rate (the largest one, with OneCycleLR)")
 
 
 class Scheduler(Named):
     """Any class of torch.optim.lr_scheduler; all further keys are its arguments."""
 
     name: str | None = Field(
-        "OneCycleLR", description="Class of torch.optim.lr_scheduler, or null; total_steps and the like fill themselves"
+        default="OneCycleLR",
+        description="Class of torch.optim.lr_scheduler, or null; total_steps and the like fill themselves",
     )
-    interval: Literal["auto", "step", "epoch"] = Field("auto", description="When it steps; auto knows each class")
-    warmup: Annotated[int, Field(ge=0)] = Field(0, description="Steps of linear warm-up before the schedule acts")
+    interval: Literal["auto", "step", "epoch"] = Field(
+        default="auto", description="When it steps; auto knows each class"
+    )
+    warmup: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="Steps of linear warm-up before the schedule acts"
+    )
 
 
 class EarlyStop(Section):
     """Stopping when validation no longer improves."""
 
-    patience: Annotated[int, Field(ge=0)] = Field(0, description="Validations without gain before stopping; 0: never")
-    min_delta: Annotated[float, Field(ge=0.0)] = Field(0.0, description="Smallest gain in Dice that counts")
+    patience: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="Validations without gain before stopping; 0: never"
+    )
+    min_delta: Annotated[float, Field(ge=0.0)] = Field(default=0.0, description="Smallest gain in Dice that counts")
 
 
 class Train(Section):
     """The loop."""
 
-    epochs: Count = Field(20, description="How often validation, and a checkpoint, come")
-    samples: Count | None = Field(None, description="Samples drawn per epoch; as many as there are when empty")
-    batch: Count = Field(8, description="Samples per step and device")
-    accumulate: Count = Field(1, description="Batches whose gradients are summed before a step")
-    clip: Annotated[float, Field(ge=0.0)] = Field(1.0, description="Largest gradient norm; 0 does not clip")
-    precision: Literal["32", "bf16", "16"] = Field("32", description="Arithmetic: 32, bf16 or 16 bit (mixed)")
-    ema: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(0.0, description="Decay of the averaged weights; 0 keeps none")
-    early_stop: EarlyStop = Field(EarlyStop(), description="Early stopping")
-    validate_every: Count = Field(1, description="Epochs between validations")
-    device: Literal["auto", "cpu", "gpu", "mps"] = Field("auto", description="Where to train")
-    devices: Count = Field(1, description="Devices per node; more than one trains by DDP")
-    nodes: Count = Field(1, description="Nodes, started by the cluster's launcher (SLURM, torchrun)")
-    threads: Annotated[int, Field(ge=0)] = Field(0, description="CPU threads of torch; 0 leaves its choice")
-    compile: bool = Field(False, description="Compile the network and the loss (torch.compile)")
-    channels_last: bool = Field(True, description="Memory order that convolutions like")
-    save_every: Annotated[int, Field(ge=0)] = Field(0, description="Keep a checkpoint every so many epochs; 0: none")
+    epochs: Count = Field(default=20, description="How often validation, and a checkpoint, come")
+    samples: Count | None = Field(default=None, description="Samples drawn per epoch; as many as there are when empty")
+    batch: Count = Field(default=8, description="Samples per step and device")
+    accumulate: Count = Field(default=1, description="Batches whose gradients are summed before a step")
+    clip: Annotated[float, Field(ge=0.0)] = Field(default=1.0, description="Largest gradient norm; 0 does not clip")
+    precision: Literal["32", "bf16", "16"] = Field(default="32", description="Arithmetic: 32, bf16 or 16 bit (mixed)")
+    ema: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        default=0.0, description="Decay of the averaged weights; 0 keeps none"
+    )
+    early_stop: EarlyStop = Field(default=EarlyStop(), description="Early stopping")
+    validate_every: Count = Field(default=1, description="Epochs between validations")
+    device: Literal["auto", "cpu", "gpu", "mps"] = Field(default="auto", description="Where to train")
+    devices: Count = Field(default=1, description="Devices per node; more than one trains by DDP")
+    nodes: Count = Field(default=1, description="Nodes, started by the cluster's launcher (SLURM, torchrun)")
+    threads: Annotated[int, Field(ge=0)] = Field(default=0, description="CPU threads of torch; 0 leaves its choice")
+    compile: bool = Field(default=False, description="Compile the network and the loss (torch.compile)")
+    channels_last: bool = Field(default=True, description="Memory order that convolutions like")
+    save_every: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="Keep a checkpoint every so many epochs; 0: none"
+    )
 
     @field_validator("precision", mode="before")
     @classmethod
@@ -166,30 +197,38 @@ class Train(Section):
 class FineTune(Section):
     """Starting from a trained model."""
 
-    model: str | None = Field(None, description="Bundle folder, weight file, or 'default' for the shipped model")
-    freeze: tuple[str, ...] = Field((), description="Parameter name prefixes that keep their values")
-    matching_only: bool = Field(False, description="Take only the tensors whose names and shapes fit (another schema)")
+    model: str | None = Field(
+        default=None, description="Bundle folder, weight file, or 'default' for the shipped model"
+    )
+    freeze: tuple[str, ...] = Field(default=(), description="Parameter name prefixes that keep their values")
+    matching_only: bool = Field(
+        default=False, description="Take only the tensors whose names and shapes fit (another schema)"
+    )
 
 
 class Pseudo(Section):
     """Training on unlabelled pictures with a model's own answers."""
 
-    images: tuple[Path, ...] = Field((), description="Pictures or folders without labels")
-    models: tuple[str, ...] = Field((), description="Bundles that label them, averaged; the shipped model when empty")
-    weights: tuple[Positive, ...] = Field((), description="Weight of each model; equal when empty")
-    floor: Fraction = Field(0.9, description="Smallest confidence at which a bone's answer is kept")
-    min_bones: Annotated[int, Field(ge=1)] = Field(20, description="Pictures with fewer kept bones are left out")
+    images: tuple[Path, ...] = Field(default=(), description="Pictures or folders without labels")
+    models: tuple[str, ...] = Field(
+        default=(), description="Bundles that label them, averaged; the shipped model when empty"
+    )
+    weights: tuple[Positive, ...] = Field(default=(), description="Weight of each model; equal when empty")
+    floor: Fraction = Field(default=0.9, description="Smallest confidence at which a bone's answer is kept")
+    min_bones: Annotated[int, Field(ge=1)] = Field(
+        default=20, description="Pictures with fewer kept bones are left out"
+    )
     weight: Annotated[float, Field(ge=0.0)] = Field(
-        0.5, description="Share of the samples drawn, relative to the others"
+        default=0.5, description="Share of the samples drawn, relative to the others"
     )
 
 
 class Logging(Section):
     """Where figures go; CSV, TensorBoard and a log file are always written."""
 
-    every: Count = Field(10, description="Steps between logged training figures")
-    wandb: Literal["off", "offline", "online"] = Field("off", description="Weights & Biases")
-    project: str = Field("ossa", description="Project name at Weights & Biases")
+    every: Count = Field(default=10, description="Steps between logged training figures")
+    wandb: Literal["off", "offline", "online"] = Field(default="off", description="Weights & Biases")
+    project: str = Field(default="ossa", description="Project name at Weights & Biases")
 
     @field_validator("wandb", mode="before")
     @classmethod
@@ -200,23 +239,25 @@ class Logging(Section):
 class RunConfig(Section):
     """A training run."""
 
-    name: str = Field("run", description="Name of the run; its folder is OUTPUT/NAME-001, -002, ...")
-    output: Path = Field(Path("runs"), description="Folder of the run folders")
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(1, description="Everything random follows from this number")
-    bones: str = Field("hand29", description="Bone schema by name, or a .toml file")
-    data: Data = Field(Data(), description="Training data")
-    folds: Folds = Field(Folds(), description="Cross-validation")
-    model: Model = Field(Model(), description="The network")
+    name: str = Field(default="run", description="Name of the run; its folder is OUTPUT/NAME-001, -002, ...")
+    output: Path = Field(default=Path("runs"), description="Folder of the run folders")
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(
+        default=1, description="Everything random follows from this number"
+    )
+    bones: str = Field(default="hand29", description="Bone schema by name, or a .toml file")
+    data: Data = Field(default=Data(), description="Training data")
+    folds: Folds = Field(default=Folds(), description="Cross-validation")
+    model: Model = Field(default=Model(), description="The network")
     loss: dict[str, float | dict[str, float]] = Field(
-        default_factory=lambda: {"bce": 0.5, "dice": 0.5},
+        default={"bce": 0.5, "dice": 0.5},
         description="Weighted sum of losses: {bce: 0.5, dice: 0.5}, or {focal: {weight: 1, gamma: 2}}",
     )
-    optimiser: Optimiser = Field(Optimiser(), description="Optimiser")
-    scheduler: Scheduler = Field(Scheduler(), description="Learning-rate schedule")
-    train: Train = Field(Train(), description="The training loop")
-    finetune: FineTune = Field(FineTune(), description="Fine-tuning")
-    pseudo: Pseudo | None = Field(None, description="Pseudo-labels")
-    logging: Logging = Field(Logging(), description="Figures and where they go")
+    optimiser: Optimiser = Field(default=Optimiser(), description="Optimiser")
+    scheduler: Scheduler = Field(default=Scheduler(), description="Learning-rate schedule")
+    train: Train = Field(default=Train(), description="The training loop")
+    finetune: FineTune = Field(default=FineTune(), description="Fine-tuning")
+    pseudo: Pseudo | None = Field(default=None, description="Pseudo-labels")
+    logging: Logging = Field(default=Logging(), description="Figures and where they go")
 
     @field_validator("name")
     @classmethod
