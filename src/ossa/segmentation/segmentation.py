@@ -32,12 +32,12 @@ class Region:
     @property
     def bottom(self) -> int:
         """The first row below the box."""
-        return self.top + self.mask.shape[0]
+        return self.top + int(self.mask.shape[0])
 
     @property
     def right(self) -> int:
         """The first column right of the box."""
-        return self.left + self.mask.shape[1]
+        return self.left + int(self.mask.shape[1])
 
     @property
     def area(self) -> int:
@@ -125,7 +125,9 @@ class Segmentation:
         """From bit planes: (H, W) or (P, H, W) uint32, bone i in bit i % 32 of plane i // 32."""
         stack = bits[None] if bits.ndim == 2 else bits
         if stack.ndim != 3 or stack.shape[0] != bit_plane_count(schema):
-            raise SchemaError("bit planes do not fit the schema", found=bits.shape, expected=f"({bit_plane_count(schema)}, H, W)")
+            raise SchemaError(
+                "bit planes do not fit the schema", found=bits.shape, expected=f"({bit_plane_count(schema)}, H, W)"
+            )
         regions = {}
         for i, name in enumerate(schema.names):
             region = Region.tight(stack[i // 32] & np.uint32(1 << (i % 32)))
