@@ -116,12 +116,16 @@ class Card:
     def check(self, path: Path | None = None) -> None:
         """BundleError when a number is out of its range or a threshold names no bone."""
         if self.stride < 1 or self.channels not in (1, 2):
-            raise BundleError("stride or channels out of range", path=path, found=f"stride {self.stride}, channels {self.channels}")
+            raise BundleError(
+                "stride or channels out of range", path=path, found=f"stride {self.stride}, channels {self.channels}"
+            )
         for name, threshold in self.thresholds.items():
             if name not in self.schema:
                 raise BundleError("a threshold for a bone that the model does not have", path=path, found=repr(name))
             if not 0.0 < threshold < 1.0:
-                raise BundleError(f"the threshold of '{name}' is out of range", path=path, found=threshold, expected="between 0 and 1")
+                raise BundleError(
+                    f"the threshold of '{name}' is out of range", path=path, found=threshold, expected="between 0 and 1"
+                )
 
 
 def _bone_json(bone: Bone) -> dict[str, Any]:
@@ -140,7 +144,8 @@ def _bone_json(bone: Bone) -> dict[str, Any]:
 def _take(value: dict[str, Any], key: str, kind: type, path: Path | None, default: Any = None) -> Any:
     found = value.get(key, default)
     if not isinstance(found, kind) or isinstance(found, bool):
-        raise BundleError(f"the card's '{key}' is missing or wrong", path=path, found=repr(found)[:80], expected=f"a {kind.__name__}")
+        what = f"the card's '{key}' is missing or wrong"
+        raise BundleError(what, path=path, found=repr(found)[:80], expected=f"a {kind.__name__}")
     return found
 
 
@@ -163,7 +168,9 @@ def _schema(value: dict[str, Any], path: Path | None) -> BoneSchema:
         )
         told = BoneSchema(name=name, title=_take(value, "schema_title", str, path, name), bones=bones)
     except (KeyError, TypeError, ValueError, IndexError, SchemaError) as error:
-        raise BundleError("the card's list of bones is wrong", path=path, found=f"{type(error).__name__}: {error}") from error
+        raise BundleError(
+            "the card's list of bones is wrong", path=path, found=f"{type(error).__name__}: {error}"
+        ) from error
     try:
         known = load_schema(name) if re.fullmatch(r"\w+", name) else None
     except SchemaError:
@@ -250,7 +257,9 @@ class Bundle:
         architecture that the card names.
         """
         if WEIGHTS not in self.card.files:
-            raise BundleError("the bundle has no torch weights", path=self.path, remedy="Use ONNX Runtime for this model")
+            raise BundleError(
+                "the bundle has no torch weights", path=self.path, remedy="Use ONNX Runtime for this model"
+            )
         try:
             from safetensors import SafetensorError
             from safetensors.torch import load_file
@@ -270,7 +279,8 @@ class Bundle:
                 found=str(error).splitlines()[0],
                 expected=f"the weights of {self.card.architecture['name']}",
             ) from error
-        return module.eval()
+        module.eval()
+        return module
 
 
 def default_bundle() -> Path:
@@ -322,7 +332,10 @@ def save_bundle(folder: str | os.PathLike[str], module: nn.Module, card: Card) -
         if tensor.is_floating_point() and tensor.numel() >= HALF_FROM:
             half = tensor.half()
             if not bool(half.isfinite().all()):
-                raise BundleError(f"the weight '{name}' does not fit 16-bit float", found=f"largest value {float(tensor.abs().max()):g}")
+                raise BundleError(
+                    f"the weight '{name}' does not fit 16-bit float",
+                    found=f"largest value {float(tensor.abs().max()):g}",
+                )
             tensor.copy_(half.float())
             tensor = half
         state[name] = tensor.clone().contiguous()

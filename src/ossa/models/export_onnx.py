@@ -49,7 +49,9 @@ def write_onnx(module: nn.Module, path: Path, shape: tuple[int, int, int, int], 
                 attempt(module, example, path, common, free if dynamic else None)
             return
         except Exception as error:  # the exporters raise whatever their passes raise
-            failures.append(f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}")
+            failures.append(
+                f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+            )
     raise BundleError(
         "the network cannot be written as ONNX",
         path=path,
@@ -58,7 +60,9 @@ def write_onnx(module: nn.Module, path: Path, shape: tuple[int, int, int, int], 
     )
 
 
-def _export_graph(module: nn.Module, example: Any, path: Path, common: dict[str, Any], free: dict[int, str] | None) -> None:
+def _export_graph(
+    module: nn.Module, example: Any, path: Path, common: dict[str, Any], free: dict[int, str] | None
+) -> None:
     import contextlib
     import io
     import logging
@@ -70,14 +74,23 @@ def _export_graph(module: nn.Module, example: Any, path: Path, common: dict[str,
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with contextlib.redirect_stdout(io.StringIO()):
         program = torch.onnx.export(
-            module, (example,), dynamo=True, optimize=False, external_data=False, verbose=False, dynamic_shapes=shapes, **common
+            module,
+            (example,),
+            dynamo=True,
+            optimize=False,
+            external_data=False,
+            verbose=False,
+            dynamic_shapes=shapes,
+            **common,
         )
     if program is None:
         raise RuntimeError("the exporter returned nothing")
     program.save(str(path), external_data=False)
 
 
-def _export_script(module: nn.Module, example: Any, path: Path, common: dict[str, Any], free: dict[int, str] | None) -> None:
+def _export_script(
+    module: nn.Module, example: Any, path: Path, common: dict[str, Any], free: dict[int, str] | None
+) -> None:
     import torch
 
     torch.onnx.export(

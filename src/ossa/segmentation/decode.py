@@ -97,7 +97,9 @@ def threshold_logits(schema: BoneSchema, thresholds: Mapping[str, float] | None)
     out = np.zeros(len(schema), np.float32)
     for name, probability in (thresholds or {}).items():
         if not 0.0 < probability < 1.0:
-            raise ConfigError(f"the threshold of '{name}' is out of range", found=probability, expected="between 0 and 1")
+            raise ConfigError(
+                f"the threshold of '{name}' is out of range", found=probability, expected="between 0 and 1"
+            )
         out[schema.index(name)] = logit(probability)
     return out
 
@@ -150,7 +152,9 @@ def _reach(first: int, stop: int, scale: float, size: int) -> tuple[int, int]:
     return max(0, start), min(size, end)
 
 
-def _above(plane: Logits, limit: float, rows: tuple[int, int, float], columns: tuple[int, int, float]) -> NDArray[np.bool_]:
+def _above(
+    plane: Logits, limit: float, rows: tuple[int, int, float], columns: tuple[int, int, float]
+) -> NDArray[np.bool_]:
     """Interpolated ``plane`` > ``limit`` over output rows and columns (start, stop, scale)."""
     height, width = plane.shape
     across = taps(*columns, width)

@@ -1,0 +1,227 @@
+"""What runs a network: ONNX Runtime (the default, needs no torch), torch, or OpenVINO.
+
+An ``Engine`` takes a batch (N, C, H, W) float32 and gives logits (N, bones, h, w) float32. Which
+one is said by a device string:
+
+    auto            ONNX Runtime on the best provider it has
+    cpu             ONNX Runtime on the CPU
+    cuda, cuda:1    an NVIDIA GPU, through ONNX Runtime or else torch, whichever can reach it
+    onnx:cpu, onnx:cuda:0, torch:cpu, torch:cuda:0, openvino:CPU    exactly that one
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ossa.errors import BundleError, DeviceError, MissingExtraError
+from ossa.models.bundle import Bundle
+
+Float = NDArray[np.float32]
+
+#: Threads inside one network run when nothing is said.
+THREADS = 2
+
+BACKENDS = ("onnx", "torch", "openvino")
+
+
+class Engine(Protocol):
+    """A loaded network."""
+
+    @property
+    def description(self) -> str:
+        """Backend and device in words ("ONNX Runtime, CPU, 2 threads")."""
+        ...
+
+    def __call__(self, batch: Float) -> Float:
+        """Logits (N, bones, h, w) of a batch (N, C, H, W). Raises DeviceError when memory runs out."""
+        ...
+
+
+def parse_device(device: str) -> tuple[str | None, str]:
+    """A device string as (backend or None for any, place): "torch:cuda:1" -> ("torch", "cuda:1")."""
+    text = device.strip()
+    head, _, rest = text.partition(":")
+    if head.lower() in BACKENDS:
+        return head.lower(), rest.lower() or "auto"
+    if head.lower() in ("auto", "cpu", "cuda"):
+        return None, text.lower()
+    raise DeviceError(
+        f"'{device}' is not a device",
+        expected="auto, cpu, cuda, cuda:N, or one of them after onnx:, torch: or openvino:",
+        remedy=f"Here there is {_existing()}",
+    )
+
+
+def open_engine(bundle: Bundle, device: str = "auto", threads: int | None = None) -> Engine:
+    """The network of ``bundle`` ready to run on ``device`` with ``threads`` (default 2) CPU threads.
+
+    Raises DeviceError, naming what exists, when the device is not there.
+    """
+    backend, place = parse_device(device)
+    count = max(1, threads if threads is not None else min(THREADS, os.cpu_count() or 1))
+    if backend == "torch":
+        return TorchEngine(bundle, place, count)
+    if backend == "openvino":
+        return OpenVinoEngine(bundle.onnx_path, place, count)
+    if backend is None and place.startswith("cuda") and not _onnx_cuda():
+        return TorchEngine(bundle, place, count)
+    return OnnxEngine(bundle.onnx_path, place, count)
+
+
+class OnnxEngine:
+    """A network in ONNX Runtime."""
+
+    def __init__(self, path: str | os.PathLike[str], place: str = "cpu", threads: int = THREADS) -> None:
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # Threads that spin between pictures take time from the one that decodes the next picture.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        providers: list[Any] = ["CPUExecutionProvider"]
+        cuda = _onnx_cuda()
+        if place.startswith("cuda"):
+            if not cuda:
+                raise _absent(place)
+            providers.insert(0, ("CUDAExecutionProvider", {"device_id": _index(place)}))
+        elif place == "auto" and cuda:
+            providers.insert(0, "CUDAExecutionProvider")
+        elif place not in ("auto", "cpu"):
+            raise _absent(place)
+        try:
+            self._session = ort.InferenceSession(str(Path(path)), options, providers=providers)
+        except Exception as error:  # ONNX Runtime's exceptions share no public base class
+            raise BundleError("ONNX Runtime cannot open the model", path=path, found=_first_line(error)) from error
+        if place.startswith("cuda") and "CUDAExecutionProvider" not in self._session.get_providers():
+            raise _absent(place)
+        self._input = self._session.get_inputs()[0].name
+        where = "CUDA" if self._session.get_providers()[0].startswith("CUDA") else f"CPU, {threads} threads"
+        self.description = f"ONNX Runtime, {where}"
+
+    def __call__(self, batch: Float) -> Float:
+        """See Engine."""
+        try:
+            return np.asarray(self._session.run(None, {self._input: batch})[0], np.float32)
+        except Exception as error:  # as above
+            raise _failed(error, batch.shape) from error
+
+
+class TorchEngine:
+    """A network in torch, on the CPU or a GPU (there in 16-bit float where the card can)."""
+
+    def __init__(self, bundle: Bundle, place: str = "cpu", threads: int = THREADS) -> None:
+        try:
+            import torch
+        except ImportError as error:
+            raise MissingExtraError.of(f"the device '{place}' through torch", "train", error) from error
+        name = ("cuda" if torch.cuda.is_available() else "cpu") if place == "auto" else place
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if name != "cpu" and (not name.startswith("cuda") or _index(name) >= count):
+            raise _absent(place)
+        self._device = torch.device(name)
+        if name == "cpu":
+            torch.set_num_threads(threads)
+        self._module = bundle.torch_module().to(self._device)
+        where = f"CPU, {threads} threads" if name == "cpu" else torch.cuda.get_device_name(self._device)
+        self.description = f"torch, {where}"
+
+    def __call__(self, batch: Float) -> Float:
+        """See Engine."""
+        import torch
+
+        half = self._device.type == "cuda"
+        try:
+            with torch.inference_mode(), torch.autocast(self._device.type, dtype=torch.float16, enabled=half):
+                logits = self._module(torch.from_numpy(np.ascontiguousarray(batch)).to(self._device))
+            return np.asarray(logits.float().cpu().numpy(), np.float32)
+        except RuntimeError as error:
+            raise _failed(error, batch.shape) from error
+
+
+class OpenVinoEngine:
+    """A network in OpenVINO, in 32-bit float (its own default on new CPUs is bfloat16)."""
+
+    def __init__(self, path: str | os.PathLike[str], place: str = "cpu", threads: int = THREADS) -> None:
+        try:
+            import openvino
+        except ImportError as error:
+            raise MissingExtraError.of("running a model with OpenVINO", "openvino", error) from error
+        name = "CPU" if place in ("auto", "cpu") else place.upper()
+        core = openvino.Core()
+        if name.split(".")[0] not in {device.split(".")[0] for device in core.available_devices}:
+            raise _absent(place, "OpenVINO has " + ", ".join(core.available_devices))
+        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
+        if name == "CPU":
+            settings["INFERENCE_NUM_THREADS"] = threads
+        try:
+            self._model = core.compile_model(core.read_model(str(path)), name, settings)
+        except RuntimeError as error:
+            raise BundleError("OpenVINO cannot open the model", path=path, found=_first_line(error)) from error
+        self.description = f"OpenVINO, {name}, {threads} threads"
+
+    def __call__(self, batch: Float) -> Float:
+        """See Engine."""
+        try:
+            return np.array(self._model([batch])[0], np.float32)
+        except RuntimeError as error:
+            raise _failed(error, batch.shape) from error
+
+
+def _onnx_cuda() -> bool:
+    import onnxruntime as ort
+
+    return "CUDAExecutionProvider" in ort.get_available_providers()
+
+
+def _index(place: str) -> int:
+    number = place.partition(":")[2]
+    if not number:
+        return 0
+    if not number.isdigit():
+        raise _absent(place)
+    return int(number)
+
+
+def _existing() -> str:
+    """The devices of this machine in words; torch is asked only when it is loaded already."""
+    import sys
+
+    known: list[str] = ["cpu"]
+    probes: list[Callable[[], str | None]] = [lambda: "onnx:cuda" if _onnx_cuda() else None]
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        probes.append(lambda: ", ".join(f"torch:cuda:{i}" for i in range(torch.cuda.device_count())) or "torch:cpu")
+    known += [text for probe in probes if (text := probe()) is not None]
+    return ", ".join(known)
+
+
+def _absent(place: str, existing: str | None = None) -> DeviceError:
+    return DeviceError(
+        f"there is no device '{place}'",
+        found=existing or _existing(),
+        remedy="Use --device cpu, or install the runtime that reaches the device (onnxruntime-gpu, or torch with CUDA)",
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
+def _failed(error: BaseException, shape: tuple[int, ...]) -> DeviceError:
+    text = _first_line(error)
+    memory = "memory" in str(error).lower() or "alloc" in str(error).lower()
+    return DeviceError(
+        "the device ran out of memory" if memory else "the network did not run",
+        found=f"{text} (input {shape})",
+        remedy="Use sliding windows, a smaller batch, or --device cpu"
+        if memory
+        else "Check the model with 'ossa info'",
+    )
