@@ -1,4 +1,8 @@
-"""Which way round the grey values run: bones bright (as the package wants them) or dark."""
+"""Which way round the grey values run: bones bright (as the package wants them) or dark.
+
+Raster files do not say it and DICOM files now and then say it wrongly, so the picture is asked:
+three signs, each of which can fail on some pictures, are added, and only a clear sum counts.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,15 @@ from numpy.typing import NDArray
 
 from ossa.radiograph.radiograph import Grey
 
+#: Longest side in px of the reduced picture that is looked at; bones are then 4-12 px wide.
+_LOOK = 256
+
+#: The sum of the three signs lies in -3..3. Chosen on phantoms (300 whole hands, wrist crops and
+#: random crops, with bright and dark collimation): no upright picture below -.75, and 86 % of the
+#: inverted whole hands below -1. An inverted picture that is missed gets few bones and a note; an
+#: upright one that is turned over would be spoilt, so the threshold keeps its distance.
+_CLEAR = -1.0
+
 
 def invert(pixels: Grey) -> Grey:
     """Grey values mirrored: 8 bits at 255, 16 bits at the picture's maximum (12-bit data stay 12-bit)."""
@@ -18,5 +31,58 @@ def invert(pixels: Grey) -> Grey:
 
 
 def looks_inverted(pixels: NDArray[Any]) -> bool:
-    """Whether bones are dark on a bright film. (Decided by measurement in a later step.)"""
-    return pixels.size == 0
+    """Whether bones are dark on a bright film. In doubt (and below 32 px a side) False."""
+    return upright_sign(pixels) < _CLEAR
+
+
+def upright_sign(pixels: NDArray[Any]) -> float:
+    """From -3 (dark bones on a bright film) to 3 (bright bones on a dark film); 0 says nothing.
+
+    The sum of the tanh of three signs, in units of the picture's SD:
+    how much brighter the detailed quarter of the picture is than its flattest 40 % (bones have
+    detail, bare film and shutters have none); how much brighter the middle third is than the two
+    sides; the skewness of a band pass at bone width (bones are ridges, joints and gaps are fewer).
+    """
+    grey = _reduced(pixels)
+    if min(grey.shape) < 32 or float(grey.std()) < 1e-6:
+        return 0.0
+    return float(
+        np.tanh(_detail_is_bright(grey)) + np.tanh(_middle_is_bright(grey)) + np.tanh(_ridges_are_bright(grey))
+    )
+
+
+def _reduced(pixels: NDArray[Any]) -> NDArray[np.float32]:
+    """(h, w) float32 with the longest side at most 256 px, clipped to its 1st and 99th percentile."""
+    import cv2
+
+    scale = min(1.0, _LOOK / max(pixels.shape))
+    size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    low, high = np.percentile(small, (1, 99))
+    return np.clip(small, np.float32(low), np.float32(high))
+
+
+def _detail_is_bright(grey: NDArray[np.float32]) -> float:
+    import cv2
+
+    smooth = cv2.GaussianBlur(grey, (0, 0), 1.5)
+    slope = np.hypot(cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1))
+    detail = cv2.GaussianBlur(slope, (0, 0), 4)[6:-6, 6:-6]
+    value = smooth[6:-6, 6:-6]
+    flat, busy = np.percentile(detail, (40, 75))
+    return float((np.median(value[detail >= busy]) - np.median(value[detail <= flat])) / (value.std() + 1e-6))
+
+
+def _middle_is_bright(grey: NDArray[np.float32]) -> float:
+    width = grey.shape[1]
+    sides = 0.5 * (grey[:, : width // 8].mean() + grey[:, -(width // 8) :].mean())
+    return float((grey[:, width // 3 : 2 * width // 3].mean() - sides) / (grey.std() + 1e-6))
+
+
+def _ridges_are_bright(grey: NDArray[np.float32]) -> float:
+    import cv2
+
+    band = cv2.GaussianBlur(grey, (0, 0), 4) - cv2.GaussianBlur(grey, (0, 0), 6.4)
+    band -= band.mean()
+    square = band * band
+    return float((square * band).mean() / (square.mean() ** 1.5 + 1e-12))

@@ -35,7 +35,12 @@ class Spacing:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a radiograph comes from and what was done to its pixels on the way in."""
+    """Where a radiograph comes from and what was done to its pixels on the way in.
+
+    ``format`` is "PNG", "JPEG", "TIFF", "BMP", "DICOM" or "array"; ``bits`` per pixel in memory (DICOM:
+    stored); ``inverted``: the stored grey values were turned over (white-is-zero TIFF, MONOCHROME1,
+    or a film found to be a negative; ``notes`` say which).
+    """
 
     path: str | None = None
     format: str = "array"

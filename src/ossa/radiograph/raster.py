@@ -10,7 +10,7 @@ raster file has no spacing unless the user gives one.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,13 +40,18 @@ def read_raster(path: Path, kind: str) -> Radiograph:
     fault = check_stream(kind, data)
     if fault is not None:
         raise _truncated(header, name, fault)
-    decoded, notes = _decode(data, header, name)
-    bits = 8 * decoded.dtype.itemsize
-    inverted = looks_inverted(decoded)
-    pixels = invert(decoded) if inverted else decoded
-    if inverted:
-        notes.append("dark bones on a bright film: inverted")
-    return Radiograph(pixels, provenance=Provenance(name, header.format, bits, inverted, tuple(notes)))
+    pixels, notes = _decode(data, header, name)
+    # OpenCV turns an 8-bit white-is-zero TIFF over by itself, a 16-bit one not.
+    if header.white_is_zero:
+        notes.append("stored white-is-zero")
+        pixels = invert(pixels) if pixels.dtype == np.uint16 else pixels
+    negative = looks_inverted(pixels)
+    if negative:
+        notes.append("dark bones on a bright film: turned over")
+        pixels = invert(pixels)
+    bits = 8 * pixels.dtype.itemsize
+    provenance = Provenance(name, header.format, bits, negative != header.white_is_zero, tuple(notes))
+    return Radiograph(pixels, provenance=provenance)
 
 
 def check_size(width: int, height: int, path: str) -> None:
@@ -90,10 +95,10 @@ def _decode(data: bytes, header: Header, path: str) -> tuple[Grey, list[str]]:
     if header.alpha and not header.turned:
         grey, note = _without_transparency(buffer, grey)
         notes += [note] if note else []
-    if grey.dtype in (np.uint8, np.uint16):
-        return grey, notes
-    notes.append(f"{grey.dtype} values stretched to 16 bits")
-    return to_uint16(grey), notes
+    if grey.dtype not in (np.uint8, np.uint16):
+        notes.append(f"{grey.dtype} values stretched to 16 bits")
+        grey = to_uint16(grey)
+    return cast(Grey, grey), notes
 
 
 def _undecodable(header: Header, path: str, found: str) -> ImageError:
