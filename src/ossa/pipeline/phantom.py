@@ -10,6 +10,7 @@ that was stopped is continued by the same command, and a larger count extends a 
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -108,7 +109,7 @@ def _claim(folder: Path, settings: dict[str, Any]) -> None:
     from ossa import __version__
 
     record = folder / RECORD
-    settings = {"ossa": __version__, **settings}
+    settings = json.loads(json.dumps({"ossa": __version__, **settings}))  # as they will be read back
     if record.is_file():
         try:
             found = read_json(record)
