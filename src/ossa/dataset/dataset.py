@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ossa.dataset.case import Case, Truth
+from ossa.dataset.metadata import Subject, read_metadata
 from ossa.errors import DatasetError
 from ossa.schema import BoneSchema, load_schema
 
@@ -72,6 +73,11 @@ class Dataset:
         chosen = tuple(case for case in self.cases if keep(case))
         return Dataset(self.root, self.schema, self.format, chosen, self.problems)
 
+    def metadata(self) -> dict[str, Subject]:
+        """What ``meta_data.xlsx`` in the root says of the subjects; {} when there is no such file."""
+        sheet = self.root / "meta_data.xlsx"
+        return read_metadata(sheet) if sheet.is_file() else {}
+
     def case(self, name: str) -> Case:
         """The case called ``name`` (base name with or without extension). DatasetError names the nearest."""
         for case in self.cases:
@@ -102,19 +108,25 @@ def formats() -> dict[str, ModuleType]:
     return {module.NAME: module for module in sorted(modules, key=lambda m: int(m.PRIORITY))}
 
 
-def open_dataset(path: str | Path, schema: BoneSchema | None = None, format: str | None = None) -> Dataset:
-    """Open a data set folder; its format is recognised from its layout unless ``format`` names it.
+def open_dataset(path: str | Path, schema: BoneSchema | None = None, format_name: str | None = None) -> Dataset:
+    """Open a data set folder; its format is recognised from its layout unless ``format_name`` names it.
 
     Raises DatasetError when the folder is missing, of no known layout, or holds no picture.
     """
     root = Path(path)
     bones = schema if schema is not None else load_schema()
     if not root.is_dir():
-        raise DatasetError("there is no such data set folder", path=root, remedy="Give the folder that holds the data set")
+        raise DatasetError(
+            "there is no such data set folder", path=root, remedy="Give the folder that holds the data set"
+        )
     known = formats()
-    if format is not None and format not in known:
-        raise DatasetError(f"no label format is called '{format}'", path=root, expected="one of " + ", ".join(known))
-    chosen = known[format] if format is not None else next((m for m in known.values() if m.detect(root)), None)
+    if format_name is not None and format_name not in known:
+        raise DatasetError(
+            f"no label format is called '{format_name}'", path=root, expected="one of " + ", ".join(known)
+        )
+    chosen = (
+        known[format_name] if format_name is not None else next((m for m in known.values() if m.detect(root)), None)
+    )
     if chosen is None:
         content = sorted(p.name + ("/" if p.is_dir() else "") for p in root.iterdir())
         raise DatasetError(

@@ -30,7 +30,7 @@ from ossa.dataset.keyhole import keyhole_polygon
 from ossa.errors import InputError, LabelError, OutputError, SchemaError
 from ossa.safety import inside, read_json, write_bytes, write_text
 from ossa.schema import BoneSchema
-from ossa.segmentation.outlines import Outline, Outlines, outlines_from_region
+from ossa.segmentation.outlines import MAX_COORDINATE, Outline, Outlines, outlines_from_region
 from ossa.segmentation.segmentation import Segmentation
 
 NAME = "competition"
@@ -68,7 +68,9 @@ def read_label(path: str | Path, schema: BoneSchema, shape: tuple[int, int] | No
     parts: dict[str, list[Outline]] = {}
     for number, entry in enumerate(entries):
         if not isinstance(entry, dict) or not isinstance(entry.get("label"), str):
-            raise LabelError(f"annotation {number} has no label", path=where, found=_keys(entry), expected='"label": a bone')
+            raise LabelError(
+                f"annotation {number} has no label", path=where, found=_keys(entry), expected='"label": a bone'
+            )
         name = bone_called(entry["label"], schema, where)
         parts.setdefault(name, []).append(Outline(polygon(entry.get("points"), name, where), ()))
     outlines = {name: tuple(parts[name]) for name in schema.names if name in parts}
@@ -121,10 +123,11 @@ def polygon(points: object, name: str, path: Path) -> NDArray[np.float64]:
         raise LabelError(
             f"the outline of '{name}' has too few points", path=path, found=f"{len(ring)} points", expected="at least 3"
         )
-    if not np.isfinite(ring).all():
-        at = int(np.argmin(np.isfinite(ring).all(axis=1)))
+    usable = (np.abs(ring) <= MAX_COORDINATE).all(axis=1)  # False for NaN too
+    if not usable.all():
+        at = int(np.argmin(usable))
         raise LabelError(
-            f"point {at} of the outline of '{name}' is not a finite number",
+            f"point {at} of the outline of '{name}' is no position in a picture",
             path=path,
             found=f"({ring[at, 0]}, {ring[at, 1]})",
             expected="finite coordinates",
@@ -144,7 +147,7 @@ def write_label(path: str | Path, segmentation: Segmentation, image_name: str) -
 def write_outlines(path: str | Path, outlines: Outlines, shape: tuple[int, int], image_name: str) -> None:
     """Write outlines (points in px of a picture of ``shape``) as a label file, coordinates kept to 1/1000 px."""
     annotations = [
-        {"id": f"{name}.{number}", "type": "poly_seg", "attributes": {}, "points": _points(part), "label": name}
+        {"id": f"{name}.{number}", "type": "poly_seg", "attributes": {}, "points": label_points(part), "label": name}
         for name, parts in outlines.items()
         for number, part in enumerate(parts)
     ]
@@ -161,7 +164,8 @@ def write_outlines(path: str | Path, outlines: Outlines, shape: tuple[int, int],
     write_text(path, json.dumps(label, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n")
 
 
-def _points(part: Outline) -> list[list[float]]:
+def label_points(part: Outline) -> list[list[float]]:
+    """One polygon as a label file holds it: keyholes for holes, whole numbers where they are whole."""
     ring = np.round(keyhole_polygon(part), 3)
     whole = ring.astype(np.int64)
     points: list[list[float]] = (whole if np.array_equal(ring, whole) else ring).tolist()
@@ -171,7 +175,9 @@ def _points(part: Outline) -> list[list[float]]:
 
 
 def _keys(value: object) -> str:
-    return f"an object with {', '.join(map(repr, list(value)[:6]))}" if isinstance(value, dict) else type(value).__name__
+    return (
+        f"an object with {', '.join(map(repr, list(value)[:6]))}" if isinstance(value, dict) else type(value).__name__
+    )
 
 
 # --- the folder ---------------------------------------------------------------------------------------------------

@@ -1,0 +1,41 @@
+"""Folders in which each label lies beside its picture, under the same stem."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ossa.dataset.case import Case, LabelReader, side_from_name
+from ossa.dataset.dataset import Problem
+from ossa.dataset.formats.competition import IMAGE_SUFFIXES
+from ossa.schema import BoneSchema
+
+
+def pictures(root: Path) -> list[Path]:
+    """Every picture file under ``root``, sorted."""
+    found = (p for p in root.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
+    return sorted(p for p in found if p.is_file())
+
+
+def pictures_with_labels(
+    root: Path, schema: BoneSchema, reader: LabelReader
+) -> tuple[tuple[Case, ...], tuple[Problem, ...]]:
+    """Cases of every picture under ``root``; the subject is its folder, in ``root`` itself its stem less the side."""
+    labels = {p.with_suffix(""): p for p in sorted(root.rglob("*.json"))}
+    cases = []
+    for image in pictures(root):
+        label = labels.pop(image.with_suffix(""), None)
+        folder = image.parent.relative_to(root).as_posix()
+        cases.append(
+            Case(
+                id=image.name,
+                subject=re.sub(r"_[LR]$", "", image.stem) if folder == "." else folder,
+                image=image,
+                label=label,
+                side=side_from_name(image.stem),
+                annotated=frozenset(schema.names) if label is not None else frozenset(),
+                reader=reader if label is not None else None,
+            )
+        )
+    problems = tuple(Problem(path, "a label without a picture") for path in labels.values())
+    return tuple(cases), problems
