@@ -1,0 +1,100 @@
+"""A small network saved as a bundle, and fixtures for everything that needs one."""
+
+from __future__ import annotations
+
+import sys
+import types
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from ossa.models.bundle import Bundle, Card, save_bundle
+from ossa.schema import Bone, BoneSchema, load_schema
+
+torch = pytest.importorskip("torch")
+
+
+class SmallNet(torch.nn.Module):  # type: ignore[misc]
+    """Three convolutions, stride 2, enough channels that the weights are stored in 16 bits."""
+
+    stride = 2
+
+    def __init__(self, classes: int = 29, channels: int = 1) -> None:
+        super().__init__()
+        self.first = torch.nn.Conv2d(channels, 24, 5, stride=2, padding=2)
+        self.norm = torch.nn.BatchNorm2d(24)
+        self.second = torch.nn.Conv2d(24, 24, 3, padding=1)
+        self.last = torch.nn.Conv2d(24, classes, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.norm(self.first(x)))
+        return self.last(torch.relu(self.second(x)) + x)
+
+
+def small_net(classes: int = 29, channels: int = 1, seed: int = 0) -> SmallNet:
+    torch.manual_seed(seed)
+    net = SmallNet(classes, channels)
+    with torch.no_grad():
+        net.norm.running_mean.normal_()
+        net.norm.running_var.uniform_(0.5, 2)
+        net.last.weight.mul_(6)
+        net.last.bias.sub_(2)
+    return net.eval()
+
+
+def card(**changes: object) -> Card:
+    base = Card(
+        name="small",
+        schema=load_schema(),
+        architecture={"name": "small_test", "options": {}},
+        stride=2,
+        preparation={"size": 64, "multiple": 32},
+    )
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+class MakeBundle(Protocol):
+    def __call__(self, folder: Path, *, seed: int = 0, **changes: Any) -> Bundle: ...
+
+
+@pytest.fixture(scope="session")
+def make_bundle() -> MakeBundle:
+    """make_bundle(folder, seed=0, **changes of the card): a small network as a bundle in ``folder``."""
+
+    def make(folder: Path, *, seed: int = 0, **changes: Any) -> Bundle:
+        made = card(**changes)
+        return save_bundle(folder, small_net(len(made.schema), made.channels, seed), made)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory, make_bundle: MakeBundle) -> Bundle:
+    return make_bundle(tmp_path_factory.mktemp("models") / "small")
+
+
+@pytest.fixture(scope="session")
+def second_bundle(tmp_path_factory: pytest.TempPathFactory, make_bundle: MakeBundle) -> Bundle:
+    """Other weights, a finer grid, a threshold."""
+    folder = tmp_path_factory.mktemp("models") / "second"
+    return make_bundle(
+        folder, seed=1, name="second", preparation={"size": 96, "multiple": 32}, thresholds={"Radius": 0.3}
+    )
+
+
+@pytest.fixture(scope="session")
+def few() -> BoneSchema:
+    """Three bones of no shipped schema; a and b are mirror partners."""
+    partners = {"a": "b", "b": "a"}
+    bones = tuple(Bone(n, n.upper(), "carpal", None, (9, 9, 9), None, partners.get(n, n)) for n in ("a", "b", "c"))
+    return BoneSchema("few", "A few bones", bones)
+
+
+@pytest.fixture(autouse=True)
+def _architecture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """models.architectures knows the small network while a test runs."""
+    stand_in = types.ModuleType("ossa.models.architectures")
+    stand_in.build = lambda name, classes, **o: small_net(classes, int(o.get("channels", 1)))  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "ossa.models.architectures", stand_in)

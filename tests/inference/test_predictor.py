@@ -1,0 +1,160 @@
+"""The predictor: one model, several, any picture."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers_models import MakeBundle
+from ossa.errors import BundleError, ConfigError
+from ossa.inference.predictor import Predictor, member_weights
+from ossa.inference.tiles import Tiles
+from ossa.inference.tta import View, views
+from ossa.models.bundle import Bundle
+from ossa.radiograph.prepare import Preparation, prepare
+from ossa.radiograph.radiograph import Radiograph, Spacing
+from ossa.schema import BoneSchema
+from ossa.segmentation.decode import decode, resample_logits
+
+
+def picture(height: int, width: int, seed: int = 0, spacing: Spacing | None = None) -> Radiograph:
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 255, (height // 8 + 2, width // 8 + 2)).astype(np.uint8)
+    return Radiograph(np.kron(coarse, np.ones((8, 8), np.uint8))[:height, :width].copy(), spacing)
+
+
+def test_one_model_is_the_network_and_nothing_else(bundle: Bundle) -> None:
+    import torch
+
+    radiograph = picture(150, 110)
+    predictor = Predictor.load(bundle.path)
+    logits, placement = predictor.logits(radiograph)
+    grid, expected_placement = prepare(radiograph, Preparation(64))
+    assert placement == expected_placement
+    with torch.inference_mode():
+        expected = bundle.torch_module()(torch.from_numpy(grid[None]))[0].numpy()
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
+    found = predictor.predict(radiograph)
+    assert found.shape == (150, 110)
+    assert np.array_equal(found.planes(), decode(logits, placement, predictor.schema).planes())
+
+
+@pytest.mark.parametrize("shape", [(200, 300), (1, 1), (700, 20), (6000, 8000)])
+def test_any_size(tmp_path: Path, make_bundle: MakeBundle, few: BoneSchema, shape: tuple[int, int]) -> None:
+    found = Predictor.load(make_bundle(tmp_path / "m", schema=few).path).predict(picture(*shape))
+    assert found.shape == shape
+
+
+def test_pixels_that_are_not_square(bundle: Bundle) -> None:
+    """Twice as tall pixels: the grid is the one of the square picture, the result has the file's own shape."""
+    square = picture(160, 80)
+    tall = Radiograph(np.ascontiguousarray(square.pixels[::2]), Spacing(0.2, 0.1, "user"))
+    predictor = Predictor.load(bundle.path)
+    assert predictor.logits(tall)[0].shape == predictor.logits(square)[0].shape
+    assert predictor.predict(tall).shape == (80, 80)
+
+
+def test_an_ensemble_is_the_weighted_mean_on_the_finest_grid(bundle: Bundle, second_bundle: Bundle) -> None:
+    radiograph = picture(150, 110)
+    weights = np.random.default_rng(0).uniform(0.1, 1, (2, 29))
+    both = Predictor.load([bundle.path, second_bundle.path], weights=weights)
+    logits, placement = both.logits(radiograph)
+    one, first = Predictor.load(bundle.path).logits(radiograph)
+    two, second = Predictor.load(second_bundle.path).logits(radiograph)
+    assert placement == second
+    share = (weights / weights.sum(axis=0))[:, :, None, None]
+    expected = resample_logits(one, first, second, two.shape[1:]) * share[0] + two * share[1]
+    np.testing.assert_allclose(logits, expected, atol=1e-3)
+    # thresholds: the mean as logits, only where a member has one
+    assert set(both.thresholds) == {"Radius"}
+    share_radius = float(share[1, both.schema.index("Radius"), 0, 0])
+    mean = share_radius * np.log(0.3 / 0.7)
+    assert both.thresholds["Radius"] == pytest.approx(1 / (1 + np.exp(-mean)), abs=1e-6)
+
+
+def test_the_same_model_twice_is_the_model(bundle: Bundle) -> None:
+    radiograph = picture(90, 120)
+    one = Predictor.load(bundle.path).logits(radiograph)[0]
+    two = Predictor.load([bundle.path, bundle.path], weights=[3, 1]).logits(radiograph)[0]
+    np.testing.assert_allclose(one, two, atol=1e-4)
+
+
+def test_thresholds_of_the_bundle_are_used(second_bundle: Bundle) -> None:
+    radiograph = picture(150, 110)
+    predictor = Predictor.load(second_bundle.path)
+    assert predictor.thresholds == {"Radius": 0.3}
+    halves = replace(predictor, thresholds={})
+    logits, placement = predictor.logits(radiograph)
+    logits -= np.quantile(logits, 0.6, axis=(1, 2), keepdims=True)  # every bone is there
+    found, with_half = predictor.decode(logits, placement), halves.decode(logits, placement)
+    assert found.regions["Radius"].area > with_half.regions["Radius"].area
+    assert found.regions["Ulna"].area == with_half.regions["Ulna"].area
+
+
+def test_views_of_a_symmetric_network(bundle: Bundle) -> None:
+    """A mirrored view of a mirrored picture is the picture: the mean over both is the same, mirrored."""
+    radiograph = picture(128, 128)
+    mirrored = Radiograph(np.ascontiguousarray(radiograph.pixels[:, ::-1]))
+    predictor = replace(Predictor.load(bundle.path), views=views(True))
+    a, b = predictor.logits(radiograph)[0], predictor.logits(mirrored)[0]
+    np.testing.assert_allclose(a, b[:, :, ::-1], atol=1e-3)
+
+
+def test_view_weights(bundle: Bundle) -> None:
+    radiograph = picture(128, 96)
+    predictor = Predictor.load(bundle.path)
+
+    def logits(*given: View) -> np.ndarray:
+        return replace(predictor, views=given).logits(radiograph)[0]
+
+    plain, flipped = logits(View()), logits(View(mirrored=True))
+    mean = logits(View(weight=3), View(mirrored=True))
+    np.testing.assert_allclose(mean, 0.75 * plain + 0.25 * flipped, atol=1e-4)
+
+
+def test_windows_agree_with_the_whole_inside(tmp_path: Path, make_bundle: MakeBundle) -> None:
+    made = make_bundle(tmp_path / "m", preparation={"size": 256, "multiple": 32})
+    radiograph = picture(256, 192)
+    predictor = Predictor.load(made.path)
+    whole = predictor.logits(radiograph)[0]
+    tiled = replace(predictor, tiles=Tiles(96, 0.5)).logits(radiograph)[0]
+    # the network sees 4 px to each side; only window borders, which weigh next to nothing, may differ
+    assert np.abs(whole - tiled).mean() < 0.05
+    assert np.corrcoef(whole.ravel(), tiled.ravel())[0, 1] > 0.999
+
+
+def test_a_network_with_context(tmp_path: Path, make_bundle: MakeBundle) -> None:
+    options = {"name": "small_test", "options": {"channels": 2}}
+    preparation = {"size": 128, "multiple": 32}
+    made = make_bundle(tmp_path / "m", channels=2, architecture=options, preparation=preparation)
+    predictor = Predictor.load(made.path, tiles=Tiles(64))
+    assert predictor.logits(picture(128, 128))[0].shape == (29, 64, 64)
+    assert replace(predictor, tiles=None).predict(picture(128, 100)).shape == (128, 100)
+
+
+def test_bundles_of_different_schemas(bundle: Bundle, tmp_path: Path, make_bundle: MakeBundle, few: BoneSchema) -> None:
+    other = make_bundle(tmp_path / "m", schema=few)
+    with pytest.raises(
+        BundleError, match=r"different bones: 'hand29' \(29\) and 'few' \(3\).*only here: \['a', 'b', 'c'\]"
+    ):
+        Predictor.load([bundle.path, other.path])
+    assert Predictor.load(other.path).predict(picture(64, 64)).schema == few
+
+
+def test_a_card_with_the_wrong_stride(tmp_path: Path, make_bundle: MakeBundle) -> None:
+    made = make_bundle(tmp_path / "m", stride=4)
+    with pytest.raises(BundleError, match="not what its card says"):
+        Predictor.load(made.path).predict(picture(64, 64))
+
+
+def test_weights() -> None:
+    np.testing.assert_allclose(member_weights([1, 3], 2, 3), [[0.25] * 3, [0.75] * 3])
+    np.testing.assert_allclose(member_weights(None, 4, 2), np.full((4, 2), 0.25))
+    for bad in ([1.0], [0.0, 0.0], [-1.0, 2.0], [float("nan"), 1.0], np.ones((2, 4))):
+        with pytest.raises(ConfigError):
+            member_weights(bad, 2, 3)
+    with pytest.raises(ConfigError, match="no model"):
+        Predictor.load([])
