@@ -79,7 +79,8 @@ def region_from_outlines(parts: Iterable[Outline], shape: tuple[int, int]) -> Re
     """The pixels of a bone in a picture of ``shape`` (H, W): all its parts united, None when there are none.
 
     Whole-number points give the very pixels of ``cv2.fillPoly`` (even-odd rule, ring included); fractional
-    ones are filled at 1/256 px. What lies outside the picture is cut off and moves nothing inside it.
+    ones are filled at 1/256 px. Either way the ring is drawn a pixel wide, so that a bone is half a pixel larger
+    all around than its polygon, as the pixels are that the polygon was traced on. What lies outside the picture is cut off and moves nothing inside it.
     """
     pieces = [piece for piece in (_fill(part, shape) for part in parts) if piece is not None]
     if len(pieces) < 2:
@@ -136,7 +137,8 @@ def bits_from_outlines(
 
     Each bone is drawn in its own box at ``supersample`` times the resolution, and a pixel is bone when at
     least half of its area is. ``cv2.fillPoly`` straight on a coarse grid takes every pixel that the ring
-    touches and fattens bones (area x1.095 at 384 px, worst 1.2). ``supersample`` is 1..15.
+    touches and fattens bones (area x1.095 at 384 px, worst 1.2). ``supersample`` is 1..15 and best when a
+    cell is about one pixel of the picture (4 for 2048 px on a 512 grid): the ring is one cell wide.
     """
     import cv2
 
