@@ -353,7 +353,7 @@ def predictor_of(model: str, times: dict[str, list[float]]) -> Predict:
     predictor = Predictor.load(model)
     times["load"] = [time.perf_counter() - start]
 
-    def predict(name: str, path: Path, shape: tuple[int, int]) -> Segmentation:
+    def predict(_name: str, path: Path, _shape: tuple[int, int]) -> Segmentation:
         begin = time.perf_counter()
         radiograph = read_radiograph(path)
         middle = time.perf_counter()
@@ -392,9 +392,9 @@ def main() -> None:
     if args.model:
         predict = predictor_of(args.model, times)
     elif args.truth:
-        predict = lambda name, path, shape: truth_of(o, shape) if (o := outlines.get(name)) is not None else None  # noqa: E731
+        predict = lambda name, _path, shape: truth_of(o, shape) if (o := outlines.get(name)) is not None else None  # noqa: E731
     else:
-        predict = lambda name, path, shape: read_prediction(args.predictions, name, shape)  # noqa: E731
+        predict = lambda name, _path, shape: read_prediction(args.predictions, name, shape)  # noqa: E731
     figures: dict[str, Any] = {"source": args.model or str(args.predictions or "truth")}
     predictions = judge_hands(hands, predict, figures)
     hand_sheet(args.out / "hands.png", hands, predictions, 1000)

@@ -1,0 +1,62 @@
+"""``ossa gallery``: parse, call, print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ossa.cli import EXIT_SKIPPED
+
+
+@click.command("gallery")
+@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SOURCE...")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder for the gallery.")
+@click.option("--truth", type=click.Path(path_type=Path), help="Data set or labels to compare with.")
+@click.option("--images", type=click.Path(path_type=Path), help="Folder of the pictures, where the sources have none.")
+@click.option("--folds", type=click.Path(path_type=Path), help="Folds file of a training run: shows each one's fold.")
+@click.option("--schema", "schema_name", default="hand29", show_default=True, help="Bone schema (name or .toml file).")
+@click.option("--title", help="Heading of the page.")
+@click.option(
+    "--size", default=1024, show_default=True, help="Longest side, in px, of the pictures that a click shows."
+)
+@click.pass_context
+def command(
+    ctx: click.Context,
+    sources: tuple[Path, ...],
+    output: Path,
+    truth: Path | None,
+    images: Path | None,
+    folds: Path | None,
+    schema_name: str,
+    title: str | None,
+    size: int,
+) -> None:
+    """Make a page to look at a data set, at predictions, or at several submissions side by side.
+
+    SOURCE is a data set folder, a folder that 'ossa predict' wrote, a folder of label files or a submission CSV. A
+    data set among them is the truth. OUTPUT/index.html opens in any browser, straight from the disk.
+
+    Exit codes: 0 done; 1 some pictures could not be read (they are in the gallery, with the reason); 2 nothing done.
+    """
+    from ossa.export.gallery import Options
+    from ossa.pipeline.gallery import gallery
+    from ossa.progress import bar
+    from ossa.schema import load_schema
+
+    heading = title or "Gallery of " + ", ".join(source.resolve().name for source in sources)
+    written = gallery(
+        sources,
+        output,
+        truth=truth,
+        images=images,
+        folds=folds,
+        schema=load_schema(schema_name),
+        options=Options(title=heading, size=size),
+        track=bar,
+    )
+    for name, reason in written.failed:
+        click.echo(f"cannot be shown: {name}: {reason}", err=True)
+    click.echo(f"{written.pictures} pictures -> {written.page}")
+    if written.failed:
+        ctx.exit(EXIT_SKIPPED)

@@ -1,0 +1,173 @@
+"""``ossa gallery``: one folder to look at a data set, at predictions, or at several submissions side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ossa.errors import InputError, OssaError
+from ossa.pipeline.results import Entry, Results, open_results, picture_shape
+from ossa.progress import Track, silent
+from ossa.schema import BoneSchema, load_schema
+
+if TYPE_CHECKING:
+    from ossa.export.gallery import Content, Options, Written
+    from ossa.segmentation.segmentation import Segmentation
+
+
+def gallery(
+    sources: Sequence[str | Path],
+    output: str | Path,
+    *,
+    truth: str | Path | None = None,
+    images: str | Path | None = None,
+    folds: str | Path | None = None,
+    schema: BoneSchema | None = None,
+    options: Options | None = None,
+    track: Track = silent,
+) -> Written:
+    """Write a gallery of ``sources``: data sets, folders of label files or submission CSVs.
+
+    A data set that has labels is truth, unless ``truth`` names another one; everything else is a prediction. Pictures
+    come from the data set, from beside the label files, or from the folder ``images``. ``folds`` is a folds file
+    of ``ossa train``. Raises InputError when no picture can be found for any of the results.
+    """
+    from ossa.export.gallery import Item, Options, write_gallery
+
+    bones = schema if schema is not None else load_schema()
+    opened = [open_results(source, bones) for source in sources]
+    annotated = open_results(truth, bones) if truth is not None else None
+    if annotated is None:
+        annotated = next((r for r in opened if r.kind.startswith("data set")), None)
+    sets = [r for r in opened if r is not annotated]
+    pictures = _pictures(images, [r for r in (annotated, *sets) if r is not None])
+    fold_of = _read_folds(folds) if folds is not None else {}
+    named: Mapping[str, Entry] = annotated.entries if annotated is not None else {}
+    keys = _keys(annotated, sets)
+    shown = [key for key in keys if key in pictures]
+    if not shown:
+        raise InputError(
+            "no picture was found for these results",
+            path=", ".join(str(r.path) for r in opened),
+            found=f"{len(keys)} results, the first called '{keys[0]}'" if keys else "no results",
+            remedy="Name the folder of the pictures with --images",
+        )
+    items = []
+    for key in shown:
+        entries = [r.entries.get(key) for r in sets]
+        known = named.get(key)
+        about = [e for e in (known, *entries) if e is not None]
+        subject = next((e.subject for e in about if e.subject), "")
+        side = next((e.side for e in about if e.side), "")
+        fold = fold_of.get(key, fold_of.get(subject, ""))
+        items.append(
+            Item(
+                name=pictures[key].name,
+                load=_loader(pictures[key], known, entries, bones),
+                subject=subject,
+                side=side,
+                fold=fold,
+            )
+        )
+    settings = options if options is not None else Options(title=_title(opened))
+    return write_gallery(output, items, bones, [_label(r, sets) for r in sets], settings, track)
+
+
+def _title(opened: Sequence[Results]) -> str:
+    return "Gallery of " + ", ".join(r.path.name or str(r.path) for r in opened)
+
+
+def _label(result: Results, among: Sequence[Results]) -> str:
+    """The set's name on the page: as short as it can be told from the others."""
+    same = [r for r in among if r.path.name == result.path.name]
+    return result.path.name if len(same) < 2 else str(result.path)
+
+
+def _keys(annotated: Results | None, sets: Sequence[Results]) -> list[str]:
+    """Every picture that somebody says something about; of a data set alone, all of its pictures."""
+    keys: dict[str, None] = {}
+    for result in (*sets, *((annotated,) if annotated is not None and not sets else ())):
+        keys.update(dict.fromkeys(result.entries))
+    return list(keys)
+
+
+def _pictures(images: str | Path | None, results: Sequence[Results]) -> dict[str, Path]:
+    """Picture name without ending -> file."""
+    found: dict[str, Path] = {}
+    if images is not None:
+        from ossa.pipeline.sources import find_sources
+
+        found = {source.path.stem: source.path for source in find_sources([images], Path(images) / "\0none")}
+    for result in results:
+        for key, entry in result.entries.items():
+            if entry.image is not None:
+                found.setdefault(key, entry.image)
+    return found
+
+
+def _read_folds(path: str | Path) -> dict[str, str]:
+    """Subject or picture name -> fold, from a folds file."""
+    from ossa.dataset.folds import read_folds
+
+    return {subject: str(number) for subject, number in read_folds(path).items()}
+
+
+def _loader(picture: Path, known: Entry | None, entries: Sequence[Entry | None], schema: BoneSchema) -> Any:
+    def load() -> Content:
+        from ossa.export.gallery import Content
+
+        shape = picture_shape(picture)
+        flags: list[str] = []
+        truth = None
+        if known is not None and known.annotated:
+            try:
+                truth = known.read(shape)
+            except OssaError as error:
+                flags.append(f"truth cannot be read: {error}")
+        found = []
+        for entry in entries:
+            try:
+                found.append(entry.read(shape) if entry is not None else None)
+            except OssaError as error:
+                found.append(None)
+                flags.append(f"prediction cannot be read: {error}")
+        for segmentation in found or ([truth] if truth is not None else []):
+            if segmentation is not None and len(segmentation) < len(schema):
+                missing = [n for n in schema.names if n not in segmentation.regions]
+                flags.append("missing: " + ", ".join(missing) if len(missing) <= 4 else f"{len(missing)} bones missing")
+        unknown = frozenset(schema.names) - known.annotated if known is not None else frozenset()
+        side = next((s for s in map(_side, (truth, *found)) if s), "")
+        return Content(read_small(picture, shape), shape, truth, found, unknown, tuple(dict.fromkeys(flags)), side)
+
+    return load
+
+
+def _side(segmentation: Segmentation | None) -> str:
+    """The side that the bones show, "" when they do not."""
+    from ossa.dataset.geometry import side_of
+    from ossa.segmentation.outlines import outlines_from_segmentation
+
+    return (side_of(outlines_from_segmentation(segmentation)) or "") if segmentation is not None else ""
+
+
+def read_small(path: Path, shape: tuple[int, int]) -> NDArray[np.generic]:
+    """The grey picture, decoded at half size where it is large: enough for a page, and quicker.
+
+    Raises ImageError when it cannot be read. A DICOM file goes through its own reader.
+    """
+    import cv2
+
+    if path.suffix.lower() in {".png", ".jpg", ".jpeg", ".bmp"}:
+        mode = cv2.IMREAD_REDUCED_GRAYSCALE_2 if max(shape) >= 1600 else cv2.IMREAD_GRAYSCALE
+        data = np.fromfile(path, np.uint8)
+        # OpenCV turns pictures by their EXIF tag here, as the reader does.
+        grey: NDArray[np.generic] | None = cv2.imdecode(data, mode) if data.size else None
+        if grey is not None:
+            return grey
+    from ossa.radiograph.radiograph import read_radiograph
+
+    return read_radiograph(path).pixels
