@@ -13,7 +13,8 @@ from ossa.cli import COMMANDS
 
 HEAVY = {
     "cv2", "highdicom", "lightning", "llvmlite", "matplotlib", "numba", "numpy", "onnx", "onnxruntime", "openvino",
-    "pandas", "PIL", "pydantic", "pydicom", "rich", "safetensors", "scipy", "tensorboard", "torch", "torchvision", "yaml",
+    "pandas", "PIL", "pydantic", "pydicom", "rich", "safetensors", "scipy", "tensorboard", "torch", "torchvision",
+    "yaml",
 }  # fmt: skip
 
 LIST = "import sys, json; print(json.dumps(sorted(m.split('.')[0] for m in sys.modules)), file=sys.stderr)"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,30 +96,26 @@ def name_sources(files: list[Path]) -> list[Source]:
     """Name results so that none overwrites another.
 
     Usually the stem ("hand"). Two files of one stem keep their endings ("hand.png", "hand.dcm"); two of one base name
-    in different folders are told apart by their path below their common folder ("left/hand", "right/hand"). Names
-    that differ only in case count as the same, since some file systems cannot hold both.
+    in different folders are told apart by their path below the folder that all files share ("left/hand",
+    "right/hand"). Names that differ only in case count as the same, since some file systems cannot hold both.
     """
-    names = [file.stem for file in files]
-    images = [file.name for file in files]
-    for i in _clashing(names):
-        names[i] = files[i].name
-    for group in _groups(images):
-        common = Path(os.path.commonpath([files[i].resolve().parent for i in group]))
-        for i in group:
-            relative = files[i].resolve().relative_to(common)
-            images[i] = relative.as_posix()
-            names[i] = relative.with_suffix("").as_posix()
-    for i in _clashing(names):  # left/hand.png and left/hand.dcm beside right/hand.png and right/hand.dcm
-        names[i] = images[i]
-    return [Source(*row) for row in zip(files, names, images, strict=True)]
+    common = os.path.commonpath([file.resolve().parent for file in files])
+    relative = [file.resolve().relative_to(common) for file in files]
+    short = [(f.stem, f.name, r.with_suffix("").as_posix(), r.as_posix()) for f, r in zip(files, relative, strict=True)]
+    images = [(f.name, r.as_posix()) for f, r in zip(files, relative, strict=True)]
+    return [Source(*row) for row in zip(files, _apart(short), _apart(images), strict=True)]
 
 
-def _groups(names: list[str]) -> list[list[int]]:
-    by_name: dict[str, list[int]] = {}
-    for i, name in enumerate(names):
-        by_name.setdefault(name.casefold(), []).append(i)
-    return [group for group in by_name.values() if len(group) > 1]
-
-
-def _clashing(names: list[str]) -> list[int]:
-    return [i for group in _groups(names) for i in group]
+def _apart(candidates: Sequence[tuple[str, ...]]) -> list[str]:
+    """For each file the first of its candidates, or later ones where names would clash; the last ones are unique."""
+    level = [0] * len(candidates)
+    while True:
+        names = [choice[n] for choice, n in zip(candidates, level, strict=True)]
+        count = Counter(name.casefold() for name in names)
+        clashing = [
+            i for i, name in enumerate(names) if count[name.casefold()] > 1 and level[i] < len(candidates[i]) - 1
+        ]
+        if not clashing:
+            return names
+        for i in clashing:
+            level[i] += 1

@@ -1,0 +1,124 @@
+"""``ossa predict`` as a user calls it: what is printed, what is written, the exit codes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+from click.testing import CliRunner, Result
+
+from helpers_pictures import hand_picture, other_picture, save
+from ossa.cli import cli
+from ossa.export.csv import read_submission
+from ossa.schema import load_schema
+
+
+def predict(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["predict", *map(str, arguments)])
+
+
+def test_one_image(bright_model: Path, tmp_path: Path) -> None:
+    image = save(tmp_path / "hand.png", hand_picture())
+    result = predict(image, "-o", tmp_path / "out", "--model", bright_model)
+    assert result.exit_code == 0, result.output
+    assert "29 bones in" in result.stdout
+    assert result.stderr == ""
+    written = {p.name for p in (tmp_path / "out").iterdir()}
+    assert written == {"hand.json", "hand_overlay.png", "predictions.csv"}
+    overlay = cv2.imread(str(tmp_path / "out" / "hand_overlay.png"))
+    assert overlay is not None
+    assert overlay.shape == (240, 200, 3)
+    submission = read_submission(tmp_path / "out" / "predictions.csv", load_schema(), (240, 200))
+    assert list(submission) == ["hand.png"]
+    # The model takes brightness for bone: the block is 120 x 40 px, its border known to the grid's pixel (< 4 px).
+    region = submission["hand.png"].get("Radius")
+    assert region is not None
+    assert abs(region.mask.shape[0] - 120) <= 4
+    assert abs(region.mask.shape[1] - 40) <= 4
+
+
+def test_files_folders_and_patterns_together(bright_model: Path, tmp_path: Path) -> None:
+    save(tmp_path / "one" / "a.png", hand_picture())
+    save(tmp_path / "two" / "deep" / "b.jpg", hand_picture())
+    save(tmp_path / "three" / "c1.bmp", hand_picture())
+    save(tmp_path / "three" / "d.tif", hand_picture())
+    (tmp_path / "two" / "notes.txt").write_text("not an image")
+    result = predict(
+        tmp_path / "one" / "a.png",
+        tmp_path / "two",
+        tmp_path / "three" / "c*",
+        "-o",
+        tmp_path / "o",
+        "--model",
+        bright_model,
+    )
+    assert result.exit_code == 0, result.output
+    assert "3 of 3 images" in result.stdout
+    assert {p.name for p in (tmp_path / "o").glob("*.json")} == {"a.json", "b.json", "c1.json"}
+
+
+def test_a_bad_file_is_skipped_and_the_rest_is_written(bright_model: Path, tmp_path: Path) -> None:
+    save(tmp_path / "in" / "a.png", hand_picture())
+    (tmp_path / "in" / "b.png").write_text("this is no picture")
+    save(tmp_path / "in" / "c.png", hand_picture())
+    result = predict(tmp_path / "in", tmp_path / "in" / "gone.png", "-o", tmp_path / "o", "--model", bright_model)
+    assert result.exit_code == 1
+    assert "2 of 4 images" in result.stdout
+    assert "b.png: is not a picture" in result.stderr
+    assert "gone.png: cannot be read" in result.stderr
+    assert "2 skipped" in result.stderr
+    assert sorted(p.name for p in (tmp_path / "o").iterdir()) == [
+        "a.json", "a_overlay.png", "c.json", "c_overlay.png", "predictions.csv",
+    ]  # fmt: skip
+    assert list(read_submission(tmp_path / "o" / "predictions.csv", load_schema(), (240, 200))) == ["a.png", "c.png"]
+
+
+def test_nothing_usable_is_exit_code_2_and_writes_nothing(bright_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "b.png").write_text("this is no picture")
+    result = predict(tmp_path / "b.png", "-o", tmp_path / "o", "--model", bright_model)
+    assert result.exit_code == 2
+    assert "b.png: is not a picture" in result.stderr
+    assert list((tmp_path / "o").iterdir()) == []
+
+
+def test_few_bones_are_told(bright_model: Path, tmp_path: Path) -> None:
+    image = save(tmp_path / "chest.png", other_picture())
+    result = predict(image, "-o", tmp_path / "o", "--model", bright_model)
+    assert result.exit_code == 0
+    assert "few bones found: 3 of 29 (finger-1, finger-2, finger-3)" in result.stderr
+    assert (tmp_path / "o" / "chest.json").is_file()
+
+
+def test_unknown_format_and_device(bright_model: Path, tmp_path: Path) -> None:
+    image = save(tmp_path / "hand.png", hand_picture())
+    result = predict(image, "-o", tmp_path / "o", "--model", bright_model, "--format", "dicom-rt")
+    assert result.exit_code == 2
+    assert "expected one of" in result.stderr
+    assert "competition" in result.stderr
+    result = predict(image, "-o", tmp_path / "o", "--model", bright_model, "--device", "toaster")
+    assert result.exit_code == 2
+    assert "toaster" in result.stderr
+
+
+def test_a_model_that_is_none(tmp_path: Path) -> None:
+    image = save(tmp_path / "hand.png", hand_picture())
+    result = predict(image, "-o", tmp_path / "o", "--model", tmp_path / "nowhere")
+    assert result.exit_code == 2
+    assert "is not a model bundle" in result.stderr
+
+
+def test_output_is_asked_for(tmp_path: Path) -> None:
+    result = predict(tmp_path)
+    assert result.exit_code == 2
+    assert "--output" in result.stderr
+
+
+def test_the_real_program(bright_model: Path, tmp_path: Path) -> None:
+    image = save(tmp_path / "hand.png", hand_picture())
+    command = [sys.executable, "-m", "ossa", "predict", image, "-o", tmp_path / "o", "--model", bright_model]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert "29 bones" in run.stdout
+    assert (tmp_path / "o" / "predictions.csv").is_file()

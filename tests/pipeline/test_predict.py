@@ -1,0 +1,152 @@
+"""The trip behind ``ossa predict``: naming on the disk, skipping, stopping, refusing."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from helpers_pictures import hand_picture, save
+from ossa.dataset.formats.competition import read_label
+from ossa.errors import ConfigError, DeviceError, InputError, OutputError
+from ossa.export.csv import read_submission
+from ossa.pipeline import predict as module
+from ossa.pipeline.predict import predict
+from ossa.schema import load_schema
+from ossa.segmentation.outlines import region_from_outlines
+
+SCHEMA = load_schema()
+
+
+def test_same_base_name_in_two_folders(bright_model: Path, tmp_path: Path) -> None:
+    save(tmp_path / "left" / "hand.png", hand_picture(240, 200))
+    save(tmp_path / "right" / "hand.png", hand_picture(120, 100))
+    outcome = predict([tmp_path / "left", tmp_path / "right"], tmp_path / "o", model=bright_model)
+    assert len(outcome.done) == 2
+    made = sorted(p.relative_to(tmp_path / "o").as_posix() for p in (tmp_path / "o").rglob("*") if p.is_file())
+    assert made == [
+        "left/hand.json", "left/hand_overlay.png", "predictions.csv", "right/hand.json", "right/hand_overlay.png",
+    ]  # fmt: skip
+    shapes = {"left/hand.png": (240, 200), "right/hand.png": (120, 100)}
+    assert list(read_submission(tmp_path / "o" / "predictions.csv", SCHEMA, shapes)) == list(shapes)
+
+
+def test_outlines_and_run_lengths_are_the_same_pixels(bright_model: Path, tmp_path: Path) -> None:
+    save(tmp_path / "hand.png", hand_picture())
+    predict([tmp_path / "hand.png"], tmp_path / "o", model=bright_model)
+    outlines = read_label(tmp_path / "o" / "hand.json", SCHEMA, (240, 200))
+    submission = read_submission(tmp_path / "o" / "predictions.csv", SCHEMA, (240, 200))["hand.png"]
+    assert len(submission) == len(outlines) == 29
+    for name, region in submission:
+        again = region_from_outlines(outlines[name], (240, 200))
+        assert again is not None
+        assert (again.plane((240, 200)) == region.plane((240, 200))).all()
+
+
+def test_results_do_not_replace_labels(bright_model: Path, tmp_path: Path) -> None:
+    image = save(tmp_path / "hand.png", hand_picture())
+    (tmp_path / "hand.json").write_text("precious")
+    with pytest.raises(OutputError, match="holds the radiographs themselves"):
+        predict([image], tmp_path, model=bright_model)
+    assert (tmp_path / "hand.json").read_text() == "precious"
+
+
+def test_results_below_the_images_are_left_out_of_the_next_run(bright_model: Path, tmp_path: Path) -> None:
+    save(tmp_path / "hand.png", hand_picture())
+    for _ in range(2):
+        assert predict([tmp_path], tmp_path / "out", model=bright_model).total == 1
+
+
+def test_the_output_is_a_file(bright_model: Path, tmp_path: Path) -> None:
+    image = save(tmp_path / "in" / "hand.png", hand_picture())
+    (tmp_path / "o").write_text("a file")
+    with pytest.raises(OutputError, match="cannot be written"):
+        predict([image], tmp_path / "o", model=bright_model)
+    assert (tmp_path / "o").read_text() == "a file"
+
+
+def test_nothing_usable_keeps_an_earlier_csv(bright_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(b"")
+    (tmp_path / "in" / "b.png").write_bytes(b"")
+    (tmp_path / "o").mkdir()
+    (tmp_path / "o" / "predictions.csv").write_text("earlier")
+    with pytest.raises(InputError, match="none of the 2 files"):
+        predict([tmp_path / "in"], tmp_path / "o", model=bright_model)
+    assert (tmp_path / "o" / "predictions.csv").read_text() == "earlier"
+
+
+def test_an_unforeseen_error_skips_its_file_only(
+    bright_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        save(tmp_path / "in" / f"{name}.png", hand_picture())
+    whole = module.predict_one
+
+    def fails_on_b(path: Path, predictor):  # type: ignore[no-untyped-def]
+        if path.name == "b.png":
+            raise ZeroDivisionError("oh")
+        return whole(path, predictor)
+
+    monkeypatch.setattr(module, "predict_one", fails_on_b)
+    said: list[str] = []
+    outcome = predict([tmp_path / "in"], tmp_path / "o", model=bright_model, tell=said.append)
+    assert [p.source.name for p in outcome.done] == ["a", "c"]
+    assert "unforeseen ZeroDivisionError: oh" in said[0]
+
+
+@pytest.mark.parametrize("error", [DeviceError("out of memory on the GPU"), OutputError("disk")])
+def test_an_error_that_is_not_the_files_stops_the_run(
+    bright_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    save(tmp_path / "in" / "a.png", hand_picture())
+
+    def fails(path: Path, predictor):  # type: ignore[no-untyped-def]
+        raise error
+
+    monkeypatch.setattr(module, "predict_one", fails)
+    with pytest.raises(type(error)):
+        predict([tmp_path / "in"], tmp_path / "o", model=bright_model)
+
+
+def test_an_interrupted_run_keeps_what_is_done(bright_model: Path, tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        save(tmp_path / "in" / f"{name}.png", hand_picture())
+
+    def stops_at_the_third(items: Iterable, total: int, what: str) -> Iterator:  # type: ignore[type-arg]
+        for i, item in enumerate(items):
+            if i == 2:
+                raise KeyboardInterrupt
+            yield item
+
+    outcome = predict([tmp_path / "in"], tmp_path / "o", model=bright_model, track=stops_at_the_third)
+    assert outcome.interrupted
+    assert list(read_submission(tmp_path / "o" / "predictions.csv", SCHEMA, (240, 200))) == ["a.png", "b.png"]
+
+
+def test_a_full_disk_while_writing(bright_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk fills up when the second image's results are moved into place: the first one's stay whole."""
+    for name in ("a", "b"):
+        save(tmp_path / "in" / f"{name}.png", hand_picture())
+    replace = os.replace
+
+    def full(source: str, target: str) -> None:
+        if Path(target).name == "b.json":
+            raise OSError(errno.ENOSPC, "No space left on device", str(target))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OutputError, match=r"No space left on device.*Free some space"):
+        predict([tmp_path / "in"], tmp_path / "o", model=bright_model)
+    assert sorted(p.name for p in (tmp_path / "o").iterdir()) == ["a.json", "a_overlay.png"]
+    assert len(read_label(tmp_path / "o" / "a.json", SCHEMA)) == 29
+
+
+def test_an_unknown_format_lists_the_known(tmp_path: Path) -> None:
+    image = save(tmp_path / "hand.png", hand_picture())
+    with pytest.raises(ConfigError, match=r"expected one of .*competition"):
+        predict([image], tmp_path / "o", label_format="nonsense")
+    assert not (tmp_path / "o").exists()
