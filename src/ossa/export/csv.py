@@ -132,6 +132,10 @@ class Submission(Mapping[str, Segmentation]):
                 remedy="Give the folder of its images",
             ) from None
 
+    def with_shape(self, shape: Shapes) -> Submission:
+        """The same file, its run lengths read in another (H, W)."""
+        return Submission(self.path, self.schema, shape, self._index, self._columns)
+
     def _rle(self, raw: bytes, line: int) -> str:
         text = _fields(raw, self.path, line)[self._columns["rle"]].strip()
         return "" if text.lower() == "nan" else text
