@@ -91,8 +91,9 @@ def _inside_shutter(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     inner = (round(across) - 3, round(down) - 3)  # without the soft edge of the shutter
     if min(inner) < 32:
         return grey
-    turn[:, 2] += ((inner[0] - 1) / 2 - centre[0], (inner[1] - 1) / 2 - centre[1])
-    return cv2.warpAffine(grey, turn, inner, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    turn[:, 2] += np.subtract((np.array(inner) - 1) / 2, centre)
+    upright = cv2.warpAffine(grey, turn, inner, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(upright, np.float32)
 
 
 def _detail_is_bright(grey: NDArray[np.float32]) -> float:
