@@ -259,4 +259,4 @@ def test_the_grid_keeps_area_and_shape_of_the_full_size_truth(
         scores.append(dice(grown, full))
     assert len(scores) == 29
     assert np.mean(scores) >= floor
-    assert min(scores) >= floor - 0.02
+    assert min(scores) >= floor - 0.025

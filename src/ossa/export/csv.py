@@ -7,7 +7,7 @@ takes little memory, and a Segmentation is decoded when it is asked for.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from io import BufferedReader
 from os import PathLike
@@ -91,18 +91,17 @@ class Submission(Mapping[str, Segmentation]):
         return image in self._index
 
     def __getitem__(self, image: str) -> Segmentation:
-        rows = self._index[image]
         shape = self.shape(image)
         regions = {}
         with _opened(self.path) as stream:
-            for name, (line, offset) in rows.items():
-                stream.seek(offset)
-                text = self._rle(stream.readline(), line)
+            for name in self._index[image]:
                 try:
-                    region = rle.decode(text, shape)
+                    region = rle.decode(self._text(stream, image, name), shape)
                 except SubmissionError as error:
+                    if error.path:
+                        raise
                     raise SubmissionError(
-                        f"line {line} ({image}, {name}): {error.what}",
+                        f"line {self._index[image][name][0]} ({image}, {name}): {error.what}",
                         path=self.path,
                         found=error.found,
                         expected=error.expected,
@@ -113,10 +112,8 @@ class Submission(Mapping[str, Segmentation]):
 
     def text(self, image: str, name: str) -> str:
         """The run lengths of one bone as they stand in the file; "" when it is absent."""
-        line, offset = self._index[image][name]
         with _opened(self.path) as stream:
-            stream.seek(offset)
-            return self._rle(stream.readline(), line)
+            return self._text(stream, image, name)
 
     def shape(self, image: str) -> tuple[int, int]:
         """The (H, W) an image's run lengths are read in; SubmissionError when it was not given."""
@@ -136,8 +133,19 @@ class Submission(Mapping[str, Segmentation]):
         """The same file, its run lengths read in another (H, W)."""
         return Submission(self.path, self.schema, shape, self._index, self._columns)
 
-    def _rle(self, raw: bytes, line: int) -> str:
-        text = _fields(raw, self.path, line)[self._columns["rle"]].strip()
+    def _text(self, stream: BufferedReader, image: str, name: str) -> str:
+        line, offset = self._index[image][name]
+        stream.seek(offset)
+        fields = _fields(stream.readline(), self.path, line)
+        if len(fields) != self._columns["fields"] or _key(fields, self._columns) != (image, name):
+            raise SubmissionError(
+                "the file has changed since it was opened",
+                path=self.path,
+                found=f"another row at line {line}",
+                expected=f"{image}, {name}",
+                remedy="Read it again",
+            )
+        text = fields[self._columns["rle"]].strip()
         return "" if text.lower() == "nan" else text
 
 
@@ -172,7 +180,7 @@ def read_submission(path: str | PathLike[str], schema: BoneSchema, shape: Shapes
                         found=f"{len(fields)} fields",
                         expected=f"{header['fields']}",
                     )
-                image, name = fields[header["image_name"]], fields[header["class"]].strip()
+                image, name = _key(fields, header)
                 bones = index.setdefault(image, {})
                 if name not in schema:
                     raise SubmissionError(
@@ -191,6 +199,11 @@ def read_submission(path: str | PathLike[str], schema: BoneSchema, shape: Shapes
             offset += len(raw)
     _complete(index, schema, where)
     return Submission(where, schema, shape, index, header)
+
+
+def _key(fields: Sequence[str], columns: Mapping[str, int]) -> tuple[str, str]:
+    """The image and bone of a row."""
+    return fields[columns["image_name"]], fields[columns["class"]].strip()
 
 
 def _opened(path: Path) -> BufferedReader:
