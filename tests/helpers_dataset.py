@@ -177,7 +177,7 @@ def coco_counts(mask: np.ndarray) -> list[int]:
 
 def write_ram_h1200(root: Path, *, size: int = 128, per_split: int = 1) -> Path:
     """Splits with .bmp pictures and one COCO file each; segmentations in all three codings, rings and background."""
-    from ossa.dataset.formats._rle import text_from_counts
+    from ossa.segmentation.coco_rle import compress_counts
 
     others = [
         "Background",
@@ -214,7 +214,7 @@ def write_ram_h1200(root: Path, *, size: int = 128, per_split: int = 1) -> Path:
                 elif coding == "plain":
                     value = {"size": [size, size], "counts": counts}
                 else:
-                    value = {"size": [size, size], "counts": text_from_counts(np.array(counts))}
+                    value = {"size": [size, size], "counts": compress_counts(counts)}
                 annotations.append(
                     {"id": len(annotations), "image_id": k, "category_id": ids[category], "segmentation": value,
                      "area": int(mask.sum()), "bbox": [0, 0, size, size], "iscrowd": 0}

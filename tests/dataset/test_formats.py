@@ -6,14 +6,10 @@ import json
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from helpers_dataset import (
     RAM_NAMES,
     SCHEMA,
-    coco_counts,
     draw,
     save_image,
     save_json,
@@ -24,126 +20,14 @@ from helpers_dataset import (
     write_ram_w600,
 )
 from ossa.dataset.dataset import formats, open_dataset
-from ossa.dataset.formats._rle import counts_from_region, counts_from_text, region_from_counts, text_from_counts
 from ossa.dataset.formats.coco import write_coco
 from ossa.dataset.formats.labelme import read_labelme, write_labelme
 from ossa.dataset.schema_map import load_map
 from ossa.errors import LabelError, SchemaError
 from ossa.schema import Bone, BoneSchema
 from ossa.segmentation.outlines import region_from_outlines, segmentation_from_outlines
-from ossa.segmentation.segmentation import Region
 
 MERGED = frozenset({"Triquetrum", "Pisiform"})
-
-
-# --- COCO run lengths ---------------------------------------------------------------------------------------------
-
-
-def test_compressed_counts_against_pycocotools():
-    """Strings made with pycocotools 2.0.11 from the same counts."""
-    for counts, text in GOLDEN:
-        assert text_from_counts(np.array(counts)) == text
-        assert counts_from_text(text).tolist() == counts
-
-
-GOLDEN = [
-    ([1, 2, 3, 3, 3, 2, 10, 1, 4, 1, 5], "12310O7OJ01"),
-    ([0, 1, 79, 1], "01_20"),
-    (
-        [
-            3,
-            14,
-            26,
-            14,
-            26,
-            14,
-            3,
-            1,
-            17,
-            1,
-            4,
-            14,
-            26,
-            14,
-            11,
-            1,
-            11,
-            1,
-            2,
-            14,
-            26,
-            14,
-            26,
-            10,
-            1,
-            3,
-            26,
-            14,
-            26,
-            14,
-            11,
-            1,
-            10,
-            1,
-            6,
-            1,
-            223,
-            1,
-            230,
-            1,
-            66,
-            1,
-            35,
-            1,
-            2,
-            12,
-            1,
-            1,
-            26,
-            14,
-            26,
-            14,
-            26,
-            14,
-            4,
-            14,
-            8,
-            14,
-            4,
-            14,
-            8,
-            14,
-            4,
-            14,
-            1,
-        ],
-        "3>j0000YOC>0C=f00AC00G=h000LWOIi0;00ACO0L0i6070lJ0QO0oN;OEi0=0000ZO040L040L0M",
-    ),
-]
-
-
-@settings(max_examples=80, deadline=None)
-@given(st.lists(st.integers(0, 5_000_000), max_size=12))
-def test_compressed_counts_come_back(counts):
-    assert counts_from_text(text_from_counts(np.array(counts, dtype=np.int64))).tolist() == counts
-
-
-@settings(max_examples=80, deadline=None)
-@given(arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))))
-def test_region_counts_against_the_pixel_loop(mask):
-    region = Region.tight(mask)
-    decoded = region_from_counts(np.array(coco_counts(mask)), mask.shape)
-    if region is None:
-        assert decoded is None
-        return
-    np.testing.assert_array_equal(decoded.plane(mask.shape), mask)
-    assert counts_from_region(region, mask.shape).tolist() == coco_counts(mask)
-
-
-@pytest.mark.parametrize("text", ["~", "o" * 30, "P", " "])
-def test_malformed_compressed_counts(text):
-    with pytest.raises(ValueError, match=r"count|letter"):
-        counts_from_text(text)
 
 
 # --- RAM-H1200 ----------------------------------------------------------------------------------------------------
@@ -199,7 +83,7 @@ def test_ram_h1200_strangers(tmp_path):
     [
         (lambda d: d["categories"][8].update(name="DPX"), "unknown category 'DPX'"),
         (lambda d: d["annotations"][0]["segmentation"].update(counts="~~"), "malformed"),
-        (lambda d: d["annotations"][0]["segmentation"].update(counts="11"), "add up to"),
+        (lambda d: d["annotations"][0]["segmentation"].update(counts="11"), "malformed"),
         (lambda d: d["annotations"][0].update(segmentation=7), "neither polygons nor run lengths"),
         (lambda d: d["annotations"][0].update(segmentation=[[1, 2, 3]]), "not a list of points"),
         (lambda d: d["annotations"][0].update(segmentation=[[1, 2, 3, 4]]), "too few points"),

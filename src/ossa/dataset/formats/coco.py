@@ -18,17 +18,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ossa.dataset.case import Case, Truth, side_from_name
 from ossa.dataset.dataset import Dataset, Problem
-from ossa.dataset.formats._rle import counts_from_region, counts_from_text, region_from_counts, text_from_counts
 from ossa.dataset.formats.competition import polygon, read_label_json
 from ossa.dataset.schema_map import SchemaMap, collect, load_map
 from ossa.errors import DatasetError, LabelError
 from ossa.safety import write_text
 from ossa.schema import BoneSchema
+from ossa.segmentation.coco_rle import compress_counts, counts_from_region, decompress_counts, region_from_counts
 from ossa.segmentation.outlines import Outline, outlines_from_region
 from ossa.segmentation.segmentation import Segmentation
 
@@ -118,9 +115,9 @@ def _parts(value: object, what: str, size: tuple[int, int], path: Path) -> tuple
         shape = tuple(value.get("size", size))
         counts = value["counts"]
         try:
-            runs = counts_from_text(counts) if isinstance(counts, str) else np.array(counts, dtype=np.int64)
+            runs = decompress_counts(counts) if isinstance(counts, str) else counts
             region = region_from_counts(runs, (int(shape[0]), int(shape[1])))
-        except (ValueError, TypeError, IndexError, OverflowError) as error:
+        except (LabelError, ValueError, TypeError, IndexError, OverflowError) as error:
             raise LabelError(f"the run lengths of '{what}' are malformed", path=path, found=str(error)) from error
         return () if region is None else outlines_from_region(region)
     raise LabelError(
@@ -195,13 +192,13 @@ def write_coco(path: str | Path, items: Iterable[tuple[str, Segmentation]]) -> N
         images.append({"id": number, "file_name": file_name, "height": height, "width": width})
         for name, region in segmentation:
             box = [region.left, region.top, region.mask.shape[1], region.mask.shape[0]]
-            counts: NDArray[np.int64] = counts_from_region(region, segmentation.shape)
+            counts = compress_counts(counts_from_region(region, segmentation.shape))
             annotations.append(
                 {
                     "id": len(annotations) + 1,
                     "image_id": number,
                     "category_id": names.index(name) + 1,
-                    "segmentation": {"size": [height, width], "counts": text_from_counts(counts)},
+                    "segmentation": {"size": [height, width], "counts": counts},
                     "area": region.area,
                     "bbox": box,
                     "iscrowd": 0,
