@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import types
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -95,6 +93,10 @@ def few() -> BoneSchema:
 @pytest.fixture(autouse=True)
 def _architecture(monkeypatch: pytest.MonkeyPatch) -> None:
     """models.architectures knows the small network while a test runs."""
-    stand_in = types.ModuleType("ossa.models.architectures")
-    stand_in.build = lambda name, classes, **o: small_net(classes, int(o.get("channels", 1)))  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "ossa.models.architectures", stand_in)
+    from ossa.models.architectures import ARCHITECTURES
+
+    monkeypatch.setitem(ARCHITECTURES, "small_test", _small_test)
+
+
+def _small_test(classes: int, channels: int, imagenet: bool) -> SmallNet:
+    return small_net(classes, channels)

@@ -1,0 +1,122 @@
+"""Reading weight files without running code in them, and fitting them to a network."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ossa.errors import BundleError, InputError
+
+#: Prefixes that training frameworks put before a network's own parameter names.
+_PREFIXES = ("module.", "network.", "model.", "_orig_mod.", "body.")
+
+
+def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """The tensors of a .safetensors file, a bundle folder, or a .pth/.pt/.ckpt file (weights only).
+
+    Half-precision values become float32. Raises BundleError naming the file.
+    """
+    where = Path(path)
+    if where.is_dir():
+        from ossa.models.bundle import Bundle
+
+        where = Bundle.load(where).weights_path
+    if not where.is_file():
+        raise BundleError("there is no such weight file", path=where, expected=".safetensors, .pth or a bundle folder")
+    try:
+        if where.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            found: Any = load_file(where)
+        else:
+            found = torch.load(where, map_location="cpu", weights_only=True)
+    except Exception as error:  # unpickling a foreign file can raise anything
+        raise BundleError(
+            "is not a weight file that can be read safely",
+            path=where,
+            found=(str(error).strip().splitlines() or [type(error).__name__])[0][:200],
+            expected="a .safetensors file, or a .pth file that holds tensors only",
+            remedy="Save it again as safetensors where it was made",
+        ) from error
+    for key in ("state_dict", "model_state_dict", "model"):
+        if isinstance(found, dict) and isinstance(found.get(key), dict):
+            found = found[key]
+    if not isinstance(found, dict) or not any(isinstance(v, Tensor) for v in found.values()):
+        raise BundleError("holds no weights", path=where, found=type(found).__name__, expected="names and tensors")
+    return {
+        str(name): value.float() if value.is_floating_point() else value
+        for name, value in found.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def load_weights(network: nn.Module, path: str | os.PathLike[str]) -> int:
+    """Put a file's tensors into ``network``; every tensor must fit. Returns how many were set.
+
+    A file that holds only an encoder is put into the network's encoder. Raises BundleError when names or shapes
+    differ, saying which.
+    """
+    given = read_weights(path)
+    for target in _targets(network):
+        own = target.state_dict()
+        fitted = _renamed(given, own)
+        if set(fitted) == set(own):
+            wrong = [k for k in own if own[k].shape != fitted[k].shape]
+            if wrong:
+                raise _misfit(path, own, fitted, wrong)
+            target.load_state_dict(fitted)
+            return len(fitted)
+    own = network.state_dict()
+    fitted = _renamed(given, own)
+    raise BundleError(
+        "the weights are of another architecture",
+        path=path,
+        found=f"{len(set(fitted) & set(own))} of {len(own)} names in common, such as '{next(iter(given))}'",
+        expected=f"names such as '{next(iter(own))}'",
+        remedy="Build the network these weights were made for, or set finetune.matching_only=true",
+    )
+
+
+def load_matching(network: nn.Module, path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Put the tensors whose name and shape fit into ``network``; (set, all). Raises BundleError when none fits."""
+    own = network.state_dict()
+    fitted = {k: v for k, v in _renamed(read_weights(path), own).items() if k in own and own[k].shape == v.shape}
+    if not fitted:
+        raise BundleError("no tensor of the file fits the network", path=path, expected=f"such as '{next(iter(own))}'")
+    network.load_state_dict(fitted, strict=False)
+    return len(fitted), len(own)
+
+
+def _targets(network: nn.Module) -> list[nn.Module]:
+    body = getattr(network, "body", None)
+    found = [network, body, getattr(body, "encoder", None), getattr(body, "backbone", None)]
+    return [module for module in found if isinstance(module, nn.Module)]
+
+
+def _renamed(given: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """``given`` under the prefix that makes most names those of ``own``."""
+    candidates = [given]
+    for prefix in _PREFIXES:
+        if sum(name.startswith(prefix) for name in given) * 2 > len(given):
+            cut = {n.removeprefix(prefix): v for n, v in given.items() if n.startswith(prefix)}
+            candidates += [cut, *({inner + n: v for n, v in cut.items()} for inner in ("body.",))]
+        candidates.append({prefix + name: value for name, value in given.items()})
+    return max(candidates, key=lambda names: len(set(names) & set(own)))
+
+
+def _misfit(
+    path: str | os.PathLike[str], own: dict[str, Tensor], given: dict[str, Tensor], wrong: list[str]
+) -> InputError:
+    first = wrong[0]
+    return BundleError(
+        "the weights are of another bone schema or another size of network",
+        path=path,
+        found=f"'{first}' of shape {tuple(given[first].shape)}"
+        + (f" (and {len(wrong) - 1} more)" if wrong[1:] else ""),
+        expected=f"{tuple(own[first].shape)}",
+        remedy="Set finetune.matching_only=true to take only the tensors that fit",
+    )
