@@ -47,5 +47,4 @@ def test_a_terminal_sees_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_error_inside_the_loop_comes_through(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", Terminal())
     with pytest.raises(ZeroDivisionError):
-        for i in bar(range(3), 3, "counting"):
-            1 // (1 - i)
+        sum(1 // (1 - i) for i in bar(range(3), 3, "counting"))
