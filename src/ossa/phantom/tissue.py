@@ -1,0 +1,248 @@
+"""What the beam crosses, in mm per pixel: cortical and spongy bone, soft tissue. And the truth.
+
+Cortex is a bone's mesh minus the same mesh moved inwards by the cortex' thickness, which is greatest
+at mid-shaft and thin at the ends. Growth plates, sesamoids and texture belong here too: all that a
+later exposure cannot change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ossa.phantom.anatomy import Anatomy
+from ossa.phantom.mesh import F64, I32, ellipsoid
+from ossa.phantom.pose import CARPALS
+from ossa.phantom.variation import TUBULAR, long_axis
+from ossa.phantom.xray import F32, thickness
+from ossa.schema import BoneSchema
+
+#: Bones whose growth plate lies at their far end; phalanges and the first metacarpal have it at their
+#: base (as every bone-age atlas shows).
+PLATE_AT_HEAD = ("finger-7", "finger-11", "finger-15", "finger-19", "Radius", "Ulna")
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """Path lengths in mm, each (H, W) float32, and the truth as ``bits`` (H, W) uint32.
+
+    ``mm`` is the pixel size. ``left`` tells a left hand.
+    """
+
+    cortex: F32
+    spongy: F32
+    soft: F32
+    metal: F32
+    bits: NDArray[np.uint32]
+    mm: float
+    left: bool
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedBone:
+    """One bone in picture space: ``points`` (V, 3) = (column, row, depth) in px, unit normals, faces.
+
+    ``t`` (V,) runs from -1 at the elbow's end to 1 at the far end; ``width`` is its typical width in mm.
+    """
+
+    bone: str
+    points: F64
+    normals: F64
+    faces: I32
+    t: F64
+    width: float
+
+
+def placed(
+    anatomy: Anatomy, frames: dict[str, tuple[F64, F64]], to_picture: tuple[F64, F64], mm: float
+) -> list[PlacedBone]:
+    """Bones in picture space; ``to_picture`` = (matrix (3, 3), shift (3,)) maps mm to px."""
+    matrix, shift = to_picture
+    out = []
+    for body in anatomy.bodies:
+        turn, origin = frames[body.bone]
+        points = (body.mesh.vertices @ turn.T + origin) @ matrix.T + shift
+        normals = body.mesh.normals() @ turn.T @ (matrix.T * mm)
+        axis = long_axis(body.mesh.vertices)
+        along = (body.mesh.vertices - body.mesh.vertices.mean(axis=0)) @ axis
+        t = 2 * (along - along.min()) / max(float(np.ptp(along)), 1e-6) - 1
+        across = body.mesh.vertices - body.mesh.vertices.mean(axis=0) - along[:, None] * axis
+        out.append(
+            PlacedBone(
+                body.bone, points, normals, body.mesh.faces, t, float(2 * np.median(np.linalg.norm(across, axis=1)))
+            )
+        )
+    return out
+
+
+def add_bones(
+    bones: list[PlacedBone], schema: BoneSchema, shape: tuple[int, int], mm: float, age: float, rng: np.random.Generator
+) -> tuple[F32, F32, NDArray[np.uint32]]:
+    """Cortical and spongy path lengths (mm) and the truth's bits, for bones in picture space."""
+    cortex, spongy = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    bits = np.zeros(shape, np.uint32)
+    thick = rng.uniform(0.55, 1.35) * (1.0 if age < 50 else rng.uniform(0.55, 1.0))
+    grain = (rng.uniform(0.0, 0.55), rng.uniform(0.8, 2.2))
+    plates = _plate_state(age, rng)
+    for bone in bones:
+        top, left, full = thickness(bone.points, bone.faces, shape)
+        if full.size == 0:
+            continue
+        full = np.clip(full * mm, 0, None)
+        wall = thick * rng.normal(1, 0.08) * _wall(bone)
+        inner_points = bone.points - bone.normals * (wall / mm)[:, None]
+        inner = np.zeros_like(full)
+        y, x, part = thickness(inner_points, bone.faces, shape)
+        if part.size:
+            _overlay(inner, part * mm, y - top, x - left)
+        inner = np.clip(inner, 0, full)
+        shell = full - inner
+        density = max(float(rng.normal(1, 0.08)), 0.7)
+        marrow = inner * density * (0.25 + 0.75 * rng.uniform() if bone.bone in TUBULAR else rng.uniform(0.7, 1.0))
+        marrow *= _trabeculae(bone, full.shape, mm, grain, rng)
+        # Outside the ends, a tube's marrow cavity holds little spongy bone.
+        box = (slice(top, top + full.shape[0]), slice(left, left + full.shape[1]))
+        if plates is not None and bone.bone not in CARPALS:
+            gap, edge = _plate(bone, full.shape, top, left, mm, plates, rng)
+            shell, marrow = shell * gap + full * edge * 0.25, marrow * gap
+        cortex[box] += shell * density
+        spongy[box] += marrow
+        bits[box][full > 0.05] |= np.uint32(1 << schema.index(bone.bone))
+    return cortex, spongy, bits
+
+
+def _overlay(target: F32, part: F32, top: int, left: int) -> None:
+    """Add ``part`` to ``target`` at (top, left), cut to the target."""
+    y0, x0 = max(top, 0), max(left, 0)
+    y1, x1 = min(top + part.shape[0], target.shape[0]), min(left + part.shape[1], target.shape[1])
+    if y1 > y0 and x1 > x0:
+        target[y0:y1, x0:x1] += part[y0 - top : y1 - top, x0 - left : x1 - left]
+
+
+def _wall(bone: PlacedBone) -> F64:
+    """Cortex thickness in mm at each vertex. At mid-shaft of a tube about a fifth of its width, before
+    the hand's own factor (second metacarpal: both cortices together are 46 % of the width in women,
+    53 % in men; Ekpo et al., J. Radiography & Radiation Sciences 21:1-6, 2007)."""
+    if bone.bone in TUBULAR or bone.bone in ("Radius", "Ulna"):
+        middle = 0.20 * min(bone.width, 11.0)
+        centre = 0.0 if bone.bone in TUBULAR else -0.6
+        bump = np.clip(1 - ((bone.t - centre) / 0.75) ** 2, 0, 1) ** 1.5
+        return np.asarray(0.35 + (middle - 0.35) * bump)
+    return np.full(len(bone.points), 0.5)
+
+
+def _axis(bone: PlacedBone) -> tuple[F64, F64, float]:
+    """The bone's elbow end and unit direction in the picture, and its length in px."""
+    near = bone.points[bone.t < -0.9, :2].mean(axis=0)
+    far = bone.points[bone.t > 0.9, :2].mean(axis=0)
+    length = float(np.linalg.norm(far - near))
+    return near, (far - near) / max(length, 1e-6), length
+
+
+_TILE = 256
+
+
+def _noise_tile(seed: int, stretch: float) -> F32:
+    """A periodic tile (256, 256) of unit-variance noise, finer across than along its rows' axis."""
+    rng = np.random.default_rng(seed)
+    fy, fx = np.meshgrid(np.fft.fftfreq(_TILE), np.fft.fftfreq(_TILE), indexing="ij")
+    radius = np.sqrt((fy * stretch) ** 2 + fx**2)
+    band = np.exp(-((np.log(np.maximum(radius, 1e-4) / 0.11)) ** 2) / (2 * 0.75**2))
+    tile = np.fft.ifft2(np.fft.fft2(rng.standard_normal((_TILE, _TILE))) * band).real
+    return np.asarray((tile - tile.mean()) / tile.std(), dtype=np.float32)
+
+
+_tiles: list[F32] = []
+
+
+def _trabeculae(
+    bone: PlacedBone, shape: tuple[int, int], mm: float, grain: tuple[float, float], rng: np.random.Generator
+) -> F32:
+    """A factor around 1 that follows the bone's long axis, as trabeculae follow the load."""
+    import cv2
+
+    if not _tiles:
+        _tiles.extend(_noise_tile(seed, stretch) for seed, stretch in ((11, 3.0), (12, 2.0), (13, 1.2), (14, 4.0)))
+    strength, spacing = grain
+    tile = _tiles[int(rng.integers(len(_tiles)))]
+    _, direction, _ = _axis(bone)
+    angle = np.arctan2(direction[0], direction[1]) + rng.normal(0, 0.2)
+    # One tile pixel is spacing * .09 mm: the band's wavelength of 9 px then is about .8 mm.
+    scale = mm / (0.09 * spacing)
+    c, s = np.cos(angle) * scale, np.sin(angle) * scale
+    offset = rng.uniform(0, _TILE, 2)
+    matrix = np.array([[c, -s, offset[0]], [s, c, offset[1]]], np.float64)
+    noise = cv2.warpAffine(
+        tile, matrix, (shape[1], shape[0]), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_WRAP
+    )
+    return np.asarray(np.clip(1 + strength * noise, 0.05, None), dtype=np.float32)
+
+
+def _plate_state(age: float, rng: np.random.Generator) -> tuple[float, float, float] | None:
+    """(gap, width in mm, bright margin) of growth plates at an age in years; None when there are none."""
+    if age < 13.5:
+        return float(rng.uniform(0.6, 0.95)), float(rng.uniform(0.9, 1.8)), float(rng.uniform(0, 0.5))
+    if age < 17.5:
+        return float(rng.uniform(0.0, 0.7)), float(rng.uniform(0.5, 1.2)), float(rng.uniform(0.2, 0.8))
+    if age < 25:
+        return 0.0, float(rng.uniform(0.4, 0.8)), float(rng.uniform(0, 0.6))
+    return None
+
+
+def _plate(
+    bone: PlacedBone,
+    shape: tuple[int, int],
+    top: int,
+    left: int,
+    mm: float,
+    state: tuple[float, float, float],
+    rng: np.random.Generator,
+) -> tuple[F32, F32]:
+    """A factor on the bone (a dark gap across it) and the brightness of the gap's margins."""
+    near, direction, length = _axis(bone)
+    gap, width, margin = state
+    depth = rng.uniform(4.5, 8.0) if bone.bone in ("Radius", "Ulna") else rng.uniform(2.2, 4.2)
+    if bone.bone in PLATE_AT_HEAD[:4]:
+        depth = rng.uniform(7.0, 10.0)
+    at = length - depth / mm if bone.bone in PLATE_AT_HEAD else depth / mm
+    y, x = np.mgrid[top : top + shape[0], left : left + shape[1]].astype(np.float32)
+    along = (x - near[0]) * direction[0] + (y - near[1]) * direction[1]
+    across = (x - near[0]) * -direction[1] + (y - near[1]) * direction[0]
+    wavy = rng.normal(0, 0.25, 3) / mm
+    curve = (
+        wavy[0] * np.sin(across * mm * 0.8 + rng.uniform(0, 6))
+        + wavy[1] * np.sin(across * mm * 0.4)
+        + rng.normal(0, 0.03) * mm * across**2 / 3
+    )
+    distance = np.abs(along - at - curve) * mm
+    half = max(width / 2, 0.6 * mm)
+    inside = np.clip(1.5 - distance / half, 0, 1)
+    edge = np.exp(-(((distance - half) / max(0.35, 0.7 * mm)) ** 2)) * margin
+    if gap == 0.0:
+        edge = np.exp(-((distance / max(0.35, 0.7 * mm)) ** 2)) * margin
+    return np.asarray(1 - gap * inside, np.float32), np.asarray(edge, np.float32)
+
+
+def add_sesamoids(bones: list[PlacedBone], cortex: F32, spongy: F32, mm: float, rng: np.random.Generator) -> None:
+    """Small round bones before the metacarpal heads: two at the thumb, at times one at index and
+    little finger. They are not in the truth."""
+    shape = (cortex.shape[0], cortex.shape[1])
+    by_name = {bone.bone: bone for bone in bones}
+    for name, chance, sides in (("finger-3", 0.85, (-1, 1)), ("finger-7", 0.3, (1,)), ("finger-19", 0.4, (-1,))):
+        if rng.uniform() > chance:
+            continue
+        bone = by_name[name]
+        near, direction, length = _axis(bone)
+        for side in sides:
+            radii = rng.uniform(1.2, 2.8, 3) / mm
+            mesh = ellipsoid((float(radii[0]), float(radii[1] * 1.2), float(radii[2])), 8)
+            across = np.array([-direction[1], direction[0]]) * side * rng.uniform(1.0, 5.5) / mm
+            middle = near + direction * (length - rng.uniform(0.5, 6.0) / mm) + across
+            points = mesh.vertices + np.array([middle[0], middle[1], 0.0])
+            y, x, part = thickness(points, mesh.faces, shape)
+            if part.size:
+                depth = np.clip(part * mm, 0, None)
+                cortex[y : y + part.shape[0], x : x + part.shape[1]] += 0.3 * depth
+                spongy[y : y + part.shape[0], x : x + part.shape[1]] += 0.7 * depth

@@ -1,0 +1,104 @@
+"""No two hands are alike: sizes, proportions and shapes, drawn per hand and per bone. Lengths in mm."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ossa.phantom.anatomy import Anatomy, Body, triple
+from ossa.phantom.mesh import F64, Mesh
+from ossa.phantom.pose import CARPALS
+
+TUBULAR = tuple(f"finger-{k}" for k in range(1, 20))
+DISTAL = ("finger-1", "finger-4", "finger-8", "finger-12", "finger-16")
+
+
+def vary(anatomy: Anatomy, rng: np.random.Generator) -> Anatomy:
+    """Another person's hand: the whole scaled, each bone stretched, widened and bent a little.
+
+    A bone's stretch moves the joint at its far end with it, so that neighbours still meet.
+    """
+    width = rng.uniform(0.84, 1.2)
+    row = {k: rng.normal(1, 0.035) for k in range(6)}
+    stretch: dict[str | None, F64] = {None: np.eye(3)}
+    bodies = []
+    for body in anatomy.bodies:
+        matrix = _stretch(body, rng, width, row)
+        offset = stretch[body.parent] @ np.asarray(body.offset)
+        joints = tuple(replace(j, centre=triple(matrix @ np.asarray(j.centre))) for j in body.joints)
+        points = _shaped(body, rng) @ matrix.T
+        bodies.append(
+            Body(
+                body.bone,
+                body.parent,
+                triple(offset),
+                joints,
+                Mesh(points, body.mesh.faces),
+            )
+        )
+        stretch[body.bone] = matrix
+    return Anatomy(anatomy.name, tuple(bodies))
+
+
+def long_axis(points: F64) -> F64:
+    """The direction (3,) of greatest extent, pointing to the finger tips (-y)."""
+    centred = points - points.mean(axis=0)
+    axis = np.linalg.svd(centred.T @ centred)[0][:, 0]
+    return np.asarray(-axis if axis[1] > 0 else axis)
+
+
+def _stretch(body: Body, rng: np.random.Generator, width: float, row: dict[int, float]) -> F64:
+    """A linear map (3, 3): lengths along the bone's axis, widths across it."""
+    if body.bone in CARPALS:
+        # The frame of the whole carpus hangs on lunate and capitate: they keep their directions.
+        size = rng.normal(1.0, 0.05)
+        sides = np.array([width**0.5, 1.0, width**0.5]) * rng.normal(1, 0.06, 3) * size
+        return np.diag(sides)
+    axis = long_axis(body.mesh.vertices)
+    length = row[hash_row(body.bone)] * rng.normal(1, 0.03)
+    across = width * rng.normal(1, 0.05)
+    return np.asarray(across * np.eye(3) + (length - across) * np.outer(axis, axis))
+
+
+def hash_row(bone: str) -> int:
+    """Bones of one row share a part of their length variation: 0 distal .. 3 metacarpal, 4 forearm."""
+    if not bone.startswith("finger-"):
+        return 4
+    k = int(bone.split("-")[1])
+    return k - 1 if k == 1 else (k if k <= 3 else (k - 4) % 4)
+
+
+def _shaped(body: Body, rng: np.random.Generator) -> F64:
+    """Vertices (V, 3) after smooth random bulges, and, for long bones, another waist and other ends."""
+    points = body.mesh.vertices
+    centre = points.mean(axis=0)
+    local = points - centre
+    extent = float(np.abs(local).max())
+    if body.bone in TUBULAR:
+        axis = long_axis(points)
+        along = local @ axis
+        t = along / max(float(np.abs(along).max()), 1e-6)
+        radial = local - along[:, None] * axis
+        waist, far, near = rng.normal(0, 0.07), rng.normal(0, 0.06), rng.normal(0, 0.06)
+        tuft = rng.normal(0, 0.12) if body.bone in DISTAL else 0.0
+        factor = (
+            1
+            + waist * np.clip(1 - (t / 0.7) ** 2, 0, 1)
+            + (far + tuft) * np.clip((t - 0.4) / 0.6, 0, 1)
+            + near * np.clip((-t - 0.4) / 0.6, 0, 1)
+        )
+        side = np.cross(axis, rng.normal(size=3))
+        side /= max(float(np.linalg.norm(side)), 1e-9)
+        bow = rng.normal(0, 0.012) * extent * (1 - t**2)
+        local = along[:, None] * axis + radial * factor[:, None] + bow[:, None] * side
+        amplitude = 0.22 * rng.uniform(0.2, 1.3)
+    elif body.bone in CARPALS:
+        amplitude = 0.30 * rng.uniform(0.3, 1.4)
+    else:
+        extent, amplitude = 25.0, 0.5 * rng.uniform(0.3, 1.4)
+    bulge = np.zeros_like(local)
+    for _ in range(4):
+        wave = rng.normal(size=3) * 1.6 / extent
+        bulge += np.sin(local @ wave + rng.uniform(0, 2 * np.pi))[:, None] * rng.normal(size=3) * amplitude
+    return np.asarray(centre + local + bulge)
