@@ -1,0 +1,227 @@
+"""Decoded grey pictures at training size, kept on the disk so that a picture is decoded once and not every epoch.
+
+A cache is a folder per training size. Each picture has an array ``<hash>.npy`` (h, w) uint8, named after the SHA-256
+of the picture file and of the way it was prepared, and a note ``<name>.json`` that says which file it came from.
+Files are only ever moved into place whole, arrays before their notes: a process that is killed leaves nothing that
+could be read by mistake, and two processes that build the same cache write the same files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ossa.dataset.dataset import Problem
+from ossa.errors import InputError, OutputError
+from ossa.progress import Track, silent
+from ossa.radiograph.prepare import Placement, Preparation, place, resample
+from ossa.radiograph.radiograph import Radiograph, read_radiograph
+from ossa.safety import read_json, sha256, write_bytes, write_json
+
+#: Raised whenever decoding or resampling changes what an array holds.
+VERSION = 1
+
+#: Left-over temporary files older than this (seconds) belong to a process that was killed.
+_STALE = 3600.0
+
+_log = logging.getLogger(__name__)
+
+Grey = NDArray[np.uint8]
+
+
+def grey8(radiograph: Radiograph) -> Grey:
+    """The picture as uint8. 16 bits are spread linearly between their .05 and 99.95 percentiles."""
+    pixels = radiograph.pixels
+    if pixels.dtype == np.uint8:
+        return np.asarray(pixels, dtype=np.uint8)
+    low, high = np.percentile(pixels, (0.05, 99.95))
+    spread = (pixels.astype(np.float32) - low) * (255.0 / max(1.0, float(high - low)))
+    grey: Grey = np.clip(np.rint(spread), 0, 255).astype(np.uint8)
+    return grey
+
+
+def decode(path: Path, preparation: Preparation) -> tuple[Grey, Placement]:
+    """Read a picture and bring it to training size: content (h, w) uint8, not padded, and its placement."""
+    radiograph = read_radiograph(path)
+    placement = place(radiograph.shape, preparation, radiograph.spacing)
+    return np.ascontiguousarray(resample(grey8(radiograph), placement)), placement
+
+
+@dataclass
+class GreyCache:
+    """Pictures at training size. ``folder`` None keeps nothing: every picture is decoded when it is asked for.
+
+    ``problem`` says why pictures are not kept any more (no space, read-only folder); they are decoded each time then.
+    """
+
+    folder: Path | None
+    preparation: Preparation
+    problem: str | None = field(default=None, compare=False)
+
+    def get(self, path: Path) -> tuple[Grey, Placement]:
+        """Content (h, w) uint8 and placement of a picture, from the cache or decoded and kept.
+
+        Raises ImageError when the picture cannot be read. A cache that cannot be written is no error: it is logged
+        once, and the picture is decoded each time.
+        """
+        if self.folder is None:
+            return decode(path, self.preparation)
+        note = self._note(path)
+        found = self._stored(path, note)
+        if found is not None:
+            return found
+        grey, placement = decode(path, self.preparation)
+        if self.problem is None:
+            try:
+                self._keep(path, note, grey, placement)
+            except OutputError as error:
+                self.problem = str(error)
+                _log.warning("pictures are decoded each time from now on: %s", error)
+        return grey, placement
+
+    def __contains__(self, path: Path) -> bool:
+        """Whether ``path`` is kept and unchanged."""
+        return self.folder is not None and self._stored(path, self._note(path)) is not None
+
+    def build(self, paths: Sequence[Path], workers: int | None = None, track: Track = silent) -> tuple[Problem, ...]:
+        """Decode what is not there yet, in ``workers`` processes (as many as cores, at most 8).
+
+        Returns a problem per picture that cannot be read; those are left out. Raises OutputError when the disk has
+        too little space or the folder cannot be written, before anything is decoded.
+        """
+        if self.folder is None:
+            return ()
+        self._make_room(len(paths))
+        missing = [path for path in dict.fromkeys(paths) if path not in self]
+        count = min(workers if workers is not None else min(8, os.cpu_count() or 1), max(1, len(missing)))
+        jobs = [(self.folder, self.preparation, path) for path in missing]
+        if count <= 1:
+            results: Iterable[str | None] = map(_build_one, jobs)
+            return _problems(missing, track(results, len(jobs), "caching pictures"))
+        import multiprocessing
+
+        with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
+            return _problems(missing, track(pool.map(_build_one, jobs, chunksize=4), len(jobs), "caching pictures"))
+
+    # --- files ----------------------------------------------------------------------------------------------------
+
+    def _home(self) -> Path:
+        assert self.folder is not None
+        return self.folder / f"{self.preparation.size}"
+
+    def _note(self, path: Path) -> Path:
+        name = hashlib.sha256(os.fsencode(os.path.abspath(path))).hexdigest()[:24]
+        return self._home() / f"{path.stem[:40]}-{name}.json"
+
+    def _array(self, content: str) -> Path:
+        text = f"{VERSION} {self.preparation.size} {content}"
+        return self._home() / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.npy"
+
+    def _stored(self, path: Path, note: Path) -> tuple[Grey, Placement] | None:
+        """What is kept of ``path``; None when there is nothing, or nothing that can be trusted."""
+        try:
+            said = read_json(note)
+            stat = path.stat()
+            content = str(said["sha256"])
+            if (said["bytes"], said["mtime_ns"]) != (stat.st_size, stat.st_mtime_ns):
+                # Copied or touched: the hash decides whether it is still the same picture.
+                if said["bytes"] != stat.st_size or sha256(path) != content:
+                    return None
+                write_json(note, {**said, "mtime_ns": stat.st_mtime_ns})
+            placement = _placement(said["placement"])
+            grey: Any = np.load(self._array(content), allow_pickle=False)
+        except (InputError, OSError, OutputError, KeyError, TypeError, ValueError, EOFError):
+            return None
+        if not isinstance(grey, np.ndarray) or grey.dtype != np.uint8 or grey.shape != placement.content_shape:
+            return None
+        return grey, placement
+
+    def _keep(self, path: Path, note: Path, grey: Grey, placement: Placement) -> None:
+        stat = path.stat()
+        content = sha256(path)
+        buffer = BytesIO()
+        np.save(buffer, grey, allow_pickle=False)
+        write_bytes(self._array(content), buffer.getvalue())
+        said = {
+            "path": os.path.abspath(path),
+            "bytes": stat.st_size,
+            "mtime_ns": stat.st_mtime_ns,
+            "sha256": content,
+            "placement": [
+                *placement.image_shape,
+                *placement.grid_shape,
+                *placement.content_shape,
+                placement.scale_y,
+                placement.scale_x,
+            ],
+        }
+        write_json(note, said)
+
+    def _make_room(self, count: int) -> None:
+        """Clear what killed processes left, and refuse to start what cannot be finished."""
+        home = self._home()
+        # What is not decoded yet may be as large as a square at full size.
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            kept = 0
+            for entry in os.scandir(home):
+                kept += entry.name.endswith(".npy")
+                if entry.name.endswith(".part") and entry.stat().st_mtime < time.time() - _STALE:
+                    os.unlink(entry.path)
+            free = shutil.disk_usage(home).free
+        except OSError as error:
+            raise OutputError(
+                "the cache of decoded pictures cannot be made",
+                path=home,
+                found=error.strerror or str(error),
+                remedy="Give another cache folder, or turn the cache off: pictures are then decoded each time",
+            ) from error
+        needed = max(0, count - kept) * (self.preparation.size**2 + 8192)
+        if needed > free:
+            raise OutputError(
+                "there is too little space for the cache of decoded pictures",
+                path=home,
+                found=f"{free / 1e6:,.0f} MB free",
+                expected=f"up to {needed / 1e6:,.0f} MB for {count} pictures at {self.preparation.size} px",
+                remedy="Free some space, give another cache folder, lower the size, or turn the cache off: "
+                "pictures are then decoded each time",
+            )
+
+
+def _placement(values: Sequence[float]) -> Placement:
+    ih, iw, gh, gw, ch, cw = (int(v) for v in values[:6])
+    scale_y, scale_x = (float(v) for v in values[6:])
+    return Placement((ih, iw), (gh, gw), (ch, cw), scale_y, scale_x)
+
+
+def _build_one(job: tuple[Path, Preparation, Path]) -> str | None:
+    """Keep one picture; the sentence that says why it cannot be read, or None. A full disk ends the build."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    folder, preparation, path = job
+    cache = GreyCache(folder, preparation)
+    note = cache._note(path)
+    try:
+        grey, placement = decode(path, preparation)
+    except InputError as error:
+        return str(error)
+    cache._keep(path, note, grey, placement)
+    return None
+
+
+def _problems(paths: Sequence[Path], messages: Iterable[str | None]) -> tuple[Problem, ...]:
+    told = zip(paths, messages, strict=True)
+    return tuple(Problem(path, message) for path, message in told if message is not None)
