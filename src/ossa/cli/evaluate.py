@@ -3,41 +3,76 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
-
-if TYPE_CHECKING:
-    from ossa.segmentation.compare import Summary
 
 
 @click.command("evaluate")
 @click.argument("prediction", metavar="PRED", type=click.Path(path_type=Path))
 @click.argument("truth", metavar="TRUTH", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Folder for the report, its tables and the run lengths."
+)
+@click.option(
+    "--images", type=click.Path(path_type=Path), help="Folder of the pictures, where neither side knows them."
+)
+@click.option("--schema", "schema_name", default="hand29", show_default=True, help="Bone schema (name or .toml file).")
 @click.option("--tolerance", type=float, default=2.0, show_default=True, help="Tolerance of surface Dice, in px.")
-def command(prediction: Path, truth: Path, tolerance: float) -> None:
+@click.option("--worst", type=int, default=24, show_default=True, help="How many of the worst cases the report shows.")
+def command(
+    prediction: Path,
+    truth: Path,
+    output: Path | None,
+    images: Path | None,
+    schema_name: str,
+    tolerance: float,
+    worst: int,
+) -> None:
     """Compare predictions with the truth, bone by bone.
 
-    PRED is a submission CSV, the output folder of ossa predict or a folder of label files; TRUTH a data set folder.
+    PRED and TRUTH are a submission CSV, the output folder of 'ossa predict', saved probabilities (scored at several
+    thresholds), a folder of label files or a data set folder. With -o a page with confidence intervals and the worst
+    cases is written, and per_bone.csv, scores.csv, figures.json and predictions.csv beside it.
     """
     from ossa.pipeline.evaluate import evaluate
     from ossa.progress import bar
+    from ossa.schema import load_schema
 
-    evaluation = evaluate(prediction, truth, tolerance=tolerance, track=bar)
+    schema = load_schema(schema_name)
+    evaluation = evaluate(
+        prediction,
+        truth,
+        output=output,
+        images=images,
+        schema=schema,
+        tolerance=tolerance,
+        worst=worst,
+        track=bar,
+    )
     for line in table(evaluation.summary):
         click.echo(line)
+    if evaluation.thresholds is not None:
+        means = evaluation.thresholds.dice.mean(axis=1).tolist()
+        at = ", ".join(f"{t:g}: {m:.4f}" for t, m in zip(evaluation.thresholds.thresholds, means, strict=True))
+        click.echo(f"mean Dice at threshold {at}")
     if len(evaluation.dice) <= 20:
         for name, dice in evaluation.dice.items():
             click.echo(f"{name}: Dice {dice:.4f}")
-    if evaluation.missing:
-        shown = ", ".join(evaluation.missing[:5]) + (", ..." if len(evaluation.missing) > 5 else "")
-        click.echo(
-            f"{len(evaluation.missing)} labelled pictures have no prediction and are left out: {shown}", err=True
-        )
+    _tell(evaluation.missing, "labelled pictures have no prediction and are left out")
+    _tell(evaluation.unknown, "predictions are of pictures without a label and are left out")
+    if evaluation.page is not None:
+        click.echo(f"report -> {evaluation.page}")
 
 
-def table(summary: Summary) -> list[str]:
-    """The per-bone table as lines of text, the means last."""
+def _tell(names: tuple[str, ...], what: str) -> None:
+    if names:
+        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        click.echo(f"{len(names)} {what}: {shown}", err=True)
+
+
+def table(summary: Any) -> list[str]:
+    """The per-bone table of a ``segmentation.compare.Summary`` as lines of text, the means last."""
     unit = summary.unit
     heads = ("bone", "Dice", "IoU", f"NSD {summary.tolerance:g} {unit}", f"HD95 {unit}", f"ASSD {unit}", "overlap Dice")
     keys = ("dice", "iou", "surface_dice", "hd95", "assd", "overlap_dice")

@@ -39,12 +39,10 @@ def command(
 
     Exit codes: 0 done; 1 some pictures could not be read (they are in the gallery, with the reason); 2 nothing done.
     """
-    from ossa.export.gallery import Options
     from ossa.pipeline.gallery import gallery
     from ossa.progress import bar
     from ossa.schema import load_schema
 
-    heading = title or "Gallery of " + ", ".join(source.resolve().name for source in sources)
     written = gallery(
         sources,
         output,
@@ -52,7 +50,8 @@ def command(
         images=images,
         folds=folds,
         schema=load_schema(schema_name),
-        options=Options(title=heading, size=size),
+        title=title,
+        size=size,
         track=bar,
     )
     for name, reason in written.failed:

@@ -11,12 +11,9 @@ the outlines of truth and predictions, which the page draws itself. No server, n
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,7 @@ from numpy.typing import NDArray
 
 from ossa.errors import ConfigError, OssaError
 from ossa.export.pages import asset, jpeg, script_json, stretch
+from ossa.export.workers import in_order
 from ossa.progress import Track, silent
 from ossa.safety import write_bytes, write_text
 from ossa.schema import BoneSchema
@@ -134,16 +132,14 @@ def write_gallery(
     with_truth = False
     rows: list[dict[str, Any]] = []
     failed: list[tuple[str, str]] = []
-    workers = settings.workers or os.cpu_count() or 1
     metrics = _metrics(sets)
-    with _one_thread_each(), ThreadPoolExecutor(max_workers=workers) as pool:
-        jobs = (partial(_one, root, n, item, metrics, schema, settings) for n, item in enumerate(items))
-        done = _in_order(pool, jobs, ahead=2 * workers + 2)
-        for item, (row, error) in zip(items, track(done, len(items), "Writing the gallery"), strict=True):
-            rows.append(row)
-            with_truth = with_truth or bool(row.pop("truth", False))
-            if error is not None:
-                failed.append((item.name, error))
+    jobs = (partial(_one, root, n, item, metrics, schema, settings) for n, item in enumerate(items))
+    done = in_order(jobs, settings.workers)
+    for item, (row, error) in zip(items, track(done, len(items), "Writing the gallery"), strict=True):
+        rows.append(row)
+        with_truth = with_truth or bool(row.pop("truth", False))
+        if error is not None:
+            failed.append((item.name, error))
     kept = [m for m in metrics if any(v is not None for row in rows for v in row["values"][m.kind][m.set])]
     for row in rows:
         row["values"] = [row["values"][m.kind][m.set] for m in kept]
@@ -304,32 +300,3 @@ def _rings(region: Region, scale: tuple[float, float]) -> list[list[list[int]]]:
         points = (thin + 0.5) * scale - 0.5
         rings.append(np.rint(points * QUANTUM).astype(np.int64).ravel().tolist())
     return [rings]
-
-
-def _in_order(pool: ThreadPoolExecutor, jobs: Iterable[Callable[[], Any]], ahead: int) -> Iterator[Any]:
-    """Results in the order of the jobs, at most ``ahead`` of them in memory."""
-    waiting: list[Future[Any]] = []
-    source = iter(jobs)
-    try:
-        waiting.extend(pool.submit(job) for job in islice(source, ahead))
-        while waiting:
-            yield waiting.pop(0).result()
-            waiting.extend(pool.submit(job) for job in islice(source, 1))
-    finally:
-        for future in waiting:
-            future.cancel()
-
-
-class _one_thread_each:
-    """OpenCV uses one thread per call inside: the pool already keeps the cores busy."""
-
-    def __enter__(self) -> None:
-        import cv2
-
-        self.before = cv2.getNumThreads()
-        cv2.setNumThreads(1)
-
-    def __exit__(self, *_: object) -> None:
-        import cv2
-
-        cv2.setNumThreads(self.before)

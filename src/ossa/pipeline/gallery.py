@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.errors import InputError, OssaError
-from ossa.pipeline.results import Entry, Results, open_results, picture_shape
+from ossa.pipeline.results import Entry, Results, find_pictures, open_results, picture_shape
 from ossa.progress import Track, silent
 from ossa.schema import BoneSchema, load_schema
 
 if TYPE_CHECKING:
-    from ossa.export.gallery import Content, Options, Written
+    from ossa.export.gallery import Content, Written
     from ossa.segmentation.segmentation import Segmentation
 
 
@@ -27,14 +27,17 @@ def gallery(
     images: str | Path | None = None,
     folds: str | Path | None = None,
     schema: BoneSchema | None = None,
-    options: Options | None = None,
+    title: str | None = None,
+    size: int = 1024,
+    workers: int | None = None,
     track: Track = silent,
 ) -> Written:
     """Write a gallery of ``sources``: data sets, folders of label files or submission CSVs.
 
     A data set that has labels is truth, unless ``truth`` names another one; everything else is a prediction. Pictures
     come from the data set, from beside the label files, or from the folder ``images``. ``folds`` is a folds file
-    of ``ossa train``. Raises InputError when no picture can be found for any of the results.
+    of ``ossa train``; ``size`` the longest side in px of the pictures that a click shows. Raises InputError when no
+    picture can be found for any of the results.
     """
     from ossa.export.gallery import Item, Options, write_gallery
 
@@ -44,7 +47,7 @@ def gallery(
     if annotated is None:
         annotated = next((r for r in opened if r.kind.startswith("data set")), None)
     sets = [r for r in opened if r is not annotated]
-    pictures = _pictures(images, [r for r in (annotated, *sets) if r is not None])
+    pictures = find_pictures(images, [r for r in (annotated, *sets) if r is not None])
     fold_of = _read_folds(folds) if folds is not None else {}
     named: Mapping[str, Entry] = annotated.entries if annotated is not None else {}
     keys = _keys(annotated, sets)
@@ -58,8 +61,8 @@ def gallery(
         )
     items = []
     for key in shown:
-        entries = [r.entries.get(key) for r in sets]
         known = named.get(key)
+        entries = [r.find(key, known.subject if known is not None else None) for r in sets]
         about = [e for e in (known, *entries) if e is not None]
         subject = next((e.subject for e in about if e.subject), "")
         side = next((e.side for e in about if e.side), "")
@@ -73,12 +76,12 @@ def gallery(
                 fold=fold,
             )
         )
-    settings = options if options is not None else Options(title=_title(opened))
+    settings = Options(title=title if title is not None else _title(opened), size=size, workers=workers)
     return write_gallery(output, items, bones, [_label(r, sets) for r in sets], settings, track)
 
 
 def _title(opened: Sequence[Results]) -> str:
-    return "Gallery of " + ", ".join(r.path.name or str(r.path) for r in opened)
+    return "Gallery of " + ", ".join(r.path.resolve().name for r in opened)
 
 
 def _label(result: Results, among: Sequence[Results]) -> str:
@@ -93,20 +96,6 @@ def _keys(annotated: Results | None, sets: Sequence[Results]) -> list[str]:
     for result in (*sets, *((annotated,) if annotated is not None and not sets else ())):
         keys.update(dict.fromkeys(result.entries))
     return list(keys)
-
-
-def _pictures(images: str | Path | None, results: Sequence[Results]) -> dict[str, Path]:
-    """Picture name without ending -> file."""
-    found: dict[str, Path] = {}
-    if images is not None:
-        from ossa.pipeline.sources import find_sources
-
-        found = {source.path.stem: source.path for source in find_sources([images], Path(images) / "\0none")}
-    for result in results:
-        for key, entry in result.entries.items():
-            if entry.image is not None:
-                found.setdefault(key, entry.image)
-    return found
 
 
 def _read_folds(path: str | Path) -> dict[str, str]:

@@ -7,14 +7,20 @@ the gallery read nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ossa.errors import DatasetError, InputError
 from ossa.radiograph.radiograph import Side
 from ossa.schema import BoneSchema, load_schema
 from ossa.segmentation.segmentation import Segmentation
+
+if TYPE_CHECKING:
+    from ossa.inference.store import Probabilities
 
 Shape = tuple[int, int]
 
@@ -27,8 +33,8 @@ class Entry:
     """One picture of a Results.
 
     ``read(shape)`` gives the bones in a picture of ``shape`` (H, W). ``annotated`` are the bones whose
-    absence means "not there" (all of them for predictions). ``shape`` is the picture's size when the source
-    itself knows it; ``image`` the picture when the source has it.
+    absence means "not there" (all of them for predictions). ``image`` is the picture when the source has it.
+    ``probabilities`` reads the saved probabilities, where that is what the source holds.
     """
 
     name: str
@@ -38,6 +44,7 @@ class Entry:
     side: Side | None = None
     image: Path | None = None
     split: str = ""
+    probabilities: Callable[[], Probabilities] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,13 +55,19 @@ class Results:
     kind: str
     schema: BoneSchema
     entries: Mapping[str, Entry]
+    problems: Sequence[str] = field(default=())
 
     def __len__(self) -> int:
         return len(self.entries)
 
+    def find(self, key: str, subject: str | None = None) -> Entry | None:
+        """The entry of a picture: by its name without ending, else by "subject/name"."""
+        found = self.entries.get(key)
+        return self.entries.get(f"{subject}/{key}") if found is None and subject else found
+
 
 def open_results(path: str | Path, schema: BoneSchema | None = None) -> Results:
-    """Open a submission CSV, a folder that ``ossa predict`` wrote, a data set or a folder of label files.
+    """Open a submission CSV, a folder of ``ossa predict``, saved probabilities, a data set or a folder of label files.
 
     Sizes are asked for when an entry is read: a CSV does not know them. Raises InputError for a path that is none
     of these, and what the format's reader raises for a broken one.
@@ -67,6 +80,8 @@ def open_results(path: str | Path, schema: BoneSchema | None = None) -> Results:
         raise InputError(
             "there is no such file or folder", path=where, expected="a data set, a folder of labels, or a CSV"
         )
+    if (where / "store.json").is_file():
+        return _store(where, bones)
     predictions = where / PREDICTIONS
     if predictions.is_file():
         return _submission(predictions, bones)
@@ -97,8 +112,7 @@ def _submission(path: Path, schema: BoneSchema) -> Results:
         return lambda shape: index.with_shape(shape)[name]
 
     everything = frozenset(schema.names)
-    entries = {Path(name).stem: Entry(name, reader(name), everything) for name in index}
-    _no_clash(path, index, entries)
+    entries = {key: Entry(name, reader(name), everything) for key, name in _named(path, list(index))}
     return Results(path, "submission CSV", schema, entries)
 
 
@@ -111,13 +125,13 @@ def _dataset(path: Path, schema: BoneSchema) -> Results:
         return lambda shape: dataset.cases[number].segmentation(schema, shape)
 
     entries = {}
-    for number, case in enumerate(dataset.cases):
+    names = [f"{case.subject}/{case.id}" for case in dataset.cases]
+    for number, (key, _) in enumerate(_named(path, names)):
+        case = dataset.cases[number]
         known = case.annotated if case.label is not None else frozenset()
-        entries[Path(case.id).stem] = Entry(
-            case.id, reader(number), known, case.subject, case.side, case.image, case.split
-        )
-    _no_clash(path, [case.id for case in dataset.cases], entries)
-    return Results(path, f"data set ({dataset.format})", schema, entries)
+        entries[key] = Entry(case.id, reader(number), known, case.subject, case.side, case.image, case.split)
+    problems = tuple(map(str, dataset.problems))
+    return Results(path, f"data set ({dataset.format})", schema, entries, problems)
 
 
 def _labels(path: Path, files: Iterable[Path], schema: BoneSchema) -> Results:
@@ -129,9 +143,11 @@ def _labels(path: Path, files: Iterable[Path], schema: BoneSchema) -> Results:
         return lambda shape: segmentation_from_outlines(read_label(file, schema), schema, shape)
 
     everything = frozenset(schema.names)
-    chosen = list(files)
-    entries = {f.stem: Entry(f.stem, reader(f), everything, image=_picture_beside(f)) for f in chosen}
-    _no_clash(path, [file.stem for file in chosen], entries)
+    chosen = {file.relative_to(path).as_posix(): file for file in files}
+    entries = {}
+    for key, name in _named(path, list(chosen)):
+        file = chosen[name]
+        entries[key] = Entry(file.stem, reader(file), everything, image=_picture_beside(file))
     return Results(path, "label files", schema, entries)
 
 
@@ -143,16 +159,68 @@ def _picture_beside(label: Path) -> Path | None:
     return next((p for ending in _PICTURES if (p := label.with_suffix(ending)).is_file()), None)
 
 
-def _no_clash(path: Path, names: Iterable[str], entries: Mapping[str, Entry]) -> None:
-    count = len(list(names))
-    if count != len(entries):
+def _named(path: Path, names: Sequence[str]) -> list[tuple[str, str]]:
+    """(key, name) for names that may hold folders: the stem, or "folder/stem" where stems repeat."""
+    stems = [Path(name).stem for name in names]
+    repeated = {stem for stem, count in Counter(stems).items() if count > 1}
+    keys = []
+    for name, stem in zip(names, stems, strict=True):
+        parent = Path(name).parent.name
+        keys.append(f"{parent}/{stem}" if stem in repeated and parent else stem)
+    if len(set(keys)) < len(keys):
+        twice = next(key for key, count in Counter(keys).items() if count > 1)
         raise InputError(
             "two pictures have the same name",
             path=path,
-            found=f"{count} pictures with {len(entries)} names",
-            expected="base names that differ",
-            remedy="Evaluate the parts one by one",
+            found=repr(twice),
+            expected="names that differ",
+            remedy="Use the parts one by one",
         )
+    return list(zip(keys, names, strict=True))
+
+
+def _store(path: Path, schema: BoneSchema) -> Results:
+    """Saved probabilities, decoded at .5."""
+    from ossa.inference.store import Store
+    from ossa.segmentation.decode import decode
+
+    store = Store.open(path, schema)
+
+    def reader(name: str) -> Callable[[Shape], Segmentation]:
+        def read(shape: Shape) -> Segmentation:
+            saved = store.read(name)
+            if saved.placement.image_shape != shape:
+                raise InputError(
+                    f"the probabilities of '{name}' belong to a picture of another size",
+                    path=path,
+                    found="{}x{}".format(*saved.placement.image_shape),
+                    expected="{}x{}".format(*shape),
+                )
+            return decode(saved.logits(), saved.placement, schema)
+
+        return read
+
+    everything = frozenset(schema.names)
+    entries = {
+        key: Entry(name, reader(name), everything, probabilities=partial(store.read, name))
+        for key, name in _named(path, store.images())
+    }
+    return Results(path, "saved probabilities", schema, entries)
+
+
+def find_pictures(images: str | Path | None, results: Iterable[Results]) -> dict[str, Path]:
+    """Key -> picture file: from the folder ``images``, else from the data sets and label folders themselves."""
+    found: dict[str, Path] = {}
+    if images is not None:
+        from ossa.pipeline.sources import find_sources
+
+        # No output folder is to be left out of the search: name one that cannot be there.
+        found = {source.path.stem: source.path for source in find_sources([images], Path(images) / ".none")}
+    for result in results:
+        for key, entry in result.entries.items():
+            if entry.image is not None:
+                found.setdefault(key, entry.image)
+    return found
 
 
 def picture_shape(path: Path) -> Shape:
