@@ -1,0 +1,184 @@
+"""Where training samples come from: cases of a data set through its cache, phantoms, pseudo-labels, and mixtures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ossa.dataset.cache import GreyCache
+from ossa.dataset.case import Case, check_inside
+from ossa.errors import DatasetError
+from ossa.phantom.anatomy import Anatomy
+from ossa.phantom.scene import PhantomOptions
+from ossa.radiograph.prepare import Placement, Preparation, place
+from ossa.schema import BoneSchema
+from ossa.segmentation.outlines import Outline, Outlines, map_outlines
+from ossa.segmentation.segmentation import Segmentation
+
+
+@dataclass(frozen=True, eq=False)
+class RawSample:
+    """A picture at training size before any variation.
+
+    ``image`` (h, w) uint8, content only. The truth is ``outlines`` (points in px of ``image``) or, where a source
+    has no outlines, ``bits`` (P, h, w) uint32. ``annotated``: the bones whose truth is known. ``placement`` leads
+    back to the full-size picture. ``id`` names the sample in messages.
+    """
+
+    image: NDArray[np.uint8]
+    outlines: Outlines | None
+    bits: NDArray[np.uint32] | None
+    annotated: frozenset[str]
+    placement: Placement
+    id: str
+
+
+class SampleSource(Protocol):
+    """Anything that samples can be drawn from by index; ``rng`` is for sources that vary what an index gives."""
+
+    def __len__(self) -> int: ...
+
+    def sample(self, index: int, rng: np.random.Generator) -> RawSample:
+        """The sample of an index. The same index and state of ``rng`` give the same sample."""
+        ...
+
+
+@dataclass
+class CaseSource:
+    """Labelled cases of a data set (training, validation, test or pseudo-labelled: there is no difference here).
+
+    Pictures come through ``cache`` at training size; outlines are read once and kept in memory (4 bytes per
+    coordinate, about .1 MB per hand).
+    """
+
+    cases: tuple[Case, ...]
+    schema: BoneSchema
+    cache: GreyCache
+    _truths: dict[int, _Kept] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        bare = next((case for case in self.cases if case.label is None), None)
+        if bare is not None:
+            raise DatasetError(
+                f"'{bare.id}' has no label", path=bare.image, remedy="Train on the labelled cases of the data set only"
+            )
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def sample(self, index: int, rng: np.random.Generator) -> RawSample:
+        """The case ``index``. Raises ImageError or LabelError when its files cannot be used."""
+        del rng
+        case = self.cases[index]
+        image, placement = self.cache.get(case.image)
+        outlines, annotated = self._truth(index, placement.image_shape)
+        return RawSample(image, map_outlines(outlines, placement.to_grid), None, annotated, placement, case.id)
+
+    def full_truth(self, index: int) -> tuple[Segmentation, frozenset[str]]:
+        """The truth of a case at its picture's own size, and the bones that are annotated, for validation."""
+        from ossa.segmentation.outlines import segmentation_from_outlines
+
+        shape = self.cache.get(self.cases[index].image)[1].image_shape
+        outlines, annotated = self._truth(index, shape)
+        return segmentation_from_outlines(outlines, self.schema, shape), annotated
+
+    def _truth(self, index: int, shape: tuple[int, int]) -> tuple[Outlines, frozenset[str]]:
+        kept = self._truths.get(index)
+        if kept is None:
+            case = self.cases[index]
+            truth = case.truth(self.schema)
+            if case.label is not None:
+                check_inside(truth.outlines, shape, case.label)
+            kept = self._truths[index] = _Kept.of(truth.outlines, truth.annotated)
+        return kept.outlines(), kept.annotated
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """Outlines packed into one array: ``points`` (N, 2) float32, ``rings`` of (bone, part, first, last)."""
+
+    points: NDArray[np.float32]
+    rings: tuple[tuple[str, int, int, int], ...]
+    annotated: frozenset[str]
+
+    @classmethod
+    def of(cls, outlines: Outlines, annotated: frozenset[str]) -> _Kept:
+        rings, arrays, start = [], [], 0
+        for name, parts in outlines.items():
+            for number, part in enumerate(parts):
+                for ring in part.rings:
+                    rings.append((name, number, start, start + len(ring)))
+                    arrays.append(ring.astype(np.float32))
+                    start += len(ring)
+        points = np.concatenate(arrays) if arrays else np.zeros((0, 2), np.float32)
+        return cls(points, tuple(rings), annotated)
+
+    def outlines(self) -> Outlines:
+        found: dict[str, dict[int, list[NDArray[np.float32]]]] = {}
+        for name, number, first, last in self.rings:
+            found.setdefault(name, {}).setdefault(number, []).append(self.points[first:last])
+        return {
+            name: tuple(
+                Outline(rings[0].astype(np.float64), tuple(r.astype(np.float64) for r in rings[1:]))
+                for rings in parts.values()
+            )
+            for name, parts in found.items()
+        }
+
+
+@dataclass(frozen=True)
+class PhantomSource:
+    """Phantoms drawn as they are asked for: index i is the phantom of seed ``first_seed`` + i, every time."""
+
+    count: int
+    schema: BoneSchema
+    preparation: Preparation
+    first_seed: int = 0
+    options: PhantomOptions = field(default_factory=PhantomOptions)
+    anatomy: Anatomy | None = None
+
+    def __len__(self) -> int:
+        return self.count
+
+    def sample(self, index: int, rng: np.random.Generator) -> RawSample:
+        """The phantom ``index``: its longer side has the preparation's size, so nothing is resampled."""
+        from ossa.phantom.scene import generate
+
+        del rng
+        seed = self.first_seed + index
+        radiograph, truth = generate(seed, self.preparation.size, self.options, self.anatomy)
+        placement = place(radiograph.shape, self.preparation)
+        image = np.asarray(radiograph.pixels, dtype=np.uint8)
+        return RawSample(image, None, truth.bits(), frozenset(self.schema.names), placement, f"phantom {seed}")
+
+
+@dataclass(frozen=True)
+class Concat:
+    """Several sources as one, each ``times`` over (a weight: 3 draws a source's samples three times an epoch)."""
+
+    sources: Sequence[SampleSource]
+    times: Sequence[int] = ()
+
+    def __len__(self) -> int:
+        return sum(len(source) * n for source, n in self._pairs())
+
+    def _pairs(self) -> list[tuple[SampleSource, int]]:
+        return list(zip(self.sources, self.times or [1] * len(self.sources), strict=True))
+
+    def sample(self, index: int, rng: np.random.Generator) -> RawSample:
+        """The sample ``index`` of all sources in a row."""
+        for source, times in self._pairs():
+            if index < len(source) * times:
+                return source.sample(index % len(source), rng)
+            index -= len(source) * times
+        raise IndexError(index)
+
+
+def image_paths(cases: Sequence[Case]) -> list[Path]:
+    """The picture files of cases, in order, as ``GreyCache.build`` takes them."""
+    return [case.image for case in cases]
