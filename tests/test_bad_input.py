@@ -171,11 +171,11 @@ BAD_LABELS: dict[str, tuple[str, str]] = {
     "no points": (json.dumps(square(points=[])), "has no points"),
     "NaN": (
         '{"annotations": [{"label": "Ulna", "points": [[NaN, 1], [2, 2], [3, 1]]}]}',
-        "expected finite coordinates",
+        "expected finite",
     ),
     "Infinity": (
         '{"annotations": [{"label": "Ulna", "points": [[1, 1], [2, Infinity], [3, 1]]}]}',
-        "expected finite coordinates",
+        "expected finite",
     ),
     "text for a number": (json.dumps(square(points=[["a", 1], [2, 2], [3, 1]])), "not a list of points"),
     "no label": ('{"annotations": [{"points": [[1, 1], [2, 2], [3, 1]]}]}', "has no label"),

@@ -41,7 +41,7 @@ OUTSIDE: dict[str, set[str]] = {
     "config": {"annotated_types", "pydantic", "pydantic_core", "yaml"},
     "radiograph": {"numpy", "cv2", "pydicom"},
     "segmentation": {"numpy", "cv2"},
-    "dataset": {"numpy", "cv2", "yaml"},
+    "dataset": {"numpy", "cv2", "openpyxl", "yaml"},
     "phantom": {"numpy", "cv2", "numba", "scipy"},
     "cli": {"click", "rich"},
 }

@@ -1,0 +1,86 @@
+"""The package as it is installed: every resource goes along, the versions are pinned, no machine is named."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TEXT = {"", ".css", ".html", ".js", ".json", ".md", ".py", ".toml", ".txt", ".yaml"}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def tracked(*patterns: str) -> list[str]:
+    try:
+        done = subprocess.run(["git", "ls-files", *patterns], cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout")
+    return done.stdout.split("\n")[:-1]
+
+
+def test_every_resource_is_shipped() -> None:
+    package = ROOT / "src" / "ossa"
+    patterns = PROJECT["tool"]["setuptools"]["package-data"]["ossa"]
+    shipped = {path for pattern in patterns for path in package.glob(pattern)}
+    resources = {ROOT / name for name in tracked("src/ossa") if not name.endswith(".py")}
+    assert resources, "there are schemas at least"
+    assert {p for p in resources if p.exists()} <= shipped
+
+
+def requirement_name(requirement: str) -> str:
+    found = re.match(r"[A-Za-z0-9._-]+", requirement)
+    assert found is not None
+    return found.group().lower().replace("_", "-")
+
+
+def test_every_dependency_has_an_exact_version() -> None:
+    lines = (line.split("#")[0].strip() for line in (ROOT / "constraints.txt").read_text().splitlines())
+    pinned = {requirement_name(line) for line in lines if line}
+    project = PROJECT["project"]
+    wanted = [*project["dependencies"], *(r for extra in project["optional-dependencies"].values() for r in extra)]
+    assert {requirement_name(r) for r in wanted} - {"ossa"} <= pinned
+    assert all("==" in line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and line[0] != "#")
+
+
+def test_the_core_install_needs_no_torch() -> None:
+    core = {requirement_name(r) for r in PROJECT["project"]["dependencies"]}
+    assert core.isdisjoint({"torch", "torchvision", "lightning", "safetensors", "numba", "scipy"})
+
+
+def test_every_extra_that_an_error_names_exists() -> None:
+    extras = set(PROJECT["project"]["optional-dependencies"])
+    named = set()
+    for path in (ROOT / "src").rglob("*.py"):
+        named |= set(re.findall(r'MissingExtraError\.of\([^"]*"[^"]*", "([^"]*)"', path.read_text(encoding="utf-8")))
+    assert {"train", "phantom"} <= named <= extras
+
+
+def test_no_file_names_a_machine() -> None:
+    """No absolute path of a developer's machine and no address of a package index."""
+    words = re.compile(r"/" + r"(work|root|home)/[a-z]|" + r"(extra-)?index" + r"-url|find" + r"-links")
+    for name in tracked():
+        path = ROOT / name
+        if path.is_file() and path.suffix in {
+            ".py",
+            ".md",
+            ".toml",
+            ".yaml",
+            ".txt",
+            ".json",
+            ".html",
+            "",
+            ".css",
+            ".js",
+        }:
+            found = words.search(path.read_text(encoding="utf-8"))
+            assert found is None, f"{name}: {found.group() if found else ''}"
+
+
+def test_the_licences_are_there() -> None:
+    assert "Apache License" in (ROOT / "LICENSE").read_text()
+    assert "ossa" in (ROOT / "NOTICE").read_text()
+    assert PROJECT["project"]["license"] == "Apache-2.0"
