@@ -1,0 +1,104 @@
+"""``ossa explain``: where a network looked to find a bone, hands side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ossa.errors import ConfigError, OutputError
+from ossa.pipeline.sources import find_sources
+from ossa.progress import Track, silent
+
+#: More panels than this make no picture that can be looked at.
+MAX_PANELS = 24
+
+
+@dataclass(frozen=True)
+class Explained:
+    """``unfound``: (picture, bone) pairs in which the bone was not found, so that the map means less."""
+
+    path: Path
+    layer: str
+    unfound: tuple[tuple[str, str], ...]
+
+
+def explain(
+    paths: Sequence[str | Path],
+    bones: Sequence[str],
+    output: str | Path,
+    *,
+    model: str | Path | None = None,
+    layer: str | None = None,
+    track: Track = silent,
+) -> Explained:
+    """Write one PNG: a row per bone, a column per picture of ``paths`` (files, or a subject's folder).
+
+    ``layer``: any layer of the torch network; None for its bottleneck. Raises InputError, SchemaError, ConfigError,
+    BundleError, MissingExtraError, OutputError.
+    """
+    import cv2
+
+    from ossa.export.heat import heat_panel, side_by_side
+    from ossa.inference.explain import explain as heat_of
+    from ossa.inference.predictor import Predictor
+    from ossa.models.bundle import Bundle
+    from ossa.radiograph.radiograph import read_radiograph
+    from ossa.safety import write_bytes
+
+    target = Path(output)
+    if target.suffix.lower() != ".png":
+        raise ConfigError("the picture is written as PNG", found=target.name, expected="a name that ends in .png")
+    sources = find_sources(paths, target.parent / ".none")
+    if not bones:
+        raise ConfigError("no bone was named", remedy="Name one with --bone")
+    if len(sources) * len(bones) > MAX_PANELS:
+        found = f"{len(sources)} pictures x {len(bones)} bones"
+        raise ConfigError("too many panels for one picture", found=found, expected=f"at most {MAX_PANELS}")
+    bundle = Bundle.load(model)
+    for bone in bones:
+        bundle.card.schema.index(bone)
+    predictor = Predictor.load(model, device="cpu")
+    columns = []
+    unfound: list[tuple[str, str]] = []
+    used = ""
+    for source in track(sources, len(sources), "Explaining"):
+        radiograph = read_radiograph(source.path)
+        segmentation = predictor.predict(radiograph)
+        column = []
+        for bone in bones:
+            heat = heat_of(bundle, radiograph, bone, layer)
+            used = heat.layer
+            if not heat.found:
+                unfound.append((source.name, bone))
+            title = f"{bone}: {source.path.name}" + ("" if heat.found else " (not found)")
+            column.append(heat_panel(radiograph.pixels, heat.values, segmentation.get(bone), title))
+        columns.append(column)
+    picture = side_by_side([[column[i] for column in columns] for i in range(len(bones))])
+    ok, data = cv2.imencode(".png", picture[..., ::-1])
+    if not ok:
+        raise OutputError("the picture could not be encoded", path=target, found=picture.shape)
+    write_bytes(target, data.tobytes())
+    return Explained(target, used, tuple(unfound))
+
+
+def layer_names(model: str | Path | None = None) -> list[str]:
+    """The layers of a bundle's network that can be asked, in the order they are computed, with their maps' sizes."""
+    from ossa.errors import MissingExtraError
+    from ossa.inference.explain import bottleneck, layers
+    from ossa.models.bundle import Bundle
+    from ossa.radiograph.prepare import Preparation
+
+    bundle = Bundle.load(model)
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtraError.of("explaining a prediction", "train", error) from error
+    preparation = Preparation.from_json(bundle.card.preparation)
+    side = -(-preparation.size // preparation.multiple) * preparation.multiple
+    shapes = layers(bundle.torch_module(), torch.zeros(1, bundle.card.channels, side, side))
+    default = bottleneck(shapes)
+    return [
+        f"{name}  {channels} x {height} x {width}" + ("  (default)" if name == default else "")
+        for name, (channels, height, width) in shapes.items()
+    ]
