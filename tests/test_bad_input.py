@@ -292,7 +292,7 @@ def test_a_full_disk(bright_model: Path, tmp_path: Path, small_disk: Path) -> No
     assert result.exit_code == 2, result.output
     assert "No space left on device" in result.stderr
     assert "Free some space" in result.stderr
-    assert leftovers(out) == []
+    assert leftovers(out) in ([], [".ossa-run"])  # the memory of a stopped run may stay
     for path in out.glob("*.json"):
         json.loads(path.read_text())
     for path in out.glob("*.png"):

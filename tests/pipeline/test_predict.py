@@ -86,10 +86,10 @@ def test_an_unforeseen_error_skips_its_file_only(
         save(tmp_path / "in" / f"{name}.png", hand_picture())
     whole = module.predict_one
 
-    def fails_on_b(path: Path, predictor):  # type: ignore[no-untyped-def]
-        if path.name == "b.png":
+    def fails_on_b(radiograph, predictor):  # type: ignore[no-untyped-def]
+        if radiograph.provenance.path.endswith("b.png"):
             raise ZeroDivisionError("oh")
-        return whole(path, predictor)
+        return whole(radiograph, predictor)
 
     monkeypatch.setattr(module, "predict_one", fails_on_b)
     said: list[str] = []
@@ -104,7 +104,7 @@ def test_an_error_that_is_not_the_files_stops_the_run(
 ) -> None:
     save(tmp_path / "in" / "a.png", hand_picture())
 
-    def fails(path: Path, predictor):  # type: ignore[no-untyped-def]
+    def fails(radiograph, predictor):  # type: ignore[no-untyped-def]
         raise error
 
     monkeypatch.setattr(module, "predict_one", fails)
@@ -141,8 +141,40 @@ def test_a_full_disk_while_writing(bright_model: Path, tmp_path: Path, monkeypat
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OutputError, match=r"No space left on device.*Free some space"):
         predict([tmp_path / "in"], tmp_path / "o", model=bright_model)
-    assert sorted(p.name for p in (tmp_path / "o").iterdir()) == ["a.json", "a_overlay.png"]
+    assert sorted(p.name for p in (tmp_path / "o").iterdir()) == [".ossa-run", "a.json", "a_overlay.png"]
     assert len(read_label(tmp_path / "o" / "a.json", SCHEMA)) == 29
+
+
+def test_a_stopped_run_goes_on(bright_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed at the third image of four: the second start does the rest, and the result is that of one run."""
+    names = ["a.png", "b.png", "c.png", "d.png"]
+    for name in names:
+        save(tmp_path / "in" / name, hand_picture())
+    whole = module.predict_one
+    asked: list[str] = []
+
+    def counted(radiograph, predictor):  # type: ignore[no-untyped-def]
+        name = Path(radiograph.provenance.path).name
+        if name == "c.png" and "c.png" not in asked:
+            asked.append(name)
+            raise SystemExit  # what a signal does: no handler of the run sees it
+        asked.append(name)
+        return whole(radiograph, predictor)
+
+    monkeypatch.setattr(module, "predict_one", counted)
+    with pytest.raises(SystemExit):
+        predict([tmp_path / "in"], tmp_path / "o", model=bright_model)
+    assert not (tmp_path / "o" / "predictions.csv").exists()
+    (tmp_path / "o" / "b.json").unlink()  # complete or absent: an image that lost a result is done again
+    outcome = predict([tmp_path / "in"], tmp_path / "o", model=bright_model)
+    assert asked == ["a.png", "b.png", "c.png", "b.png", "c.png", "d.png"]
+    assert [p.source.image_name for p in outcome.done] == names
+    assert all(p.bones == 29 for p in outcome.done)
+    again = predict([tmp_path / "in"], tmp_path / "whole", model=bright_model)
+    assert again.done == outcome.done
+    csv = "predictions.csv"
+    assert (tmp_path / "o" / csv).read_bytes() == (tmp_path / "whole" / csv).read_bytes()
+    assert not (tmp_path / "o" / ".ossa-run").exists()
 
 
 def test_an_unknown_format_lists_the_known(tmp_path: Path) -> None:

@@ -42,14 +42,17 @@ def write_submission(path: str | PathLike[str], rows: Iterable[tuple[str, Segmen
             if image in seen:
                 raise SubmissionError("an image comes twice", path=path, found=repr(image), expected="each image once")
             seen.add(image)
-            stream.write("".join(_rows(path, image, segmentation)))
+            stream.write(submission_rows(image, segmentation, path))
     return len(seen)
 
 
-def _rows(path: str | PathLike[str], image: str, segmentation: Segmentation) -> Iterator[str]:
+def submission_rows(image: str, segmentation: Segmentation, path: str | PathLike[str] = "") -> str:
+    """The rows of one image, each with its line end; ``path`` names the file in errors."""
     quoted = _quoted(image, path)
-    for name in segmentation.schema.names:
-        yield f"{quoted},{_quoted(name, path)},{rle.encode(segmentation.get(name), segmentation.shape[1])}\n"
+    return "".join(
+        f"{quoted},{_quoted(name, path)},{rle.encode(segmentation.get(name), segmentation.shape[1])}\n"
+        for name in segmentation.schema.names
+    )
 
 
 def _quoted(text: str, path: str | PathLike[str]) -> str:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,6 +115,19 @@ class Predictor:
         names = ", ".join(member.bundle.card.name for member in self.members)
         return f"{names} ({self.members[0].engine.description})"
 
+    def settings(self) -> dict[str, Any]:
+        """What decides the result, as JSON values: a run with equal settings may go on where another stopped."""
+        return {
+            "models": [
+                {"name": m.bundle.card.name, "files": dict(m.bundle.card.files), "weights": _rounded(m.weight)}
+                for m in self.members
+            ],
+            "views": [asdict(view) for view in self.views],
+            "tiles": None if self.tiles is None else asdict(self.tiles),
+            "thresholds": dict(self.thresholds),
+            "cleanup": dict(self.members[0].bundle.card.cleanup),
+        }
+
     def prepare(self, radiograph: Radiograph) -> dict[Preparation, tuple[Float, Placement]]:
         """The picture on every grid that a member asks for: preparation -> ((1, H, W), Placement)."""
         return {p: prepare(radiograph, p) for p in {member.preparation: None for member in self.members}}
@@ -206,6 +219,10 @@ def member_weights(weights: Sequence[float] | NDArray[np.floating] | None, membe
     return np.asarray(given / total, np.float32)
 
 
+def _rounded(weights: Float) -> list[float]:
+    return [round(float(w), 6) for w in weights]
+
+
 def _check_same_bones(first: Bundle, other: Bundle) -> None:
     a, b = first.card.schema, other.card.schema
     if a.names != b.names:
@@ -236,5 +253,4 @@ def _tidy(bundle: Bundle) -> tuple[Tidy, ...]:
         return ()
     from ossa.segmentation.cleanup import Cleanup
 
-    rules = Cleanup.from_json(bundle.card.cleanup)
-    return (rules,)
+    return (Cleanup.from_json(bundle.card.cleanup),)

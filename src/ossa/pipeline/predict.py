@@ -8,7 +8,7 @@ OUT/predictions.csv       run lengths of all images
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from ossa.pipeline.sources import OVERLAY_SUFFIX, Source, find_sources
 from ossa.progress import Track, silent
 
 if TYPE_CHECKING:
+    from ossa.inference.batch import Job, Parts
     from ossa.inference.predictor import Predictor
     from ossa.radiograph.radiograph import Radiograph
     from ossa.segmentation.segmentation import Segmentation
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 FEW_BONES = 0.5
 
 CSV_NAME = "predictions.csv"
+
+#: Inside the output folder: what a run has finished, until it is complete.
+RUN_FOLDER = ".ossa-run"
 
 
 @dataclass(frozen=True)
@@ -70,54 +74,99 @@ def predict(
 
     ``model`` is the folder of a bundle (None: the shipped one). A file that cannot be used is skipped, and the others
     are still done; ``tell`` hears of it at once, and of every warning. Results are written image by image; the CSV at
-    the end, also when the user interrupts.
+    the end, also when the user interrupts. A run that was stopped, by whatever, goes on when it is started again with
+    the same model, settings and output folder.
 
     Raises InputError when no file could be used at all, OutputError when results cannot be written, ConfigError,
     BundleError, DeviceError or MissingExtraError when the run cannot begin.
     """
+    return predict_with(lambda: _load(model, device), paths, output, label_format=label_format, track=track, tell=tell)
+
+
+def predict_with(
+    load: Callable[[], Predictor],
+    paths: Iterable[str | Path],
+    output: str | Path,
+    *,
+    label_format: str = "competition",
+    track: Track = silent,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Outcome:
+    """``predict`` with any predictor; ``load`` is called once the images and the output folder are known to be usable."""
+    from ossa.inference.batch import Job, Parts, read_ahead
+    from ossa.radiograph.radiograph import read_radiograph
+
     folder = Path(output)
     sources = find_sources(paths, folder)
     write_label = label_writer(label_format)
     _check_output(folder, sources)
-    predictor = _load(model, device)
+    predictor = load()
+    parts = Parts.begin(folder / RUN_FOLDER, {"format": label_format, "predictor": predictor.settings()})
+    jobs = {source: Job(source.path, source.image_name) for source in sources}
     outcome = Outcome(folder, len(sources))
 
-    def rows() -> Iterator[tuple[str, Segmentation]]:
-        try:
-            for source in track(sources, len(sources), "Finding bones"):
-                try:
-                    radiograph, segmentation = predict_one(source.path, predictor)
-                except (DeviceError, OutputError):
-                    raise
-                except Exception as error:
-                    # Whatever one file does, the others are done: an error nobody foresaw skips its file too.
-                    reason = str(error) if isinstance(error, OssaError) else f"{source.path}: {_unforeseen(error)}"
-                    outcome.skipped.append(Skipped(source.path, reason))
-                    tell(f"skipped: {reason}")
+    def read(source: Source) -> Radiograph | Predicted:
+        return _finished(source, jobs[source], parts, folder) or read_radiograph(source.path)
+
+    try:
+        for source, found in track(read_ahead(sources, read), len(sources), "Finding bones"):
+            try:
+                if isinstance(found, Exception):
+                    raise found
+                if isinstance(found, Predicted):
+                    outcome.done.append(found)
                     continue
-                _write(folder, source, radiograph, segmentation, write_label)
-                for note in segmentation.notes:
-                    tell(f"{source.path}: {note}")
-                outcome.done.append(Predicted(source, len(segmentation), segmentation.notes))
-                yield source.image_name, segmentation
-        except KeyboardInterrupt:
-            outcome.interrupted = True
-        if not outcome.done and not outcome.interrupted:
-            raise _nothing_done(outcome)
-
-    from ossa.export.csv import write_submission
-
-    write_submission(folder / CSV_NAME, rows())
+                segmentation = predict_one(found, predictor)
+                _write(folder, source, found, segmentation, write_label)
+                _remember(jobs[source], parts, segmentation)
+            except (DeviceError, OutputError):
+                raise
+            except Exception as error:
+                # Whatever one file does, the others are done: an error nobody foresaw skips its file too.
+                reason = str(error) if isinstance(error, OssaError) else f"{source.path}: {_unforeseen(error)}"
+                outcome.skipped.append(Skipped(source.path, reason))
+                tell(f"skipped: {reason}")
+                continue
+            for note in segmentation.notes:
+                tell(f"{source.path}: {note}")
+            outcome.done.append(Predicted(source, len(segmentation), segmentation.notes))
+    except KeyboardInterrupt:
+        outcome.interrupted = True
+    if not outcome.done and not outcome.interrupted:
+        parts.remove()
+        raise _nothing_done(outcome)
+    _write_csv(folder, parts, [jobs[done.source] for done in outcome.done])
+    if not outcome.interrupted:
+        parts.remove()
     return outcome
 
 
-def predict_one(path: Path, predictor: Predictor) -> tuple[Radiograph, Segmentation]:
-    """Read one radiograph and find its bones; a note says so when they are few."""
-    from ossa.radiograph.radiograph import read_radiograph
+def _finished(source: Source, job: Job, parts: Parts, folder: Path) -> Predicted | None:
+    """What an earlier, stopped run did for this image, when all of it is still there."""
+    part = parts.get(job)
+    if part is None or not all(path.is_file() for path in _outputs(folder, source)):
+        return None
+    return Predicted(source, int(part.facts["bones"]), tuple(part.facts["notes"]))
 
-    radiograph = read_radiograph(path)
+
+def _remember(job: Job, parts: Parts, segmentation: Segmentation) -> None:
+    from ossa.export.csv import submission_rows
+    from ossa.inference.batch import Part
+
+    facts = {"bones": len(segmentation), "notes": list(segmentation.notes)}
+    parts.put(job, Part(submission_rows(job.name, segmentation), facts))
+
+
+def _write_csv(folder: Path, parts: Parts, jobs: list[Job]) -> None:
+    from ossa.export.csv import COLUMNS
+
+    parts.assemble(folder / CSV_NAME, ",".join(COLUMNS) + "\n", jobs)
+
+
+def predict_one(radiograph: Radiograph, predictor: Predictor) -> Segmentation:
+    """Find the bones of one radiograph; a note says so when they are few."""
     segmentation = predictor.predict(radiograph)
-    return radiograph, replace(segmentation, notes=(*segmentation.notes, *_few_bones(segmentation)))
+    return replace(segmentation, notes=(*segmentation.notes, *_few_bones(segmentation)))
 
 
 def _few_bones(segmentation: Segmentation) -> tuple[str, ...]:
@@ -179,8 +228,13 @@ def _write(
 ) -> None:
     from ossa.export.overlay import write_overlay
 
-    write_label(folder / f"{source.name}.json", segmentation, source.path.name)
-    write_overlay(folder / f"{source.name}{OVERLAY_SUFFIX}", radiograph, segmentation)
+    label, overlay = _outputs(folder, source)
+    write_label(label, segmentation, source.path.name)
+    write_overlay(overlay, radiograph, segmentation)
+
+
+def _outputs(folder: Path, source: Source) -> tuple[Path, Path]:
+    return folder / f"{source.name}.json", folder / f"{source.name}{OVERLAY_SUFFIX}"
 
 
 def _unforeseen(error: Exception) -> str:

@@ -1,0 +1,159 @@
+"""``ossa ensemble``: parse, call, print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ossa.cli import EXIT_SKIPPED
+
+_FOLDER = click.Path(path_type=Path)
+_WEIGHTS = click.option(
+    "--weights", help="One number per input, comma-separated, or a file from 'ossa ensemble fit'.  [default: equal]"
+)
+_OUTPUT = click.option("-o", "--output", required=True, type=_FOLDER, help="The CSV file to write.")
+_SCHEMA = click.option("--schema", default="hand29", show_default=True, help="The bones and their order.")
+
+
+@click.group("ensemble")
+def command() -> None:
+    """Several models or results as one: of models, of saved probabilities, of submission files."""
+
+
+@command.command("models")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("-m", "--model", "models", multiple=True, required=True, type=_FOLDER, help="A bundle; repeat it.")
+@click.option("-o", "--output", required=True, type=_FOLDER, help="Folder for the results.")
+@click.option("--weights", help="One number per model, comma-separated.  [default: equal]")
+@click.option("--tta", default="none", show_default=True, help="none, flip, flip,scale:0.9:1:1.1,rotate:-5:0:5")
+@click.option("--tile", type=int, help="Side of sliding windows in grid pixels.  [default: the whole picture]")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, torch:cpu, ...")
+@click.pass_context
+def models_command(
+    ctx: click.Context,
+    paths: tuple[str, ...],
+    models: tuple[Path, ...],
+    output: Path,
+    weights: str | None,
+    tta: str,
+    tile: int | None,
+    device: str,
+) -> None:
+    """Find bones with the mean of several models; results as 'ossa predict' writes them.
+
+    All models are held at once and every image is read once. Repeat a run that was stopped: it goes on.
+    """
+    from ossa.pipeline.ensemble import load_models, predict_models, read_numbers
+    from ossa.progress import bar
+
+    predictor = load_models(models, device, read_numbers(weights), tta, tile)
+    outcome = predict_models(paths, output, predictor, track=bar, tell=lambda sentence: click.echo(sentence, err=True))
+    click.echo(f"{len(outcome.done)} of {outcome.total} images, {len(models)} models -> {output}")
+    if outcome.skipped:
+        ctx.exit(EXIT_SKIPPED)
+
+
+@command.command("save")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("-m", "--model", "models", multiple=True, type=_FOLDER, help="A bundle; repeat it.  [default: shipped]")
+@click.option("-o", "--output", required=True, type=_FOLDER, help="Folder of the store.")
+@click.option("--tta", default="none", show_default=True, help="none, flip, flip,scale:0.9:1:1.1,rotate:-5:0:5")
+@click.option("--tile", type=int, help="Side of sliding windows in grid pixels.  [default: the whole picture]")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, torch:cpu, ...")
+@click.pass_context
+def save_command(
+    ctx: click.Context,
+    paths: tuple[str, ...],
+    models: tuple[Path, ...],
+    output: Path,
+    tta: str,
+    tile: int | None,
+    device: str,
+) -> None:
+    """Save probabilities for 'ossa ensemble soft': some 30 kB per hand. Goes on where it was stopped."""
+    from ossa.pipeline.ensemble import load_models, save_probabilities
+    from ossa.progress import bar
+
+    predictor = load_models(models, device, None, tta, tile)
+    saved = save_probabilities(
+        paths, output, predictor, track=bar, tell=lambda sentence: click.echo(sentence, err=True)
+    )
+    before = f" ({saved.before} were there)" if saved.before else ""
+    click.echo(f"{saved.saved} images saved{before} -> {output}")
+    if saved.skipped:
+        ctx.exit(EXIT_SKIPPED)
+
+
+@command.command("soft")
+@click.argument("stores", nargs=-1, required=True, type=_FOLDER, metavar="STORE...")
+@_OUTPUT
+@_WEIGHTS
+@click.option("--rules", type=_FOLDER, help="Bundle whose thresholds and clean-up are used.  [default: .5, none]")
+@_SCHEMA
+def soft_command(stores: tuple[Path, ...], output: Path, weights: str | None, rules: Path | None, schema: str) -> None:
+    """Average saved probabilities and write run lengths."""
+    from ossa.pipeline.ensemble import read_shares, soft_vote
+    from ossa.progress import bar
+
+    shares = read_shares(weights, schema, len(stores))
+    count = soft_vote(stores, output, schema=schema, weights=shares, rules=rules, track=bar)
+    click.echo(f"{count} images, {len(stores)} stores -> {output}")
+
+
+@command.command("vote")
+@click.argument("submissions", nargs=-1, required=True, type=_FOLDER, metavar="CSV...")
+@_OUTPUT
+@_WEIGHTS
+@click.option(
+    "--threshold",
+    type=float,
+    default=0.5,
+    show_default=True,
+    help="Share of the weight that makes a pixel bone; a tie at the threshold is bone.",
+)
+@click.option("--size", default="2048x2048", show_default=True, help="Height x width of the images.")
+@_SCHEMA
+def vote_command(
+    submissions: tuple[Path, ...], output: Path, weights: str | None, threshold: float, size: str, schema: str
+) -> None:
+    """Let submission files vote, pixel by pixel, on their run lengths."""
+    from ossa.pipeline.ensemble import read_shares, read_size, vote
+    from ossa.progress import bar
+
+    shares = read_shares(weights, schema, len(submissions))
+    count = vote(
+        submissions,
+        output,
+        schema=schema,
+        weights=shares,
+        threshold=threshold,
+        shape=read_size(size),
+        track=bar,
+    )
+    click.echo(f"{count} images, {len(submissions)} files -> {output}")
+
+
+@command.command("fit")
+@click.argument("stores", nargs=-1, required=True, type=_FOLDER, metavar="STORE...")
+@click.option("--truth", required=True, type=_FOLDER, help="Data set with the labels of the stores' images.")
+@click.option("-o", "--output", required=True, type=_FOLDER, help="The JSON file of weights to write.")
+@_SCHEMA
+def fit_command(stores: tuple[Path, ...], truth: Path, output: Path, schema: str) -> None:
+    """Fit one weight per store and bone on OUT-OF-FOLD probabilities.
+
+    Every image's probabilities must come from a model that never saw its subject. Gains are measured on
+    subjects that the search had not seen; a bone that gains nothing keeps equal weights.
+    """
+    from ossa.pipeline.ensemble import fit_weights
+    from ossa.progress import bar
+    from ossa.safety import write_json
+
+    fitted = fit_weights(stores, truth, schema=schema, track=bar)
+    write_json(output, fitted.to_json())
+    click.echo(f"{'bone':14} {'equal':>8} {'selected':>9} {'gain':>8}  weights")
+    for name, entry in fitted.to_json()["bones"].items():
+        gain = entry["selected"] - entry["uniform"]
+        weights = " ".join(f"{w:.2f}" for w in entry["weights"])
+        click.echo(f"{name:14} {entry['uniform']:8.4f} {entry['selected']:9.4f} {gain:+8.4f}  {weights}")
+    click.echo(f"mean of what is used: {fitted.mean_gain():+.5f} -> {output}")
