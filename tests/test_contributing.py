@@ -1,0 +1,65 @@
+"""The examples of CONTRIBUTING.md work as they stand there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from helpers_pictures import hand_picture, save
+from ossa.dataset import dataset
+from ossa.schema import load_schema, parse_schema
+
+TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def example(name: str) -> str:
+    found = re.search(rf"```\w+ {name}\n(.*?)```", TEXT, re.DOTALL)
+    assert found is not None, f"no example called {name}"
+    return found.group(1)
+
+
+def test_the_loss() -> None:
+    torch = pytest.importorskip("torch")
+    from ossa.training import losses
+
+    try:
+        exec(example("loss"), vars(losses))
+        logits, target = torch.zeros(1, 2, 4, 4), torch.ones(1, 2, 4, 4)
+        value, _ = losses.WeightedLoss({"squared_error": {"weight": 1.0, "power": 2}})(logits, target)
+        assert float(value) == pytest.approx(0.25)
+    finally:
+        losses.LOSSES.pop("squared_error", None)
+        vars(losses).pop("squared_error", None)
+
+
+def test_the_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("mask_folders")
+    exec(example("format"), vars(module))
+    known = {"mask_folders": module} | dataset.formats()
+    monkeypatch.setattr(dataset, "formats", lambda: known)
+    save(tmp_path / "hand.png", hand_picture())
+    mask = np.zeros((240, 200), np.uint8)
+    mask[20:60, 30:50] = 255
+    save(tmp_path / "hand_masks" / "Radius.png", mask)
+    opened = dataset.open_dataset(tmp_path)
+    assert opened.format == "mask_folders"
+    found = opened.cases[0].segmentation(load_schema(), (240, 200))
+    assert list(found.regions) == ["Radius"]
+    assert (found.plane("Radius") == (mask > 0)).all()
+
+
+def test_the_schema() -> None:
+    schema = parse_schema(example("schema"), "CONTRIBUTING.md")
+    assert schema.names == ("Radius", "Ulna")
+    assert schema.bone("Radius").aliases == ("radius",)
+
+
+def test_every_folder_stands_in_the_table() -> None:
+    from test_layers import MAY_IMPORT
+
+    for layer in MAY_IMPORT:
+        assert f"`{layer}`" in TEXT
