@@ -11,14 +11,22 @@ from numpy.typing import NDArray
 from ossa import safety
 from ossa.errors import OutputError
 from ossa.radiograph.radiograph import Radiograph
+from ossa.schema import BoneSchema
 from ossa.segmentation.outlines import outlines_from_region
 from ossa.segmentation.segmentation import Region, Segmentation
 
 Picture = NDArray[np.uint8]
 Colour = tuple[int, int, int]
+#: left, top, right, bottom in px; right and bottom are the first outside.
+Box = tuple[int, int, int, int]
 
 #: How much of the colour a bone's inside takes; the radiograph keeps the rest.
 FILL = 0.30
+
+#: Colours of a difference (Okabe and Ito's orange and sky blue, told apart by colour-blind readers too):
+#: what only the prediction has, and what only the truth has.
+EXTRA: Colour = (230, 159, 0)
+MISSED: Colour = (86, 180, 233)
 
 #: Outlines are one pixel per this many pixels of the picture's longer side.
 _LINE_PER = 900
@@ -58,13 +66,121 @@ def tint(picture: Picture, region: Region, colour: Colour, strength: float = FIL
     np.copyto(box, blended, where=region.mask[:, :, None])
 
 
-def trace(picture: Picture, region: Region, colour: Colour) -> None:
-    """Draw the region's outline in full ``colour`` on an RGB picture, in place."""
+def trace(picture: Picture, region: Region, colour: Colour, thickness: int | None = None) -> None:
+    """Draw the region's outline in full ``colour`` on an RGB picture, in place.
+
+    ``thickness`` in px; when not given it follows the picture's size.
+    """
     import cv2
 
-    thickness = max(1, round(max(picture.shape[:2]) / _LINE_PER))
+    thickness = thickness or max(1, round(max(picture.shape[:2]) / _LINE_PER))
     rings = [np.rint(ring).astype(np.int32) for part in outlines_from_region(region) for ring in part.rings]
     cv2.polylines(picture, rings, True, colour, thickness, cv2.LINE_AA)
+
+
+def difference(radiograph: Radiograph, pred: Segmentation, truth: Segmentation) -> Picture:
+    """(H, W, 3) uint8 RGB: where a prediction leaves the truth.
+
+    Pixels that only the prediction has are ``EXTRA`` (orange), those that only the truth has ``MISSED``
+    (blue), bone by bone; the truth's outlines are drawn in white. Raises OutputError when the sizes differ.
+    """
+    _same_shape(radiograph, pred)
+    _same_shape(radiograph, truth)
+    picture = grey_picture(radiograph)
+    for name in truth.schema.names:
+        extra, missed = _without(pred.get(name), truth.get(name)), _without(truth.get(name), pred.get(name))
+        for region, colour in ((extra, EXTRA), (missed, MISSED)):
+            if region is not None:
+                tint(picture, region, colour, 0.8)
+    for _, region in truth:
+        trace(picture, region, (255, 255, 255), thickness=1)
+    return picture
+
+
+def _without(region: Region | None, other: Region | None) -> Region | None:
+    """The pixels of ``region`` that ``other`` does not have."""
+    if region is None or other is None:
+        return region
+    kept = region.mask.copy()
+    top, bottom = max(region.top, other.top), min(region.bottom, other.bottom)
+    left, right = max(region.left, other.left), min(region.right, other.right)
+    if top < bottom and left < right:
+        kept[top - region.top : bottom - region.top, left - region.left : right - region.left] &= ~other.mask[
+            top - other.top : bottom - other.top, left - other.left : right - other.left
+        ]
+    return Region.tight(kept, region.top, region.left)
+
+
+def write_names(picture: Picture, segmentation: Segmentation) -> None:
+    """Write each bone's name at its middle, light with a dark rim, on an RGB picture, in place.
+
+    A name that would lie on another one moves up or down until it is free.
+    """
+    scale = max(picture.shape[:2]) / 2200
+    rim = max(1, round(2 * scale))
+    taken: list[Box] = []
+    for name, region in segmentation:
+        width, height = _text_size(name, scale)
+        x = _clipped((region.left + region.right - width) // 2, picture.shape[1] - width)
+        middle = (region.top + region.bottom - height) // 2
+        for step in range(2 * len(segmentation)):
+            y = _clipped(middle + (height + rim) * ((step + 1) // 2) * (-1) ** step, picture.shape[0] - height)
+            box = (x - rim, y - rim, x + width + rim, y + height + rim)
+            if not any(_meet(box, other) for other in taken):
+                break
+        taken.append(box)
+        for dx, dy in ((-1, -1), (0, -1), (1, -1), (-1, 0), (1, 0), (-1, 1), (0, 1), (1, 1)):
+            _write(picture, name, x + dx * rim, y + height + dy * rim, scale, (0, 0, 0))
+        _write(picture, name, x, y + height, scale, (255, 255, 255))
+
+
+def _meet(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _clipped(value: int, most: int) -> int:
+    return max(0, min(value, most))
+
+
+def legend(schema: BoneSchema, height: int) -> Picture:
+    """(``height``, W, 3) uint8 RGB: a list of all bones, each with its colour, name and title."""
+    line = height / max(len(schema) + 1, 50)
+    scale = line / 44
+    labels = [bone.name if bone.name == bone.title else f"{bone.name}  {bone.title}" for bone in schema.bones]
+    indent = round(line * 1.3)
+    width = indent + max(_text_size(label, scale)[0] for label in labels) + round(line / 2)
+    picture = np.full((height, width, 3), 18, np.uint8)
+    for i, (bone, label) in enumerate(zip(schema.bones, labels, strict=True)):
+        top, bottom = round(line * (i + 0.7)), round(line * (i + 1.3))
+        picture[top:bottom, round(line * 0.4) : round(line * 1.0)] = bone.colour
+        baseline = round((top + bottom + _text_size(label, scale)[1]) / 2)
+        _write(picture, label, indent, baseline, scale, (235, 235, 235))
+    return picture
+
+
+def with_legend(picture: Picture, schema: BoneSchema) -> Picture:
+    """The picture with the legend of its bones at its right."""
+    return np.concatenate([picture, legend(schema, picture.shape[0])], axis=1)
+
+
+def _text_size(text: str, scale: float) -> tuple[int, int]:
+    """(width, height) in px of a text."""
+    import cv2
+
+    width, height = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, _stroke(scale))[0]
+    return width, height
+
+
+def _write(picture: Picture, text: str, x: int, y: int, scale: float, colour: Colour) -> None:
+    """Draw a text whose lower left corner is (x, y)."""
+    import cv2
+
+    cv2.putText(picture, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, colour, _stroke(scale), cv2.LINE_AA)
+
+
+def _stroke(scale: float) -> int:
+    # OpenCV 5 takes the stroke for the weight of an outline font: it changes a text's width.
+    return max(1, round(scale * 2))
 
 
 def write_overlay(path: str | PathLike[str], radiograph: Radiograph, segmentation: Segmentation) -> None:
