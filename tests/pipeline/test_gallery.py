@@ -1,0 +1,133 @@
+"""The gallery's files: every picture, its scores and outlines; hostile names; what cannot be read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from helpers_dataset import SCHEMA, draw, save_image, schematic_hand, segmentation, write_competition
+
+from ossa.dataset.dataset import open_dataset
+from ossa.dataset.formats.competition import write_label
+from ossa.errors import ConfigError, InputError
+from ossa.export.csv import write_submission
+from ossa.pipeline.evaluate import evaluate
+from ossa.pipeline.gallery import gallery
+from ossa.segmentation.segmentation import Segmentation
+
+SIZE = 192
+
+
+def data_of(folder: Path) -> dict:
+    text = (folder / "data.js").read_text(encoding="utf-8")
+    return json.loads(text.removeprefix("window.OSSA = ").removesuffix(";\n"))
+
+
+def item_of(folder: Path, file: str) -> dict:
+    text = (folder / "items" / f"{file}.js").read_text(encoding="utf-8")
+    return json.loads(text.split(",", 1)[1].removesuffix(");\n"))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A data set, and a submission with one bone missing."""
+    root = tmp_path_factory.mktemp("g") / "data"
+    write_competition(root, subjects=2, size=SIZE, tests=1)
+    rows = []
+    for case in open_dataset(root).labelled:
+        truth = case.segmentation(SCHEMA, (SIZE, SIZE))
+        rows.append((case.id, Segmentation(SCHEMA, truth.shape, {n: r for n, r in truth if n != "Lunate"})))
+    write_submission(root.parent / "pred.csv", rows)
+    return root, root.parent / "pred.csv"
+
+
+def test_scores_are_those_of_evaluate(made: tuple[Path, Path], tmp_path: Path) -> None:
+    root, pred = made
+    written = gallery([root, pred], tmp_path / "g")
+    assert written.pictures == 4
+    assert not written.failed
+    data = data_of(tmp_path / "g")
+    assert data["truth"] is True
+    assert data["sets"] == ["pred.csv"]
+    metric = [m["label"] for m in data["metrics"]].index("Dice")
+    expected = evaluate(pred, root).scores
+    for item in data["items"]:
+        row = expected.values["dice"][expected.images.index(item["name"])]
+        assert item["values"][metric] == [round(1000 * v) for v in row.tolist()]
+        assert item["flags"] == ["missing: Lunate"]
+        assert item["side"] in ("L", "R")
+        for folder in ("images", "thumbs"):
+            assert cv2.imread(str(tmp_path / "g" / folder / f"{item['file']}.jpg")) is not None
+    sides = {item["name"]: item["side"] for item in data["items"]}
+    assert all(side == name.split("_")[1][0] for name, side in sides.items() if "_" in name)
+
+
+def test_outlines_fill_to_the_bones(made: tuple[Path, Path], tmp_path: Path) -> None:
+    """What the page draws is the region, at the accuracy of a screen."""
+    gallery([made[0]], tmp_path / "g")
+    data = data_of(tmp_path / "g")
+    truths = {c.id: c.segmentation(SCHEMA, (SIZE, SIZE)) for c in open_dataset(made[0]).labelled}
+    labelled = [item for item in data["items"] if item["name"] in truths]
+    assert len(labelled) == 4
+    for item in labelled:
+        parts = item_of(tmp_path / "g", item["file"])["truth"]
+        for i, name in enumerate(SCHEMA.names):
+            drawn = np.zeros((SIZE, SIZE), np.uint8)
+            rings = [np.array(r).reshape(-1, 2) / data["quantum"] for part in parts[str(i)] for r in part]
+            cv2.fillPoly(drawn, [np.rint(r).astype(np.int32) for r in rings], 1)
+            plane = truths[item["name"]].plane(name)
+            assert 2 * (drawn.astype(bool) & plane).sum() / (drawn.sum() + plane.sum()) > 0.93
+
+
+def test_several_submissions_without_a_truth_are_compared_with_each_other(
+    made: tuple[Path, Path], tmp_path: Path
+) -> None:
+    root, pred = made
+    other = tmp_path / "other.csv"
+    write_submission(other, [(c.id, c.segmentation(SCHEMA, (SIZE, SIZE))) for c in open_dataset(root).labelled])
+    gallery([pred, other], tmp_path / "g", images=root)
+    data = data_of(tmp_path / "g")
+    labels = [m["label"] for m in data["metrics"]]
+    assert not data["truth"]
+    assert [x for x in labels if x.startswith("Agreement")] == [
+        "Agreement with the others, pred.csv",
+        "Agreement with the others, other.csv",
+    ]
+    agreement = data["items"][0]["values"][labels.index("Agreement with the others, pred.csv")]
+    assert agreement[SCHEMA.index("Lunate")] == 0
+    assert agreement[SCHEMA.index("Radius")] == 1000
+
+
+def test_hostile_names_and_broken_pictures(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    outlines = schematic_hand(SIZE)
+    name = "x'<img src=x onerror=alert(1)>&\u2028"
+    save_image(root / f"{name}.png", draw(outlines, SIZE))
+    write_label(root / f"{name}.json", segmentation(outlines, SIZE), name)
+    (root / "broken.png").write_bytes(b"not a picture")
+    save_image(root / "badlabel.png", draw(outlines, SIZE))
+    (root / "badlabel.json").write_text('{"annotations": [{"label": "finger-99", "points": [[1,1],[2,2],[1,2]]}]}')
+    written = gallery([root], tmp_path / "g", title="</title><script>alert(3)</script>")
+    assert [n for n, _ in written.failed] == ["broken.png"]
+    data = data_of(tmp_path / "g")
+    items = {item["name"]: item for item in data["items"]}
+    assert f"{name}.png" in items
+    assert "cannot be read" in items["broken.png"]["flags"]
+    assert any(
+        flag.startswith("truth cannot be read") and "finger-99" in flag for flag in items["badlabel.png"]["flags"]
+    )
+    text = (tmp_path / "g" / "data.js").read_text(encoding="utf-8")
+    assert "<" not in text
+    assert "\u2028" not in text
+    files = {p.name for p in (tmp_path / "g").rglob("*") if p.is_file()}
+    assert not [f for f in files if "onerror" in f]
+
+
+def test_results_without_pictures_are_refused(made: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--images"):
+        gallery([made[1]], tmp_path / "g")
+    with pytest.raises(ConfigError, match="size"):
+        gallery([made[0]], tmp_path / "g", size=3)

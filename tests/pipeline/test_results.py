@@ -1,0 +1,100 @@
+"""Every kind of source opens as the same thing, with the same pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers_dataset import SCHEMA, draw, save_image, save_json, schematic_hand, segmentation, write_competition
+
+from ossa.dataset.formats.competition import write_label
+from ossa.errors import InputError, OssaError
+from ossa.export.csv import write_submission
+from ossa.inference.store import Store
+from ossa.pipeline.results import find_pictures, open_results, picture_shape
+from ossa.radiograph.prepare import Preparation, place
+from ossa.segmentation.compare import dice
+from ossa.segmentation.segmentation import Segmentation
+
+SIZE = 192
+
+
+def same(a: Segmentation, b: Segmentation) -> bool:
+    return a.regions.keys() == b.regions.keys() and all(np.array_equal(a.plane(n), b.plane(n)) for n in a.regions)
+
+
+@pytest.fixture(scope="module")
+def truth() -> Segmentation:
+    return segmentation(schematic_hand(SIZE, seed=3), SIZE)
+
+
+def test_csv_labels_and_flat_folder_agree(tmp_path: Path, truth: Segmentation) -> None:
+    write_submission(tmp_path / "s.csv", [("hand.png", truth)])
+    write_label(tmp_path / "labels" / "hand.json", truth, "hand.png")
+    write_label(tmp_path / "flat" / "hand.json", truth, "hand.png")
+    save_image(tmp_path / "flat" / "hand.png", draw(schematic_hand(SIZE, seed=3), SIZE))
+    kinds = []
+    for path in (tmp_path / "s.csv", tmp_path / "labels", tmp_path / "flat"):
+        results = open_results(path)
+        assert list(results.entries) == ["hand"]
+        assert same(results.entries["hand"].read((SIZE, SIZE)), truth)
+        kinds.append(results.kind)
+    assert kinds == ["submission CSV", "label files", "data set (flat)"]
+    assert find_pictures(None, [open_results(tmp_path / "flat")]) == {"hand": tmp_path / "flat" / "hand.png"}
+    assert picture_shape(tmp_path / "flat" / "hand.png") == (SIZE, SIZE)
+
+
+def test_the_output_of_predict_is_predictions_although_pictures_lie_in_it(tmp_path: Path, truth: Segmentation) -> None:
+    write_label(tmp_path / "hand.json", truth, "hand.png")
+    save_image(tmp_path / "hand_overlay.png", draw(schematic_hand(SIZE, seed=3), SIZE))
+    write_submission(tmp_path / "predictions.csv", [("hand.png", truth)])
+    assert list(open_results(tmp_path).entries) == ["hand"]
+    (tmp_path / "predictions.csv").unlink()
+    assert open_results(tmp_path).kind == "label files"
+
+
+def test_saved_probabilities_are_read_at_a_half(tmp_path: Path, truth: Segmentation) -> None:
+    placement = place((SIZE, SIZE), Preparation(SIZE, 32))
+    logits = np.where(truth.planes(), 4.0, -6.0).astype(np.float32)
+    Store.create(tmp_path / "store", SCHEMA, {"model": "test"}).write("hand.png", logits, placement)
+    entry = open_results(tmp_path / "store").entries["hand"]
+    read = entry.read((SIZE, SIZE))
+    assert min(dice(read.get(name), truth.get(name)) for name in SCHEMA.names) > 0.99
+    assert entry.probabilities is not None
+    with pytest.raises(InputError, match="another size"):
+        entry.read((SIZE, SIZE + 1))
+
+
+def test_names_that_repeat_are_told_apart_by_their_folder(tmp_path: Path, truth: Segmentation) -> None:
+    for subject in ("left", "right"):
+        write_label(tmp_path / subject / "hand.json", truth, "hand.png")
+        save_image(tmp_path / subject / "hand.png", draw(schematic_hand(SIZE), SIZE))
+    results = open_results(tmp_path)
+    assert sorted(results.entries) == ["left/hand", "right/hand"]
+    assert results.find("hand", "left") is results.entries["left/hand"]
+    assert results.find("hand", "middle") is None
+
+
+def test_a_data_set_knows_subjects_and_what_is_annotated(tmp_path: Path) -> None:
+    write_competition(tmp_path, subjects=1, size=96, tests=1)
+    results = open_results(tmp_path)
+    labelled = [e for e in results.entries.values() if e.annotated]
+    assert len(results) == 4
+    assert len(labelled) == 2
+    assert len({e.subject for e in labelled}) == 1
+
+
+@pytest.mark.parametrize("content", ["nothing", "empty", "text"])
+def test_what_holds_no_results_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "there"
+    if content != "nothing":
+        path.mkdir()
+    if content == "text":
+        save_json(path / "notes.json", [1, 2])
+        with pytest.raises(OssaError, match="label"):
+            open_results(path).entries["notes"].read((9, 9))
+        return
+    with pytest.raises(InputError) as caught:
+        open_results(path)
+    assert str(path) in str(caught.value)
