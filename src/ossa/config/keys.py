@@ -49,7 +49,7 @@ class PhantomSource(Section):
     count: Count = Field(default=200, description="How many different phantoms to train on")
     seed: Annotated[int, Field(ge=0)] = Field(default=1, description="First seed; phantom i has seed + i")
     held_out: Annotated[int, Field(ge=0)] = Field(
-        default=40, description="Further phantoms, to validate on when there is no data set; the seeds after"
+        default=40, description="Further phantoms, of other seeds, to validate on when there is no data set"
     )
     weight: Annotated[float, Field(ge=0.0)] = Field(
         default=1.0, description="Share of the samples drawn, relative to the others"
@@ -71,15 +71,6 @@ class Window(Section):
     per_image: Count = Field(default=2, description="Windows cut from each sample")
 
 
-class Mixup(Section):
-    """MixUp: samples blended in pairs (Zhang et al. 2018)."""
-
-    probability: Fraction = Field(
-        default=0.0, description="Chance that a batch is mixed; the reference pipeline used 0.3"
-    )
-    alpha: Positive = Field(default=1.0, description="Both parameters of the Beta distribution that draws the share")
-
-
 class Data(Section):
     """What is trained on, and how it is brought to the network."""
 
@@ -87,9 +78,6 @@ class Data(Section):
     phantoms: PhantomSource | None = Field(default=None, description="Synthetic radiographs, mixed in by weight")
     size: Annotated[int, Field(ge=32, le=8192)] = Field(
         default=512, description="Longest side of a picture on the grid, px"
-    )
-    multiple: Annotated[int, Field(ge=1, le=256)] = Field(
-        default=32, description="The grid is padded to a multiple of this"
     )
     window: Window | None = Field(
         default=None, description="Train on windows of the grid (needs architecture 'context')"
@@ -100,8 +88,7 @@ class Data(Section):
     workers: Annotated[int, Field(ge=0)] = Field(
         default=0, description="Processes that prepare samples; 0: the loop does"
     )
-    augment: dict[str, Any] = Field(default_factory=dict, description="Augmentation settings other than their default")
-    mixup: Mixup = Field(default=Mixup(), description="MixUp of pairs")
+    augment: dict[str, Any] = Field(default_factory=dict, description="Augmentation settings other than their default (ossa config --augment)")
 
 
 class Folds(Section):
@@ -182,6 +169,7 @@ class Train(Section):
     devices: Count = Field(default=1, description="Devices per node; more than one trains by DDP")
     nodes: Count = Field(default=1, description="Nodes, started by the cluster's launcher (SLURM, torchrun)")
     threads: Annotated[int, Field(ge=0)] = Field(default=0, description="CPU threads of torch; 0 leaves its choice")
+    deterministic: bool = Field(default=False, description="Refuse operations that cannot repeat exactly (GPU)")
     compile: bool = Field(default=False, description="Compile the network and the loss (torch.compile)")
     channels_last: bool = Field(default=True, description="Memory order that convolutions like")
     save_every: Annotated[int, Field(ge=0)] = Field(

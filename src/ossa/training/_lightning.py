@@ -1,0 +1,21 @@
+"""Lightning, imported so that a torchvision that does not fit torch is no obstacle (torchmetrics imports it)."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from ossa.errors import MissingExtraError
+from ossa.models._torchvision import ensure_torchvision
+
+if find_spec("torchvision") is not None:
+    ensure_torchvision()
+
+try:
+    import lightning.pytorch as pl
+    from lightning.fabric.plugins import TorchCheckpointIO
+    from lightning.pytorch.callbacks import Callback, Checkpoint
+    from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
+except ImportError as error:
+    raise MissingExtraError.of("training", "train", error) from error
+
+__all__ = ["CSVLogger", "Callback", "Checkpoint", "TensorBoardLogger", "TorchCheckpointIO", "WandbLogger", "pl"]

@@ -1,0 +1,224 @@
+"""What happens around the steps: averaged weights, checkpoints, stopping, leaving on Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ossa.errors import InputError
+from ossa.safety import replacing
+from ossa.training._lightning import Callback, Checkpoint, TorchCheckpointIO, pl
+
+
+class SafeCheckpoints(TorchCheckpointIO):
+    """Checkpoints written whole or not at all, and read without running code in them."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write beside ``path``, then move over it: a kill while writing leaves the last one."""
+        del storage_options
+        with replacing(path) as temporary:
+            torch.save(checkpoint, temporary)
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """Tensors and plain values only. Raises InputError naming the file."""
+        del weights_only
+        try:
+            found = torch.load(path, map_location=map_location or "cpu", weights_only=True)
+        except Exception as error:  # a broken zip, a pickle of objects, ... each raises its own
+            raise InputError(
+                "the checkpoint cannot be read",
+                path=path,
+                found=(str(error).strip().splitlines() or [type(error).__name__])[0][:200],
+                remedy="Use best.ckpt, or start a new run",
+            ) from error
+        if not isinstance(found, dict):
+            raise InputError("is not a checkpoint", path=path, found=type(found).__name__)
+        return found
+
+
+class Average(Callback):
+    """Exponential moving average of weights and norms' statistics, used for validation and for what is saved.
+
+    After t steps the decay is min(decay, (1 + t) / (10 + t)), so that early weights fade
+    (tf.train.ExponentialMovingAverage, num_updates).
+    """
+
+    def __init__(self, decay: float) -> None:
+        self.decay = decay
+        self.steps = 0
+        self.average: dict[str, Tensor] = {}
+        self._live: dict[str, Tensor] | None = None
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Begin with the weights as they are, unless a checkpoint brought some."""
+        del trainer
+        own = pl_module.network.state_dict()
+        if not self.average:
+            self.average = {name: value.detach().clone() for name, value in own.items()}
+        self.average = {name: value.to(own[name].device) for name, value in self.average.items()}
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *_: Any) -> None:
+        """Move the average after every optimiser step."""
+        if trainer.global_step <= self.steps:
+            return
+        self.steps = trainer.global_step
+        keep = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        with torch.no_grad():
+            for name, value in pl_module.network.state_dict().items():
+                if value.is_floating_point():
+                    self.average[name].lerp_(value, 1 - keep)
+                else:
+                    self.average[name].copy_(value)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Validate the average."""
+        del trainer
+        own = pl_module.network.state_dict()
+        self._live = {name: value.detach().clone() for name, value in own.items()}
+        pl_module.network.load_state_dict(self.average)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Give the live weights back."""
+        del trainer
+        if self._live is not None:
+            pl_module.network.load_state_dict(self._live)
+            self._live = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The average and its step."""
+        return {"steps": self.steps, "average": self.average}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from ``state_dict``."""
+        self.steps = int(state_dict["steps"])
+        self.average = dict(state_dict["average"])
+
+
+class Keeper(Checkpoint):
+    """last.ckpt after every epoch, best.ckpt and best.safetensors when validation Dice grows, and early stopping.
+
+    ``history``: the validation Dice of every epoch that had one. Lightning calls checkpoint callbacks after all
+    others, so the schedule has stepped and the averaged weights are back in their place.
+    """
+
+    def __init__(self, folder: Path, patience: int = 0, min_delta: float = 0.0, every: int = 0) -> None:
+        self.folder = folder
+        self.patience = patience
+        self.min_delta = min_delta
+        self.every = every
+        self.best = -1.0
+        self.best_epoch = -1
+        self.waited = 0
+        self.history: list[tuple[int, float]] = []
+        self._fresh = False
+
+    @property
+    def last_path(self) -> Path:
+        """The checkpoint to resume from."""
+        return self.folder / "last.ckpt"
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Note the score; it is acted on at the epoch's end."""
+        del pl_module
+        if trainer.sanity_checking:
+            return
+        score = float(trainer.callback_metrics.get("val/dice", torch.tensor(float("nan"))))
+        self.history.append((trainer.current_epoch, score))
+        self._fresh = True
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Save; stop when nothing was gained for long enough."""
+        better = False
+        if self._fresh:
+            self._fresh = False
+            score = self.history[-1][1]
+            better = score > self.best + (self.min_delta if self.best >= 0 else 0.0)
+            if better:
+                self.best, self.best_epoch, self.waited = score, self.history[-1][0], 0
+            else:
+                self.waited += 1
+                if self.patience and self.waited >= self.patience:
+                    trainer.should_stop = True
+        trainer.save_checkpoint(self.last_path)
+        if better:
+            trainer.save_checkpoint(self.folder / "best.ckpt")
+            if trainer.is_global_zero:
+                save_weights(self.folder / "best.safetensors", averaged(trainer, pl_module))
+        if self.every and (trainer.current_epoch + 1) % self.every == 0:
+            trainer.save_checkpoint(self.folder / f"epoch-{trainer.current_epoch + 1:04d}.ckpt")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"best": self.best, "best_epoch": self.best_epoch, "waited": self.waited, "history": self.history}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from ``state_dict``."""
+        self.best = float(state_dict["best"])
+        self.best_epoch = int(state_dict["best_epoch"])
+        self.waited = int(state_dict["waited"])
+        self.history = [(int(e), float(s)) for e, s in state_dict["history"]]
+
+
+def averaged(trainer: pl.Trainer, module: Any) -> dict[str, Tensor]:
+    """The weights to take away: the averaged ones where there are some, else the live ones."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, Average):
+            return callback.average
+    return dict(module.network.state_dict())
+
+
+def save_weights(path: Path, state: dict[str, Tensor]) -> None:
+    """A state dictionary as safetensors, whole or not at all."""
+    from safetensors.torch import save_file
+
+    with replacing(path) as temporary:
+        save_file({name: value.detach().cpu().contiguous().clone() for name, value in state.items()}, temporary)
+
+
+class Interrupted(Exception):
+    """The run was left on Ctrl-C or SIGTERM, with a checkpoint to go on from."""
+
+
+class Interruption:
+    """Ctrl-C or SIGTERM: the batch in hand is finished, last.ckpt written, and the run left by ``Interrupted``.
+
+    A second signal leaves at once; last.ckpt is then that of the last epoch. Only a process's main thread can take
+    signals; elsewhere this does nothing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.asked = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Interruption:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def after_batch(self, trainer: pl.Trainer) -> None:
+        """Leave, if that was asked of any of the run's processes. The module calls it after its own bookkeeping."""
+        asked = self.asked
+        if trainer.world_size > 1:
+            asked = bool(trainer.strategy.reduce_boolean_decision(asked, all=False))
+        if asked:
+            trainer.save_checkpoint(self.path)
+            raise Interrupted

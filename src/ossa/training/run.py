@@ -1,0 +1,271 @@
+"""One fold's training, from material to its best weights; exact resume, and every way it can stop."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from ossa.config import RunConfig
+from ossa.errors import ConfigError, DeviceError, OssaError
+from ossa.models.architectures import build
+from ossa.models.weights import load_matching, load_weights
+from ossa.schema import BoneSchema
+from ossa.training._lightning import Callback, CSVLogger, TensorBoardLogger, WandbLogger, pl
+from ossa.training.batches import BoneData, loader
+from ossa.training.callbacks import Average, Interrupted, Interruption, Keeper, SafeCheckpoints, averaged
+from ossa.training.material import Checks, Material, augment_config
+from ossa.training.module import TrainingModule
+from ossa.training.sampler import Plan, PlannedBatches
+
+_log = logging.getLogger("ossa.train")
+
+_PRECISION: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What a fold came to: its best validation Dice and epoch, Dice per bone of the last validation, its network."""
+
+    dice: float
+    epoch: int
+    per_bone: dict[str, float]
+    network: nn.Module
+    folder: Path
+    stopped_early: bool
+
+
+def make_network(config: RunConfig, schema: BoneSchema) -> nn.Module:
+    """The network of a run file with its first weights: random, ImageNet, a file's, or a bundle's to fine-tune."""
+    model = config.model
+    torch.manual_seed(config.seed)
+    imagenet = model.weights == "imagenet"
+    network = build(model.architecture, len(schema), imagenet=imagenet, **model.arguments())
+    multiple = int(network.multiple)  # type: ignore[arg-type]
+    if -(-config.data.size // 32) * 32 % multiple:
+        raise ConfigError(
+            f"'{model.architecture}' needs grids whose sides are multiples of {multiple}",
+            found=f"data.size={config.data.size}",
+            remedy=f"Set data.size={-(-config.data.size // multiple) * multiple}",
+        )
+    if model.weights and not imagenet:
+        load_weights(network, model.weights)
+    if config.finetune.model is not None:
+        from ossa.models.bundle import default_bundle
+
+        path = default_bundle() if config.finetune.model == "default" else Path(config.finetune.model)
+        if config.finetune.matching_only:
+            done, everything = load_matching(network, path)
+            _log.info("%d of %d tensors taken from %s", done, everything, path)
+        else:
+            load_weights(network, path)
+    _freeze(network, config.finetune.freeze)
+    if config.train.channels_last:
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
+
+
+def _freeze(network: nn.Module, prefixes: Sequence[str]) -> None:
+    names = [name for name, _ in network.named_parameters()]
+    for prefix in prefixes:
+        if not any(name.startswith(prefix) for name in names):
+            tops = sorted({".".join(name.split(".")[:2]) for name in names})
+            raise ConfigError(f"finetune.freeze: no parameter's name starts with '{prefix}'", expected=", ".join(tops))
+    for name, parameter in network.named_parameters():
+        if any(name.startswith(prefix) for prefix in prefixes):
+            parameter.requires_grad = False
+
+
+def samples_per_epoch(config: RunConfig, material: Material) -> int:
+    """``train.samples``, or as many as there are training samples of weight above 0."""
+    if config.train.samples is not None:
+        return config.train.samples
+    return sum(len(w.source) for w in material.sources if w.weight > 0)
+
+
+def fold_seed(config: RunConfig, fold: int) -> int:
+    """Folds draw differently, and each the same every time."""
+    return config.seed + 1_000_003 * fold
+
+
+def train_fold(
+    config: RunConfig,
+    schema: BoneSchema,
+    material: Material,
+    folder: Path,
+    *,
+    fold: int = 0,
+    resume: bool = False,
+    callbacks: Sequence[Callback] = (),
+) -> FoldResult:
+    """Train one fold into ``folder``: last.ckpt, best.ckpt, best.safetensors, metrics.csv, tensorboard/.
+
+    With ``resume``, go on from last.ckpt if there is one: the result is that of a run that was not interrupted,
+    bit for bit on a CPU. Raises KeyboardInterrupt after Ctrl-C (last.ckpt is written first), TrainingError for a
+    loss that is not a number, DeviceError when memory runs out, ConfigError for settings that do not fit.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    config = config.model_copy(update={"seed": fold_seed(config, fold)})
+    if config.train.threads:
+        torch.set_num_threads(config.train.threads)
+    network = make_network(config, schema)
+    samples = samples_per_epoch(config, material)
+    plan = Plan(material.lengths, tuple(w.weight for w in material.sources), samples, config.seed)
+    ranks = config.train.devices * config.train.nodes
+    per_epoch = samples // (config.train.batch * ranks)
+    steps = math.ceil(per_epoch / config.train.accumulate) * config.train.epochs
+    module = TrainingModule(network, config, schema, max(1, steps))
+    data = BoneData(
+        material.joined, schema, config.data.size, augment=augment_config(config.data.augment), seed=config.seed
+    )
+    stop = config.train.early_stop
+    keeper = Keeper(folder, stop.patience, stop.min_delta, config.train.save_every)
+    average = [Average(config.train.ema)] if config.train.ema else []
+    trainer = _trainer(config, folder, [*average, *callbacks, keeper])
+    batches = PlannedBatches(plan, config.train.batch, lambda: module.batches, trainer.global_rank, ranks)
+    checks = Checks(material.checks, config.data.size, int(network.multiple))  # type: ignore[arg-type]
+    mine = list(range(trainer.global_rank, len(checks), ranks))
+    seen = DataLoader(checks, batch_size=None, sampler=mine)
+    start = keeper.last_path if resume and keeper.last_path.exists() else None
+    with Interruption(keeper.last_path) as interruption:
+        module.after_batch = interruption.after_batch
+        _fit(trainer, module, loader(data, batches, config.data.workers), seen, start, config)  # type: ignore[arg-type]
+    best = folder / "best.safetensors"
+    module.network.load_state_dict(averaged(trainer, module))
+    if best.exists():
+        load_weights(module.network, best)
+    early = trainer.current_epoch < config.train.epochs
+    return FoldResult(keeper.best, keeper.best_epoch, module.per_bone, module.network.cpu().eval(), folder, early)
+
+
+def _trainer(config: RunConfig, folder: Path, callbacks: list[Callback]) -> pl.Trainer:
+    """Lightning's trainer, set from ``config.train``; DeviceError when the device is not there."""
+
+    train = config.train
+    if train.precision == "16" and (train.device == "cpu" or (train.device == "auto" and not torch.cuda.is_available())):
+        raise ConfigError("train.precision=16 needs a GPU", remedy="Use bf16 or 32 on a CPU")
+    loggers: list[Any] = [
+        CSVLogger(str(folder), name="", version=""),
+        TensorBoardLogger(str(folder), name="", version="tensorboard", default_hp_metric=False),
+    ]
+    if config.logging.wandb != "off":
+        loggers.append(_wandb(config, folder))
+    many = train.devices * train.nodes > 1
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return pl.Trainer(
+                accelerator="cuda" if train.device == "gpu" else train.device,
+                devices=train.devices,
+                num_nodes=train.nodes,
+                strategy="ddp" if many else "auto",
+                precision=_PRECISION[train.precision],
+                max_epochs=train.epochs,
+                accumulate_grad_batches=train.accumulate,
+                gradient_clip_val=train.clip or None,
+                check_val_every_n_epoch=train.validate_every,
+                deterministic=True if train.deterministic else None,
+                benchmark=False if train.deterministic else None,
+                callbacks=callbacks,
+                logger=loggers,
+                plugins=[SafeCheckpoints()],
+                log_every_n_steps=config.logging.every,
+                num_sanity_val_steps=0,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                use_distributed_sampler=False,
+            )
+    except OssaError:
+        raise
+    except (RuntimeError, ValueError, ImportError) as error:  # MisconfigurationException is a ValueError's cousin
+        raise _no_device(config, error) from error
+    except Exception as error:
+        if type(error).__name__ == "MisconfigurationException":
+            raise _no_device(config, error) from error
+        raise
+
+
+def _no_device(config: RunConfig, error: Exception) -> DeviceError:
+    return DeviceError(
+        f"cannot train on {config.train.devices} x '{config.train.device}'",
+        found=str(error).splitlines()[0],
+        remedy="Set train.device=cpu or train.devices=1",
+    )
+
+
+def _wandb(config: RunConfig, folder: Path) -> Any:
+    try:
+        import wandb  # noqa: F401
+    except ImportError as error:
+        from ossa.errors import MissingExtraError
+
+        raise MissingExtraError.of("logging.wandb", "wandb", error) from error
+    os.environ.setdefault("WANDB_SILENT", "true")
+    return WandbLogger(
+        project=config.logging.project,
+        name=f"{config.name}-{folder.name}",
+        save_dir=str(folder),
+        offline=config.logging.wandb == "offline",
+    )
+
+
+def _fit(
+    trainer: pl.Trainer,
+    module: TrainingModule,
+    batches: DataLoader[Any],
+    checks: DataLoader[Any],
+    start: Path | None,
+    config: RunConfig,
+) -> None:
+    """``trainer.fit``, with its ways of failing told apart."""
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=UserWarning, module="lightning")
+            trainer.fit(module, batches, checks, ckpt_path=None if start is None else str(start))
+    except Interrupted:
+        raise KeyboardInterrupt from None
+    except SystemExit as error:  # Lightning leaves so after a second Ctrl-C
+        raise KeyboardInterrupt from error
+    except MemoryError as error:
+        raise out_of_memory(config, error) from error
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise out_of_memory(config, error) from error
+        raise
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch ran out of memory, on a GPU or on the CPU."""
+    text = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text
+
+
+def out_of_memory(config: RunConfig, error: BaseException) -> DeviceError:
+    """What to lower, in the order that costs least."""
+    train = config.train
+    advice = []
+    if train.batch > 1:
+        half = train.batch // 2
+        advice.append(f"train.batch={half} with train.accumulate={train.accumulate * 2} (the same result, slower)")
+    if train.precision == "32":
+        advice.append("train.precision=bf16")
+    if config.data.window is not None:
+        advice.append(f"data.window.size={max(256, config.data.window.size // 2 // 32 * 32)}")
+    else:
+        advice.append(f"data.size={max(256, config.data.size * 3 // 4 // 32 * 32)}")
+    advice.append("a smaller model.encoder or model.widths")
+    return DeviceError(
+        "memory ran out in training; the checkpoints before are kept",
+        found=str(error).splitlines()[0][:160] if str(error) else type(error).__name__,
+        remedy="Lower, in this order: " + "; ".join(advice),
+    )
+
