@@ -159,7 +159,16 @@ def measured(way: str, image: Path, model: str | None, repeats: int) -> dict[str
     return result
 
 
-def report(new: dict[str, Any], old: dict[str, Any], repeats: int) -> list[str]:
+def program(image: Path, model: str | None, folder: Path) -> dict[str, float]:
+    """The real program on one image: seconds from start to end, and the peak memory of its process in MB."""
+    command = [sys.executable, "-m", "ossa", "predict", str(image), "-o", str(folder / "out")]
+    before = time.perf_counter()
+    subprocess.run(command + (["--model", model] if model else []), check=True, capture_output=True)
+    seconds = time.perf_counter() - before
+    return {"seconds": seconds, "peak": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024}
+
+
+def report(new: dict[str, Any], old: dict[str, Any], whole: dict[str, float], repeats: int) -> list[str]:
     """The table and a sentence."""
     parts, planes = new["parts"], old["parts"]
     lines = ["| one 2048 x 2048 PNG, 3 channels | ossa, ms | full planes, ms |", "|---|---|---|"]
@@ -169,13 +178,15 @@ def report(new: dict[str, Any], old: dict[str, Any], repeats: int) -> list[str]:
     shared = sum(ms for name, ms in parts.items() if name in planes)
     after = ("regions", "run lengths")
     faster = sum(planes[n] for n in after) / sum(parts[n] for n in after)
-    met = new["total"] < 1000 and new["peak"] < 700
+    met = new["total"] < 1000 and max(new["peak"], whole["peak"]) < 700
     return [
         *lines,
         f"| **all, without start-up** | **{new['total']:.0f}** (what both do: {shared:.0f}) | **{old['total']:.0f}** |",
         f"| the first image of a process | {new['first']:.0f} | {old['first']:.0f} |",
         f"| start-up: imports, reading and checking the model | {new['loading']:.0f} | {old['loading']:.0f} |",
-        f"| peak memory of the process, MB | {new['peak']:.0f} | {old['peak']:.0f} |",
+        f"| the whole program, start-up included | {1000 * whole['seconds']:.0f} | - |",
+        f"| peak memory of the whole program, MB | {whole['peak']:.0f} | - |",
+        f"| peak memory of the process that was measured, MB | {new['peak']:.0f} | {old['peak']:.0f} |",
         "",
         f"Regions and run lengths {faster:.0f} times faster than with full planes, "
         f"peak memory {old['peak'] / new['peak']:.1f} times lower. "
@@ -197,9 +208,11 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         image = arguments.image or picture(Path(folder))
+        # First: the peak of the children so far is then that of the program.
+        whole = program(image, arguments.model, Path(folder))
         new = measured("ours", image, arguments.model, arguments.repeats)
         old = measured("usual", image, arguments.model, arguments.repeats)
-    record("ossa predict, part by part", report(new, old, arguments.repeats))
+    record("ossa predict, part by part", report(new, old, whole, arguments.repeats))
 
 
 if __name__ == "__main__":
