@@ -1,5 +1,6 @@
 """The submission file: what is written comes back, what people's tools make of it is read, the rest is refused."""
 
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -205,6 +206,34 @@ def test_broken_run_lengths_name_file_line_image_and_bone(tmp_path: Path) -> Non
     opened = read_submission(where, SCHEMA, SHAPE)
     with pytest.raises(SubmissionError, match=r"s\.csv: line 30 \(a_1_R\.png, Ulna\): a run leaves the picture"):
         opened["a_1_R.png"]
+
+
+def test_reading_does_not_hold_the_file(tmp_path: Path) -> None:
+    where = file(tmp_path, [f"{i}.png,{name},{'1 1' + ' ' * 3000}" for i in range(60) for name in SCHEMA.names])
+    size = where.stat().st_size
+    tracemalloc.start()
+    try:
+        opened = read_submission(where, SCHEMA, SHAPE)
+        found = sum(opened[image].get("Ulna").area for image in opened)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found == 60
+    assert peak < size / 5
+
+
+@given(st.one_of(st.binary(max_size=200), st.text(alphabet='a,"\n\r 1_.', max_size=60).map(str.encode)))
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_rows_of_anything_are_read_or_refused(tmp_path: Path, junk: bytes) -> None:
+    where = tmp_path / "s.csv"
+    good = "\n".join(["image_name,class,rle", *rows("good.png"), ""]).encode()
+    where.write_bytes(good + junk)
+    try:
+        opened = read_submission(where, SCHEMA, SHAPE)
+    except SubmissionError as error:
+        assert str(where) in str(error)
+        return
+    assert list(opened) == ["good.png"]
 
 
 @pytest.mark.parametrize("image", ["", "  ", "a\nb.png", "a\rb.png"])

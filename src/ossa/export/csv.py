@@ -267,12 +267,11 @@ def _fields(raw: bytes, path: Path, line: int) -> list[str]:
         return text.split(",")
     fields = []
     position = 0
-    while position <= len(text):
+    while True:
         match = _FIELD.match(text, position)
         if match is None:
             raise SubmissionError(f"line {line} has a quote that is not closed", path=path, found=repr(text[:60]))
         fields.append(match[1].replace('""', '"') if match[1] is not None else match[2])
         position = match.end()
-        if position == len(text) and not match[0].endswith(","):
-            break
-    return fields
+        if not match[0].endswith(","):
+            return fields
