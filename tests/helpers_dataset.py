@@ -61,7 +61,7 @@ def schematic_hand(
         heading = np.deg2rad(degrees + rng.normal(0, 1.5))
         for k, (name, length) in enumerate(zip(_NAMES[digit], lengths, strict=True)):
             long = length * rng.uniform(0.96, 1.04)
-            half = (0.0165, 0.0140, 0.0120, 0.0100)[k + (len(lengths) == 3 and k > 0)] * rng.uniform(0.95, 1.05)
+            half = (0.0200, 0.0170, 0.0145, 0.0120)[k + (len(lengths) == 3 and k > 0)] * rng.uniform(0.95, 1.05)
             middle = (x + np.sin(heading) * long / 2, y - np.cos(heading) * long / 2)
             rings[name] = _bar(*middle, half, long / 2 - 0.002, np.rad2deg(heading))
             x, y = x + np.sin(heading) * (long + 0.003), y - np.cos(heading) * (long + 0.003)

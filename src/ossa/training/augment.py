@@ -84,7 +84,7 @@ class Variation:
     angle: float = 0.0
     flip: bool = False
     bend: float = 0.0
-    border: bool = False  # repeat the picture's edge where nothing is known, instead of black
+    surround: bool = False  # the grey of the picture's edge where nothing is known, instead of black
     gamma: float = 1.0
     gain: float = 1.0
     offset: float = 0.0
@@ -118,7 +118,7 @@ def draw(config: AugmentConfig, rng: np.random.Generator) -> Variation:
         angle=even((-config.rotate, config.rotate)) if moved else 0.0,
         flip=happens(config.p_flip),
         bend=even(config.bend) * (1 if happens(0.5) else -1) if bent else 0.0,
-        border=happens(0.5) if moved else False,
+        surround=happens(0.5) if moved else False,
         gamma=even_log(config.gamma) if curved else 1.0,
         gain=1 + even((-config.contrast, config.contrast)) if curved else 1.0,
         offset=255 * even((-config.contrast, config.contrast)) / 2 if curved else 0.0,
@@ -230,21 +230,26 @@ def bend_of(outlines: Outlines, degrees: float) -> Bend | None:
 
 
 def move_picture(
-    picture: Grey, affine: Matrix, shape: tuple[int, int], bend: Bend | None = None, repeat_edge: bool = False
+    picture: Grey, affine: Matrix, shape: tuple[int, int], bend: Bend | None = None, surround: int = 0
 ) -> Grey:
     """The picture under ``bend`` and then ``affine``, on a grid of ``shape`` (h, w), bilinear.
 
-    Points move the same way through ``move_points``. Where nothing is known the grid is black, or repeats the edge.
+    Outlines move the same way through ``move_outlines``. Where nothing is known the grid has the grey ``surround``:
+    repeating the edge would draw bones on that the truth does not have.
     """
     import cv2
 
-    border = cv2.BORDER_REPLICATE if repeat_edge else cv2.BORDER_CONSTANT
     if bend is None:
         if shape == picture.shape and np.array_equal(affine, [[1, 0, 0], [0, 1, 0]]):
             return picture
-        return np.asarray(cv2.warpAffine(picture, affine, shape[::-1], flags=cv2.INTER_LINEAR, borderMode=border))
+        return np.asarray(cv2.warpAffine(picture, affine, shape[::-1], flags=cv2.INTER_LINEAR, borderValue=surround))
     xs, ys = _source_map(affine, shape, bend)
-    return np.asarray(cv2.remap(picture, xs, ys, cv2.INTER_LINEAR, borderMode=border))
+    return np.asarray(cv2.remap(picture, xs, ys, cv2.INTER_LINEAR, borderValue=surround))
+
+
+def edge_grey(picture: Grey) -> int:
+    """The median grey of the picture's outermost pixels."""
+    return int(np.median(np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])))
 
 
 def _source_map(
@@ -364,11 +369,14 @@ def _grain(picture: Grey, sd: float, seed: int) -> Grey:
     import cv2
 
     # One square, repeated: drawing grain for every pixel would cost more than all else together.
-    rng = np.random.default_rng(seed)
-    tile = rng.standard_normal((_TILE, _TILE), dtype=np.float32) * np.float32(sd)
-    rows, columns = -(-picture.shape[0] // _TILE), -(-picture.shape[1] // _TILE)
-    grain = cv2.repeat(tile, rows, columns)[: picture.shape[0], : picture.shape[1]]
-    return np.asarray(cv2.add(picture, grain, dtype=cv2.CV_8U))
+    tile = np.random.default_rng(seed).standard_normal((_TILE, _TILE), dtype=np.float32) * np.float32(sd)
+    out = np.empty_like(picture)
+    for top in range(0, picture.shape[0], _TILE):
+        for left in range(0, picture.shape[1], _TILE):
+            part = picture[top : top + _TILE, left : left + _TILE]
+            grain = tile[: part.shape[0], : part.shape[1]]
+            out[top : top + _TILE, left : left + _TILE] = cv2.add(part, grain, dtype=cv2.CV_8U)
+    return out
 
 
 def draw_mixup(config: AugmentConfig, rng: np.random.Generator, count: int) -> tuple[float, NDArray[np.int64]] | None:

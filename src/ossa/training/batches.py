@@ -31,6 +31,7 @@ from ossa.training.augment import (
     bend_of,
     draw,
     draw_mixup,
+    edge_grey,
     matrix,
     mirrored,
     mirrored_bits,
@@ -148,7 +149,8 @@ class BoneData(Dataset[Sample]):
             affine = affine.copy()
             affine[:, 2] -= self._corner(raw, affine, rng)
         image = np.zeros(self.grid, np.uint8)
-        picture = move_picture(raw.image, affine, content, bend, variation.border)
+        surround = edge_grey(raw.image) if variation.surround else 0
+        picture = move_picture(raw.image, affine, content, bend, surround)
         picture = vary_grey(picture, variation)
         image[: content[0], : content[1]] = picture
         bits = self._bits(raw, variation, affine, bend, content)
@@ -278,6 +280,11 @@ def _planes(bits: Tensor, classes: int) -> Tensor:
         octets = bits.permute(0, 2, 3, 1).contiguous().numpy().astype("<i4", copy=False).view(np.uint8)
         flat = np.unpackbits(octets, axis=-1, bitorder="little", count=classes)
         return torch.from_numpy(flat).permute(0, 3, 1, 2)
+    return planes_by_shifting(bits, classes)
+
+
+def planes_by_shifting(bits: Tensor, classes: int) -> Tensor:
+    """(N, P, h, w) int32 to (N, C, h, w) uint8 on any device, one bone at a time."""
     out = torch.empty((bits.shape[0], classes, *bits.shape[2:]), dtype=torch.uint8, device=bits.device)
     for c in range(classes):
         out[:, c] = (bits[:, c // 32] >> (c % 32)) & 1
