@@ -43,8 +43,7 @@ def test_an_error_comes_where_its_result_would_have_come() -> None:
             raise ValueError("three")
         return k
 
-    seen = []
+    results = in_order((partial(job, k) for k in range(10)), 2)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match="three"):
-        for value in in_order((partial(job, k) for k in range(10)), 2):
-            seen.append(value)
-    assert seen == [0, 1, 2]
+        next(results)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers_dataset import SCHEMA, schematic_hand, segmentation, write_competition
 
+from helpers_dataset import SCHEMA, schematic_hand, segmentation, write_competition
 from ossa.dataset.dataset import open_dataset
 from ossa.errors import ConfigError, InputError
 from ossa.export.csv import read_submission, write_submission

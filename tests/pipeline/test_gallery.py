@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from helpers_dataset import SCHEMA, draw, save_image, schematic_hand, segmentation, write_competition
 
+from helpers_dataset import SCHEMA, draw, save_image, schematic_hand, segmentation, write_competition
 from ossa.dataset.dataset import open_dataset
 from ossa.dataset.formats.competition import write_label
 from ossa.errors import ConfigError, InputError

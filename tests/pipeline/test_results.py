@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers_dataset import SCHEMA, draw, save_image, save_json, schematic_hand, segmentation, write_competition
 
+from helpers_dataset import SCHEMA, draw, save_image, save_json, schematic_hand, segmentation, write_competition
 from ossa.dataset.formats.competition import write_label
 from ossa.errors import InputError, OssaError
 from ossa.export.csv import write_submission
