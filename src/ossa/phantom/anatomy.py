@@ -150,8 +150,8 @@ def with_styloid(ulna: Mesh) -> Mesh:
     points = ulna.vertices
     head = points[points[:, 1] < points[:, 1].min() + 6.0]
     edge = head[head[:, 0] < head[:, 0].min() + 3.0]
-    spike = ellipsoid((2.2, 6.0, 2.4))
-    centre = np.array([head[:, 0].min() + 2.6, head[:, 1].min() + 1.5, edge[:, 2].mean()])
+    spike = ellipsoid((2.4, 6.5, 2.6))
+    centre = np.array([head[:, 0].min() + 2.6, head[:, 1].min() + 2.6, edge[:, 2].mean()])
     return merged(ulna, Mesh(spike.vertices + centre, spike.faces))
 
 

@@ -218,7 +218,8 @@ def _spread(height: F64, known: NDArray[np.bool_], cell: float) -> F64:
 
 def ellipsoid(radii: tuple[float, float, float], detail: int = 12) -> Mesh:
     """A closed ellipsoid around the origin with semi-axes ``radii`` in mm."""
-    theta = np.linspace(0, np.pi, detail + 1)
+    # Just beside the poles, where the caps' triangles still have an area and so a normal.
+    theta = np.linspace(0.1 / detail, np.pi - 0.1 / detail, detail + 1)
     phi = np.linspace(0, 2 * np.pi, 2 * detail, endpoint=False)
     ring = np.stack(
         [

@@ -83,7 +83,9 @@ def sample_pose(rng: np.random.Generator, bend_share: float = 0.15, oblique_shar
     # (Wheeless' Textbook of Orthopaedics, kinematics of the wrist).
     tilt = -0.5 * np.clip(deviation, -0.5, 0.5)
     nudge["Scaphoid"] = (normal(0, 0.10, 3) + np.array([tilt, 0, 0]), normal(0, 0.55, 3))
-    nudge["Pisiform"] = (normal(0, 0.25, 3), normal(0, (1.2, 1.3, 0.5)))
+    # The triquetrum slides along the hamate, from beneath it to clear of it.
+    nudge["Triquetrum"] = (normal(0, 0.12, 3), normal((-0.7, 1.4, 0.0), (0.9, 1.4, 0.6)))
+    nudge["Pisiform"] = (normal(0, 0.25, 3), normal((-0.4, 1.0, 0.0), (1.3, 1.5, 0.5)))
     nudge["Ulna"] = (
         np.array([0.0, normal(0, 0.2), normal(0, 0.015)]),
         np.array([normal(0, 1.2), normal(0.5, 1.7), normal(0, 1.0)]),

@@ -36,7 +36,7 @@ def soft_tissue(bones: list[PlacedBone], shape: tuple[int, int], mm: float, rng:
     """Flesh (H, W) in mm along each ray, bones included."""
     import cv2
 
-    step = max(1, round(1.0 / mm))
+    step = max(1, round(0.6 / mm))
     height, width = -(-shape[0] // step) + 1, -(-shape[1] // step) + 1
     y, x = np.mgrid[0:height, 0:width].astype(np.float32) * step
     stout = rng.uniform(0.8, 1.3)
@@ -77,6 +77,10 @@ def soft_tissue(bones: list[PlacedBone], shape: tuple[int, int], mm: float, rng:
     for (a0, b0), (a1, b1) in itertools.pairwise(knuckles):
         for share in (0.0, 0.35, 0.7, 1.0):
             capsule(a0 + (b0 - a0) * share, a1 + (b1 - a1) * share, 12.0, 12.0, 1.0)
+    # The ball of the little finger, beside the fifth metacarpal.
+    (a, b), (a4, _) = ends["finger-19"], ends["finger-15"]
+    aside = (a - a4) / max(float(np.linalg.norm(a - a4)), 1e-6) * rng.uniform(1.0, 5.0) / mm
+    capsule(a + aside * 0.8, b + aside * 0.4, 14.0, 12.0, 1.0)
     # The ball of the thumb: the web between first and second metacarpal.
     thumb, index = ends["finger-3"], ends["finger-7"]
     for share in (0.2, 0.45, float(rng.uniform(0.55, 0.75))):
@@ -89,7 +93,7 @@ def soft_tissue(bones: list[PlacedBone], shape: tuple[int, int], mm: float, rng:
         capsule(near, far, 19.0, 15.0, 1.0)
         capsule(far, wrist + (far - (radius[1] + ulna[1]) / 2) * 0.7, 15.0, 14.0, 1.0)
     depth = np.sqrt(np.sqrt(total))
-    sigma = max(rng.uniform(0.4, 1.4) / (mm * step), 0.3)
+    sigma = max(rng.uniform(0.15, 0.9) / (mm * step), 0.3)
     depth = cv2.GaussianBlur(depth, (0, 0), sigma)
     wave = cv2.resize(rng.standard_normal((9, 9)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
     depth = depth * (1 + rng.uniform(0, 0.08) * wave)

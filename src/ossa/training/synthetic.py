@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -151,16 +152,18 @@ def main() -> None:
     # Phantoms of one process are drawn every `writers`-th seed, on from where the last run stopped.
     first = a.first_seed + step * a.batch
     writers = start_writers(
-        a.writers, lambda k: (folder, a.pool, a.size, first + k, a.writers, PhantomOptions(), a.anatomy, 1000, 5)
+        a.writers, lambda k: (folder, a.pool, a.size, first + k, a.writers, PhantomOptions(), a.anatomy, 1000, 14)
     )
     wait_until_ready(pool, min(200, a.pool), writers)
     started = saved = time.time()
     begin = step
     log = (a.out / "log.jsonl").open("a")
-    sums = np.zeros(2)
+    sums, saves = np.zeros(2), 0
+    ahead = ThreadPoolExecutor(1)
+    coming = ahead.submit(batch, pool, a.size, a.batch, np.random.default_rng([a.seed, step]))
     while step < a.steps:
-        rng = np.random.default_rng([a.seed, step])
-        x, y = batch(pool, a.size, a.batch, rng)
+        x, y = coming.result()
+        coming = ahead.submit(batch, pool, a.size, a.batch, np.random.default_rng([a.seed, step + 1]))
         with torch.autocast("cpu", torch.bfloat16):
             logits = net(x.to(memory_format=torch.channels_last))
         cross, dice = loss_of(logits.float(), y)
@@ -199,6 +202,10 @@ def main() -> None:
             }
             torch.save(state, checkpoint.with_suffix(".part"))
             checkpoint.with_suffix(".part").replace(checkpoint)
+            saves += 1
+            saved = time.time()
+            if saves % 4 and step < a.steps:
+                continue
             table = held_out_dice(mean, a.size, 24, anatomy)
             log.write(
                 json.dumps(
@@ -207,7 +214,6 @@ def main() -> None:
                 + "\n"
             )
             log.flush()
-            saved = time.time()
     for process in writers:
         process.terminate()
 
