@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -117,6 +118,8 @@ class Keeper(Checkpoint):
         self.waited = 0
         self.history: list[tuple[int, float]] = []
         self._fresh = False
+        #: Called when the epoch's checkpoints are written.
+        self.after_epoch: Callable[[pl.Trainer], None] | None = None
 
     @property
     def last_path(self) -> Path:
@@ -152,6 +155,8 @@ class Keeper(Checkpoint):
                 save_weights(self.folder / "best.safetensors", averaged(trainer, pl_module))
         if self.every and (trainer.current_epoch + 1) % self.every == 0:
             trainer.save_checkpoint(self.folder / f"epoch-{trainer.current_epoch + 1:04d}.ckpt")
+        if self.after_epoch is not None:
+            self.after_epoch(trainer)
 
     def state_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -216,9 +221,17 @@ class Interruption:
 
     def after_batch(self, trainer: pl.Trainer) -> None:
         """Leave, if that was asked of any of the run's processes. The module calls it after its own bookkeeping."""
-        asked = self.asked
-        if trainer.world_size > 1:
-            asked = bool(trainer.strategy.reduce_boolean_decision(asked, all=False))
-        if asked:
+        # An epoch's last batch is left to after_epoch: Lightning cannot resume between it and the validation.
+        if not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch and self._agreed(trainer):
             trainer.save_checkpoint(self.path)
             raise Interrupted
+
+    def after_epoch(self, trainer: pl.Trainer) -> None:
+        """Leave, if that was asked. The keeper calls it when last.ckpt is written."""
+        if self._agreed(trainer):
+            raise Interrupted
+
+    def _agreed(self, trainer: pl.Trainer) -> bool:
+        if trainer.world_size > 1:
+            return bool(trainer.strategy.reduce_boolean_decision(self.asked, all=False))
+        return self.asked

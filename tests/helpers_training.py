@@ -1,0 +1,119 @@
+"""A training small enough for tests: pictures of bright boxes held in memory, a tiny network, a run file for them.
+
+Run as a program it trains in a process of its own, which a test may kill:
+    python helpers_training.py CONFIG.json FOLDER MODE
+MODE: "new", "resume", "kill:N" (SIGKILL after batch N), "interrupt:N" (SIGINT in batch N).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ossa.config import RunConfig, check
+from ossa.radiograph.prepare import Preparation, place
+from ossa.schema import BoneSchema, load_schema
+from ossa.segmentation.segmentation import Segmentation
+from ossa.training.sources import RawSample
+
+SIZE = 64
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """``count`` pictures of three bright boxes, which are the first three bones."""
+
+    count: int
+    first: int = 0
+    annotated: frozenset[str] = frozenset(load_schema().names[:3])
+
+    def __len__(self) -> int:
+        return self.count
+
+    def sample(self, index: int, rng: np.random.Generator) -> RawSample:
+        own = np.random.default_rng(self.first + index)
+        grey = own.integers(0, 60, (SIZE, SIZE)).astype(np.uint8)
+        bits = np.zeros((1, SIZE, SIZE), np.uint32)
+        for bone in range(3):
+            top, left = own.integers(2, 12) + 18 * bone, own.integers(4, 40)
+            grey[top : top + 14, left : left + 18] += np.uint8(60 + 60 * bone)
+            bits[0, top : top + 14, left : left + 18] |= np.uint32(1 << bone)
+        placement = place((SIZE, SIZE), Preparation(SIZE, 32))
+        return RawSample(grey, None, bits, self.annotated, placement, f"box {self.first + index}")
+
+    def full_truth(self, index: int) -> tuple[Segmentation, frozenset[str]]:
+        raw = self.sample(index, np.random.default_rng(0))
+        assert raw.bits is not None
+        return Segmentation.from_bits(raw.bits, load_schema()), self.annotated
+
+
+TINY = {"architecture": "compact", "widths": [4, 4, 8, 8, 8], "head": 8, "depth": 1}
+
+
+def tiny_config(**changes: Any) -> RunConfig:
+    """A run of 3 epochs of 3 batches of 4."""
+    values: dict[str, Any] = {
+        "model": TINY,
+        "data": {"size": SIZE},
+        "train": {"epochs": 3, "batch": 4, "device": "cpu", "threads": 1},
+        "logging": {"every": 1},
+    }
+    for key, value in changes.items():
+        section = values.setdefault(key, {})
+        values[key] = {**section, **value} if isinstance(value, dict) and isinstance(section, dict) else value
+    return check(values)
+
+
+def material(source: Any = None, checks: Any = None) -> Any:
+    from ossa.training.material import Material, Weighted
+
+    return Material((Weighted(source or Boxes(12), 1.0),), checks or Boxes(3, first=1000))
+
+
+def schema() -> BoneSchema:
+    return load_schema()
+
+
+def train(config: RunConfig, folder: Path, **options: Any) -> Any:
+    from ossa.training.run import train_fold
+
+    return train_fold(config, load_schema(), options.pop("material", None) or material(), folder, **options)
+
+
+def last_state(folder: Path) -> dict[str, Any]:
+    import torch
+
+    found: dict[str, Any] = torch.load(folder / "last.ckpt", weights_only=True)
+    return found
+
+
+def main() -> None:
+    from ossa.training._lightning import Callback
+
+    config = check(json.loads(Path(sys.argv[1]).read_text()))
+    mode, _, number = sys.argv[3].partition(":")
+
+    class Signal(Callback):
+        def on_train_batch_start(self, trainer: Any, pl_module: Any, *_: Any) -> None:
+            if mode == "interrupt" and pl_module.batches == int(number):
+                os.kill(os.getpid(), signal.SIGINT)
+
+        def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
+            if mode == "kill" and pl_module.batches == int(number):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    try:
+        train(config, Path(sys.argv[2]), resume=mode == "resume", callbacks=[Signal()])
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

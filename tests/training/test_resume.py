@@ -1,0 +1,139 @@
+"""A run that was killed and resumed ends with the weights of one that was not, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+if find_spec("lightning") is None:
+    pytest.skip("lightning is not installed", allow_module_level=True)
+
+import helpers_training as tiny  # noqa: E402
+
+from ossa.config import RunConfig, dump  # noqa: E402
+from ossa.errors import InputError, TrainingError  # noqa: E402
+
+#: Everything that carries state from step to step, in two runs.
+FULL: dict[str, Any] = {
+    "train": {"ema": 0.9, "accumulate": 2, "epochs": 4},
+    "data": {"augment": {"p_mixup": 0.7}},
+    "optimiser": {"name": "Adam", "amsgrad": True, "lr": 0.01},
+    "scheduler": {"name": "ReduceLROnPlateau", "patience": 0, "warmup": 2},
+}
+SIMPLE: dict[str, Any] = {"optimiser": {"name": "SGD", "lr": 0.05, "momentum": 0.9}, "train": {"precision": "bf16"}}
+
+
+def child(config: RunConfig, folder: Path, mode: str) -> int:
+    source = Path(tiny.__file__)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    file = folder.parent / "config.json"
+    file.write_text(json.dumps(dump(config)))
+    path = os.pathsep.join([*(p for p in sys.path if p), str(source.parent)])
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, str(source), str(file), str(folder), mode], env=environment, capture_output=True, text=True
+    )
+    if done.returncode not in (0, 130, -9):
+        raise AssertionError(done.stderr)
+    return done.returncode
+
+
+def same(one: Any, two: Any, path: str = "") -> None:
+    """Every number in two checkpoints is the same."""
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, two), path
+    elif isinstance(one, dict):
+        assert one.keys() == two.keys(), path
+        for key in one:
+            same(one[key], two[key], f"{path}/{key}")
+    elif isinstance(one, (list, tuple)):
+        assert len(one) == len(two), path
+        for i, (a, b) in enumerate(zip(one, two, strict=True)):
+            same(a, b, f"{path}/{i}")
+    else:
+        assert one == two or one != one, path
+
+
+def compare(one: Path, two: Path) -> None:
+    a, b = tiny.last_state(one), tiny.last_state(two)
+    for key in ("state_dict", "optimizer_states", "callbacks", "ossa", "epoch", "global_step"):
+        same(a[key], b[key], key)
+    from ossa.models.weights import read_weights
+
+    same(read_weights(one / "best.safetensors"), read_weights(two / "best.safetensors"), "best")
+
+
+@pytest.mark.parametrize(("changes", "batch"), [(FULL, 7), (SIMPLE, 4)], ids=["everything", "bf16"])
+def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, changes: dict[str, Any], batch: int) -> None:
+    config = tiny.tiny_config(**changes)
+    tiny.train(config, tmp_path / "whole")
+    assert child(config, tmp_path / "killed", f"kill:{batch}") == -9
+    tiny.train(config, tmp_path / "killed", resume=True)
+    compare(tmp_path / "whole", tmp_path / "killed")
+
+
+@pytest.mark.parametrize("batch", [4, 5])
+def test_interrupted_anywhere_and_resumed_equals_uninterrupted(tmp_path: Path, batch: int) -> None:
+    """Batch 5 is the last of an epoch."""
+    config = tiny.tiny_config(**FULL, logging={"every": 2})
+    config = config.model_copy(update={"train": config.train.model_copy(update={"epochs": 3, "accumulate": 1})})
+    tiny.train(config, tmp_path / "whole")
+    assert child(config, tmp_path / "left", f"interrupt:{batch}") == 130
+    assert tiny.last_state(tmp_path / "left")["ossa"]["batches"] == batch + 1
+    tiny.train(config, tmp_path / "left", resume=True)
+    compare(tmp_path / "whole", tmp_path / "left")
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_one_others(tmp_path: Path) -> None:
+    config = tiny.tiny_config(**FULL)
+    for name in ("a", "b"):
+        torch.manual_seed(hash(name) % 1000)  # what ran before must not matter
+        tiny.train(config, tmp_path / name)
+    compare(tmp_path / "a", tmp_path / "b")
+    other = tiny.train(config.model_copy(update={"seed": 2}), tmp_path / "c")
+    first = tiny.last_state(tmp_path / "a")["state_dict"]["network.out.weight"]
+    assert not torch.equal(first, other.network.state_dict()["out.weight"])
+
+
+def test_a_finished_run_resumed_changes_nothing(tmp_path: Path) -> None:
+    config = tiny.tiny_config()
+    first = tiny.train(config, tmp_path / "a")
+    again = tiny.train(config, tmp_path / "a", resume=True)
+    assert again.dice == first.dice
+    same(first.network.state_dict(), again.network.state_dict())
+
+
+class TestWrongCheckpoints:
+    """What must not be resumed from."""
+
+    def test_another_network_and_another_schema(self, tmp_path: Path) -> None:
+        tiny.train(tiny.tiny_config(train={"epochs": 1}), tmp_path / "a")
+        wider = tiny.tiny_config(model={**tiny.TINY, "head": 12}, train={"epochs": 2})
+        with pytest.raises(TrainingError, match="another network"):
+            tiny.train(wider, tmp_path / "a", resume=True)
+        state = tiny.last_state(tmp_path / "a")
+        state["ossa"]["bones"] = state["ossa"]["bones"][:-1]
+        torch.save(state, tmp_path / "a" / "last.ckpt")
+        with pytest.raises(TrainingError, match="another bone schema"):
+            tiny.train(tiny.tiny_config(train={"epochs": 2}), tmp_path / "a", resume=True)
+
+    @pytest.mark.parametrize("damage", ["cut", "pickle", "empty"])
+    def test_a_damaged_or_hostile_file(self, tmp_path: Path, damage: str) -> None:
+        folder = tmp_path / "a"
+        folder.mkdir()
+        file = folder / "last.ckpt"
+        if damage == "pickle":
+            torch.save({"ossa": Path("x")}, file)
+        else:
+            torch.save({"a": torch.zeros(1000)}, file)
+            file.write_bytes(file.read_bytes()[: 0 if damage == "empty" else 700])
+        with pytest.raises(InputError, match="cannot be read"):
+            tiny.train(tiny.tiny_config(), folder, resume=True)
