@@ -6,6 +6,7 @@ Text is 1-based and row-major (C order), as the competition's; runs as arrays ar
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,10 @@ from ossa.errors import SubmissionError
 from ossa.segmentation.segmentation import Region
 
 IntArray = NDArray[np.int64]
+
+
+#: Deletes all that run lengths are made of.
+_NUMBERS = dict.fromkeys(map(ord, "0123456789 \t\r\n"))
 
 
 class Runs(NamedTuple):
@@ -62,27 +67,24 @@ def decode_runs(text: str, shape: tuple[int, int]) -> Runs:
     Raises SubmissionError for an odd count, anything but whole numbers, a start or length below 1, runs
     that overlap or are not in ascending order, and runs that leave the picture.
     """
-    tokens = text.split()
-    if len(tokens) % 2:
-        raise SubmissionError(
-            "run lengths are not pairs", found=f"{len(tokens)} numbers", expected="start length start length ..."
-        )
-    if not tokens:
+    if not text.strip():
         return Runs(np.zeros(0, np.int64), np.zeros(0, np.int64))
-    joined = "".join(tokens)
-    if not (joined.isascii() and joined.isdigit()):
-        bad = next(t for t in tokens if not (t.isascii() and t.isdigit()))
+    if text.translate(_NUMBERS):
+        bad = next(token for token in re.split("[ \t\r\n]+", text) if token.translate(_NUMBERS))
         raise SubmissionError(
-            "run lengths hold something that is no whole number", found=repr(_short(bad)), expected="digits"
+            "run lengths hold something that is no whole number", found=repr(_short(bad)), expected="digits and spaces"
         )
-    longest = max(tokens, key=len)
-    if len(longest) > 15:
+    numbers = np.fromstring(text, dtype=np.int64, sep=" ")  # larger numbers become the largest int64
+    if len(numbers) % 2:
         raise SubmissionError(
-            "run lengths hold a number that is too large",
-            found=_short(longest),
-            expected=f"at most {shape[0] * shape[1]}",
+            "run lengths are not pairs", found=f"{len(numbers)} numbers", expected="start length start length ..."
         )
-    numbers = np.array(list(map(int, tokens)), dtype=np.int64)
+    if numbers.max() > shape[0] * shape[1]:
+        raise SubmissionError(
+            "a run leaves the picture",
+            found=_short(max(text.split(), key=lambda token: (len(token), token))),
+            expected=f"at most {shape[0] * shape[1]} in a picture of {shape[0]}x{shape[1]}",
+        )
     runs = Runs(numbers[0::2] - 1, numbers[1::2])
     _check(runs, shape)
     return runs
@@ -118,14 +120,13 @@ def region_from_runs(runs: Runs, width: int) -> Region | None:
         box -= left
     else:  # a run that goes on in the next row touches both sides of the picture
         left, box = 0, width
-    # One spare cell per row keeps a run that ends at the box's right border from reaching the next row.
-    step = box if box == width else box + 1
-    marks = np.zeros((bottom - top) * step + 1, dtype=np.int8)
-    first = (rows - top) * step + (columns - left)
-    marks[first] = 1
-    marks[first + runs.lengths] -= 1
-    filled = np.cumsum(marks[:-1], dtype=np.int8).view(bool).reshape(bottom - top, step)
-    return Region(top, left, np.ascontiguousarray(filled[:, :box]))
+    edges = np.empty(2 * len(rows) + 2, dtype=np.int64)
+    edges[0], edges[-1] = 0, (bottom - top) * box
+    edges[1:-1:2] = (rows - top) * box + (columns - left)
+    edges[2:-1:2] = edges[1:-1:2] + runs.lengths
+    inside = np.zeros(len(edges) - 1, dtype=bool)
+    inside[1::2] = True
+    return Region(top, left, np.repeat(inside, np.diff(edges)).reshape(bottom - top, box))
 
 
 def decode(text: str, shape: tuple[int, int]) -> Region | None:
