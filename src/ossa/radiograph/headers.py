@@ -57,10 +57,6 @@ _OTHERS = (
 )
 
 
-#: Element numbers that a DICOM data set may begin with: group length, meta version, character set, image type.
-_FIRST_ELEMENTS = (b"\x00\x00", b"\x01\x00", b"\x05\x00", b"\x08\x00")
-
-
 def sniff(head: bytes) -> str | None:
     """The format of a file from its first 132 bytes: "PNG", "JPEG", "TIFF", "BMP", "DICOM" or None."""
     if head.startswith(_PNG):
@@ -73,9 +69,12 @@ def sniff(head: bytes) -> str | None:
         return "DICOM"
     if head.startswith(b"BM"):
         return "BMP"
-    # DICOM without its preamble (older exports): group 0002 or 0008, little endian, low element.
-    if len(head) >= 8 and head[:2] in (b"\x02\x00", b"\x08\x00") and head[2:4] in _FIRST_ELEMENTS:
-        return "DICOM"
+    # DICOM without its preamble (older exports) begins with a short element of group 0002 or 0008:
+    # group, element, then two letters (explicit VR) or a 32-bit length (implicit).
+    if len(head) >= 8 and head[:2] in (b"\x02\x00", b"\x08\x00") and head[3] == 0:
+        explicit = head[4:6].isalpha() and head[4:6].isupper()
+        if explicit or int.from_bytes(head[4:8], "little") <= 1024:
+            return "DICOM"
     return None
 
 
