@@ -103,6 +103,21 @@ def test_uneven_spacing_is_searched_in_batches(monkeypatch: pytest.MonkeyPatch) 
         np.testing.assert_array_equal(got, wanted)
 
 
+@pytest.mark.parametrize("size", [900, 1400, 2048, 6000])
+def test_bones_far_apart_are_measured_exactly(size: int) -> None:
+    """Against all pairs of pixels: beyond some 1,400 px a float32 distance would be off by 1e-4 px."""
+    rng = np.random.default_rng(size)
+    a = Region.tight(rng.random((30, 40)) < 0.5, 0, int(rng.integers(0, size - 40)))
+    b = Region.tight(rng.random((40, 30)) < 0.3, size - 40, int(rng.integers(0, size - 40)))
+    first, second = (np.argwhere(r.mask) + np.array([r.top, r.left]) for r in (a, b))
+    pairs = np.sqrt(np.square(first[:, None] - second[None]).sum(axis=2).astype(np.float64))
+    got = surface_distances(a, b)
+    # the nearest pixel of a shape is always one of its border
+    edges = [m.mask ^ ndimage.binary_erosion(m.mask) for m in (a, b)]
+    np.testing.assert_array_equal(got[0], pairs.min(axis=1)[edges[0][a.mask]])
+    np.testing.assert_array_equal(got[1], pairs.min(axis=0)[edges[1][b.mask]])
+
+
 def test_surface_measures_of_a_shift_known_by_hand() -> None:
     square = np.zeros((40, 40), bool)
     square[10:20, 10:20] = True

@@ -17,8 +17,15 @@ from ossa.segmentation.segmentation import Region
 
 Distances = NDArray[np.float64]
 
-#: Numbers held at once by the search for uneven spacing (8 bytes each).
+#: Numbers held at once by the sweeping search (8 bytes each).
 _AT_ONCE = 4_000_000
+
+#: Squared distance (px^2) up to which rounding makes OpenCV's float32 distances exact, with room to spare:
+#: 2 d^2 2^-24 < .5 holds for d^2 < 2^22.
+_EXACT = 1 << 21
+
+#: Longest side (px) of a box in which OpenCV's float32 sums of squares stay whole numbers.
+_LONGEST = 4000
 
 _FAR = 1 << 30
 
@@ -45,13 +52,14 @@ def surface_distances(a: Region, b: Region, spacing: Spacing | None = None) -> t
     """From each border pixel of ``a`` the distance to ``b``'s border, and from ``b``'s to ``a``'s.
 
     In px, or in mm when ``spacing`` is given; rows and columns may be spaced differently. Exact: with
-    equal spacing the squared distance in px is a whole number, to which OpenCV's is rounded.
+    equal spacing the squared distance in px is a whole number, to which OpenCV's float32 is rounded.
     """
     first, second = border(a), border(b)
-    if spacing is not None and spacing.row != spacing.column:
-        return _uneven(first, second, spacing), _uneven(second, first, spacing)
-    scale = 1.0 if spacing is None else spacing.row
-    return _even(first, second) * scale, _even(second, first) * scale
+    row, column = (1.0, 1.0) if spacing is None else (spacing.row, spacing.column)
+    longest = max(max(a.bottom, b.bottom) - min(a.top, b.top), max(a.right, b.right) - min(a.left, b.left))
+    if row == column and longest <= _LONGEST:
+        return _even(first, second) * row, _even(second, first) * row
+    return _swept(first, second, row, column), _swept(second, first, row, column)
 
 
 def _even(origin: Border, target: Border) -> Distances:
@@ -67,21 +75,24 @@ def _even(origin: Border, target: Border) -> Distances:
     free = np.ones(shape, dtype=np.uint8)
     free[target.rows - top, target.columns - left] = 0
     plane = cv2.distanceTransform(free, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    found = plane[origin.rows - top, origin.columns - left].astype(np.float64)
-    exact: Distances = np.sqrt(np.rint(found * found))
-    return exact
+    squares = np.rint(np.square(plane[origin.rows - top, origin.columns - left], dtype=np.float64))
+    found: Distances = np.sqrt(squares)
+    far = squares > _EXACT
+    if far.any():
+        found[far] = _swept(Border(origin.rows[far], origin.columns[far]), target, 1.0, 1.0)
+    return found
 
 
-def _uneven(origin: Border, target: Border, spacing: Spacing) -> Distances:
-    """Distances in mm from ``origin`` to the nearest of ``target`` for any spacing.
+def _swept(origin: Border, target: Border, row: float, column: float) -> Distances:
+    """Distances from ``origin`` to the nearest of ``target`` for any spacing and any size.
 
     The nearest target within each column is known from two sweeps down and up the rows; the nearest of
     those over all columns is the answer (Saito and Toriwaki 1994, read at the origin's pixels only).
     """
-    rows, columns, step, across = origin.rows, target.columns, spacing.row, spacing.column
+    rows, columns, step, across = origin.rows, target.columns, row, column
     target_rows, origin_columns = target.rows, origin.columns
     if np.ptp(target.columns) > np.ptp(target.rows):  # fewer rows than columns: sweep along the rows
-        rows, columns, step, across = origin.columns, target.rows, spacing.column, spacing.row
+        rows, columns, step, across = origin.columns, target.rows, column, row
         target_rows, origin_columns = target.columns, origin.rows
     top, left = int(min(rows.min(), target_rows.min())), int(columns.min())
     height = int(max(rows.max(), target_rows.max())) - top + 1
