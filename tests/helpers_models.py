@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import pytest
 
+from ossa.models.architectures import architecture
 from ossa.models.bundle import Bundle, Card, save_bundle
 from ossa.schema import Bone, BoneSchema, load_schema
 
@@ -90,13 +91,6 @@ def few() -> BoneSchema:
     return BoneSchema("few", "A few bones", bones)
 
 
-@pytest.fixture(autouse=True)
-def _architecture(monkeypatch: pytest.MonkeyPatch) -> None:
-    """models.architectures knows the small network while a test runs."""
-    from ossa.models.architectures import ARCHITECTURES
-
-    monkeypatch.setitem(ARCHITECTURES, "small_test", _small_test)
-
-
+@architecture("small_test")
 def _small_test(classes: int, channels: int, imagenet: bool) -> SmallNet:
     return small_net(classes, channels)

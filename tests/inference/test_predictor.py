@@ -127,9 +127,8 @@ def test_windows_agree_with_the_whole_inside(tmp_path: Path, make_bundle: MakeBu
 
 
 def test_a_network_with_context(tmp_path: Path, make_bundle: MakeBundle) -> None:
-    options = {"name": "small_test", "options": {"channels": 2}}
     preparation = {"size": 128, "multiple": 32}
-    made = make_bundle(tmp_path / "m", channels=2, architecture=options, preparation=preparation)
+    made = make_bundle(tmp_path / "m", channels=2, preparation=preparation)
     predictor = Predictor.load(made.path, tiles=Tiles(64))
     assert predictor.logits(picture(128, 128))[0].shape == (29, 64, 64)
     assert replace(predictor, tiles=None).predict(picture(128, 100)).shape == (128, 100)

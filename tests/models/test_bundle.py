@@ -164,7 +164,7 @@ def test_new_thresholds_keep_the_files(bundle: Bundle, tmp_path: Path) -> None:
 def test_weights_of_another_architecture(bundle: Bundle, tmp_path: Path) -> None:
     folder = copied(bundle, tmp_path)
     value = json.loads((folder / "card.json").read_text())
-    value["architecture"]["options"] = {"channels": 2}
+    value["channels"] = 2
     (folder / "card.json").write_text(json.dumps(value))
     with pytest.raises(BundleError, match="do not fit the architecture"):
         Bundle.load(folder).torch_module()

@@ -268,7 +268,9 @@ class Bundle:
         except ImportError as error:
             raise MissingExtraError.of("running a model with torch", "train", error) from error
         options = self.card.architecture.get("options", {})
-        module = build(str(self.card.architecture["name"]), len(self.card.schema), **options)
+        module = build(
+            str(self.card.architecture["name"]), len(self.card.schema), channels=self.card.channels, **options
+        )
         try:
             state = load_file(self.weights_path)
             module.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
@@ -311,15 +313,15 @@ def save_bundle(folder: str | os.PathLike[str], module: nn.Module, card: Card) -
 
     The large weights are rounded to 16-bit float (``module`` itself stays as it is). An existing
     bundle in ``folder`` is replaced; any other non-empty folder is refused with OutputError.
-    The example picture for the ONNX export is 2 x channels x 64 x 96, so height and width that
-    are multiples of 32 must suit the network.
+    Batch, height and width of the ONNX file are free; a network that cannot do that is written for
+    pictures of its ``side``.
     """
     import copy
 
     try:
         from safetensors.torch import save_file
 
-        from ossa.models.export_onnx import HALF_FROM, write_half_onnx
+        from ossa.models.export_onnx import HALF_FROM
     except ImportError as error:
         raise MissingExtraError.of("saving a model", "train", error) from error
     card.check()
@@ -346,7 +348,7 @@ def save_bundle(folder: str | os.PathLike[str], module: nn.Module, card: Card) -
         raise OutputError("cannot be written", path=final, found=error.strerror) from error
     try:
         save_file(state, work / WEIGHTS, metadata={"format": "pt"})
-        write_half_onnx(rounded, work / ONNX, (2, card.channels, 64, 96))
+        _write_onnx(rounded, card, work / ONNX)
         written = replace(card, files={name: sha256(work / name) for name in (ONNX, WEIGHTS)})
         write_json(work / CARD, written.to_json())
         os.chmod(work, 0o755)
@@ -358,6 +360,21 @@ def save_bundle(folder: str | os.PathLike[str], module: nn.Module, card: Card) -
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return Bundle(final, written)
+
+
+def _write_onnx(module: nn.Module, card: Card, path: Path) -> None:
+    """Write the ONNX file with free sizes; with a fixed one when the network knows its ``side`` only."""
+    from ossa.models.export_onnx import write_half_onnx
+
+    side = getattr(module, "side", None)
+    multiple = getattr(module, "multiple", 32)
+    step = max(32, *(n for n in (side, multiple) if isinstance(n, int)), 32)
+    try:
+        write_half_onnx(module, path, (2, card.channels, 2 * step, 3 * step))
+    except BundleError:
+        if not isinstance(side, int):
+            raise
+        write_half_onnx(module, path, (2, card.channels, side, side), free=("batch",))
 
 
 def _swap(work: Path, final: Path) -> None:

@@ -9,6 +9,7 @@ rounded to 16 bits before.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +25,15 @@ OPSET = 18
 #: Tensors with at least this many values are kept as 16-bit float (biases and norms stay 32-bit).
 HALF_FROM = 1024
 
+#: Sides of the input that stay free.
+FREE = ("batch", "height", "width")
 
-def write_onnx(module: nn.Module, path: Path, shape: tuple[int, int, int, int], *, dynamic: bool = True) -> None:
+
+def write_onnx(module: nn.Module, path: Path, shape: tuple[int, int, int, int], free: Sequence[str] = FREE) -> None:
     """Write ``module`` as ONNX to ``path``.
 
-    ``shape`` (N, C, H, W) is the example input. With ``dynamic`` the batch, height and width stay
-    free (N >= 2 and H != W in the example keep the exporter from taking them for constants).
+    ``shape`` (N, C, H, W) is the example input; the sides named in ``free`` stay free (N >= 2 and
+    H != W in the example keep the exporter from taking them for constants).
     Raises BundleError when neither of torch's two exporters can write the network.
     """
     try:
@@ -39,14 +43,14 @@ def write_onnx(module: nn.Module, path: Path, shape: tuple[int, int, int, int], 
         raise MissingExtraError.of("writing ONNX", "train", error) from error
     example = torch.zeros(shape, dtype=torch.float32)
     common: dict[str, Any] = {"input_names": ["image"], "output_names": ["logits"], "opset_version": OPSET}
-    free = {0: "batch", 2: "height", 3: "width"}
+    axes = {axis: name for axis, name in ((0, "batch"), (2, "height"), (3, "width")) if name in free}
     module = module.eval()
     failures = []
     for attempt in (_export_graph, _export_script):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                attempt(module, example, path, common, free if dynamic else None)
+                attempt(module, example, path, common, axes)
             return
         except Exception as error:  # the exporters raise whatever their passes raise
             failures.append(
@@ -60,9 +64,7 @@ def write_onnx(module: nn.Module, path: Path, shape: tuple[int, int, int, int], 
     )
 
 
-def _export_graph(
-    module: nn.Module, example: Any, path: Path, common: dict[str, Any], free: dict[int, str] | None
-) -> None:
+def _export_graph(module: nn.Module, example: Any, path: Path, common: dict[str, Any], free: dict[int, str]) -> None:
     import contextlib
     import io
     import logging
@@ -70,7 +72,7 @@ def _export_graph(
     import torch
 
     # optimize=False: the optimiser folds norms into convolutions, and the weights would no longer be 16-bit numbers.
-    shapes = None if free is None else (free,)
+    shapes = (free,)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with contextlib.redirect_stdout(io.StringIO()):
         program = torch.onnx.export(
@@ -88,9 +90,7 @@ def _export_graph(
     program.save(str(path), external_data=False)
 
 
-def _export_script(
-    module: nn.Module, example: Any, path: Path, common: dict[str, Any], free: dict[int, str] | None
-) -> None:
+def _export_script(module: nn.Module, example: Any, path: Path, common: dict[str, Any], free: dict[int, str]) -> None:
     import torch
 
     torch.onnx.export(
@@ -100,7 +100,7 @@ def _export_script(
         dynamo=False,
         training=torch.onnx.TrainingMode.PRESERVE,
         do_constant_folding=False,
-        dynamic_axes=None if free is None else {"image": free, "logits": {0: "batch", 2: "rows", 3: "columns"}},
+        dynamic_axes={"image": free, "logits": {axis: f"{name}_out" if axis else name for axis, name in free.items()}},
         **common,
     )
 
@@ -139,12 +139,28 @@ def store_half(model: onnx.ModelProto) -> int:
     return len(casts)
 
 
-def write_half_onnx(module: nn.Module, path: Path, shape: tuple[int, int, int, int], *, dynamic: bool = True) -> None:
-    """``write_onnx`` followed by ``store_half`` and a check of the graph."""
+def _folded(path: Path) -> onnx.ModelProto:
+    """The file with its constant parts computed and its norms left alone.
+
+    The exporter computes the zeros of a missing bias at run time, which keeps ONNX Runtime from
+    joining convolution and norm when it loads the file.
+    """
+    from onnxscript import ir, optimizer
+
+    model = ir.load(path)
+    optimizer.fold_constants(model)
+    optimizer.remove_unused_nodes(model)
+    return ir.to_proto(model)
+
+
+def write_half_onnx(
+    module: nn.Module, path: Path, shape: tuple[int, int, int, int], free: Sequence[str] = FREE
+) -> None:
+    """``write_onnx`` with constants folded, then ``store_half``, then a check of the graph."""
     import onnx
 
-    write_onnx(module, path, shape, dynamic=dynamic)
-    model = onnx.load(str(path))
+    write_onnx(module, path, shape, free)
+    model = _folded(path)
     store_half(model)
     # Traces of the exporter: source lines of the machine that wrote the file do not belong in it.
     for node in model.graph.node:

@@ -1,0 +1,50 @@
+"""``ossa bundle``: parse, call, print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.group("bundle")
+def command() -> None:
+    """Models as files."""
+
+
+@command.command("export")
+@click.argument("model", required=False, type=_PATH)
+@click.option("-o", "--output", required=True, type=_PATH, help="Folder for the files.")
+@click.option("--static", multiple=True, metavar="HxW", help="Also a file for one fixed size; repeat it.")
+@click.option("--int8", is_flag=True, help="Also an 8-bit file, calibrated on the images.")
+@click.option("--openvino", is_flag=True, help="Also OpenVINO's format.")
+@click.option("--image", "images", multiple=True, type=_PATH, help="Compare on this; repeat it.  [default: phantoms]")
+def export_command(
+    model: Path | None,
+    output: Path,
+    static: tuple[str, ...],
+    int8: bool,
+    openvino: bool,
+    images: tuple[Path, ...],
+) -> None:
+    """Write MODEL (a bundle; default the shipped one) for other runtimes, with a parity report.
+
+    The report (OUT/parity.txt, parity.json) says for every file how far its logits and its bones are from the
+    bundle's network. Preparation and thresholds are inside every ONNX file (metadata "ossa.card") and in card.json.
+    """
+    from ossa.pipeline.bundle import export_bundle
+    from ossa.pipeline.ensemble import read_size
+
+    exported = export_bundle(
+        model,
+        output,
+        static=[read_size(text) for text in static],
+        eight_bit=int8,
+        openvino=openvino,
+        images=images,
+        tell=lambda sentence: click.echo(sentence, err=True),
+    )
+    click.echo(exported.to_text(), nl=False)
+    click.echo(f"-> {output}")

@@ -1,0 +1,230 @@
+"""The trip behind ``ossa bundle export``: a model for other runtimes, and proof that it is the same model."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ossa.errors import ConfigError, MissingExtraError
+from ossa.safety import sha256, write_json, write_text
+
+if TYPE_CHECKING:
+    from ossa.inference.engine import Engine
+    from ossa.models.bundle import Bundle
+    from ossa.radiograph.prepare import Placement
+    from ossa.radiograph.radiograph import Radiograph
+
+Float = NDArray[np.float32]
+
+#: What counts as the same model: largest difference of a logit; mean Dice of the decoded bones.
+LOGIT_LIMIT = 1e-3
+DICE_LIMIT = 0.999
+
+#: Phantoms that stand in when no images are given: far from the seeds that training draws.
+PHANTOM_SEEDS = (990_000_001, 990_000_002, 990_000_003, 990_000_004)
+
+#: Phantoms that calibrate the 8-bit model when no images are given; none of them is compared on.
+CALIBRATION_SEEDS = tuple(range(991_000_001, 991_000_013))
+
+
+@dataclass(frozen=True)
+class Parity:
+    """One exported form against the bundle's own network.
+
+    ``logits_max``: largest difference; ``dice_mean`` over bones and images, ``dice_min`` the worst
+    bone; ``pixels``: differing pixels over all images and bones; ``ms``: median time of one run.
+    """
+
+    form: str
+    file: str
+    bytes: int
+    sha256: str
+    logits_max: float
+    dice_mean: float
+    dice_min: float
+    pixels: int
+    ms: float
+
+    @property
+    def exact(self) -> bool:
+        """Whether this is the same model within LOGIT_LIMIT and DICE_LIMIT."""
+        return self.logits_max <= LOGIT_LIMIT and self.dice_mean >= DICE_LIMIT
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What ``export_bundle`` wrote."""
+
+    folder: Path
+    reference: str
+    images: tuple[str, ...]
+    forms: tuple[Parity, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As parity.json."""
+        return {
+            "reference": self.reference,
+            "limits": {"logits_max": LOGIT_LIMIT, "dice_mean": DICE_LIMIT},
+            "images": list(self.images),
+            "forms": [{**asdict(form), "same_model": form.exact} for form in self.forms],
+        }
+
+    def to_text(self) -> str:
+        """As parity.txt: a table to read."""
+        lines = [
+            f"Compared on {len(self.images)} pictures with the reference: {self.reference}",
+            f"The same model: logits within {LOGIT_LIMIT:g} and mean Dice of at least {DICE_LIMIT}.",
+            "",
+            f"{'form':9} {'file':28} {'MB':>6} {'logits':>9} {'Dice':>8} {'worst':>7} {'pixels':>8} {'ms':>7}  same",
+        ]
+        lines += [
+            f"{f.form:9} {f.file:28} {f.bytes / 1e6:6.2f} {f.logits_max:9.2e} {f.dice_mean:8.5f} {f.dice_min:7.4f} "
+            f"{f.pixels:8d} {f.ms:7.1f}  {'yes' if f.exact else 'no'}"
+            for f in self.forms
+        ]
+        return "\n".join(lines) + "\n"
+
+
+def export_bundle(
+    model: str | Path | None,
+    output: str | Path,
+    *,
+    static: Sequence[tuple[int, int]] = (),
+    eight_bit: bool = False,
+    openvino: bool = False,
+    images: Sequence[str | Path] = (),
+    tell: Callable[[str], None] = lambda _: None,
+) -> Exported:
+    """Write the model of a bundle for other runtimes into the folder ``output``, with a parity report.
+
+    Always model.onnx (free sizes); ``static`` shapes (H, W) as model_HxW.onnx; ``eight_bit``
+    model_int8.onnx; ``openvino`` model.xml and model.bin; card.json; parity.json and parity.txt.
+    Compared (and for 8 bit calibrated) on ``images``, or on phantoms when none are given.
+    Raises BundleError, MissingExtraError, ConfigError, OutputError.
+    """
+    from ossa.inference.engine import OnnxEngine, OpenVinoEngine
+    from ossa.models import deploy
+    from ossa.models.bundle import Bundle
+    from ossa.radiograph.prepare import Preparation, prepare
+
+    bundle = Bundle.load(model)
+    if bundle.card.channels != 1:
+        raise ConfigError("a network with a context channel cannot be exported by itself", found=bundle.card.name)
+    folder = Path(output)
+    preparation = Preparation.from_json(bundle.card.preparation)
+    reference, named = _reference(bundle)
+    pictures = [
+        (name, *prepare(radiograph, preparation)) for name, radiograph in _pictures(images, PHANTOM_SEEDS, preparation)
+    ]
+    made: list[tuple[str, Path, Engine, tuple[int, int] | None]] = []
+
+    tell("model.onnx")
+    deploy.dynamic_onnx(bundle, folder / "model.onnx")
+    made.append(("dynamic", folder / "model.onnx", OnnxEngine(folder / "model.onnx"), None))
+    for height, width in static:
+        path = folder / f"model_{height}x{width}.onnx"
+        tell(path.name)
+        deploy.static_onnx(bundle, path, (height, width))
+        made.append(("static", path, OnnxEngine(path), (height, width)))
+    if eight_bit:
+        path = folder / "model_int8.onnx"
+        tell(path.name)
+        samples = (prepare(r, preparation)[0] for _, r in _pictures(images, CALIBRATION_SEEDS, preparation))
+        deploy.int8_onnx(bundle, path, samples)
+        made.append(("8-bit", path, OnnxEngine(path), None))
+    if openvino:
+        path = folder / "model.xml"
+        tell(path.name)
+        deploy.openvino_ir(bundle, path)
+        made.append(("OpenVINO", path, OpenVinoEngine(path), None))
+    write_json(folder / "card.json", bundle.card.to_json())
+    forms = []
+    for form, path, engine, shape in made:
+        tell(f"comparing {path.name}")
+        seen = [_on_grid(grid, placement, shape) for _, grid, placement in pictures]
+        forms.append(_parity(form, path, engine, reference, bundle, seen))
+    result = Exported(folder, named, tuple(name for name, _, _ in pictures), tuple(forms))
+    write_json(folder / "parity.json", result.to_json())
+    write_text(folder / "parity.txt", result.to_text())
+    return result
+
+
+def _on_grid(grid: Float, placement: Placement, shape: tuple[int, int] | None) -> tuple[Float, Placement]:
+    """A prepared picture (1, H, W) on a fixed grid: padded with 0 to ``shape``, cut where it is larger."""
+    if shape is None:
+        return grid, placement
+    height, width = min(grid.shape[1], shape[0]), min(grid.shape[2], shape[1])
+    out = np.zeros((1, *shape), np.float32)
+    out[:, :height, :width] = grid[:, :height, :width]
+    return out, replace(placement, grid_shape=shape)
+
+
+def _reference(bundle: Bundle) -> tuple[Engine, str]:
+    """The bundle's network in torch where torch is installed, else its ONNX file."""
+    from ossa.inference.engine import open_engine
+
+    try:
+        return open_engine(bundle, "torch:cpu"), "the weights in torch, 32 bit"
+    except MissingExtraError:
+        return open_engine(bundle, "cpu"), "the bundle's own ONNX file (torch is not installed)"
+
+
+def _pictures(images: Sequence[str | Path], seeds: Iterable[int], preparation: Any) -> Iterator[tuple[str, Radiograph]]:
+    if images:
+        from ossa.radiograph.radiograph import read_radiograph
+
+        for path in images:
+            yield Path(path).name, read_radiograph(path)
+        return
+    try:
+        from ossa.phantom.scene import generate
+    except ImportError as error:
+        raise MissingExtraError.of("comparing on phantoms (or give --images)", "phantom", error) from error
+    for seed in seeds:
+        yield f"phantom {seed}", generate(seed, 2 * preparation.size)[0]
+
+
+def _parity(
+    form: str,
+    path: Path,
+    engine: Engine,
+    reference: Engine,
+    bundle: Bundle,
+    pictures: Sequence[tuple[Float, Placement]],
+) -> Parity:
+    from ossa.segmentation.compare import dice
+    from ossa.segmentation.decode import decode
+
+    card = bundle.card
+    largest, pixels = 0.0, 0
+    scores: list[float] = []
+    times: list[float] = []
+    for grid, placement in pictures:
+        full = reference(grid[None])[0]
+        started = time.perf_counter()
+        logits = engine(grid[None])[0]
+        times.append(1000 * (time.perf_counter() - started))
+        largest = max(largest, float(np.abs(logits - full).max()))
+        found = decode(logits, placement, card.schema, card.thresholds)
+        truth = decode(full, placement, card.schema, card.thresholds)
+        for name in card.schema.names:
+            scores.append(dice(found.get(name), truth.get(name)))
+            pixels += int(np.count_nonzero(found.plane(name) != truth.plane(name)))
+    return Parity(
+        form=form,
+        file=path.name,
+        bytes=path.stat().st_size + (path.with_suffix(".bin").stat().st_size if path.suffix == ".xml" else 0),
+        sha256=sha256(path),
+        logits_max=largest,
+        dice_mean=statistics.fmean(scores),
+        dice_min=min(scores),
+        pixels=pixels,
+        ms=statistics.median(times),
+    )

@@ -1,0 +1,58 @@
+"""The export trip: files, parity report, honest about what is not the same model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from helpers_models import small_net
+from helpers_pictures import hand_picture, save
+from ossa.errors import BundleError, ConfigError
+from ossa.inference.engine import open_engine
+from ossa.models.bundle import Bundle, save_bundle
+from ossa.pipeline import bundle as module
+from ossa.pipeline.bundle import export_bundle
+
+pytest.importorskip("onnx")
+pytest.importorskip("torch")
+
+
+def test_export_with_report(bundle: Bundle, tmp_path: Path) -> None:
+    images = [save(tmp_path / "in" / f"{i}.png", hand_picture(180 + 40 * i, 150)) for i in range(2)]
+    exported = export_bundle(bundle.path, tmp_path / "out", static=[(64, 64)], eight_bit=True, images=images)
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {
+        "card.json", "model.onnx", "model_64x64.onnx", "model_int8.onnx", "parity.json", "parity.txt",
+    }  # fmt: skip
+    report = json.loads((tmp_path / "out" / "parity.json").read_text())
+    forms = {form["form"]: form for form in report["forms"]}
+    for name in ("dynamic", "static"):
+        assert forms[name]["same_model"]
+        assert forms[name]["logits_max"] <= 1e-3
+        assert forms[name]["dice_mean"] >= 0.999
+    assert not forms["8-bit"]["same_model"]  # 8 bit is close, not the same, and the report says so
+    assert forms["8-bit"]["logits_max"] > 1e-3
+    assert report["images"] == ["0.png", "1.png"]
+    assert exported.to_text() == (tmp_path / "out" / "parity.txt").read_text()
+    assert json.loads((tmp_path / "out" / "card.json").read_text()) == bundle.card.to_json()
+
+
+def test_another_network_is_found_out(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparison notices when the reference is another model."""
+    other = save_bundle(tmp_path / "other", small_net(seed=5), bundle.card)
+    monkeypatch.setattr(module, "_reference", lambda _: (open_engine(other, "cpu"), "another"))
+    image = save(tmp_path / "in" / "a.png", hand_picture(180, 150))
+    exported = export_bundle(bundle.path, tmp_path / "out", images=[image])
+    assert not exported.forms[0].exact
+    assert exported.forms[0].dice_mean < 0.99
+
+
+def test_refusals(bundle: Bundle, tmp_path: Path) -> None:
+    image = save(tmp_path / "in" / "a.png", hand_picture(180, 150))
+    with pytest.raises(BundleError, match="fixed size"):
+        export_bundle(bundle.path, tmp_path / "out", static=[(50, 50)], images=[image])
+    two = save_bundle(tmp_path / "two", small_net(channels=2), replace(bundle.card, channels=2))
+    with pytest.raises(ConfigError, match="context channel"):
+        export_bundle(two.path, tmp_path / "out", images=[image])
