@@ -254,3 +254,19 @@ def test_an_output_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
         write_submission(tmp_path / "file" / "s.csv", [("a.png", made(0))])
+
+
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="file size limits are those of Unix")
+    where = tmp_path / "s.csv"
+    write_submission(where, [("a.png", made(0))])
+    before = where.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(OutputError, match="cannot be written"):
+            write_submission(where, ((f"{i}.png", made(i)) for i in range(40)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert where.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["s.csv"]
