@@ -25,6 +25,7 @@ EXIT_INTERRUPTED = 130
 COMMANDS: dict[str, tuple[str, str]] = {
     "predict": ("predict", "Find the bones in radiographs: outlines, overlays, run lengths."),
     "evaluate": ("evaluate", "Compare predictions with the truth, bone by bone."),
+    "calibrate": ("calibrate", "Fit thresholds and clean-up on out-of-fold predictions."),
     "explain": ("explain", "Show where the network looked to find a bone."),
     "gallery": ("gallery", "Make a page to look at data sets and predictions."),
     "info": ("info", "Say what an image, a model or a data set is."),

@@ -159,7 +159,7 @@ class TrainingModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Mean Dice over all picture-bone pairs, and per bone, over all devices."""
-        sums: Tensor = self.trainer.strategy.reduce(self._sums.float().to(self.device), reduce_op="sum")  # type: ignore[assignment]
+        sums: Tensor = self.trainer.strategy.reduce(self._sums.float().to(self.device), reduce_op="sum")
         total, count = sums.cpu().double()
         self.per_bone = {
             name: float(total[i] / count[i]) if count[i] else float("nan") for i, name in enumerate(self.schema.names)

@@ -39,8 +39,8 @@ def _classes(module: Any, base: type, without: Iterable[str]) -> dict[str, type[
     }
 
 
-def _arguments(kind: type) -> list[str]:
-    return [name for name in inspect.signature(kind.__init__).parameters if name not in ("self", "optimizer", "params")]
+def _arguments(kind: Any) -> list[str]:
+    return [name for name in inspect.signature(kind).parameters if name not in ("self", "optimizer", "params")]
 
 
 def make_optimiser(name: str, arguments: Mapping[str, Any], network: nn.Module) -> torch.optim.Optimizer:
@@ -64,7 +64,9 @@ def make_optimiser(name: str, arguments: Mapping[str, Any], network: nn.Module) 
         ]
     given = {key: tuple(value) if isinstance(value, list) else value for key, value in arguments.items()}
     try:
-        return known[name]([group for group in groups if group["params"]], **given)
+        make: Any = known[name]
+        made: torch.optim.Optimizer = make([group for group in groups if group["params"]], **given)
+        return made
     except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(f"optimiser '{name}' refuses its arguments", found=str(error)) from error
 

@@ -70,7 +70,8 @@ def phantom_options(values: dict[str, Any]) -> PhantomOptions:
     known = [field.name for field in fields(PhantomOptions)]
     check_arguments("generator", "phantom", values, known)
     try:
-        return PhantomOptions(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return PhantomOptions(**given)
     except (TypeError, ValueError) as error:
         raise ConfigError("data.phantoms.options cannot be used", found=str(error)) from error
 

@@ -44,6 +44,14 @@ class FoldResult:
     stopped_early: bool
 
 
+def keep_metrics(folder: Path) -> None:
+    """Number an earlier start's metrics.csv, which Lightning's logger would delete."""
+    path = folder / "metrics.csv"
+    if path.exists() and int(os.environ.get("LOCAL_RANK", "0")) == 0:
+        number = len(list(folder.glob("metrics-*.csv"))) + 1
+        path.rename(folder / f"metrics-{number:03d}.csv")
+
+
 def make_network(config: RunConfig, schema: BoneSchema) -> nn.Module:
     """The network of a run file with its first weights: random, ImageNet, a file's, or a bundle's to fine-tune."""
     model = config.model
@@ -130,6 +138,7 @@ def train_fold(
     stop = config.train.early_stop
     keeper = Keeper(folder, stop.patience, stop.min_delta, config.train.save_every)
     average = [Average(config.train.ema)] if config.train.ema else []
+    keep_metrics(folder)
     trainer = _trainer(config, folder, [*average, *callbacks, keeper])
     batches = PlannedBatches(plan, config.train.batch, lambda: module.batches, trainer.global_rank, ranks)
     checks = Checks(material.checks, config.data.size, int(network.multiple))  # type: ignore[arg-type]
@@ -151,7 +160,9 @@ def _trainer(config: RunConfig, folder: Path, callbacks: list[Callback]) -> pl.T
     """Lightning's trainer, set from ``config.train``; DeviceError when the device is not there."""
 
     train = config.train
-    if train.precision == "16" and (train.device == "cpu" or (train.device == "auto" and not torch.cuda.is_available())):
+    if train.precision == "16" and (
+        train.device == "cpu" or (train.device == "auto" and not torch.cuda.is_available())
+    ):
         raise ConfigError("train.precision=16 needs a GPU", remedy="Use bf16 or 32 on a CPU")
     loggers: list[Any] = [
         CSVLogger(str(folder), name="", version=""),
@@ -163,6 +174,7 @@ def _trainer(config: RunConfig, folder: Path, callbacks: list[Callback]) -> pl.T
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
             return pl.Trainer(
                 accelerator="cuda" if train.device == "gpu" else train.device,
                 devices=train.devices,
@@ -229,7 +241,7 @@ def _fit(
     """``trainer.fit``, with its ways of failing told apart."""
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=UserWarning, module="lightning")
+            warnings.filterwarnings("ignore", module="lightning")
             trainer.fit(module, batches, checks, ckpt_path=None if start is None else str(start))
     except Interrupted:
         raise KeyboardInterrupt from None
@@ -268,4 +280,3 @@ def out_of_memory(config: RunConfig, error: BaseException) -> DeviceError:
         found=str(error).splitlines()[0][:160] if str(error) else type(error).__name__,
         remedy="Lower, in this order: " + "; ".join(advice),
     )
-

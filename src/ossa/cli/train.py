@@ -1,0 +1,42 @@
+"""``ossa train``: parse, call, print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ossa.cli import EXIT_INTERRUPTED
+
+
+@click.command("train")
+@click.argument("config", required=False)
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--folder", type=click.Path(path_type=Path), help="The run's folder.  [default: output/NAME-001, ...]")
+@click.option("--resume", is_flag=True, help="Go on with the run in --folder.")
+@click.pass_context
+def command(
+    ctx: click.Context, config: str | None, overrides: tuple[str, ...], folder: Path | None, resume: bool
+) -> None:
+    """Train networks on a data set, on phantoms, or on both.
+
+    CONFIG is a YAML or JSON file, or the name of a recipe (ossa config --recipes). KEY=VALUE changes one key of it:
+    train.epochs=5. With --resume CONFIG may be left out. Ctrl-C finishes the batch in hand and writes a checkpoint.
+    """
+    from ossa.config import load_config
+    from ossa.pipeline.train import train
+    from ossa.progress import bar
+
+    if config is None or "=" in config:
+        overrides = (config, *overrides) if config else overrides
+        if not resume or folder is None:
+            raise click.UsageError("Give a CONFIG, or --resume with --folder.", ctx)
+        config = str(folder / "config.yaml")
+    settings = load_config(config, overrides)
+    try:
+        done = train(settings, folder=folder, resume=resume, track=bar, tell=lambda text: click.echo(text, err=True))
+    except KeyboardInterrupt:
+        click.echo("Interrupted. Go on with: ossa train --resume --folder RUN_FOLDER", err=True)
+        ctx.exit(EXIT_INTERRUPTED)
+    for bundle in done.bundles:
+        click.echo(bundle)

@@ -1,0 +1,40 @@
+"""The trips behind ``ossa config``: run files shown, checked and explained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ossa.config import explain, load_config, recipes, to_yaml
+from ossa.errors import ConfigError, MissingExtraError
+
+
+def explained(key: str | None = None) -> str:
+    """Every key of a run file, or those below ``key``. Raises ConfigError when there is no such key."""
+    text = explain(key)
+    if not text.strip():
+        raise ConfigError(f"no key is called '{key}'", remedy="See: ossa config --explain")
+    return text
+
+
+def recipe_list() -> str:
+    """Name and first comment of every shipped recipe."""
+    rows = [(name, text.splitlines()[0].lstrip("# ")) for name, text in recipes().items()]
+    return "".join(f"{name:14} {line}\n" for name, line in rows)
+
+
+def effective(config: str, overrides: Sequence[str] = ()) -> str:
+    """A run file with every default written out."""
+    return to_yaml(load_config(config, overrides))
+
+
+def augmentation() -> str:
+    """Every setting of data.augment with its default and meaning."""
+    try:
+        from ossa.training.augment import AugmentConfig
+    except ImportError as error:
+        raise MissingExtraError.of("augmentation", "train", error) from error
+    rows = [
+        (f"{name}: {list(f.default) if isinstance(f.default, tuple) else f.default}", f.description or "")
+        for name, f in AugmentConfig.model_fields.items()
+    ]
+    return "".join(f"{left:32}  # {meaning}\n" for left, meaning in rows)

@@ -1,0 +1,413 @@
+"""The trip behind ``ossa train``: config -> run folder -> data and folds -> folds trained -> models and a summary."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ossa.config import RunConfig, to_yaml
+from ossa.errors import BundleError, ConfigError, MissingExtraError
+from ossa.progress import Track, silent
+from ossa.safety import read_json, write_text
+from ossa.schema import BoneSchema, load_schema
+
+if TYPE_CHECKING:
+    from ossa.dataset.case import Case
+    from ossa.dataset.folds import Folds
+    from ossa.training.material import Checks, Material
+    from ossa.training.report import FoldFigures
+    from ossa.training.run import FoldResult
+
+_log = logging.getLogger("ossa.train")
+
+#: Set by the first process of a DDP run, so that the processes it starts share its run folder.
+_FOLDER = "OSSA_RUN_FOLDER"
+
+Tell = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run came to: its folder, the validation Dice of each fold trained, the bundles written."""
+
+    folder: Path
+    dice: tuple[float, ...]
+    bundles: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """The labelled cases of one data set and their weight."""
+
+    cases: tuple[Case, ...]
+    weight: float
+
+
+def train(
+    config: RunConfig,
+    *,
+    folder: str | Path | None = None,
+    resume: bool = False,
+    track: Track = silent,
+    tell: Tell = _log.info,
+) -> Trained:
+    """Train every fold that ``config`` asks for, in a new numbered run folder or in ``folder``.
+
+    ``resume`` goes on with the run in ``folder``: finished folds are kept, the one that was cut off goes on from its
+    last checkpoint. Raises OutputError for a folder that is taken, KeyboardInterrupt after Ctrl-C, and what
+    ``training.run.train_fold`` raises.
+    """
+    try:
+        from ossa.training import _lightning  # noqa: F401
+        from ossa.training.folder import record
+    except ImportError as error:
+        raise MissingExtraError.of("training", "train", error) from error
+    first = int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("NODE_RANK", "0")) == 0
+    schema = load_schema(config.bones)
+    _check_early(config, schema)
+    run = _run_folder(config, folder, resume)
+    with _logging(run, first):
+        groups = _groups(config, schema, tell)
+        _fill_cache(config, groups, track, tell)
+        if first:
+            record(run, config, _fingerprint(config, groups))
+            tell(f"Run folder: {run}")
+        folds = _folds(config, schema, groups, run, first, track)
+        pseudo = _pseudo(config, schema, run, first, track, tell)
+        wanted = (config.folds.run or tuple(range(folds.count))) if folds is not None else (0,)
+        figures: list[FoldFigures] = []
+        for number in wanted:
+            material = _material(config, schema, groups, folds, number, pseudo)
+            result = _train_one(config, schema, material, run, number, tell)
+            if first:
+                figures.append(_finish_fold(config, schema, material, run, number, result, track, tell))
+        if first:
+            _report(run, config, figures, len(pseudo))
+            tell(f"Mean validation Dice {sum(f.dice for f in figures) / len(figures):.4f} -> {run / 'summary.html'}")
+    bundles = tuple(run / f.bundle for f in figures if f.bundle)
+    return Trained(run, tuple(f.dice for f in figures), bundles)
+
+
+# --- before ------------------------------------------------------------------------------------------
+
+
+def _check_early(config: RunConfig, schema: BoneSchema) -> None:
+    """Everything that can be wrong with names and arguments, before a folder is made or a picture read."""
+    from ossa.training.losses import WeightedLoss
+    from ossa.training.material import augment_config, phantom_sources
+    from ossa.training.optim import make_optimiser, make_schedule
+    from ossa.training.run import make_network
+
+    WeightedLoss(config.loss)
+    augment_config(config.data.augment)
+    phantom_sources(config, schema)
+    network = make_network(config, schema)
+    optimiser = make_optimiser(
+        config.optimiser.name, {"lr": config.optimiser.lr, **config.optimiser.arguments()}, network
+    )
+    plan = config.scheduler
+    make_schedule(
+        plan.name, plan.arguments(), optimiser, interval=plan.interval, warmup=plan.warmup, steps=100, epochs=10
+    )
+    if not config.data.datasets and config.data.phantoms is None:
+        raise ConfigError(
+            "there is nothing to train on", expected="data.datasets=[{path: FOLDER}] or data.phantoms={count: 200}"
+        )
+
+
+def _run_folder(config: RunConfig, folder: str | Path | None, resume: bool) -> Path:
+    from ossa.training.folder import exact_folder, new_folder, resumed_folder
+
+    shared = os.environ.get(_FOLDER)
+    if shared is not None and int(os.environ.get("LOCAL_RANK", "0")) > 0:
+        return Path(shared)
+    if resume:
+        if folder is None:
+            raise ConfigError("which run is to be resumed?", remedy="Give the run's folder with --folder")
+        run = resumed_folder(Path(folder), config)
+    else:
+        run = new_folder(config) if folder is None else exact_folder(Path(folder))
+    os.environ[_FOLDER] = str(run)
+    return run
+
+
+@contextmanager
+def _logging(run: Path, first: bool) -> Iterator[None]:
+    """ossa's log to run.log while a run goes on; Lightning's chatter only when it warns."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    logger = logging.getLogger("ossa")
+    handler: logging.Handler = logging.NullHandler()
+    if first:
+        handler = logging.FileHandler(run / "run.log", encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    except BaseException as error:
+        _log.error("stopped: %s", error or type(error).__name__)
+        raise
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+        handler.close()
+
+
+def _groups(config: RunConfig, schema: BoneSchema, tell: Tell) -> list[_Group]:
+    from ossa.dataset.dataset import open_dataset
+
+    groups = []
+    for source in config.data.datasets:
+        dataset = open_dataset(source.path, schema, source.format)
+        chosen = dataset.split(source.split) if source.split else dataset
+        for problem in dataset.problems[:20]:
+            _log.warning("%s", problem)
+        if dataset.problems:
+            tell(f"{source.path}: {len(dataset.problems)} problem(s), listed in run.log; first: {dataset.problems[0]}")
+        if not chosen.labelled:
+            splits = sorted({case.split for case in dataset})
+            raise ConfigError(f"{source.path}: no labelled picture", found=f"split={source.split}", expected=splits)
+        groups.append(_Group(tuple(chosen.labelled), source.weight))
+    return groups
+
+
+def _cache_folder(config: RunConfig) -> Path | None:
+    if not config.data.datasets and config.pseudo is None:
+        return None
+    if config.data.cache is not None:
+        return config.data.cache
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return home / "ossa"
+
+
+def _fill_cache(config: RunConfig, groups: Sequence[_Group], track: Track, tell: Tell) -> None:
+    folder = _cache_folder(config)
+    paths = [case.image for group in groups for case in group.cases]
+    if folder is None or not paths or int(os.environ.get("LOCAL_RANK", "0")) > 0:
+        return
+    from ossa.dataset.cache import GreyCache
+    from ossa.errors import DatasetError
+    from ossa.radiograph.prepare import Preparation
+
+    cache = GreyCache(folder, Preparation(config.data.size, 32))
+    for problem in cache.build(paths, config.data.workers or None, track):
+        tell(str(problem))
+        raise DatasetError(
+            problem.message, path=problem.path, remedy="Repair or remove the picture and its label, then start again"
+        )
+
+
+def _fingerprint(config: RunConfig, groups: Sequence[_Group]) -> dict[str, Any]:
+    from ossa.training.folder import fingerprint
+    from ossa.training.material import fingerprint_lines
+
+    return fingerprint(fingerprint_lines(config, [group.cases for group in groups]))
+
+
+def _folds(
+    config: RunConfig, schema: BoneSchema, groups: Sequence[_Group], run: Path, first: bool, track: Track
+) -> Folds | None:
+    """The run's folds: those of folds.file, or made and written to the run folder; None without a data set."""
+    from ossa.dataset.folds import make_folds, measure, read_folds, write_folds
+
+    if not groups:
+        return None
+    if config.folds.file is not None:
+        return read_folds(config.folds.file)
+    path = run / "folds.json"
+    if path.exists():
+        return read_folds(path)
+    cases = [case for group in groups for case in group.cases]
+    folds = make_folds(measure(cases, schema, track), config.folds.count, config.folds.seed)
+    if first:
+        write_folds(path, folds)
+    return folds
+
+
+def _pseudo(
+    config: RunConfig, schema: BoneSchema, run: Path, first: bool, track: Track, tell: Tell
+) -> tuple[Case, ...]:
+    """The run's pseudo-labelled cases, made once."""
+    from ossa.training.pseudo import read_pseudo
+
+    if config.pseudo is None:
+        return ()
+    folder = run / "pseudo"
+    if first and not (folder / "pseudo.json").exists():
+        from ossa.pipeline.pseudo import make_pseudo
+
+        kept, left_out = make_pseudo(config.pseudo, schema, folder, track)
+        tell(f"Pseudo-labels: {kept} pictures kept, {left_out} left out (reasons in {folder / 'pseudo.json'})")
+    return read_pseudo(folder)
+
+
+# --- folds -------------------------------------------------------------------------------------------
+
+
+def _material(
+    config: RunConfig,
+    schema: BoneSchema,
+    groups: Sequence[_Group],
+    folds: Folds | None,
+    number: int,
+    pseudo: Sequence[Case],
+) -> Material:
+    from ossa.training.material import make_material
+
+    train: list[tuple[tuple[Case, ...], float]] = []
+    held_out: list[Case] = []
+    for group in groups:
+        assert folds is not None
+        training, validation = folds.split(group.cases, number)
+        train.append((training, group.weight))
+        held_out += validation
+    more = (pseudo, config.pseudo.weight) if config.pseudo is not None else None
+    return make_material(config, schema, _cache_folder(config), train, held_out, more)
+
+
+def _train_one(
+    config: RunConfig, schema: BoneSchema, material: Material, run: Path, number: int, tell: Tell
+) -> FoldResult:
+    from ossa.training.progress import Bars, make_progress
+    from ossa.training.run import train_fold
+
+    tell(f"Fold {number}: {sum(material.lengths)} samples to train on, {len(material.checks)} to validate on")
+    callbacks = make_progress(f"fold {number}")
+    try:
+        return train_fold(
+            config, schema, material, run / f"fold{number}", fold=number, resume=True, callbacks=callbacks
+        )
+    finally:
+        for callback in callbacks:
+            if isinstance(callback, Bars):
+                callback.close()
+
+
+def _finish_fold(
+    config: RunConfig,
+    schema: BoneSchema,
+    material: Material,
+    run: Path,
+    number: int,
+    result: FoldResult,
+    track: Track,
+    tell: Tell,
+) -> FoldFigures:
+    """Out-of-fold predictions, the fold's bundle, its figures."""
+    from ossa.training.material import Checks
+    from ossa.training.report import FoldFigures, read_curves
+
+    checks = Checks(material.checks, config.data.size, int(result.network.multiple))  # type: ignore[arg-type]
+    per_bone = result.per_bone
+    if config.folds.store:
+        per_bone = _store(config, schema, checks, run, number, result, track)
+    bundle = run / f"bundle{number}"
+    try:
+        _save_bundle(config, schema, bundle, result, per_bone, run, number)
+    except BundleError as error:
+        tell(f"{error}; the weights are in {result.folder / 'best.safetensors'}")
+        return FoldFigures(f"fold {number}", result.dice, result.epoch, per_bone, read_curves(result.folder))
+    curves = read_curves(result.folder)
+    return FoldFigures(f"fold {number}", result.dice, result.epoch, per_bone, curves, bundle.name)
+
+
+def _store(
+    config: RunConfig, schema: BoneSchema, checks: Checks, run: Path, number: int, result: FoldResult, track: Track
+) -> dict[str, float]:
+    """Write the held-out logits of a fold to RUN/oof (the best weights') and their Dice; the Dice per bone."""
+    import torch
+
+    from ossa.inference.store import Store
+    from ossa.segmentation.compare import dice
+    from ossa.segmentation.decode import decode
+
+    device = "cuda" if torch.cuda.is_available() and config.train.device in ("auto", "gpu") else "cpu"
+    network = result.network.to(device)
+    store = Store.create(run / "oof", schema, {"run": run.name, "seed": config.seed, "kind": "out of fold"})
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image", "fold", "bone", "dice"])
+    sums = {name: [0.0, 0.0] for name in schema.names}
+    for index in track(range(len(checks)), len(checks), f"fold {number}: out-of-fold predictions"):
+        check = checks[index]
+        with torch.no_grad():
+            logits = network(check.image[None].to(device))[0].float().cpu().numpy()
+        store.write(check.id, logits, check.placement)
+        found = decode(logits, check.placement, schema)
+        for name in (n for n in schema.names if n in check.annotated):
+            value = dice(found.get(name), check.truth.get(name))
+            writer.writerow([check.id, number, name, f"{value:.6f}"])
+            sums[name][0] += value
+            sums[name][1] += 1
+    write_text(run / f"fold{number}" / "oof.csv", text.getvalue())
+    network.cpu()
+    return {name: total / count if count else float("nan") for name, (total, count) in sums.items()}
+
+
+def _save_bundle(
+    config: RunConfig,
+    schema: BoneSchema,
+    folder: Path,
+    result: FoldResult,
+    per_bone: dict[str, float],
+    run: Path,
+    number: int,
+) -> None:
+    from ossa.models.bundle import Card, save_bundle
+
+    network: Any = result.network
+    options = getattr(network, "options", None) or config.model.arguments()
+    training = {"run": run.name, "fold": number, "seed": config.seed, "config": _plain(config)}
+    training["data"] = read_json(run / "provenance.json")["runs"][0]["data"]
+    known = {name: round(value, 4) for name, value in per_bone.items() if value == value}
+    card = Card(
+        name=f"{config.name}-fold{number}",
+        schema=schema,
+        architecture={"name": config.model.architecture, "options": options},
+        stride=int(network.stride),
+        preparation={"size": config.data.size, "multiple": max(32, int(network.multiple))},
+        training=training,
+        figures={"validation_dice": round(result.dice, 4), "per_bone": known, "best_epoch": result.epoch + 1},
+    )
+    save_bundle(folder, network, card)
+
+
+def _plain(config: RunConfig) -> dict[str, Any]:
+    """The config without folders: a model that is given away tells nobody where it was made."""
+    from ossa.config import dump
+
+    values = dump(config)
+    for section, keys in ((values, ("output",)), (values["data"], ("datasets", "cache")), (values["folds"], ("file",))):
+        for key in keys:
+            section.pop(key, None)
+    if values["data"].get("phantoms"):
+        for key in ("pool", "anatomy"):
+            path = values["data"]["phantoms"].pop(key, None)
+            if key == "anatomy" and path:
+                values["data"]["phantoms"]["anatomy"] = Path(path).name
+    values["model"].pop("weights", None)
+    values["finetune"].pop("model", None)
+    if values.get("pseudo"):
+        values["pseudo"] = {k: v for k, v in values["pseudo"].items() if k not in ("images", "models")}
+    return values
+
+
+# --- after -------------------------------------------------------------------------------------------
+
+
+def _report(run: Path, config: RunConfig, figures: Sequence[FoldFigures], pseudo: int) -> None:
+    from ossa.training.report import write_curves, write_summary
+
+    notes = [f"{pseudo} pseudo-labelled pictures were trained on, none validated on."] if pseudo else []
+    if not config.data.datasets:
+        notes.append("Trained and validated on phantoms alone: the figures say nothing about real radiographs.")
+    write_curves(run / "curves.svg", figures)
+    write_summary(run / "summary.html", run.name, figures, to_yaml(config), read_json(run / "provenance.json"), notes)
