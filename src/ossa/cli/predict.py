@@ -49,7 +49,10 @@ def command(
     else:
         click.echo(f"{len(outcome.done)} of {outcome.total} images -> {output}")
     if outcome.interrupted:
-        click.echo(f"Interrupted; {CSV_NAME} holds the {len(outcome.done)} images that were done.", err=True)
+        click.echo(
+            f"Interrupted; {CSV_NAME} holds the {len(outcome.done)} images that were done. The same command continues.",
+            err=True,
+        )
         ctx.exit(EXIT_INTERRUPTED)
     if outcome.skipped:
         click.echo(f"{len(outcome.skipped)} skipped (the reasons are above).", err=True)

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ossa.errors import ConfigError, InputError
+from ossa.errors import ConfigError, DeviceError, InputError
 from ossa.progress import Track, silent
 from ossa.safety import read_json, write_json
 
@@ -170,9 +170,17 @@ def _run(jobs: list[_Job], workers: int) -> Iterator[None]:
 
 def _finished(pool: Executor, jobs: list[_Job]) -> Iterator[None]:
     from concurrent.futures import as_completed
+    from concurrent.futures.process import BrokenProcessPool
 
     for future in as_completed([pool.submit(_make, job) for job in jobs]):
-        future.result()
+        try:
+            future.result()
+        except BrokenProcessPool as error:
+            raise DeviceError(
+                "a process that made phantoms was killed",
+                found="probably too little memory",
+                remedy="Give fewer processes with -j or a smaller --size; the same command continues",
+            ) from error
         yield
 
 
