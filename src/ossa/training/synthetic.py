@@ -152,7 +152,7 @@ def main() -> None:
     # Phantoms of one process are drawn every `writers`-th seed, on from where the last run stopped.
     first = a.first_seed + step * a.batch
     writers = start_writers(
-        a.writers, lambda k: (folder, a.pool, a.size, first + k, a.writers, PhantomOptions(), a.anatomy, 1000, 14)
+        a.writers, lambda k: (folder, a.pool, a.size, first + k, a.writers, PhantomOptions(), a.anatomy, 1000, 19)
     )
     wait_until_ready(pool, min(200, a.pool), writers)
     started = saved = time.time()
