@@ -17,9 +17,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from ossa.segmentation.compare import dice, surface_dice
 
 from ossa.schema import BoneSchema, load_schema
+from ossa.segmentation.compare import dice, surface_dice
 from ossa.segmentation.outlines import Outlines, map_outlines, segmentation_from_outlines
 from ossa.segmentation.segmentation import Region, Segmentation
 
@@ -188,10 +188,11 @@ def _extreme(points: NDArray[np.float64], axis: NDArray[np.float64]) -> NDArray[
 def find_landmarks(seg: Segmentation) -> dict[int, NDArray[np.float64]]:
     """The landmarks that a segmentation implies, by index; a missing bone leaves its own out.
 
-    A tip is the far end of the distal phalanx along its long axis. A joint is the middle between
-    the points where the line joining the two bones' centroids leaves the one and enters the other. A metacarpal base is the point where the metacarpal's axis leaves it proximally
-    (the carpals there have no long axis). The tracings themselves, judged so, are .3 mm from the
-    experts' tips and .7 mm from their joints (medians): the floor that ``--truth`` prints.
+    A tip is the far end of the distal phalanx along its long axis. A joint is the middle between the
+    points where the line joining the two bones' centroids leaves the one and enters the other. A
+    metacarpal base is the point where the metacarpal's axis leaves it proximally (the carpals there
+    have no long axis). The tracings themselves, judged so, are .3 mm from the experts' tips and .7 mm
+    from their joints (medians): the floor that ``--truth`` prints.
     """
     out: dict[int, NDArray[np.float64]] = {}
     for bones, marks in DIGITS:

@@ -2,9 +2,10 @@
 
     python benchmarks/bench_gallery.py [--pictures 800] [--keep FOLDER]
 
-The data set is made of schematic hands with film grain (PNG, three channels, per-pixel outlines); pictures repeat under other names after the first 40, because decoding does not get faster by that. The reference way is
-the usual notebook loop: full decode, fillPoly into 29 full planes, run lengths into 29 full planes, Dice on full planes,
-an overlay PNG of truth and of prediction; it runs on a few pictures and is scaled up.
+The data set is made of schematic hands with film grain (PNG, three channels); pictures repeat under other names
+after the first 40, because decoding does not get faster by that. The reference way is the usual notebook loop: full
+decode, fillPoly into 29 full planes, run lengths into 29 full planes, Dice on full planes, an overlay PNG of truth
+and of prediction; it runs on a few pictures and is scaled up.
 """
 
 from __future__ import annotations

@@ -148,7 +148,8 @@ def _print_overlap(
     lowest_long = min(long, key=lambda n: means[n][0])
     print("  " + ", ".join(f"{label} {value:.4f}" for label, value in groups.items()))
     print(
-        f"  worst bone {worst} {means[worst][0]:.4f}; worst phalanx or metacarpal {lowest_long} {means[lowest_long][0]:.4f}"
+        f"  worst bone {worst} {means[worst][0]:.4f}; "
+        f"worst phalanx or metacarpal {lowest_long} {means[lowest_long][0]:.4f}"
     )
     figures["overlap"] = {
         "mean_dice": mean[0],
@@ -162,7 +163,8 @@ def _print_overlap(
 
 def _print_landmarks(landmarks: dict[str, dict[str, dict[int, float]]], figures: dict[str, Any]) -> None:
     print(
-        "\nLandmarks, error in mm (joints = middle between neighbouring bones; the experts marked them just inside the distal bone's lip)"
+        "\nLandmarks, error in mm (joints = middle between neighbouring bones; "
+        "the experts marked them just inside the distal bone's lip)"
     )
     figures["landmarks"] = {
         "per_hand": {
@@ -178,7 +180,8 @@ def _print_landmarks(landmarks: dict[str, dict[str, dict[int, float]]], figures:
         median, high = statistics.median(errors), float(np.percentile(errors, 90))
         per_hand = ", ".join(f"{h} {statistics.median(k[kind].values()):.2f}" for h, k in landmarks.items() if k[kind])
         print(
-            f"  {kind:<7} median {median:.2f}  p90 {high:.2f}  max {max(errors):.2f}  found {len(errors)} of {expected}   ({per_hand})"
+            f"  {kind:<7} median {median:.2f}  p90 {high:.2f}  max {max(errors):.2f}  "
+            f"found {len(errors)} of {expected}   ({per_hand})"
         )
         figures["landmarks"][kind] = {
             "median_mm": median,
@@ -207,7 +210,8 @@ def judge_carpals(wrists: list[Wrist], predict: Predict, figures: dict[str, Any]
     per_hand = {n: statistics.fmean(v for _, v in m.values()) for n, m in matches.items()}
     everything = [v for values in by_bone.values() for v in values]
     print(
-        f"\nCarpals of {len(matches)} adolescent hands: mean best-match Dice {statistics.fmean(everything):.4f} over {len(everything)} instances"
+        f"\nCarpals of {len(matches)} adolescent hands: mean best-match Dice {statistics.fmean(everything):.4f} "
+        f"over {len(everything)} instances"
     )
     print(
         f"  mean over hands {statistics.fmean(per_hand.values()):.4f}, lowest: "
@@ -267,7 +271,7 @@ def _tile(
     scale = height / picture.shape[0]
     size = (max(1, round(picture.shape[1] * scale)), height)
     tile = cv2.cvtColor(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), cv2.COLOR_GRAY2BGR)
-    for name, region in (truth or {}).items() if isinstance(truth, dict) else (truth or ()):
+    for region in () if truth is None else (truth if isinstance(truth, dict) else truth.regions).values():
         _draw(tile, region, scale, (255, 255, 255))
     for name, region in predicted:
         r, g, b = schema.bone(name).colour
@@ -279,7 +283,7 @@ def _tile(
 def _draw(tile: Picture, region: Region, scale: float, colour: tuple[int, int, int]) -> None:
     contours, _ = cv2.findContours(region.mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     for contour in contours:
-        points = (contour.reshape(-1, 2) + [region.left + 0.5, region.top + 0.5]) * scale - 0.5
+        points = (contour.reshape(-1, 2) + np.array([region.left + 0.5, region.top + 0.5])) * scale - 0.5
         cv2.polylines(tile, [np.round(points * 16).astype(np.int32)], True, colour, 1, cv2.LINE_AA, shift=4)
 
 
@@ -346,7 +350,6 @@ def _shape(path: Path) -> tuple[int, int]:
 def predictor_of(model: str, times: dict[str, list[float]]) -> Predict:
     """Prediction with a bundle, timed: reading and everything after it."""
     from ossa.inference.predictor import Predictor
-
     from ossa.radiograph.radiograph import read_radiograph
 
     start = time.perf_counter()

@@ -102,7 +102,7 @@ def _read_folds(path: str | Path) -> dict[str, str]:
     """Subject or picture name -> fold, from a folds file."""
     from ossa.dataset.folds import read_folds
 
-    return {subject: str(number) for subject, number in read_folds(path).items()}
+    return {subject: str(number) for subject, number in read_folds(path).fold_of.items()}
 
 
 def _loader(picture: Path, known: Entry | None, entries: Sequence[Entry | None], schema: BoneSchema) -> Any:
