@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from itertools import combinations
+from math import dist
 from pathlib import Path
 
 import pytest
@@ -88,3 +90,70 @@ def test_mirroring_takes_partners() -> None:
         Bone(n, n, "carpal", None, (i, 0, 0), None, m) for i, (n, m) in enumerate([("l", "r"), ("c", "c"), ("r", "l")])
     )
     assert BoneSchema("m", "M", bones).mirror_order() == (2, 1, 0)
+
+
+def verhoeff(number: str) -> bool:
+    """Whether the last digit is the check digit of the others (SNOMED CT Release File Specification, 5.5)."""
+    rotated = [[(i + j) % 5 for j in range(5)] + [5 + (i + j) % 5 for j in range(5)] for i in range(5)]
+    turned = [[5 + (i - j) % 5 for j in range(5)] + [(i - j) % 5 for j in range(5)] for i in range(5)]
+    product = rotated + turned
+    row, rows = list(range(10)), []
+    for _ in range(8):
+        rows.append(row)
+        row = [(1, 5, 7, 6, 2, 8, 3, 0, 9, 4)[digit] for digit in row]
+    check = 0
+    for place, digit in enumerate(reversed(number)):
+        check = product[check][rows[place % 8][int(digit)]]
+    return check == 0
+
+
+def test_the_check_digit_finds_errors() -> None:
+    assert verhoeff("2363")  # Verhoeff's own example
+    assert not verhoeff("2364")
+    assert not verhoeff("2633")
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_snomed_codes_are_well_formed(name: str) -> None:
+    for bone in load_schema(name).bones:
+        for code in (bone.snomed, bone.snomed_left, bone.snomed_right):
+            assert code is None or verhoeff(code), (bone.name, code)
+
+
+def test_hand29_has_a_code_of_its_own_for_every_bone_of_a_side() -> None:
+    bones = load_schema().bones
+    sided = [bone.snomed_of(side) for bone in bones for side in "LR"]
+    assert None not in sided
+    assert len(set(sided)) == 58
+    assert load_schema().bone("Radius").snomed_of(None) == "62413002"
+    assert load_schema().bone("Radius").snomed_of("L") == "719464007"
+    plain = Bone("a", "A", "carpal", None, (0, 0, 0), "30518006", "a")
+    assert plain.snomed_of("R") == "30518006"
+
+
+def oklab(rgb: tuple[int, int, int]) -> tuple[float, float, float]:
+    """Bjoern Ottosson's perceptual colour space; distances there are about equally visible."""
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in rgb))
+    long = (0.4122214708 * red + 0.5363325363 * green + 0.0514459929 * blue) ** (1 / 3)
+    medium = (0.2119034982 * red + 0.6806995451 * green + 0.1073969566 * blue) ** (1 / 3)
+    short = (0.0883024619 * red + 0.2817188376 * green + 0.6299787005 * blue) ** (1 / 3)
+    return (
+        0.2104542553 * long + 0.793617785 * medium - 0.0040720468 * short,
+        1.9779984951 * long - 2.428592205 * medium + 0.4505937099 * short,
+        0.0259040371 * long + 0.7827717662 * medium - 0.808675766 * short,
+    )
+
+
+def test_neighbouring_bones_are_told_apart_by_colour() -> None:
+    schema = load_schema()
+    colours = {bone.name: oklab(bone.colour) for bone in schema.bones}
+    carpals = [bone.name for bone in schema.bones if bone.row == "carpal"]
+    touching = list(combinations(carpals, 2))
+    touching += [(f"finger-{i}", f"finger-{i + 1}") for i in range(1, 19) if i not in (3, 7, 11, 15)]
+    touching += [(f"finger-{i}", f"finger-{i + 4}") for i in (3, 7, 11, 15)]
+    touching += [("Radius", "Ulna"), ("Radius", "Scaphoid"), ("Radius", "Lunate"), ("Ulna", "Triquetrum")]
+    touching += [("finger-3", "Trapezium"), ("finger-7", "Trapezoid"), ("finger-11", "Capitate")]
+    touching += [("finger-15", "Hamate"), ("finger-19", "Hamate")]
+    for a, b in touching:
+        assert dist(colours[a], colours[b]) > 0.17, (a, b)
+    assert all(0.5 < lightness < 0.92 for lightness, _, _ in colours.values())

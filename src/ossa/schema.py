@@ -24,7 +24,8 @@ class Bone:
     (little finger) or None, ``row`` the anatomical row ("distal", "middle", "proximal",
     "metacarpal", "carpal", "forearm"), ``colour`` an RGB triple, ``snomed`` the SNOMED CT
     concept of the bone (side not said) or None, ``mirror`` the name this bone takes when the
-    picture is mirrored (itself, in a schema that does not tell left from right).
+    picture is mirrored (itself, in a schema that does not tell left from right),
+    ``snomed_left`` and ``snomed_right`` the concept of the bone of one side or None.
     """
 
     name: str
@@ -35,6 +36,12 @@ class Bone:
     snomed: str | None
     mirror: str
     aliases: tuple[str, ...] = ()
+    snomed_left: str | None = None
+    snomed_right: str | None = None
+
+    def snomed_of(self, side: str | None) -> str | None:
+        """The SNOMED CT concept for a hand of ``side`` ("L", "R" or None): that of the side, else the general one."""
+        return {"L": self.snomed_left, "R": self.snomed_right}.get(side or "") or self.snomed
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,8 @@ def _bone(entry: dict[str, Any]) -> Bone:
         snomed=str(entry["snomed"]) if "snomed" in entry else None,
         mirror=str(entry.get("mirror", entry["name"])),
         aliases=tuple(str(a) for a in entry.get("aliases", ())),
+        snomed_left=str(entry["snomed_left"]) if "snomed_left" in entry else None,
+        snomed_right=str(entry["snomed_right"]) if "snomed_right" in entry else None,
     )
 
 
