@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
-from helpers_pictures import hand_picture, save
 
+from helpers_pictures import hand_picture, save
 from ossa.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
