@@ -50,7 +50,7 @@ def is_tight(region: Region) -> bool:
 
 
 @given(masks, st.integers(1, 12))
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=120)
 def test_parts_against_a_flood_fill(mask: np.ndarray, area: int) -> None:
     region = Region.tight(mask, 5, 8)
     expected = flood(mask, ALL)
@@ -66,7 +66,7 @@ def test_parts_against_a_flood_fill(mask: np.ndarray, area: int) -> None:
 
 
 @given(masks, st.integers(1, 12))
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=120)
 def test_holes_against_a_flood_fill(mask: np.ndarray, area: int) -> None:
     region = Region.tight(mask, 5, 8)
     framed = np.pad(~mask, 1, constant_values=True)
@@ -79,7 +79,7 @@ def test_holes_against_a_flood_fill(mask: np.ndarray, area: int) -> None:
 @given(
     masks, st.sampled_from([0.0, 0.1, 0.5, 1.0]), st.sampled_from([0.0, 0.05, 1.0]), st.sampled_from([0.0, 0.05, 0.3])
 )
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=120)
 def test_a_rule_follows_its_words_and_tidying_twice_changes_nothing(
     mask: np.ndarray, part: float, hole: float, bone: float
 ) -> None:

@@ -28,7 +28,7 @@ def plane_of(region: Region | None, shape: tuple[int, int]) -> np.ndarray:
 
 
 @given(planes)
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 def test_counts_against_a_pixel_loop(plane: np.ndarray) -> None:
     counts = coco_rle.counts_from_region(Region.tight(plane), plane.shape)
     assert counts == slow_counts(plane)
@@ -36,7 +36,7 @@ def test_counts_against_a_pixel_loop(plane: np.ndarray) -> None:
 
 
 @given(st.lists(st.integers(0, 2**31 - 1), max_size=40))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 def test_compressed_text_comes_back(counts: list[int]) -> None:
     text = coco_rle.compress_counts(counts)
     assert coco_rle.decompress_counts(text) == counts
@@ -44,7 +44,7 @@ def test_compressed_text_comes_back(counts: list[int]) -> None:
 
 
 @given(planes)
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=120)
 def test_against_pycocotools(plane: np.ndarray) -> None:
     coco = pytest.importorskip("pycocotools.mask", reason="pycocotools is not installed")
     theirs = coco.encode(np.asfortranarray(plane.astype(np.uint8)))["counts"]

@@ -50,7 +50,7 @@ def random_blobs(seed: int, shape: tuple[int, int]) -> np.ndarray:
 
 
 @given(plane, plane)
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=120)
 def test_dice_and_iou_against_float_planes(a: np.ndarray, b: np.ndarray) -> None:
     first, second = Region.tight(a), Region.tight(b)
     assert c.dice(first, second) == pytest.approx(reference_dice(a, b), abs=1e-12)
@@ -67,7 +67,7 @@ def test_dice_of_absent_bones_follows_the_competition() -> None:
 
 
 @given(plane, plane, spacings)
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=120)
 def test_surface_measures_against_scipy(a: np.ndarray, b: np.ndarray, spacing: Spacing | None) -> None:
     assume(a.any() and b.any())
     first, second = Region.tight(a), Region.tight(b)

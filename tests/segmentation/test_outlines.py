@@ -59,7 +59,7 @@ def crossings_odd(x: float, y: float, points: list[tuple[float, float]]) -> bool
 
 
 @given(masks)
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 def test_pixels_to_outline_to_pixels_is_exact(mask: np.ndarray) -> None:
     shape = (mask.shape[0] + 5, mask.shape[1] + 9)
     region = Region.tight(mask, top=3, left=7)

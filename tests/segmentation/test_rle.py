@@ -36,7 +36,7 @@ def slow_decode(text: str, shape: tuple[int, int]) -> np.ndarray:
 
 
 @given(planes)
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 def test_encode_and_decode_against_a_pixel_loop(plane: np.ndarray) -> None:
     region = Region.tight(plane)
     text = rle.encode(region, plane.shape[1])
@@ -121,7 +121,7 @@ def test_broken_runs_are_refused(text: str, word: str) -> None:
 
 
 @given(st.text(alphabet="0123456789 -.a\t\n\x0b", max_size=30))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 def test_any_text_is_decoded_right_or_refused(text: str) -> None:
     try:
         region = rle.decode(text, (5, 7))

@@ -24,7 +24,7 @@ def mask_of(found: rle.Runs) -> np.ndarray:
 
 
 @given(plane, plane)
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=120)
 def test_two_masks(a: np.ndarray, b: np.ndarray) -> None:
     first, second = runs_of(a), runs_of(b)
     assert runs.area(first) == a.sum()
@@ -35,7 +35,7 @@ def test_two_masks(a: np.ndarray, b: np.ndarray) -> None:
 
 
 @given(st.lists(plane, min_size=1, max_size=5), st.data())
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=120)
 def test_weighted_vote(masks: list[np.ndarray], data: st.DataObject) -> None:
     weights = data.draw(st.lists(st.integers(0, 10), min_size=len(masks), max_size=len(masks)).filter(any))
     share = data.draw(st.integers(1, 20))

@@ -79,8 +79,9 @@ def region_from_outlines(parts: Iterable[Outline], shape: tuple[int, int]) -> Re
     """The pixels of a bone in a picture of ``shape`` (H, W): all its parts united, None when there are none.
 
     Whole-number points give the very pixels of ``cv2.fillPoly`` (even-odd rule, ring included); fractional
-    ones are filled at 1/256 px. Either way the ring is drawn a pixel wide, so that a bone is half a pixel larger
-    all around than its polygon, as the pixels are that the polygon was traced on. What lies outside the picture is cut off and moves nothing inside it.
+    ones are filled at 1/256 px. Either way the ring is drawn a pixel wide, so that a bone is half a pixel
+    larger all around than its polygon, as the pixels are that the polygon was traced on. What lies outside
+    the picture is cut off and moves nothing inside it.
     """
     pieces = [piece for piece in (_fill(part, shape) for part in parts) if piece is not None]
     if len(pieces) < 2:
