@@ -160,6 +160,19 @@ def test_an_unusual_picture_is_answered(bright_model: Path, tmp_path: Path, name
     assert len(submission[f"{name}.png"]) == bones
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not allow such names")
+def test_names_that_results_cannot_have(bright_model: Path, tmp_path: Path) -> None:
+    names = ["line\nbreak.png", "x" * 250 + ".png", os.fsdecode(b"bytes\xff.png"), "Hand, links \u624b.png"]
+    for name in names:
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(whole_png())
+    result = run("predict", tmp_path / "in", "-o", tmp_path / "o", "--model", bright_model)
+    assert result.exit_code == 1, result.output
+    assert result.stderr.count("results cannot be named after this file") == 3
+    assert list(read_submission(tmp_path / "o" / "predictions.csv", SCHEMA, (240, 200))) == [names[3]]
+    assert (tmp_path / "o" / "Hand, links \u624b_overlay.png").is_file()
+
+
 def square(name: str = "Radius", points: object = ((10, 10), (50, 10), (50, 50), (10, 50))) -> dict[str, object]:
     return {"annotations": [{"id": "1", "type": "poly_seg", "attributes": {}, "points": points, "label": name}]}
 

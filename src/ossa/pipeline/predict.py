@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossa.errors import ConfigError, DeviceError, InputError, OssaError, OutputError
-from ossa.pipeline.sources import OVERLAY_SUFFIX, Source, find_sources
+from ossa.pipeline.sources import OVERLAY_SUFFIX, Source, check_name, find_sources
 from ossa.progress import Track, silent
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def predict_with(
     track: Track = silent,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
-    """``predict`` with any predictor; ``load`` is called once the images and the output folder are known to be usable."""
+    """``predict`` with any predictor; ``load`` is called once images and output folder are known to be usable."""
     from ossa.inference.batch import Job, Parts, read_ahead
     from ossa.radiograph.radiograph import read_radiograph
 
@@ -106,6 +106,7 @@ def predict_with(
     outcome = Outcome(folder, len(sources))
 
     def read(source: Source) -> Radiograph | Predicted:
+        check_name(source)
         return _finished(source, jobs[source], parts, folder) or read_radiograph(source.path)
 
     try:

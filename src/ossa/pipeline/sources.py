@@ -17,6 +17,9 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm", 
 #: What ``ossa predict`` adds to a name; such pictures are results, not radiographs.
 OVERLAY_SUFFIX = "_overlay.png"
 
+#: Longest name of a result, in bytes: 255 on usual file systems, less what a temporary file beside it adds.
+LONGEST_NAME = 230
+
 
 @dataclass(frozen=True)
 class Source:
@@ -104,6 +107,27 @@ def name_sources(files: list[Path]) -> list[Source]:
     short = [(f.stem, f.name, r.with_suffix("").as_posix(), r.as_posix()) for f, r in zip(files, relative, strict=True)]
     images = [(f.name, r.as_posix()) for f, r in zip(files, relative, strict=True)]
     return [Source(*row) for row in zip(files, _apart(short), _apart(images), strict=True)]
+
+
+def check_name(source: Source) -> None:
+    """Refuse with InputError, before any work, a file whose name cannot be that of results or stand in a CSV row."""
+    text = source.image_name.encode("utf-8", "replace")
+    longest = max(len(part) for part in f"{source.name}{OVERLAY_SUFFIX}".encode("utf-8", "replace").split(b"/"))
+    if text.decode() != source.image_name:
+        found = "bytes that are no UTF-8"
+    elif not source.image_name.isprintable():
+        found = "a line break or another unprintable character"
+    elif longest > LONGEST_NAME:
+        found = f"{longest} bytes for the name of the overlay"
+    else:
+        return
+    raise InputError(
+        "results cannot be named after this file",
+        path=repr(str(source.path)),
+        found=found,
+        expected=f"a printable name whose results have at most {LONGEST_NAME} bytes",
+        remedy="Rename the file",
+    )
 
 
 def _apart(candidates: Sequence[tuple[str, ...]]) -> list[str]:
