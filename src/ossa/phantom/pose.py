@@ -78,6 +78,10 @@ def sample_pose(rng: np.random.Generator, bend_share: float = 0.15, oblique_shar
     shift = {b: np.array([normal(0, 0.25), uniform(-0.9, 0.5), normal(0, 0.2)]) for b in beyond_knuckles}
     # Radius and ulna meet the carpus closer than in the mesh's rest position; ulnar variance differs.
     shift["Lunate"] = np.array([normal(0, 1.0), uniform(1.0, 4.8), normal(0, 0.8)])
+    for bone in METACARPALS.values():
+        shift[bone] = np.array([normal(0, 0.4), uniform(-0.4, 2.2), normal(0, 0.4)])
+    # On a flat hand the thumb's column lies beside the trapezoid rather than before it.
+    shift["Trapezium"] = normal((1.8, 0.3, 0.0), (1.6, 1.0, 0.8))
     nudge: dict[str, tuple[F64, F64]] = {c: (normal(0, 0.09, 3), normal(0, 0.55, 3)) for c in CARPALS}
     # In radial deviation the scaphoid flexes and looks shorter, in ulnar deviation it stands up
     # (Wheeless' Textbook of Orthopaedics, kinematics of the wrist).

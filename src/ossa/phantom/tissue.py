@@ -84,7 +84,7 @@ def add_bones(
     cortex, spongy = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     bits = np.zeros(shape, np.uint32)
     thick = rng.uniform(0.55, 1.35) * (1.0 if age < 50 else rng.uniform(0.55, 1.0))
-    grain = (rng.uniform(0.0, 0.55), rng.uniform(0.8, 2.2))
+    grain = (0.5 * rng.uniform() ** 1.5, rng.uniform(0.8, 2.2))
     plates = _plate_state(age, rng)
     for bone in bones:
         top, left, full = thickness(bone.points, bone.faces, shape)
@@ -168,7 +168,8 @@ def _trabeculae(
     strength, spacing = grain
     tile = _tiles[int(rng.integers(len(_tiles)))]
     _, direction, _ = _axis(bone)
-    angle = np.arctan2(direction[0], direction[1]) + rng.normal(0, 0.2)
+    # In carpals the pattern runs any way.
+    angle = np.arctan2(direction[0], direction[1]) + rng.normal(0, 0.8 if bone.bone in CARPALS else 0.2)
     # One tile pixel is spacing * .09 mm: the band's wavelength of 9 px then is about .8 mm.
     scale = mm / (0.09 * spacing)
     c, s = np.cos(angle) * scale, np.sin(angle) * scale

@@ -52,8 +52,9 @@ def _stretch(body: Body, rng: np.random.Generator, width: float, row: dict[int, 
     """A linear map (3, 3): lengths along the bone's axis, widths across it."""
     if body.bone in CARPALS:
         # The frame of the whole carpus hangs on lunate and capitate: they keep their directions.
-        size = rng.normal(1.0, 0.05)
-        sides = np.array([width**0.5, 1.0, width**0.5]) * rng.normal(1, 0.06, 3) * size
+        # On films carpals nearly touch, at 1-2 mm; the meshes, bare of cartilage, stand farther apart.
+        size = rng.normal(1.06, 0.05)
+        sides = np.array([1.04 * width**0.5, 1.0, width**0.5]) * rng.normal(1, 0.06, 3) * size
         return np.diag(sides)
     axis = long_axis(body.mesh.vertices)
     length = row[hash_row(body.bone)] * rng.normal(1, 0.03)
