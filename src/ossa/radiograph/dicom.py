@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import warnings
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ from ossa.safety import MAX_IMAGE_BYTES
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
+T = TypeVar("T")
+
 _AGAIN = "Copy or export the file again"
 
 #: Deflated Explicit VR Little Endian: the whole data set is one zlib stream.
@@ -37,16 +40,33 @@ def read_dicom(path: Path) -> Radiograph:
     Raises ImageError when it is damaged, holds no picture or is in a transfer syntax that cannot
     be decoded, MissingExtraError when a decoder for it can be installed.
     """
+    return _guarded(path, _read)
+
+
+def read_dicom_size(path: Path) -> tuple[int, int]:
+    """(H, W) of a DICOM file from its header. Raises ImageError."""
+    return _guarded(path, _size)
+
+
+def _guarded(path: Path, read: Callable[[Path, str], T]) -> T:
+    """``read(path, name)`` with pydicom's remarks silenced and its errors told as ImageError."""
     name = str(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom remarks on every header that bends the standard
-            return _read(path, name)
+            return read(path, name)
     except OssaError:
         raise
     except Exception as error:  # pydicom and its decoders raise whatever the damage leads to
         found = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise ImageError("is a damaged or truncated DICOM file", path=name, found=found, remedy=_AGAIN) from error
+
+
+def _size(path: Path, name: str) -> tuple[int, int]:
+    header = _header(path, name)
+    height, width = int(header.Rows), int(header.Columns)
+    check_size(width, height, name)
+    return height, width
 
 
 def _read(path: Path, name: str) -> Radiograph:

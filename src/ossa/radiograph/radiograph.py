@@ -72,6 +72,31 @@ def read_radiograph(path: str | Path) -> Radiograph:
     MissingExtraError when a compressed DICOM needs a decoder that is not installed.
     """
     where = Path(path)
+    kind = _kind(where)
+    if kind == "DICOM":
+        from ossa.radiograph.dicom import read_dicom
+
+        return read_dicom(where)
+    from ossa.radiograph.raster import read_raster
+
+    return read_raster(where, kind)
+
+
+def read_size(path: str | Path) -> tuple[int, int]:
+    """(H, W) in pixels as stored, from the file's header alone. Raises ImageError as ``read_radiograph`` does."""
+    where = Path(path)
+    kind = _kind(where)
+    if kind == "DICOM":
+        from ossa.radiograph.dicom import read_dicom_size
+
+        return read_dicom_size(where)
+    from ossa.radiograph.raster import read_raster_size
+
+    return read_raster_size(where, kind)
+
+
+def _kind(where: Path) -> str:
+    """The format of a file from its first bytes; ImageError when it is none that is read."""
     try:
         with where.open("rb") as stream:
             head = stream.read(132)
@@ -91,10 +116,4 @@ def read_radiograph(path: str | Path) -> Radiograph:
             expected="PNG, JPEG, TIFF, BMP or DICOM",
             remedy="Export the radiograph in one of these formats; the file's ending does not matter",
         )
-    if kind == "DICOM":
-        from ossa.radiograph.dicom import read_dicom
-
-        return read_dicom(where)
-    from ossa.radiograph.raster import read_raster
-
-    return read_raster(where, kind)
+    return kind

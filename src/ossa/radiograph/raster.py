@@ -9,8 +9,9 @@ raster file has no spacing unless the user gives one.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,15 +27,7 @@ def read_raster(path: Path, kind: str) -> Radiograph:
     """Read a raster file of a known ``kind`` ("PNG", "JPEG", "TIFF", "BMP"). Raises ImageError."""
     name = str(path)
     with path.open("rb") as stream:
-        header = read_header(stream, kind, name)
-        check_size(header.width, header.height, name)
-        stream.seek(0, 2)
-        if (size := stream.tell()) > MAX_IMAGE_BYTES:
-            raise ImageError(
-                "the file is too large", path=name, found=f"{size:,} bytes", expected=f"at most {MAX_IMAGE_BYTES:,}"
-            )
-        if header.missing is not None:
-            raise _truncated(header, name, header.missing)
+        header = _checked_header(stream, kind, name)
         stream.seek(0)
         data = stream.read()
     fault = check_stream(kind, data)
@@ -52,6 +45,26 @@ def read_raster(path: Path, kind: str) -> Radiograph:
     bits = 8 * pixels.dtype.itemsize
     provenance = Provenance(name, header.format, bits, negative != header.white_is_zero, tuple(notes))
     return Radiograph(pixels, provenance=provenance)
+
+
+def read_raster_size(path: Path, kind: str) -> tuple[int, int]:
+    """(H, W) of a raster file from its header, before any EXIF turn. Raises ImageError."""
+    with path.open("rb") as stream:
+        header = _checked_header(stream, kind, str(path))
+    return header.height, header.width
+
+
+def _checked_header(stream: BinaryIO, kind: str, name: str) -> Header:
+    """The header of a file that is neither too large in pixels or bytes nor cut short."""
+    header = read_header(stream, kind, name)
+    check_size(header.width, header.height, name)
+    size = stream.seek(0, os.SEEK_END)
+    if size > MAX_IMAGE_BYTES:
+        limit = f"at most {MAX_IMAGE_BYTES:,}"
+        raise ImageError("the file is too large", path=name, found=f"{size:,} bytes", expected=limit)
+    if header.missing is not None:
+        raise _truncated(header, name, header.missing)
+    return header
 
 
 def check_size(width: int, height: int, path: str) -> None:

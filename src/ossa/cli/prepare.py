@@ -1,0 +1,54 @@
+"""``ossa prepare``: parse, call, print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ossa.cli import EXIT_SKIPPED
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.group("prepare")
+def command() -> None:
+    """Work on radiographs before training."""
+
+
+@command.command("super-resolve")
+@click.argument("source", metavar="IN", type=_PATH)
+@click.argument("output", metavar="OUT", type=_PATH)
+@click.option("--weights", required=True, type=_PATH, help="Weight file, for instance RealESRGAN_x2plus.pth.")
+@click.option("--tile", type=int, default=192, show_default=True, help="Side of a tile, in px.")
+@click.option("--overlap", type=int, default=32, show_default=True, help="What a tile sees around itself, in px.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.pass_context
+def super_resolve_command(
+    ctx: click.Context, source: Path, output: Path, weights: Path, tile: int, overlap: int, device: str
+) -> None:
+    """Sharpen the radiographs of IN with a super-resolution network.
+
+    Every picture is enlarged by the network and averaged back to its own size, so that labels still fit. OUT gets the
+    folders and names of IN; pictures that are there already are kept, so the same command continues a run that was
+    stopped. The weight file is yours to bring; any single-picture network that spandrel knows will do.
+    """
+    from ossa.pipeline.super_resolve import super_resolve
+    from ossa.progress import bar
+    from ossa.radiograph.superres import Tiling
+
+    result = super_resolve(
+        source,
+        output,
+        weights,
+        tiling=Tiling(tile, overlap),
+        device=device,
+        track=bar,
+        tell=lambda sentence: click.echo(sentence, err=True),
+    )
+    for _, reason in result.skipped:
+        click.echo(f"left out: {reason}", err=True)
+    kept = f", {result.kept} were there already" if result.kept else ""
+    click.echo(f"{result.made} pictures made{kept}, {len(result.skipped)} left out -> {result.output}")
+    if result.skipped:
+        ctx.exit(EXIT_SKIPPED)
