@@ -26,7 +26,7 @@ from ossa.radiograph.radiograph import read_radiograph
 from ossa.radiograph.superres import Tiling
 
 FILM = film(80)
-TILES = Tiling(tile=40, overlap=8)
+TILES = {"tile": 40, "overlap": 8}
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def weights(tmp_path: Path) -> Path:
 
 def test_folders_and_names_are_kept(source: Path, weights: Path, tmp_path: Path) -> None:
     told: list[str] = []
-    result = super_resolve(source, tmp_path / "out", weights, tiling=TILES, device="cpu", tell=told.append)
+    result = super_resolve(source, tmp_path / "out", weights, **TILES, device="cpu", tell=told.append)
     assert (result.made, result.kept, result.skipped) == (5, 0, ())
     files = sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.png"))
     assert files == ["ID001/a_R.png", "ID002/b.png", "c.png", "c.png.png", "d.png"]
@@ -58,7 +58,7 @@ def test_folders_and_names_are_kept(source: Path, weights: Path, tmp_path: Path)
 
 
 def test_a_stopped_run_continues(source: Path, weights: Path, tmp_path: Path) -> None:
-    whole = super_resolve(source, tmp_path / "whole", weights, tiling=TILES, device="cpu")
+    whole = super_resolve(source, tmp_path / "whole", weights, **TILES, device="cpu")
 
     class Stop(Exception):
         pass
@@ -70,19 +70,19 @@ def test_a_stopped_run_continues(source: Path, weights: Path, tmp_path: Path) ->
             yield item
 
     with pytest.raises(Stop):
-        super_resolve(source, tmp_path / "out", weights, tiling=TILES, device="cpu", track=stop)
+        super_resolve(source, tmp_path / "out", weights, **TILES, device="cpu", track=stop)
     done = list((tmp_path / "out").rglob("*.png"))
     assert 0 < len(done) < whole.made
     stamps = {path: path.stat().st_mtime_ns for path in done}
     told: list[str] = []
-    result = super_resolve(source, tmp_path / "out", weights, tiling=TILES, device="cpu", tell=told.append)
+    result = super_resolve(source, tmp_path / "out", weights, **TILES, device="cpu", tell=told.append)
     assert (result.kept, result.made) == (len(done), whole.made - len(done))
     assert f"{len(done)} are there already" in told[0]
     assert {path: path.stat().st_mtime_ns for path in done} == stamps
     for path in (tmp_path / "whole").rglob("*.png"):
         assert path.read_bytes() == (tmp_path / "out" / path.relative_to(tmp_path / "whole")).read_bytes()
     assert not list((tmp_path / "out").rglob("*.part"))
-    again = super_resolve(source, tmp_path / "out", weights, tiling=TILES, device="cpu", tell=told.append)
+    again = super_resolve(source, tmp_path / "out", weights, **TILES, device="cpu", tell=told.append)
     assert (again.kept, again.made) == (whole.made, 0)
     assert told[-1].startswith("No picture to make")
 
@@ -94,19 +94,19 @@ def test_every_tile_is_counted(source: Path, weights: Path, tmp_path: Path) -> N
         seen.extend([total, sum(1 for _ in items)])
         yield from ()
 
-    super_resolve(source, tmp_path / "out", weights, tiling=TILES, device="cpu", track=count)
+    super_resolve(source, tmp_path / "out", weights, **TILES, device="cpu", track=count)
     assert seen == [20, 20]
 
 
 def test_other_settings_need_another_folder(source: Path, weights: Path, tmp_path: Path) -> None:
-    super_resolve(source / "c.png", tmp_path / "out", weights, tiling=TILES, device="cpu")
+    super_resolve(source / "c.png", tmp_path / "out", weights, **TILES, device="cpu")
     with pytest.raises(OutputError, match=r"x2.pth, other sha256"):
-        super_resolve(source, tmp_path / "out", rrdb_file(tmp_path / "x4.pth", 4), tiling=TILES, device="cpu")
+        super_resolve(source, tmp_path / "out", rrdb_file(tmp_path / "x4.pth", 4), **TILES, device="cpu")
     with pytest.raises(OutputError, match="other tile, overlap"):
         super_resolve(source, tmp_path / "out", weights, device="cpu")
     (tmp_path / "out" / RECORD).write_text("[]")
     with pytest.raises(OutputError, match="an unknown file"):
-        super_resolve(source, tmp_path / "out", weights, tiling=TILES, device="cpu")
+        super_resolve(source, tmp_path / "out", weights, **TILES, device="cpu")
 
 
 def test_bad_pictures_are_left_out(source: Path, weights: Path, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_bad_pictures_are_left_out(source: Path, weights: Path, tmp_path: Path) 
     broken = bytearray(whole)
     broken[len(broken) // 2] ^= 255
     (source / "broken.png").write_bytes(broken)
-    result = super_resolve(source, tmp_path / "out", weights, tiling=TILES, device="cpu")
+    result = super_resolve(source, tmp_path / "out", weights, **TILES, device="cpu")
     assert result.made == 5
     assert {path.name for path, _ in result.skipped} == {"text.png", "broken.png"}
 
@@ -154,7 +154,7 @@ def test_a_long_job_on_the_cpu_is_told(source: Path) -> None:
             time.sleep(0.01)
             return grey
 
-    sentence = _estimate(Slow(), {source / str(i): (4000, 4000) for i in range(200)}, TILES, 0)
+    sentence = _estimate(Slow(), {source / str(i): (4000, 4000) for i in range(200)}, Tiling(40, 8), 0)
     assert "h. On a GPU (--device cuda)" in sentence or "days. On a GPU" in sentence
 
 

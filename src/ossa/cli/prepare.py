@@ -35,13 +35,13 @@ def super_resolve_command(
     """
     from ossa.pipeline.super_resolve import super_resolve
     from ossa.progress import bar
-    from ossa.radiograph.superres import Tiling
 
     result = super_resolve(
         source,
         output,
         weights,
-        tiling=Tiling(tile, overlap),
+        tile=tile,
+        overlap=overlap,
         device=device,
         track=bar,
         tell=lambda sentence: click.echo(sentence, err=True),

@@ -43,7 +43,8 @@ def super_resolve(
     output: str | Path,
     weights: str | Path,
     *,
-    tiling: Tiling | None = None,
+    tile: int = 192,
+    overlap: int = 32,
     device: str = "auto",
     track: Track = silent,
     tell: Callable[[str], None] = _nobody,
@@ -51,13 +52,13 @@ def super_resolve(
     """Enlarge every radiograph of ``source`` (a folder or a file), average it back and write it below ``output``.
 
     Folders below ``source`` and names are kept, so that labels still fit; files other than PNG become PNG. A picture
-    that is there already is kept: the same call continues a run that was stopped. ``tell`` gets the estimated time
-    before the work begins. One bad picture is left out, the others are made. Raises BundleError for the weights,
-    DeviceError, OutputError when ``output`` holds the sources or was made with other weights or tiles.
+    that is there already is kept: the same call continues a run that was stopped. Pictures are worked on in squares
+    of ``tile`` px that see ``overlap`` px around themselves. ``tell`` gets the estimated time before the work begins. A bad picture is left out, the others are made. Raises BundleError for the weights, DeviceError,
+    ConfigError for the tiles, OutputError when ``output`` holds the sources or was made with other weights or tiles.
     """
     from ossa.models.superres import load_upscaler
 
-    root, folder, tiles = Path(source), Path(output), tiling or Tiling()
+    root, folder, tiles = Path(source), Path(output), Tiling(tile, overlap)
     targets = _targets(root, folder)
     upscaler = load_upscaler(weights, device)
     _check_record(folder, weights, tiles)
