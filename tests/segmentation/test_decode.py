@@ -47,7 +47,9 @@ def full_frame(logits: NDArray[np.float32], placement: Placement) -> NDArray[np.
     seed=st.integers(0, 2**31),
     smooth=st.booleans(),
 )
-def test_same_as_full_frame(height: int, width: int, size: int, stride: int, threshold: float, seed: int, smooth: bool) -> None:
+def test_same_as_full_frame(
+    height: int, width: int, size: int, stride: int, threshold: float, seed: int, smooth: bool
+) -> None:
     placement = place((height, width), Preparation(size, 8))
     rng = np.random.default_rng(seed)
     shape = (3, placement.grid_shape[0] // stride, placement.grid_shape[1] // stride)
@@ -63,13 +65,17 @@ def test_same_as_full_frame(height: int, width: int, size: int, stride: int, thr
         assert np.all(np.abs(expected[i][differs] - limit) < 1e-5)
 
 
-@pytest.mark.parametrize(("low", "high"), [((32, 48), (256, 384)), ((32, 32), (100, 75)), ((64, 32), (210, 333)), ((50, 50), (30, 20))])
+@pytest.mark.parametrize(
+    ("low", "high"), [((32, 48), (256, 384)), ((32, 32), (100, 75)), ((64, 32), (210, 333)), ((50, 50), (30, 20))]
+)
 def test_same_as_torch(low: tuple[int, int], high: tuple[int, int]) -> None:
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(5)
     logits = rng.normal(0, 4, (4, *low)).astype(np.float32)
     placement = Placement(high, low, low, low[0] / high[0], low[1] / high[1])
-    full = torch.nn.functional.interpolate(torch.from_numpy(logits)[None], size=high, mode="bilinear", align_corners=False)[0].numpy()
+    full = torch.nn.functional.interpolate(
+        torch.from_numpy(logits)[None], size=high, mode="bilinear", align_corners=False
+    )[0].numpy()
     found = decode(logits, placement, schema_of(4)).planes()
     differs = found != (full > 0)
     assert np.all(np.abs(full[differs]) < 1e-5)
@@ -86,7 +92,7 @@ def test_absent_everywhere_and_everything() -> None:
     assert result.confidence["b1"] == pytest.approx(1 / (1 + np.exp(-2)), abs=1e-6)
 
 
-def test_a_large_region_is_cut_into_blocks() -> None:
+def test_a_region_as_large_as_the_picture() -> None:
     placement = place((1500, 1400), Preparation(32, 8))
     planes = np.full((1, *placement.grid_shape), 1, np.float32)
     assert decode(planes, placement, schema_of(1)).plane("b0").all()
@@ -124,7 +130,10 @@ def test_resampling_between_grids_keeps_a_linear_ramp(height: int, width: int, s
         xs = (np.arange(shape[1]) + 0.5) / (placement.scale_x * shape[1] / placement.grid_shape[1])
         return a * ys[:, None] + b * xs[None]
 
-    shapes = (source.grid_shape[0] // 2, source.grid_shape[1] // 2), (target.grid_shape[0] // 2, target.grid_shape[1] // 2)
+    shapes = (
+        (source.grid_shape[0] // 2, source.grid_shape[1] // 2),
+        (target.grid_shape[0] // 2, target.grid_shape[1] // 2),
+    )
     got = resample_logits(ramp(source, shapes[0]).astype(np.float32)[None], source, target, shapes[1])[0]
     expected = ramp(target, shapes[1])
     inner_y = slice(1, max(1, int(target.content_shape[0] // 2) - 2))
