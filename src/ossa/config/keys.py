@@ -88,7 +88,7 @@ class Data(Section):
     workers: Annotated[int, Field(ge=0)] = Field(
         default=0, description="Processes that prepare samples; 0: the loop does"
     )
-    augment: dict[str, Any] = Field(default_factory=dict, description="Augmentation settings other than their default (ossa config --augment)")
+    augment: dict[str, Any] = Field(default_factory=dict, description="Augmentation settings that differ (ossa config --augment)")
 
 
 class Folds(Section):
@@ -103,6 +103,7 @@ class Folds(Section):
     )
     file: Path | None = Field(default=None, description="A folds file written before, instead of making one")
     store: bool = Field(default=True, description="Write out-of-fold predictions for calibration")
+    bundle: bool = Field(default=True, description="Write each fold's model as a bundle (safetensors and ONNX)")
 
     @model_validator(mode="after")
     def _within(self) -> Folds:

@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -309,14 +309,17 @@ def _finish_fold(
     per_bone = result.per_bone
     if config.folds.store:
         per_bone = _store(config, schema, checks, run, number, result, track)
+    curves = read_curves(result.folder)
+    plain = FoldFigures(f"fold {number}", result.dice, result.epoch, per_bone, curves)
+    if not config.folds.bundle:
+        return plain
     bundle = run / f"bundle{number}"
     try:
         _save_bundle(config, schema, bundle, result, per_bone, run, number)
     except BundleError as error:
         tell(f"{error}; the weights are in {result.folder / 'best.safetensors'}")
-        return FoldFigures(f"fold {number}", result.dice, result.epoch, per_bone, read_curves(result.folder))
-    curves = read_curves(result.folder)
-    return FoldFigures(f"fold {number}", result.dice, result.epoch, per_bone, curves, bundle.name)
+        return plain
+    return replace(plain, bundle=bundle.name)
 
 
 def _store(

@@ -1,0 +1,233 @@
+"""The whole trip: folds, folders, resume, pseudo-labels, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import helpers_dataset as data
+
+torch = pytest.importorskip("torch")
+for package in ("lightning", "onnx", "numba"):
+    if find_spec(package) is None:
+        pytest.skip(f"{package} is not installed", allow_module_level=True)
+
+from click.testing import CliRunner  # noqa: E402
+
+from ossa.cli import cli  # noqa: E402
+from ossa.config import RunConfig, check, dump  # noqa: E402
+from ossa.errors import ConfigError, DatasetError, OutputError  # noqa: E402
+from ossa.inference.store import Store  # noqa: E402
+from ossa.pipeline.train import train  # noqa: E402
+from ossa.schema import load_schema  # noqa: E402
+
+NET = {"architecture": "compact", "widths": [4, 4, 8, 8, 8], "head": 8, "depth": 1}
+
+
+@pytest.fixture(scope="module")
+def hands(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return data.write_competition(tmp_path_factory.mktemp("set"), subjects=4, size=128, tests=1)
+
+
+def config(tmp_path: Path, hands: Path | None, **changes: Any) -> RunConfig:
+    values: dict[str, Any] = {
+        "output": str(tmp_path / "runs"),
+        "data": {"size": 64, "cache": str(tmp_path / "cache"), "datasets": [{"path": str(hands)}] if hands else []},
+        "folds": {"count": 2, "bundle": False},
+        "model": NET,
+        "train": {"epochs": 1, "batch": 2, "samples": 4, "device": "cpu", "threads": 1},
+        "logging": {"every": 1},
+    }
+    for key, value in changes.items():
+        values[key] = {**values[key], **value} if isinstance(values.get(key), dict) else value
+    return check(values)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory, hands: Path) -> tuple[Path, RunConfig]:
+    settings = config(tmp_path_factory.mktemp("done"), hands)
+    return train(settings).folder, settings
+
+
+class TestFolds:
+    """A run of two folds."""
+
+    def test_every_case_is_predicted_once_out_of_fold(self, done: tuple[Path, RunConfig], hands: Path) -> None:
+        run, _ = done
+        names = {p.name for p in (hands / "train" / "DCM").rglob("*.png")}
+        assert set(Store.open(run / "oof", load_schema()).images()) == names
+        rows = [row for k in (0, 1) for row in csv.DictReader((run / f"fold{k}" / "oof.csv").open())]
+        assert len(rows) == len(names) * 29
+        folds = json.loads((run / "folds.json").read_text())
+        for k in (0, 1):
+            mine = {s for s, fold in folds["subjects"].items() if fold == k}
+            seen = {r["image"] for r in csv.DictReader((run / f"fold{k}" / "oof.csv").open())}
+            own = {p.name for p in (hands / "train" / "DCM").rglob("*.png") if p.parent.name in mine}
+            assert seen == own
+
+    def test_the_folder_tells_how_it_came_about(self, done: tuple[Path, RunConfig]) -> None:
+        run, _ = done
+        told = json.loads((run / "provenance.json").read_text())["runs"]
+        assert len(told) == 1
+        assert told[0]["versions"]["torch"] == torch.__version__.split("+")[0] or "torch" in told[0]["versions"]
+        assert len(told[0]["data"]["sha256"]) == 64
+        assert told[0]["data"]["samples"] == 8
+        log = (run / "run.log").read_text()
+        assert "fold 0 epoch 1/1" in log
+        assert "fold 1 epoch 1/1" in log
+        assert "<svg" in (run / "summary.html").read_text()
+
+    def test_resume_of_a_finished_run_gives_the_same_and_a_changed_config_is_refused(
+        self, done: tuple[Path, RunConfig], hands: Path, tmp_path: Path
+    ) -> None:
+        run, settings = done
+        copy = tmp_path / "copy"
+        shutil.copytree(run, copy)
+        before = (run / "fold0" / "best.safetensors").read_bytes()
+        train(settings, folder=copy, resume=True)
+        assert (copy / "fold0" / "best.safetensors").read_bytes() == before
+        assert len(json.loads((copy / "provenance.json").read_text())["runs"]) == 2
+        other = settings.model_copy(update={"seed": 5})
+        with pytest.raises(ConfigError, match=r"another config.*seed=5.*seed=1"):
+            train(other, folder=copy, resume=True)
+        label = next((hands / "train" / "outputs_json").rglob("*.json"))
+        kept = label.read_text()
+        try:
+            label.write_text(kept + " ")
+            from ossa.training.material import _label_hash
+
+            _label_hash.cache_clear()
+            with pytest.raises(ConfigError, match="data has changed"):
+                train(settings, folder=copy, resume=True)
+        finally:
+            label.write_text(kept)
+            _label_hash.cache_clear()
+
+
+def test_a_folder_that_exists_is_refused_and_numbers_go_up(tmp_path: Path) -> None:
+    phantoms = config(tmp_path, None, data={"phantoms": {"count": 4, "held_out": 1}}, folds={"store": False})
+    first, second = train(phantoms), train(phantoms)
+    assert (first.folder.name, second.folder.name) == ("run-001", "run-002")
+    with pytest.raises(OutputError, match=r"exists.*--resume"):
+        train(phantoms, folder=first.folder)
+    with pytest.raises(ConfigError, match="no run to resume"):
+        train(phantoms, folder=tmp_path / "absent", resume=True)
+    # The same seed gives the same model, whatever the folder.
+    one, two = (r.folder / "fold0" / "best.safetensors" for r in (first, second))
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_leak_in_the_folds_file_is_refused(hands: Path, done: tuple[Path, RunConfig], tmp_path: Path) -> None:
+    folds = json.loads((done[0] / "folds.json").read_text())
+    folds["subjects"][next(iter(folds["subjects"]))] = 1 - next(iter(folds["subjects"].values()))
+    (tmp_path / "folds.json").write_text(json.dumps(folds))
+    with pytest.raises(DatasetError, match="edited"):
+        train(config(tmp_path, hands, folds={"file": str(tmp_path / "folds.json")}))
+
+
+def test_mistakes_are_found_before_a_folder_is_made(tmp_path: Path, hands: Path) -> None:
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"optimiser": {"name": "AdamWW"}}, "perhaps 'AdamW'"),
+        ({"optimiser": {"weight_decy": 1}}, "perhaps 'weight_decay'"),
+        ({"scheduler": {"name": "OneCycle"}}, "perhaps 'OneCycleLR'"),
+        ({"scheduler": {"pct_strat": 1}}, "perhaps 'pct_start'"),
+        ({"loss": {"dise": 1}}, "perhaps 'dice'"),
+        ({"data": {"augment": {"rotat": 1}}}, "perhaps 'rotate'"),
+        ({"data": {"augment": {"p_flip": 3}}}, "data.augment.p_flip"),
+        ({"model": {"architecture": "compakt"}}, "perhaps 'compact'"),
+        ({"data": {"phantoms": {"options": {"clutterr": 1}}}}, "perhaps 'clutter'"),
+        ({"train": {"precision": "16"}}, "needs a GPU"),
+        ({"finetune": {"freeze": ["nothing"]}}, "no parameter's name starts"),
+        ({"data": {"datasets": []}}, "nothing to train on"),
+    ]
+    for changes, said in wrong:
+        with pytest.raises(ConfigError) as caught:
+            train(config(tmp_path, hands, **changes))
+        assert said in str(caught.value), changes
+    assert not (tmp_path / "runs").exists() or not any((tmp_path / "runs").glob("*/fold0/last.ckpt"))
+
+
+class TestPseudo:
+    """Training on a model's own answers."""
+
+    def test_labels_are_kept_by_confidence_and_never_validated_on(
+        self, bright_model: Path, hands: Path, tmp_path: Path
+    ) -> None:
+        pictures = hands / "test" / "DCM"
+        wanted = {"images": [str(pictures)], "models": [str(bright_model)], "floor": 0.5, "min_bones": 1}
+        settings = config(tmp_path, hands, pseudo=wanted, folds={"run": [0]})
+        run = train(settings).folder
+        told = json.loads((run / "pseudo" / "pseudo.json").read_text())
+        names = {Path(p["image"]).name for p in told["pictures"]}
+        assert names == {p.name for p in pictures.rglob("*.png")}
+        assert told["source"]["models"][0]["files"]
+        assert told["source"]["floor"] == 0.5
+        assert not names & set(Store.open(run / "oof", load_schema()).images())
+        assert "pseudo-labelled pictures were trained on, none validated on" in (run / "summary.html").read_text()
+
+    def test_a_floor_that_nothing_passes(self, bright_model: Path, hands: Path, tmp_path: Path) -> None:
+        wanted = {"images": [str(hands / "test")], "models": [str(bright_model)], "floor": 1.0}
+        with pytest.raises(ConfigError, match=r"no picture passes.*Lower pseudo.floor"):
+            train(config(tmp_path, hands, pseudo=wanted))
+
+
+class TestCommandLine:
+    """ossa train and ossa config."""
+
+    def test_train_config_and_resume(self, tmp_path: Path) -> None:
+        settings = config(tmp_path, None, data={"phantoms": {"count": 4, "held_out": 1}}, folds={"store": False})
+        file = tmp_path / "run.json"
+        file.write_text(json.dumps(dump(settings)))
+        result = CliRunner().invoke(cli, ["train", str(file), "name=cl", "--folder", str(tmp_path / "a")])
+        assert result.exit_code == 0, result.output
+        assert (tmp_path / "a" / "fold0" / "best.safetensors").exists()
+        again = CliRunner().invoke(cli, ["train", "--resume", "--folder", str(tmp_path / "a")])
+        assert again.exit_code == 0, again.output
+        wrong = CliRunner().invoke(cli, ["train", str(file), "train.epoks=3"])
+        assert wrong.exit_code == 2
+        assert "perhaps 'epochs'" in wrong.output
+        assert CliRunner().invoke(cli, ["train"]).exit_code == 2
+
+    def test_config(self) -> None:
+        run = CliRunner().invoke
+        assert "train.batch" not in run(cli, ["config", "--explain"]).output
+        assert "batch: 8" in run(cli, ["config", "--explain"]).output
+        assert run(cli, ["config", "--key", "train.batch"]).output.startswith("train.batch: 8")
+        assert "laptop" in run(cli, ["config", "--recipes"]).output
+        assert "p_mixup" in run(cli, ["config", "--augment"]).output
+        assert "seed: 7" in run(cli, ["config", "laptop", "seed=7"]).output
+        assert run(cli, ["config", "--key", "nokey"]).exit_code == 2
+        assert run(cli, ["config"]).exit_code == 2
+
+
+def test_ctrl_c_exits_130_with_a_checkpoint_and_resumes(tmp_path: Path) -> None:
+    import signal
+    import time
+
+    settings = config(
+        tmp_path, None, data={"phantoms": {"count": 4, "held_out": 1}}, train={"epochs": 500}, folds={"store": False}
+    )
+    file = tmp_path / "run.json"
+    file.write_text(json.dumps(dump(settings)))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "ossa", "train", str(file), "--folder", str(tmp_path / "a")]
+    child = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    checkpoint = tmp_path / "a" / "fold0" / "last.ckpt"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and child.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    child.send_signal(signal.SIGINT)
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == 130, said
+    assert "Interrupted" in said
+    state = torch.load(checkpoint, weights_only=True)
+    assert state["ossa"]["batches"] >= 2

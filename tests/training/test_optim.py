@@ -1,0 +1,96 @@
+"""Optimisers and schedules by name."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from ossa.errors import ConfigError  # noqa: E402
+from ossa.training.optim import make_optimiser, make_schedule, optimisers, schedules  # noqa: E402
+
+
+def network() -> torch.nn.Module:
+    return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
+
+
+def rates(name: str | None, steps: int, epochs: int, **options: object) -> list[float]:
+    interval, warmup = str(options.pop("interval", "auto")), int(options.pop("warmup", 0))  # type: ignore[call-overload]
+    optimiser = make_optimiser("SGD", {"lr": 1.0}, network())
+    schedule = make_schedule(name, options, optimiser, interval=interval, warmup=warmup, steps=steps, epochs=epochs)
+    out = []
+    for step in range(steps):
+        out.append(float(optimiser.param_groups[0]["lr"]))
+        optimiser.step()
+        schedule.after_step()
+        if (step + 1) % (steps // epochs) == 0:
+            schedule.after_epoch(0.5)
+    return out
+
+
+def test_every_optimiser_that_needs_only_a_rate_is_built() -> None:
+    assert {"SGD", "Adam", "AdamW", "RMSprop", "NAdam", "Adadelta"} <= set(optimisers())
+    for name in set(optimisers()) - {"SparseAdam", "Muon"}:
+        assert make_optimiser(name, {"lr": 0.1}, network()).param_groups
+
+
+def test_weight_decay_spares_biases_and_norms() -> None:
+    groups = make_optimiser("AdamW", {"lr": 0.1, "weight_decay": 0.3}, network()).param_groups
+    decays = {p.ndim: g["weight_decay"] for g in groups for p in g["params"]}
+    assert decays == {2: 0.3, 1: 0.0}
+
+
+def test_every_schedule_runs_to_its_end() -> None:
+    options = {"StepLR": {"step_size": 2}, "MultiStepLR": {"milestones": [2]}, "ExponentialLR": {"gamma": 0.9}}
+    assert {"OneCycleLR", "CosineAnnealingLR", "ReduceLROnPlateau", "StepLR"} <= set(schedules())
+    for name in schedules():
+        assert len(rates(name, 12, 4, **options.get(name, {}))) == 12
+
+
+def test_lengths_fill_themselves() -> None:
+    one = rates("OneCycleLR", 20, 4)
+    assert max(one) == pytest.approx(1.0)
+    assert one[-1] < 1e-3
+    cosine = rates("CosineAnnealingLR", 20, 4)
+    assert cosine[0] == 1.0
+    assert cosine[-1] < 0.02
+    assert rates(None, 5, 1) == [1.0] * 5
+    step = rates("StepLR", 8, 4, step_size=1, gamma=0.5)
+    assert step == [1, 1, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125]
+
+
+def test_warm_up_climbs_to_where_the_schedule_starts() -> None:
+    climbing = rates("CosineAnnealingLR", 20, 4, warmup=4)
+    assert climbing[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert climbing[-1] < 0.05
+
+
+def test_reduce_on_plateau_wants_growth() -> None:
+    optimiser = make_optimiser("SGD", {"lr": 1.0}, network())
+    schedule = make_schedule("ReduceLROnPlateau", {"patience": 0, "factor": 0.5}, optimiser, steps=10, epochs=5)
+    for metric, expected in ((0.5, 1.0), (0.6, 1.0), (0.6, 0.5), (None, 0.5), (0.7, 0.5)):
+        schedule.after_step()
+        schedule.after_epoch(metric)
+        assert optimiser.param_groups[0]["lr"] == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "arguments", "said"),
+    [
+        ("optimiser", "AdamWW", {}, "perhaps 'AdamW'"),
+        ("optimiser", "Adam", {"beta": 1}, "perhaps 'betas'"),
+        ("optimiser", "Adam", {"betas": [2, 3]}, "refuses"),
+        ("optimiser", "SGD", {"nesterov": True}, "refuses"),
+        ("scheduler", "StepLr", {}, "perhaps 'StepLR'"),
+        ("scheduler", "LambdaLR", {}, "no scheduler is called"),
+        ("scheduler", "StepLR", {"stepsize": 1}, "perhaps 'step_size'"),
+        ("scheduler", "StepLR", {}, "refuses"),
+    ],
+)
+def test_mistakes(kind: str, name: str, arguments: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        if kind == "optimiser":
+            make_optimiser(name, {"lr": 0.1, **arguments}, network())
+        else:
+            make_schedule(name, arguments, make_optimiser("SGD", {"lr": 1.0}, network()), steps=10, epochs=2)
+    assert said in str(caught.value)

@@ -1,0 +1,179 @@
+"""Ways a fold's training can end: well, with a number that is none, without memory, without a device."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+if find_spec("lightning") is None:
+    pytest.skip("lightning is not installed", allow_module_level=True)
+
+import helpers_training as tiny  # noqa: E402
+from ossa.errors import BundleError, ConfigError, DeviceError, TrainingError  # noqa: E402
+from ossa.models.weights import read_weights  # noqa: E402
+
+
+def test_it_learns_and_validates_at_full_size(tmp_path: Path) -> None:
+    config = tiny.tiny_config(
+        data={"augment": {"p_affine": 0, "p_flip": 0, "p_bend": 0, "p_mixup": 0}},
+        train={"epochs": 14, "ema": 0.9, "batch": 6, "samples": 60},
+        loss={"bce": 5.0, "dice": 1.0},
+        optimiser={"lr": 0.02},
+    )
+    result = tiny.train(config, tmp_path, material=tiny.material(tiny.Boxes(60)))
+    assert result.dice > 0.8
+    assert {n for n, v in result.per_bone.items() if v == v} == set(tiny.schema().names[:3])
+    for name in ("last.ckpt", "best.ckpt", "best.safetensors", "metrics.csv", "tensorboard"):
+        assert (tmp_path / name).exists()
+    # What is taken away is what was validated: the same Dice again, from the file.
+    from ossa.segmentation.compare import dice
+    from ossa.segmentation.decode import decode
+    from ossa.training.material import Checks
+    from ossa.training.run import make_network
+
+    network = make_network(config, tiny.schema()).eval()
+    network.load_state_dict(read_weights(tmp_path / "best.safetensors"))
+    checks = Checks(tiny.Boxes(3, first=1000), tiny.SIZE, 32)  # type: ignore[arg-type]
+    scores = []
+    for i in range(3):
+        check = checks[i]
+        with torch.no_grad():
+            found = decode(network(check.image[None])[0].numpy(), check.placement, tiny.schema())
+        scores += [dice(found.get(n), check.truth.get(n)) for n in check.annotated]
+    assert np.mean(scores) == pytest.approx(result.dice, abs=1e-6)
+
+
+def test_early_stopping(tmp_path: Path) -> None:
+    config = tiny.tiny_config(
+        train={"epochs": 50, "early_stop": {"patience": 2, "min_delta": 2.0}}, optimiser={"lr": 1e-9}
+    )
+    result = tiny.train(config, tmp_path)
+    assert result.stopped_early
+    assert len(tiny.last_state(tmp_path)["ossa"]) > 0
+    assert tiny.last_state(tmp_path)["epoch"] == 2
+
+
+def test_a_loss_that_is_no_number_names_the_batch_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
+    from ossa.training._lightning import Callback
+
+    class Poison(Callback):
+        def on_train_batch_start(self, trainer: Any, pl_module: Any, *_: Any) -> None:
+            if pl_module.batches == 4:
+                with torch.no_grad():
+                    pl_module.network.out.bias.fill_(float("nan"))
+
+    with pytest.raises(TrainingError, match=r"batch 4 \(epoch 1, batch 1\).*samples box \d+") as caught:
+        tiny.train(tiny.tiny_config(), tmp_path, callbacks=[Poison()])
+    assert "optimiser.lr" in str(caught.value)
+    state = tiny.last_state(tmp_path)
+    assert state["ossa"]["batches"] == 3
+    assert all(torch.isfinite(v).all() for v in state["state_dict"].values())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"),
+        MemoryError(),
+    ],
+)
+def test_out_of_memory_says_what_to_lower(tmp_path: Path, error: Exception) -> None:
+    from ossa.training._lightning import Callback
+
+    class Full(Callback):
+        def on_train_batch_start(self, *_: Any) -> None:
+            raise error
+
+    with pytest.raises(DeviceError, match=r"train\.batch=2 with train\.accumulate=2.*bf16.*data\.size"):
+        tiny.train(tiny.tiny_config(), tmp_path, callbacks=[Full()])
+
+
+def test_a_device_that_is_not_there(tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(DeviceError, match=r"train\.device=cpu"):
+        tiny.train(tiny.tiny_config(train={"device": "gpu"}), tmp_path)
+
+
+def test_batches_that_do_not_fit(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"fewer samples than one batch.*Lower train\.batch"):
+        tiny.train(tiny.tiny_config(train={"batch": 64}), tmp_path)
+
+
+class TestFineTuning:
+    """Starting from a trained model."""
+
+    def test_starts_from_the_file_and_keeps_what_is_frozen(self, tmp_path: Path) -> None:
+        first = tiny.train(tiny.tiny_config(), tmp_path / "a")
+        best = tmp_path / "a" / "best.safetensors"
+        config = tiny.tiny_config(finetune={"model": str(best), "freeze": ["stem", "down4"]}, train={"epochs": 1})
+        second = tiny.train(config, tmp_path / "b")
+        old, new = first.network.state_dict(), second.network.state_dict()
+        for name, _ in first.network.named_parameters():
+            assert torch.equal(old[name], new[name]) == name.startswith(("stem", "down4")), name
+
+    def test_another_network_is_refused_unless_asked_for_what_fits(self, tmp_path: Path) -> None:
+        tiny.train(tiny.tiny_config(train={"epochs": 1}), tmp_path / "a")
+        best = str(tmp_path / "a" / "best.safetensors")
+        wider = {**tiny.TINY, "head": 12}
+        with pytest.raises(BundleError, match=r"matching_only"):
+            tiny.train(tiny.tiny_config(model=wider, finetune={"model": best}), tmp_path / "b")
+        config = tiny.tiny_config(
+            model=wider, finetune={"model": best, "matching_only": True}, train={"epochs": 1}, optimiser={"lr": 1e-12}
+        )
+        done = tiny.train(config, tmp_path / "c")
+        assert torch.allclose(
+            read_weights(best)["stem.0.weight"], done.network.state_dict()["stem.0.weight"], atol=1e-6
+        )
+
+
+def test_windows_with_whole_hand_context(tmp_path: Path) -> None:
+    part = {"architecture": "compact", "widths": [4, 4, 8, 8, 8], "head": 8, "depth": 1}
+    config = tiny.tiny_config(
+        model={"architecture": "context", "coarse": part, "fine": part, "scale": 2},
+        data={"size": 64, "window": {"size": 64, "per_image": 2}},
+        train={"epochs": 1},
+    )
+    # model's own keys of the compact network do not belong to context.
+    values = config.model.arguments()
+    for key in ("widths", "head", "depth"):
+        values.pop(key, None)
+    config = config.model_copy(update={"model": type(config.model)(architecture="context", **values)})
+    result = tiny.train(config, tmp_path)
+    assert np.isfinite(result.dice)
+
+
+def test_wandb_offline_logs_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if find_spec("wandb") is None:
+        pytest.skip("wandb is not installed")
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    tiny.train(tiny.tiny_config(logging={"wandb": "offline"}, train={"epochs": 1}), tmp_path / "a")
+    assert list(tmp_path.rglob("offline-run-*"))
+    import wandb
+
+    wandb.finish()
+
+
+class TestWindows:
+    """Where windows are cut."""
+
+    def test_windows_lie_inside_and_near_bones(self) -> None:
+        from ossa.training.module import window_corners
+
+        bits = torch.zeros(2, 1, 128, 160, dtype=torch.int32)
+        bits[0, 0, 100:110, 140:150] = 4
+        torch.manual_seed(0)
+        corners = window_corners(bits, 64, 50, 2)
+        assert corners.shape == (2, 50, 2)
+        assert (corners >= 0).all()
+        assert (corners[..., 0] <= 128 - 64).all()
+        assert (corners[..., 1] <= 160 - 64).all()
+        assert (corners % 2 == 0).all()
+        tops, lefts = corners[0, :, 0], corners[0, :, 1]
+        assert ((tops < 110) & (tops + 64 > 100) & (lefts < 150) & (lefts + 64 > 140)).all()
