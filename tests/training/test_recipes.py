@@ -35,6 +35,7 @@ SMALL: dict[str, list[str]] = {
     "ram-h1200": [*SETS, *ENCODER, "folds.bundle=false"],
     "finetune": [*SETS, "folds.bundle=false"],
     "best2048": [
+        "folds.bundle=false",
         *SETS,
         "data.size=256",
         "data.window.size=64",
