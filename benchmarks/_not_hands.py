@@ -1,7 +1,7 @@
-"""Pictures that are not hands, drawn: feet, chests, knees, blank films, noise, documents, everyday photographs' textures.
+"""Pictures that are not hands, drawn: feet, chests, knees, blank films, noise, documents, textures of photographs.
 
-They imitate how such radiographs look (bright bone rims, soft tissue, film grain), not their anatomy in detail. The files
-that pydicom ships for its tests add a few real medical pictures where they can be read.
+They imitate how such radiographs look (bright bone rims, soft tissue, film grain), not their anatomy in detail. The
+files that pydicom ships for its tests add a few real medical pictures where they can be read.
 """
 
 from __future__ import annotations
@@ -60,7 +60,13 @@ def foot(rng: np.random.Generator) -> Picture:
             bones.append((_bar(x - side * 2, y - length / 2, half, length, lean + rng.normal(0, 0.05)), 55))
             y -= length + 6
         cv2.line(soft, (int(x), int(base)), (int(x), int(y)), 1, 70 if k == 0 else 52)
-    for x, y, a, b in ((-60, 0.66, 30, 26), (-10, 0.66, 26, 28), (45, 0.67, 38, 30), (0, 0.72, 70, 30), (5, 0.85, 62, 110)):
+    for x, y, a, b in (
+        (-60, 0.66, 30, 26),
+        (-10, 0.66, 26, 28),
+        (45, 0.67, 38, 30),
+        (0, 0.72, 70, 30),
+        (5, 0.85, 62, 110),
+    ):
         t = np.linspace(0, 2 * np.pi, 40, endpoint=False)
         bones.append((np.stack([width / 2 + side * x + a * np.cos(t), height * y + b * np.sin(t)], 1), 60))
     cv2.ellipse(soft, (width // 2, int(height * 0.78)), (int(width * 0.3), int(height * 0.22)), 0, 0, 360, 1, -1)
@@ -87,7 +93,9 @@ def chest(rng: np.random.Generator) -> Picture:
             rib = np.zeros_like(plane)
             start, stop = (200, 340) if side < 0 else (200 + 0, 340)
             centre = (size // 2, 80 + k * 62)
-            cv2.ellipse(rib, centre, (300, 140), side * 12, start - 20 * (side > 0), stop, 35.0, int(rng.uniform(11, 17)))
+            cv2.ellipse(
+                rib, centre, (300, 140), side * 12, start - 20 * (side > 0), stop, 35.0, int(rng.uniform(11, 17))
+            )
             plane += cv2.GaussianBlur(rib, (0, 0), 2) * 0.7
     for y in range(40, size, 52):
         cv2.rectangle(plane, (size // 2 - 38, y), (size // 2 + 38, y + 38), 215.0, 2)
@@ -188,7 +196,7 @@ def shipped_medical() -> Iterator[tuple[str, Picture]]:
         if found:
             try:
                 pixels = np.squeeze(dcmread(found[0]).pixel_array).astype(np.float64)
-            except Exception:  # noqa: S112 - a file whose decoder is missing is no matter here
+            except Exception:
                 continue
             if pixels.ndim == 2:
                 low, high = pixels.min(), pixels.max()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -21,12 +21,14 @@ from ossa.errors import BundleError, ConfigError
 from ossa.inference.engine import Engine, open_engine
 from ossa.inference.tiles import Tiles, run_tiled, run_whole
 from ossa.inference.tta import PLAIN, View, look, look_back
+from ossa.inference.upright import SURE, quarter_turn, sureness, turned
 from ossa.models.bundle import Bundle
 from ossa.radiograph.prepare import Placement, Preparation, prepare
 from ossa.schema import BoneSchema
 from ossa.segmentation.decode import decode, logit, resample_logits
 
 if TYPE_CHECKING:
+    from ossa.inference.quality import Judge
     from ossa.radiograph.radiograph import Radiograph
     from ossa.segmentation.segmentation import Segmentation
 
@@ -56,7 +58,8 @@ class Predictor:
 
     ``views``: test-time looks (inference.tta); ``tiles``: sliding windows, or None for the whole
     picture at once; ``thresholds``: bone name -> probability; ``tidy``: applied in turn to the
-    decoded bones.
+    decoded bones; ``judge``: gives confidences and warnings, and tells what is no hand; ``upright``:
+    turn films that lie on their side or upside down.
     """
 
     schema: BoneSchema
@@ -65,6 +68,8 @@ class Predictor:
     tiles: Tiles | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
     tidy: tuple[Tidy, ...] = ()
+    judge: Judge | None = None
+    upright: bool = True
 
     @classmethod
     def load(
@@ -117,6 +122,11 @@ class Predictor:
 
     def settings(self) -> dict[str, Any]:
         """What decides the result, as JSON values: a run with equal settings may go on where another stopped."""
+        cleanup = dict(self.members[0].bundle.card.cleanup)
+        return {**self.source(), "thresholds": dict(self.thresholds), "cleanup": cleanup}
+
+    def source(self) -> dict[str, Any]:
+        """What decides the logits, as JSON values."""
         return {
             "models": [
                 {"name": m.bundle.card.name, "files": dict(m.bundle.card.files), "weights": _rounded(m.weight)}
@@ -124,8 +134,7 @@ class Predictor:
             ],
             "views": [asdict(view) for view in self.views],
             "tiles": None if self.tiles is None else asdict(self.tiles),
-            "thresholds": dict(self.thresholds),
-            "cleanup": dict(self.members[0].bundle.card.cleanup),
+            "upright": self.upright,
         }
 
     def prepare(self, radiograph: Radiograph) -> dict[Preparation, tuple[Float, Placement]]:
@@ -133,17 +142,33 @@ class Predictor:
         return {p: prepare(radiograph, p) for p in {member.preparation: None for member in self.members}}
 
     def network(self, prepared: Mapping[Preparation, tuple[Float, Placement]]) -> tuple[Float, Placement]:
-        """The mean logits (bones, h, w) of all members and views, on the finest grid among them."""
+        """The mean logits (bones, h, w) of all members and views, on the finest grid among them.
+
+        Where the network is sure of few bones, the picture is also tried on its side and upside down
+        (inference.upright), and the surest way kept; the logits always lie as the picture does.
+        """
+        logits, placement = self._seen_through(self.views, prepared)
+        if self.upright and sureness(logits) < SURE:
+            member = self.members[0]
+            picture = prepared[member.preparation][0]
+            angle = quarter_turn(lambda view: self._raw_logits(member, picture, view))
+            if angle:
+                logits, placement = self._seen_through(turned(self.views, angle), prepared)
+        return logits, placement
+
+    def _seen_through(
+        self, views: tuple[View, ...], prepared: Mapping[Preparation, tuple[Float, Placement]]
+    ) -> tuple[Float, Placement]:
         finest = max(self.members, key=lambda m: m.preparation.size / m.bundle.card.stride)
         placement = prepared[finest.preparation][1]
         stride = finest.bundle.card.stride
         shape = (placement.grid_shape[0] // stride, placement.grid_shape[1] // stride)
         if len(self.members) == 1:
-            return self._member_logits(finest, prepared[finest.preparation][0]), placement
+            return self._member_logits(finest, prepared[finest.preparation][0], views), placement
         total = np.zeros((len(self.schema), *shape), np.float32)
         for member in self.members:
             picture, own = prepared[member.preparation]
-            logits = self._member_logits(member, picture)
+            logits = self._member_logits(member, picture, views)
             if logits.shape[1:] != shape:
                 logits = resample_logits(logits, own, placement, shape)
             total += logits * member.weight[:, None, None]
@@ -161,24 +186,39 @@ class Predictor:
         return found
 
     def predict(self, radiograph: Radiograph) -> Segmentation:
-        """The bones of a radiograph."""
-        return self.decode(*self.logits(radiograph))
+        """The bones of a radiograph; judged, with warnings as notes, when the predictor is ``examined``."""
+        if self.judge is None:
+            return self.decode(*self.logits(radiograph))
+        from ossa.inference.examine import examine
 
-    def _member_logits(self, member: Member, picture: Float) -> Float:
+        return examine(self, radiograph, self.judge)
+
+    def examined(self) -> Predictor:
+        """The same predictor with a judge of its results (inference.quality), where one was fitted for the schema."""
+        from ossa.inference.quality import default_judge
+
+        return replace(self, judge=default_judge(self.schema))
+
+    def _raw_logits(self, member: Member, picture: Float, view: View) -> Float:
+        """What a network says of one view, still on the view's own grid."""
         card = member.bundle.card
+        seen = look(picture, view, member.preparation.multiple)
+        if self.tiles is None:
+            logits = run_whole(member.engine, seen, card.channels)
+        else:
+            logits = run_tiled(member.engine, seen, card.channels, card.stride, self.tiles)
+        self._check_output(member, logits, seen)
+        return logits
+
+    def _member_logits(self, member: Member, picture: Float, views: tuple[View, ...]) -> Float:
         grid = (picture.shape[1], picture.shape[2])
         multiple = member.preparation.multiple
         mirror = self.schema.mirror_order()
         mean: Float | None = None
-        share = sum(view.weight for view in self.views)
-        for view in self.views:
-            seen = look(picture, view, multiple)
-            if self.tiles is None:
-                logits = run_whole(member.engine, seen, card.channels)
-            else:
-                logits = run_tiled(member.engine, seen, card.channels, card.stride, self.tiles)
-            self._check_output(member, logits, seen)
-            if len(self.views) == 1 and view == PLAIN[0]:
+        share = sum(view.weight for view in views)
+        for view in views:
+            logits = self._raw_logits(member, picture, view)
+            if len(views) == 1 and view == PLAIN[0]:
                 return logits
             logits = look_back(logits, view, grid, multiple, mirror)
             logits *= np.float32(view.weight / share)
@@ -219,8 +259,10 @@ def member_weights(weights: Sequence[float] | NDArray[np.floating] | None, membe
     return np.asarray(given / total, np.float32)
 
 
-def _rounded(weights: Float) -> list[float]:
-    return [round(float(w), 6) for w in weights]
+def _rounded(weights: Float) -> float | list[float]:
+    """A member's weights as JSON: one number when they are equal."""
+    numbers = [round(float(w), 6) for w in weights]
+    return numbers[0] if len(set(numbers)) == 1 else numbers
 
 
 def _check_same_bones(first: Bundle, other: Bundle) -> None:

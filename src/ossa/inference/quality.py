@@ -10,7 +10,7 @@ bones it catches, and at what cost in false alarms).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -56,6 +56,7 @@ class Judge:
     """What was fitted: the usual anatomy, the regression, and the limits of the warnings.
 
     ``weights`` (signs + 1,) with the constant last; ``centre`` and ``spread`` (signs,) standardise the signs.
+    ``limits`` (signs,): beyond it a sign alone makes a bone doubtful; hardly any right bone goes so far.
     ``unsure``: a bone below this confidence is named. ``hand``: below this evidence (``hand_evidence``) there is no
     hand. ``cover`` (C, 2): mean and SD of the share of a bone that another one covers.
     """
@@ -65,6 +66,7 @@ class Judge:
     weights: Float
     centre: Float
     spread: Float
+    limits: Float
     unsure: float
     hand: float
 
@@ -78,17 +80,19 @@ class Judge:
         z = (signs - self.centre) / self.spread
         with np.errstate(over="ignore"):
             out: Float = 1.0 / (1.0 + np.exp(-(z @ self.weights[:-1] + self.weights[-1])))
-        return out
+        beyond = (signs > self.limits).any(axis=1)
+        return np.where(beyond, np.minimum(out, self.unsure / 2), out)
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
         return {
             "signs": list(SIGNS),
             "anatomy": self.anatomy.to_json(),
-            "cover": np.round(self.cover, 4).tolist(),
-            "weights": np.round(self.weights, 5).tolist(),
-            "centre": np.round(self.centre, 5).tolist(),
-            "spread": np.round(self.spread, 5).tolist(),
+            "cover": _short(self.cover),
+            "weights": _short(self.weights),
+            "centre": _short(self.centre),
+            "spread": _short(self.spread),
+            "limits": _short(self.limits),
             "unsure": self.unsure,
             "hand": self.hand,
         }
@@ -99,8 +103,13 @@ class Judge:
         if list(value.get("signs", ())) != list(SIGNS):
             raise ConfigError("quality was fitted with other signs", found=value.get("signs"), expected=list(SIGNS))
         anatomy = Anatomy.from_json(value["anatomy"], schema)
-        arrays = {k: np.array(value[k], np.float64) for k in ("cover", "weights", "centre", "spread")}
+        arrays = {k: np.array(value[k], np.float64) for k in ("cover", "weights", "centre", "spread", "limits")}
         return cls(anatomy=anatomy, unsure=float(value["unsure"]), hand=float(value["hand"]), **arrays)
+
+
+def _short(array: Float) -> Any:
+    """Nested lists of six significant digits."""
+    return [_short(x) for x in array] if array.ndim > 1 else [float(f"{x:.6g}") for x in array.tolist()]
 
 
 @cache
@@ -291,6 +300,7 @@ NO_HAND = "no hand found: nothing here looks enough like the bones of a hand"
 def reason(signs: Float, judge: Judge) -> str:
     """The sign that speaks most against a bone, in words."""
     push = -judge.weights[:-1] * (signs - judge.centre) / judge.spread
+    push = np.where(signs > judge.limits, 1e3 + signs - judge.limits, push)
     return _REASONS[SIGNS[int(np.argmax(push))]]
 
 
@@ -302,58 +312,3 @@ def judged(segmentation: Segmentation, assessment: Assessment, judge: Judge) -> 
     schema = segmentation.schema
     confidence = {name: round(float(assessment.confidence[schema.index(name)]), 4) for name, _ in segmentation}
     return replace(segmentation, confidence=confidence, notes=notes)
-
-
-# Fitting --------------------------------------------------------------------------------------
-
-
-def fit_cover(truths: Sequence[Segmentation]) -> Float:
-    """(C, 2): mean and SD of the share of a bone that another one covers, over true hands that have it."""
-    rows = []
-    for truth in truths:
-        shares = covered_shares(truth)
-        absent = [i for i, name in enumerate(truth.schema.names) if name not in truth.regions]
-        shares[absent] = np.nan
-        rows.append(shares)
-    table = np.stack(rows)
-    good = np.isfinite(table)
-    count = np.maximum(good.sum(axis=0), 1)
-    mean = np.where(good, table, 0).sum(axis=0) / count
-    spread = np.sqrt(np.where(good, (table - mean) ** 2, 0).sum(axis=0) / count)
-    return np.stack([mean, spread], axis=1)
-
-
-def fit_confidence(signs: Float, right: NDArray[np.bool_], ridge: float = 1.0) -> tuple[Float, Float, Float]:
-    """(weights, centre, spread) of a logistic regression of ``right`` (N,) on signs (N, S), by Newton's method.
-
-    A sign may only speak against a bone: weights that come out positive are set to 0 and the rest is fitted again.
-    ``ridge`` keeps weights finite when a sign separates perfectly. Raises ConfigError when all or none are right.
-    """
-    if right.all() or not right.any():
-        raise ConfigError("quality is fitted on right and on wrong bones", found="only one kind")
-    centre, spread = signs[right].mean(axis=0), np.maximum(signs.std(axis=0), 1e-6)
-    x = np.c_[(signs - centre) / spread, np.ones(len(signs))]
-    free = np.ones(x.shape[1], bool)
-    while True:
-        weights = np.zeros(x.shape[1])
-        weights[free] = _newton(x[:, free], right.astype(np.float64), ridge)
-        wrong_way = free & (weights > 0)
-        wrong_way[-1] = False
-        if not wrong_way.any():
-            return weights, centre, spread
-        free &= ~wrong_way
-
-
-def _newton(x: Float, y: Float, ridge: float) -> Float:
-    weights = np.zeros(x.shape[1])
-    penalty = np.full(x.shape[1], ridge)
-    penalty[-1] = 0.0
-    for _ in range(50):
-        p = 1.0 / (1.0 + np.exp(-np.clip(x @ weights, -30, 30)))
-        slope = x.T @ (y - p) - penalty * weights
-        curve = (x * (p * (1 - p))[:, None]).T @ x + np.diag(penalty + 1e-9)
-        step = np.linalg.solve(curve, slope)
-        weights = weights + step
-        if float(np.abs(step).max()) < 1e-8:
-            break
-    return weights

@@ -1,0 +1,306 @@
+"""How many wrong bones the quality flags catch, and at what cost; and whether what is no hand is told from a hand.
+
+    python benchmarks/bench_quality.py --model BUNDLE --fit     fits ossa/inference/quality.json anew, then judges
+    python benchmarks/bench_quality.py --model BUNDLE           judges with the fitted file only
+
+Everything is learned from and judged on synthetic hands, of other seeds for the fit, for the judgement and for the
+network's own training. A third of the pictures is made hard (noise, blur, low contrast, borders cut off), a third of
+the results gets a planted fault: two bones exchanged, one moved, shrunk, grown, cut in half, doubled or lost. A bone is
+wrong when its Dice is below .8. Real hands, where they are at hand, are only judged, never fitted on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from _not_hands import not_hands, shipped_medical
+from _real import read_hands, read_wrists, real_folder, truth_of
+from _record import record
+from ossa.inference.anatomy import fit_anatomy, geometry
+from ossa.inference.examine import best_look, examine, second_look
+from ossa.inference.predictor import Predictor
+from ossa.inference.quality import GOOD_DICE, SIGNS, Judge, assess, signs_of
+from ossa.inference.quality_fit import fit_confidence, fit_cover, fit_hand, fit_limits
+from ossa.phantom.scene import PhantomOptions, generate
+from ossa.radiograph.radiograph import Radiograph, read_radiograph
+from ossa.schema import load_schema
+from ossa.segmentation.compare import dice_per_bone
+from ossa.segmentation.segmentation import Segmentation
+
+#: Seeds far from those of training (from 0) and of its own held-out phantoms.
+ANATOMY_SEED, FIT_SEED, TEST_SEED, HANDS_SEED = 70_000_000, 71_000_000, 72_000_000, 73_000_000
+
+FITTED = Path(__file__).resolve().parents[1] / "src" / "ossa" / "inference" / "quality.json"
+
+SCHEMA = load_schema()
+Logits = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One result to judge: its signs, Dice per bone (NaN where the truth lacks it), which bones it has, its kind."""
+
+    found: Segmentation
+    logits: Logits
+    other: Logits
+    dice: NDArray[np.float64]
+    in_truth: NDArray[np.bool_]
+    kind: str
+
+
+def hard(radiograph: Radiograph, rng: np.random.Generator) -> Radiograph:
+    """The same picture, worse."""
+    grey = radiograph.pixels.astype(np.float32)
+    for kind in rng.choice(5, int(rng.integers(1, 4)), replace=False):
+        if kind == 0:
+            grey += rng.normal(0, rng.uniform(10, 45), grey.shape)
+        elif kind == 1:
+            grey = cv2.GaussianBlur(grey, (0, 0), rng.uniform(1, 4))
+        elif kind == 2:
+            grey = (grey - grey.mean()) * rng.uniform(0.05, 0.4) + rng.uniform(60, 180)
+        elif kind == 3:
+            h, w = grey.shape
+            y, x = int(rng.uniform(0, 0.8) * h), int(rng.uniform(0, 0.8) * w)
+            grey[y : y + int(h * 0.25), x : x + int(w * 0.3)] = rng.uniform(0, 255)
+        else:
+            grey = 255 * (np.clip(grey / 255, 0, 1) ** rng.choice([0.25, 3.0]))
+    return Radiograph(np.clip(grey, 0, 255).astype(np.uint8), radiograph.spacing, radiograph.side)
+
+
+def plant(logits: Logits, other: Logits, rng: np.random.Generator) -> tuple[Logits, Logits, str]:
+    """A fault in one or two bones, the same in both looks, as a network would make it."""
+    logits, other = logits.copy(), other.copy()
+    present = np.flatnonzero(logits.max(axis=(1, 2)) > 0)
+    if present.size < 2:
+        return logits, other, "none"
+    a, b = rng.choice(present, 2, replace=False)
+    kind = str(rng.choice(["exchanged", "moved", "shrunk", "grown", "halved", "doubled", "lost", "neighbour"]))
+    for planes in (logits, other):
+        ys, xs = np.nonzero(planes[a] > 0)
+        if ys.size == 0:
+            continue
+        size = float(np.sqrt(ys.size))
+        if kind == "exchanged":
+            planes[[a, b]] = planes[[b, a]]
+        elif kind == "moved":
+            step = max(2, round(size * 0.6))
+            planes[a] = np.roll(planes[a], (step, -step), (0, 1))
+        elif kind in ("shrunk", "grown"):
+            kernel = np.ones((2 * max(1, round(size * 0.12)) + 1,) * 2, np.uint8)
+            planes[a] = (cv2.erode if kind == "shrunk" else cv2.dilate)(planes[a], kernel)
+        elif kind == "halved":
+            if np.ptp(ys) > np.ptp(xs):
+                planes[a, int(ys.mean()) :] = -8
+            else:
+                planes[a, :, int(xs.mean()) :] = -8
+        elif kind == "doubled":
+            planes[a] = np.maximum(planes[a], planes[b])
+        elif kind == "neighbour":
+            planes[a] = planes[b]
+        else:
+            planes[a] = -8
+    return logits, other, kind
+
+
+def results(predictor: Predictor, seed: int, count: int) -> Iterator[Case]:
+    """Predictions of ``count`` phantoms: a third plain, a third hard, a third with a planted fault."""
+    for k in range(count):
+        rng = np.random.default_rng([seed, k])
+        radiograph, truth = generate(seed + k, 512, PhantomOptions())
+        kind = ("plain", "hard", "planted")[k % 3]
+        if kind == "hard":
+            radiograph = hard(radiograph, rng)
+        logits, placement = predictor.logits(radiograph)
+        other = second_look(predictor, radiograph)
+        if kind == "planted":
+            logits, other, kind = plant(logits, other, rng)
+        found = predictor.decode(logits, placement)
+        in_truth = np.array([name in truth.regions for name in SCHEMA.names])
+        yield Case(found, logits, other, dice_per_bone(found, truth), in_truth, kind)
+
+
+def table(cases: list[Case], judge: Judge) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """(N, signs) and whether each bone found was right."""
+    rows, right = [], []
+    for case in cases:
+        signs = signs_of(case.found, case.logits, judge.anatomy, judge.cover, geometry(case.found), case.other)
+        there = np.isfinite(signs[:, 0])
+        rows.append(signs[there])
+        right.append(case.dice[there] >= GOOD_DICE)
+    return np.concatenate(rows), np.concatenate(right)
+
+
+def fit(predictor: Predictor, count: int) -> Judge:
+    """Anatomy and cover from truths, the regression from predictions, the limits from the fit's own cases."""
+    truths = [generate(ANATOMY_SEED + k, 384, PhantomOptions())[1] for k in range(count)]
+    anatomy, cover = fit_anatomy((geometry(t) for t in truths), SCHEMA), fit_cover(truths)
+    zeros = np.zeros(len(SIGNS))
+    free = zeros + 1e9
+    judge = Judge(anatomy, cover, np.zeros(len(SIGNS) + 1), zeros, zeros + 1, free, 0.5, 0.0)
+    cases = list(results(predictor, FIT_SEED, count))
+    signs, right = table(cases, judge)
+    weights, centre, spread = fit_confidence(signs, right)
+    judge = Judge(anatomy, cover, weights, centre, spread, free, 0.5, 0.0)
+    # Named are bones below the confidence under which one right bone in fifty lies.
+    unsure = round(float(np.clip(np.quantile(judge.confidence(signs)[right], 0.02), 0.1, 0.9)), 3)
+    judge = replace(judge, unsure=unsure, limits=fit_limits(signs, right))
+    hands = [evidence_of(predictor, judge, generate(HANDS_SEED + k, 512, PhantomOptions())[0]) for k in range(count)]
+    others = [evidence_of(predictor, judge, Radiograph(grey)) for _, grey in not_hands(max(3, count // 40), 4)]
+    return replace(judge, hand=round(fit_hand(np.array(hands), np.array(others)), 3))
+
+
+def auc(score: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
+    """Probability that a right bone scores above a wrong one."""
+    order = np.argsort(np.argsort(score)) + 1
+    n, m = int(right.sum()), int((~right).sum())
+    return float((order[right].sum() - n * (n + 1) / 2) / (n * m)) if n and m else float("nan")
+
+
+def judge_bones(cases: list[Case], judge: Judge) -> list[str]:
+    """The lines about bones."""
+    signs, right = table(cases, judge)
+    sure = judge.confidence(signs)
+    lines = [
+        f"{len(right)} bones found in {len(cases)} phantoms, {int((~right).sum())} of them wrong (Dice < {GOOD_DICE}). "
+        f"AUC {auc(sure, right):.3f}.",
+        "",
+        "| warning below | wrong bones caught | right bones flagged | of the flagged, wrong |",
+        "|---|---|---|---|",
+    ]
+    for limit in sorted({0.3, 0.5, 0.7, 0.9, judge.unsure}):
+        flagged = sure < limit
+        caught, false = flagged[~right].mean(), flagged[right].mean()
+        mark = " (default)" if limit == judge.unsure else ""
+        share = (~right)[flagged].mean() if flagged.any() else float("nan")
+        lines.append(f"| {limit:.2f}{mark} | {100 * caught:.1f} % | {100 * false:.2f} % | {100 * share:.0f} % |")
+    lines += ["", "Wrong bones caught at the default, by what was done to the picture or the result:", ""]
+    by_kind: dict[str, list[tuple[int, int]]] = {}
+    lost: dict[str, list[int]] = {}
+    for case in cases:
+        a = assess(case.found, case.logits, judge, case.other)
+        for i, name in enumerate(SCHEMA.names):
+            if name in case.found.regions and case.dice[i] < GOOD_DICE:
+                by_kind.setdefault(case.kind, []).append((int(i in a.doubtful), 1))
+            if name not in case.found.regions and case.in_truth[i]:
+                kind = "planted" if case.kind == "lost" else case.kind if case.kind in ("plain", "hard") else "other"
+                lost.setdefault(kind, []).append(int(i in a.missing))
+    lines.append(", ".join(f"{kind} {sum(c for c, _ in v)}/{len(v)}" for kind, v in sorted(by_kind.items())) + ".")
+    absent = [
+        (c, i)
+        for c in cases
+        for i in range(len(SCHEMA))
+        if not c.in_truth[i] and SCHEMA.names[i] not in c.found.regions
+    ]
+    wrongly = sum(i in assess(c.found, c.logits, judge, c.other).missing for c, i in absent)
+    lines.append(f"Bones truly out of view and said to be missing: {wrongly} of {len(absent)}.")
+    single = ", ".join(f"{name} {auc(-signs[:, k], right):.2f}" for k, name in enumerate(SIGNS))
+    lines.append(f"AUC of each sign alone: {single}.")
+    return lines
+
+
+def evidence_of(predictor: Predictor, judge: Judge, radiograph: Radiograph) -> float:
+    """Evidence for a hand in any picture, however it is turned."""
+    return best_look(predictor, radiograph, judge)[1].evidence
+
+
+def judge_hands(predictor: Predictor, judge: Judge, cases: list[Case], count: int) -> list[str]:
+    """The lines about what is no hand."""
+    radiographs = (generate(HANDS_SEED + 500_000 + k, 512, PhantomOptions())[0] for k in range(len(cases) // 2))
+    plain = [evidence_of(predictor, judge, radiograph) for radiograph in radiographs]
+    lines = [
+        f"Phantoms (also wrist-only views) taken for no hand: {sum(e < judge.hand for e in plain)} of {len(plain)}."
+    ]
+    kinds: dict[str, list[float]] = {}
+    for kind, grey in not_hands(count, 5):
+        kinds.setdefault(kind, []).append(evidence_of(predictor, judge, Radiograph(grey)))
+    for _, grey in shipped_medical():
+        kinds.setdefault("other medical pictures", []).append(evidence_of(predictor, judge, Radiograph(grey)))
+    told = ", ".join(f"{k} {sum(e < judge.hand for e in v)}/{len(v)} (highest {max(v):.2f})" for k, v in kinds.items())
+    lines.append(f"Told to be no hand (evidence below {judge.hand:.2f}): {told}.")
+    return lines
+
+
+def judge_turned(predictor: Predictor, judge: Judge, count: int) -> list[str]:
+    """The line about pictures that lie upside down or on their side."""
+    upright, turned = [], []
+    for k in range(count):
+        radiograph, truth = generate(TEST_SEED + 500_000 + k, 512, PhantomOptions(turned=0.0, clutter=0.3))
+        planes = truth.planes()
+        for turns in (0, 1 + k % 3):
+            picture = Radiograph(np.ascontiguousarray(np.rot90(radiograph.pixels, turns)))
+            there = Segmentation.from_planes(np.rot90(planes, turns, (1, 2)), SCHEMA)
+            dice = float(dice_per_bone(examine(predictor, picture, judge), there).mean())
+            (turned if turns else upright).append(dice)
+    return [
+        f"Mean Dice of {count} upright phantoms {np.mean(upright):.3f}, "
+        f"of the same turned by quarters {np.mean(turned):.3f}."
+    ]
+
+
+def judge_real(predictor: Predictor, judge: Judge) -> list[str]:
+    """The lines about real hands; none where they are not at hand."""
+    root = real_folder()
+    if root is None:
+        return []
+    flagged_right = flagged_wrong = rights = wrongs = turns_taken = 0
+    evidence = []
+    for path in [h.path for h in read_hands(root)] + [w.path for w in read_wrists(root)]:
+        found, a, turns = best_look(predictor, read_radiograph(path), judge)
+        turns_taken += turns != 0
+        evidence.append(a.evidence)
+        hand = next((h for h in read_hands(root) if h.path == path and h.outlines is not None), None)
+        if hand is not None and hand.outlines is not None:
+            dice = dice_per_bone(found, truth_of(hand.outlines, found.shape))
+            for i, name in enumerate(SCHEMA.names):
+                if name in found.regions:
+                    wrong = dice[i] < GOOD_DICE
+                    wrongs += wrong
+                    rights += not wrong
+                    flagged_wrong += wrong and i in a.doubtful
+                    flagged_right += not wrong and i in a.doubtful
+    return [
+        f"Real hands taken for no hand: {sum(e < judge.hand for e in evidence)} of {len(evidence)} "
+        f"(lowest evidence {min(evidence):.2f}), turned for no reason: {turns_taken}. "
+        f"On the two traced ones {flagged_wrong} of {wrongs} wrong bones are "
+        f"flagged, and {flagged_right} of {rights} right ones."
+    ]
+
+
+def main() -> None:
+    """Fit if asked, judge, record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", help="bundle folder (default: the shipped one)")
+    parser.add_argument("--fit", action="store_true", help="fit quality.json anew")
+    parser.add_argument("--record", action="store_true", help="put the figures into RESULTS.md")
+    parser.add_argument("--count", type=int, default=300, help="phantoms for the fit, and for the judgement")
+    parser.add_argument("--fitted", type=Path, default=FITTED, help="the fitted file")
+    args = parser.parse_args()
+    predictor = Predictor.load(args.model, device="cpu")
+    if args.fit:
+        judge = fit(predictor, args.count)
+        args.fitted.write_text(json.dumps(judge.to_json(), separators=(",", ":")) + "\n", encoding="utf-8")
+        weights = ", ".join(f"{n} {w:+.2f}" for n, w in zip((*SIGNS, "constant"), judge.weights, strict=True))
+        print(f"fitted: {weights}; unsure {judge.unsure}, hand {judge.hand}")
+    value: dict[str, Any] = json.loads(args.fitted.read_text(encoding="utf-8"))
+    judge = Judge.from_json(value, SCHEMA)
+    cases = list(results(predictor, TEST_SEED, args.count))
+    lines = [f"Model: {predictor.description}.", "", *judge_bones(cases, judge), ""]
+    lines += [*judge_hands(predictor, judge, cases, max(4, args.count // 30))]
+    lines += [*judge_turned(predictor, judge, max(6, args.count // 10)), *judge_real(predictor, judge)]
+    if args.record:
+        record("Quality flags (bench_quality.py)", lines)
+    else:
+        print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
