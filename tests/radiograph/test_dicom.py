@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pydicom
+import pydicom.encaps
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,7 +29,7 @@ from pydicom.uid import (
 from helpers_dicom import DX, SECONDARY, dataset, item, jpeg_baseline, save
 from helpers_films import film
 from ossa.errors import ImageError, MissingExtraError
-from ossa.radiograph.radiograph import Radiograph, Spacing, read_radiograph
+from ossa.radiograph.radiograph import Radiograph, Spacing, read_radiograph, read_size
 
 FILM = film(160)
 DEEP = FILM.astype(np.uint16) * 16 + 5  # 12-bit, as a CR plate gives
@@ -437,6 +438,20 @@ def test_truncated(tmp_path: Path, syntax: str, kept: float) -> None:
         read_radiograph(path)
 
 
+@pytest.mark.parametrize("syntax", ["jls", "j2k", "jpeg"])
+def test_a_frame_without_its_end(tmp_path: Path, syntax: str) -> None:
+    """The file is whole, but the stream inside was cut before it was packed."""
+    data = dataset(FILM)
+    if syntax == "jpeg":
+        data = jpeg_baseline(data)
+    else:
+        data.compress({"jls": JPEGLSLossless, "j2k": JPEG2000Lossless}[syntax], generate_instance_uid=False)
+    frame = pydicom.encaps.get_frame(data.PixelData, 0, number_of_frames=1)
+    data.PixelData = pydicom.encaps.encapsulate([frame[: len(frame) // 2]])
+    with pytest.raises(ImageError, match="no end marker"):
+        read(tmp_path, data)
+
+
 @pytest.mark.parametrize("length", [0, 1, 131, 132, 140, 200, 400, 500])
 def test_only_a_head(tmp_path: Path, length: int) -> None:
     path = save(tmp_path / "a.dcm", dataset(DEEP))
@@ -545,3 +560,11 @@ def test_deflated_rubbish(tmp_path: Path) -> None:
     path.write_bytes(whole[:at] + zlib.compress(b"not a data set")[::-1])
     with pytest.raises(ImageError):
         read_radiograph(path)
+
+
+def test_size_from_the_header(tmp_path: Path) -> None:
+    assert read_size(save(tmp_path / "a.dcm", dataset(DEEP[:50, :70]))) == (50, 70)
+    data = dataset(DEEP)
+    data.Rows = data.Columns = 30000
+    with pytest.raises(ImageError, match="900 million pixels"):
+        read_size(save(tmp_path / "b.dcm", data))

@@ -18,7 +18,7 @@ from PIL import Image
 
 from helpers_films import collimated, film, png_header, tiff
 from ossa.errors import ImageError
-from ossa.radiograph.radiograph import read_radiograph
+from ossa.radiograph.radiograph import read_radiograph, read_size
 
 FILM = film(200)
 
@@ -528,3 +528,16 @@ def test_decoder_errors_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     path = save(tmp_path / "a.png", FILM)
     monkeypatch.setattr(cv2, "imdecode", burst)
     assert "out of memory" in refused(path)
+
+
+# --- sizes -----------------------------------------------------------------------------------
+
+
+def test_size_from_the_header(tmp_path: Path) -> None:
+    for ending in ("png", "jpg", "bmp", "tif"):
+        assert read_size(save(tmp_path / f"a.{ending}", FILM[:50, :70])) == (50, 70)
+    (tmp_path / "a.png").write_bytes(png_header(30000, 30000))
+    with pytest.raises(ImageError, match="too large to be a radiograph"):
+        read_size(tmp_path / "a.png")
+    with pytest.raises(ImageError, match="No such file"):
+        read_size(tmp_path / "none.png")

@@ -53,8 +53,9 @@ def super_resolve(
 
     Folders below ``source`` and names are kept, so that labels still fit; files other than PNG become PNG. A picture
     that is there already is kept: the same call continues a run that was stopped. Pictures are worked on in squares
-    of ``tile`` px that see ``overlap`` px around themselves. ``tell`` gets the estimated time before the work begins. A bad picture is left out, the others are made. Raises BundleError for the weights, DeviceError,
-    ConfigError for the tiles, OutputError when ``output`` holds the sources or was made with other weights or tiles.
+    of ``tile`` px that see ``overlap`` px around themselves. ``tell`` gets the estimated time before the work begins.
+    A bad picture is left out, the others are made. Raises BundleError for the weights, DeviceError, ConfigError for
+    the tiles, OutputError when ``output`` holds the sources or was made with other weights or tiles.
     """
     from ossa.models.superres import load_upscaler
 

@@ -131,17 +131,15 @@ def _check_deflated(path: Path, name: str) -> None:
 
 def _stored(path: Path, header: Dataset, name: str) -> NDArray[Any]:
     """The stored values of the first frame, (H, W) or (H, W, 3) RGB."""
+    import pydicom
     from pydicom.pixels.decoders.base import get_decoder
     from pydicom.pixels.utils import pixel_array
     from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     syntax = UID(str(header.file_meta.get("TransferSyntaxUID", "")))
     source: Any = path
-    if not syntax or syntax == _DEFLATED:  # pydicom reads these only whole
-        import pydicom
-
-        source = pydicom.dcmread(path, force=True)
     if not syntax:  # files without a preamble do not say it
+        source = pydicom.dcmread(path, force=True)
         syntax = ImplicitVRLittleEndian if source.original_encoding[0] else ExplicitVRLittleEndian
         source.file_meta.TransferSyntaxUID = syntax
     label = f"{syntax.name} ({syntax})" if syntax.name != str(syntax) else str(syntax)
@@ -157,8 +155,25 @@ def _stored(path: Path, header: Dataset, name: str) -> NDArray[Any]:
         ) from error
     if not decoder.is_available:
         raise MissingExtraError.of(f"{name}: reading DICOM in {label}", "dicom")
+    if syntax == _DEFLATED or syntax.is_encapsulated:
+        source = pydicom.dcmread(path, force=True)
+    if "JPEG" in syntax.name:
+        _check_frame(source, name)
     array: NDArray[Any] = pixel_array(source, index=0)
     return array
+
+
+def _check_frame(data: Dataset, name: str) -> None:
+    """Refuse a cut-off first frame: some decoders invent the rest, others search for it for minutes.
+
+    JPEG, JPEG-LS and JPEG 2000 streams all end with FF D9, after which DICOM allows padding zeros.
+    """
+    from pydicom.encaps import get_frame
+
+    frame = get_frame(data.PixelData, 0, number_of_frames=max(1, _count(data, "NumberOfFrames")))
+    if not frame[-64:].rstrip(b"\0").endswith(b"\xff\xd9"):
+        found = "no end marker: the picture data stop early"
+        raise ImageError("is a damaged or truncated DICOM file", path=name, found=found, remedy=_AGAIN)
 
 
 def _grey(stored: NDArray[Any], header: Dataset) -> tuple[Grey, list[str]]:

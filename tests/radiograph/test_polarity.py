@@ -1,0 +1,116 @@
+"""Negatives are found where they are clear, and no upright film is ever turned over."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from helpers_films import collimated, film
+from ossa.phantom.scene import generate
+from ossa.radiograph.polarity import invert, looks_inverted, upright_sign
+
+FILM = film(384)
+
+
+def turned(picture: NDArray[np.uint8], angle: float, value: int) -> NDArray[np.uint8]:
+    """Behind a shutter that stands at an angle."""
+    side = picture.shape[0]
+    box = cv2.boxPoints(((side / 2, side / 2), (side * 0.8, side * 0.85), angle)).astype(np.int32)
+    inside = cv2.fillConvexPoly(np.zeros_like(picture), box, 1) > 0
+    return np.where(inside, picture, np.uint8(value))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("shutter", [None, 0, 90, 255])
+def test_drawn_films(seed: int, shutter: int | None) -> None:
+    upright = film(384, seed)
+    negative = 255 - upright
+    if shutter is not None:
+        upright, negative = collimated(upright, shutter), collimated(negative, shutter)
+    assert not looks_inverted(upright)
+    assert looks_inverted(negative)
+
+
+@pytest.mark.parametrize("angle", [-11, 7, 40])
+@pytest.mark.parametrize("value", [0, 255])
+def test_a_turned_shutter(angle: float, value: int) -> None:
+    assert not looks_inverted(turned(FILM, angle, value))
+    assert looks_inverted(turned(255 - FILM, angle, value))
+
+
+def test_a_hand_that_fills_the_frame() -> None:
+    tight = FILM[20:320, 80:300]
+    assert not looks_inverted(tight)
+    assert looks_inverted(255 - tight)
+
+
+def test_depth_and_size_do_not_matter() -> None:
+    sign = upright_sign(FILM)
+    assert abs(upright_sign(FILM.astype(np.uint16) * 200) - sign) < 0.05
+    assert abs(upright_sign(cv2.resize(FILM, (1536, 1536), interpolation=cv2.INTER_NEAREST)) - sign) < 0.1
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (31, 500), (500, 20), (3000, 30)])
+def test_too_small_to_tell(shape: tuple[int, int]) -> None:
+    assert upright_sign(np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)) == 0
+
+
+@pytest.mark.parametrize("value", [0, 77, 255])
+def test_one_grey_says_nothing(value: int) -> None:
+    assert upright_sign(np.full((200, 150), value, np.uint8)) == 0
+
+
+def test_a_field_too_small_to_tell_is_looked_at_whole() -> None:
+    picture = np.zeros((256, 256), np.uint8)
+    picture[100:134, 12:242] = np.random.default_rng(0).integers(150, 250, (34, 230))  # 31 px within its soft edge
+    assert 0 < upright_sign(picture) < 3
+
+
+def test_even_film_around_a_hand_is_no_shutter() -> None:
+    """What is left beside even film is a hand, which fills its rectangle badly."""
+    picture = np.where(FILM > 45, FILM, 0).astype(np.uint8)
+    picture[-20:] = 0
+    assert not looks_inverted(picture)
+    assert looks_inverted(255 - picture)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 1000), deep=st.booleans())
+def test_inverting_twice(seed: int, deep: bool) -> None:
+    top = 4096 if deep else 256
+    picture = np.random.default_rng(seed).integers(0, top, (9, 7)).astype(np.uint16 if deep else np.uint8)
+    once = invert(picture)
+    assert once.dtype == picture.dtype
+    assert (np.argsort(once.ravel(), kind="stable")[0]) in np.flatnonzero(picture.ravel() == picture.max())
+    if not deep:
+        np.testing.assert_array_equal(invert(once), picture)
+    else:
+        np.testing.assert_array_equal(picture.max() - once, picture)
+
+
+def test_phantoms() -> None:
+    """Bent wrists, wrist-only views, shutters, markers and noise: upright ones stay, most negatives are found."""
+    pictures = [generate(seed, 256)[0].pixels for seed in range(7000, 7006)]
+    assert not any(looks_inverted(picture) for picture in pictures)
+    assert sum(looks_inverted(invert(picture)) for picture in pictures) >= 4
+
+
+REAL = Path(os.environ.get("OSSA_REAL", Path(__file__).parents[3] / "shared" / "real"))
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not REAL.is_dir(), reason="no real radiographs here")
+def test_real_hands() -> None:
+    pictures = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in sorted(REAL.glob("*/*.[pj][np]g"))]
+    pictures = [picture for picture in pictures if picture is not None and len(np.unique(picture[::9, ::9])) > 40]
+    assert len(pictures) >= 5
+    assert not any(looks_inverted(picture) for picture in pictures)
+    found = [looks_inverted(255 - picture) for picture in pictures]
+    assert sum(found) >= 0.85 * len(found)
