@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -184,8 +185,31 @@ def _stroke(scale: float) -> int:
 
 
 def write_overlay(path: str | PathLike[str], radiograph: Radiograph, segmentation: Segmentation) -> None:
-    """Write ``overlay`` to a .png or .jpg file."""
-    write_picture(path, overlay(radiograph, segmentation))
+    """Write ``overlay`` to a .png or .jpg file, with the segmentation's notes as lines at its top."""
+    picture = overlay(radiograph, segmentation)
+    write_lines(picture, segmentation.notes)
+    write_picture(path, picture)
+
+
+def write_lines(picture: Picture, lines: Sequence[str]) -> None:
+    """Write lines of text into the top left of a picture (H, W, 3) RGB, on a dark ground, small enough to fit."""
+    import cv2
+
+    height, width = picture.shape[:2]
+    y = 0
+    for line in lines:
+        text = line.encode("ascii", "replace").decode()  # OpenCV's strokes know no other letters
+        (wide, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 1.0, 1)
+        size = min(max(height, width) / 1400, 0.97 * width / max(wide, 1))
+        step = max(8, round(34 * size))
+        if y + step > height // 3:
+            break
+        picture[y : y + step] //= 3
+        place = (round(4 * size) + 1, y + round(step * 0.75))
+        cv2.putText(
+            picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, (255, 214, 90), max(1, round(size)), cv2.LINE_AA
+        )
+        y += step
 
 
 def write_picture(path: str | PathLike[str], picture: Picture) -> None:

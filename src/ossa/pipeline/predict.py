@@ -194,7 +194,7 @@ def label_writer(label_format: str) -> Callable[[Path, Segmentation, str], None]
 def _load(model: str | Path | None, device: str) -> Predictor:
     from ossa.inference.predictor import Predictor
 
-    return Predictor.load(model, device=device)
+    return Predictor.load(model, device=device).examined()
 
 
 def _check_output(folder: Path, sources: list[Source]) -> None:

@@ -138,14 +138,29 @@ def polygon(points: object, name: str, path: Path) -> NDArray[np.float64]:
 def write_label(path: str | Path, segmentation: Segmentation, image_name: str) -> None:
     """Write a segmentation as a label file; ``read_label`` gives back the same pixels.
 
-    ``image_name`` is stored as "filename". Raises OutputError when the file cannot be written.
+    ``image_name`` is stored as "filename", notes and confidences under "attributes". Raises OutputError when the
+    file cannot be written.
     """
     outlines = {name: outlines_from_region(region) for name, region in segmentation}
-    write_outlines(path, outlines, segmentation.shape, image_name)
+    said: dict[str, Any] = {}
+    if segmentation.notes:
+        said["notes"] = list(segmentation.notes)
+    if segmentation.confidence:
+        said["confidence"] = {name: round(float(value), 4) for name, value in segmentation.confidence.items()}
+    write_outlines(path, outlines, segmentation.shape, image_name, said)
 
 
-def write_outlines(path: str | Path, outlines: Outlines, shape: tuple[int, int], image_name: str) -> None:
-    """Write outlines (points in px of a picture of ``shape``) as a label file, coordinates kept to 1/1000 px."""
+def write_outlines(
+    path: str | Path,
+    outlines: Outlines,
+    shape: tuple[int, int],
+    image_name: str,
+    attributes: Mapping[str, Any] | None = None,
+) -> None:
+    """Write outlines (points in px of a picture of ``shape``) as a label file, coordinates kept to 1/1000 px.
+
+    ``attributes``: JSON values that stand beside the annotations (warnings, confidences); readers pass over them.
+    """
     annotations = [
         {"id": f"{name}.{number}", "type": "poly_seg", "attributes": {}, "points": label_points(part), "label": name}
         for name, parts in outlines.items()
@@ -153,7 +168,7 @@ def write_outlines(path: str | Path, outlines: Outlines, shape: tuple[int, int],
     ]
     label = {
         "annotations": annotations,
-        "attributes": {},
+        "attributes": dict(attributes or {}),
         "file_id": Path(image_name).stem,
         "filename": image_name,
         "parent_path": "",
