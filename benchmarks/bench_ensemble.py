@@ -125,7 +125,7 @@ def probabilities(folder: Path) -> list[str]:
         total = np.zeros((len(schema), *SHAPE), np.float32)
         for path in files:
             total += np.load(path)["arr_0"].astype(np.float32) / 65535 / FILES
-        return [mask for mask in total > 0.5]
+        return list(total > 0.5)
 
     usual_ms, masks = timed(usual_mean, 1)
     ours_ms, _ = timed(lambda: soft_vote([s.path for s in stores], folder / "soft.csv"), 3)
@@ -143,8 +143,8 @@ def probabilities(folder: Path) -> list[str]:
         f"| mean of {FILES} models' saved probabilities, one image, to masks (ours: to the CSV), ms "
         f"| {usual_ms:.0f} | {ours_ms:.0f} | {usual_ms / ours_ms:.0f}x |",
         "",
-        f"Writing one image to the store takes {write_ms:.0f} ms. The two means (of probabilities, of logits) agree to "
-        f"Dice {dice:.5f}; {same} of 29 run lengths equal those of full-frame interpolation of the stores' mean logits.",
+        f"Writing one image to the store takes {write_ms:.0f} ms. The two means (of probabilities, of logits) "
+        f"agree to Dice {dice:.5f}; {same} of 29 run lengths equal those of full-frame interpolation of the stores' mean logits.",
     ]
 
 

@@ -116,8 +116,8 @@ def main(images: int, model: str | None, usual_images: int) -> None:
     busy = {name: t for name, t in parts.items() if name != "waiting for the decoder"}
     working = busy["decode (in the reading thread)"] + busy["network"]
     lines = [
-        f"{images} phantoms of longer side {SIZE} px, grid {preparation.size} px, {THREADS} threads, to a submission CSV; "
-        f"the usual way on {usual_images} of them.",
+        f"{images} phantoms of longer side {SIZE} px, grid {preparation.size} px, {THREADS} threads, to a submission "
+        f"CSV; the usual way on {usual_images} of them.",
         "",
         "| | usual (Unet-resnet18) | ossa | ratio |",
         "|---|---|---|---|",

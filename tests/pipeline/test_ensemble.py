@@ -14,6 +14,7 @@ from ossa.inference.predictor import Predictor
 from ossa.inference.store import Store
 from ossa.pipeline.ensemble import (
     fit_weights,
+    image_sizes,
     predict_models,
     read_numbers,
     read_shares,
@@ -67,6 +68,20 @@ def test_ties_of_two(tmp_path: Path, threshold: float, expected: str) -> None:
     vote(files, tmp_path / "out.csv", threshold=threshold, shape=SHAPE)
     voted = read_submission(tmp_path / "out.csv", SCHEMA, SHAPE)["x"].planes()
     assert np.array_equal(voted, a | b if expected == "or" else a & b)
+
+
+def test_images_of_different_sizes(tmp_path: Path) -> None:
+    sizes = {"small.png": (5, 7), "large.png": (300, 200)}
+    rng = np.random.default_rng(0)
+    masks = [{name: rng.random((29, *shape)) < 0.5 for name, shape in sizes.items()} for _ in range(3)]
+    files = [submission(tmp_path / f"{i}.csv", m) for i, m in enumerate(masks)]
+    for name, shape in sizes.items():
+        save(tmp_path / "in" / name, np.zeros(shape, np.uint8))
+    assert image_sizes([tmp_path / "in"]) == sizes
+    vote(files, tmp_path / "out.csv", shape=image_sizes([tmp_path / "in"]))
+    voted = read_submission(tmp_path / "out.csv", SCHEMA, sizes)
+    for name in sizes:
+        assert np.array_equal(voted[name].planes(), sum(m[name].astype(int) for m in masks) >= 2)
 
 
 def test_weights_per_bone(tmp_path: Path) -> None:

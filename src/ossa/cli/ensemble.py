@@ -113,12 +113,19 @@ def soft_command(stores: tuple[Path, ...], output: Path, weights: str | None, ru
     help="Share of the weight that makes a pixel bone; a tie at the threshold is bone.",
 )
 @click.option("--size", default="2048x2048", show_default=True, help="Height x width of the images.")
+@click.option("--images", multiple=True, type=_FOLDER, help="The radiographs, when they differ in size; repeat it.")
 @_SCHEMA
 def vote_command(
-    submissions: tuple[Path, ...], output: Path, weights: str | None, threshold: float, size: str, schema: str
+    submissions: tuple[Path, ...],
+    output: Path,
+    weights: str | None,
+    threshold: float,
+    size: str,
+    images: tuple[Path, ...],
+    schema: str,
 ) -> None:
     """Let submission files vote, pixel by pixel, on their run lengths."""
-    from ossa.pipeline.ensemble import read_shares, read_size, vote
+    from ossa.pipeline.ensemble import image_sizes, read_shares, read_size, vote
     from ossa.progress import bar
 
     shares = read_shares(weights, schema, len(submissions))
@@ -128,7 +135,7 @@ def vote_command(
         schema=schema,
         weights=shares,
         threshold=threshold,
-        shape=read_size(size),
+        shape=image_sizes(images) if images else read_size(size),
         track=bar,
     )
     click.echo(f"{count} images, {len(submissions)} files -> {output}")

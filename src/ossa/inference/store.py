@@ -110,8 +110,8 @@ class Store:
             if store.source != json.loads(json.dumps(dict(source))):
                 raise ConfigError(
                     f"{folder}: another model or other settings wrote these probabilities",
-                    found=_short(store.source),
-                    expected=_short(source),
+                    found=_differing(store.source, source),
+                    expected=_differing(source, store.source),
                     remedy="Give another folder, or delete this one",
                 )
             return store
@@ -255,5 +255,11 @@ def _damaged(path: Path, found: str) -> InputError:
     return InputError("is damaged", path=path, found=found, remedy="Delete the file and run again: only it is redone")
 
 
-def _short(source: Mapping[str, Any]) -> str:
-    return json.dumps(dict(source), ensure_ascii=False, sort_keys=True)[:300]
+def _differing(source: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """The entries of ``source`` that ``other`` has otherwise, shortened."""
+    value: Mapping[str, Any] = json.loads(json.dumps(dict(source)))
+    against = json.loads(json.dumps(dict(other)))
+    entries = {key: entry for key, entry in value.items() if key not in against or against[key] != entry}
+    return (
+        "; ".join(f"{key} {json.dumps(entry, ensure_ascii=False)[:160]}" for key, entry in entries.items()) or "nothing"
+    )

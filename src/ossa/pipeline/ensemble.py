@@ -54,7 +54,7 @@ def save_probabilities(
     from ossa.radiograph.radiograph import read_radiograph
 
     sources = find_sources(paths, output)
-    store = Store.create(output, predictor.schema, predictor.settings())
+    store = Store.create(output, predictor.schema, predictor.source())
     waiting = [source for source in sources if source.image_name not in store]
     skipped = []
     stream = read_ahead(waiting, lambda source: read_radiograph(source.path))
@@ -132,14 +132,14 @@ def vote(
     schema: str = "hand29",
     weights: Sequence[float] | NDArray[np.floating[Any]] | None = None,
     threshold: float = MAJORITY,
-    shape: tuple[int, int] | None = None,
+    shape: tuple[int, int] | Mapping[str, tuple[int, int]] | None = None,
     track: Track = silent,
 ) -> int:
     """Let submission files vote pixel by pixel and write the result; the number of images.
 
     A pixel is bone where the files that say so hold at least ``threshold`` of the total weight:
     with .5 a tie is bone. ``weights``: one per file, or (files, bones). ``shape`` (H, W) of the
-    images (default: the competition's 2048 x 2048). Rows may stand in any order; an empty mask
+    images, or one per image name (default: the competition's 2048 x 2048). Rows may stand in any order; an empty mask
     votes against. Everything happens on run lengths, one image at a time. Raises SubmissionError
     for a malformed file or run, InputError when the files hold different images.
     """
@@ -160,19 +160,20 @@ def vote(
     def rows() -> Iterator[tuple[str, Segmentation]]:
         for image in track(images, len(images), "Voting"):
             regions = {}
+            here = files[0].shape(image)
             for i, name in enumerate(bones.names):
                 masks = []
                 for file in files:
                     try:
-                        masks.append(decode_runs(file.text(image, name), size))
+                        masks.append(decode_runs(file.text(image, name), here))
                     except SubmissionError as error:
                         raise SubmissionError(
                             f"{image}, {name}: {error.what}", path=file.path, found=error.found, expected=error.expected
                         ) from error
-                region = region_from_runs(vote_runs(masks, [float(w) for w in shares[:, i]], threshold), size[1])
+                region = region_from_runs(vote_runs(masks, [float(w) for w in shares[:, i]], threshold), here[1])
                 if region is not None:
                     regions[name] = region
-            yield image, Segmentation(bones, size, regions)
+            yield image, Segmentation(bones, here, regions)
 
     return write_submission(output, rows())
 
@@ -322,7 +323,8 @@ def load_models(
     from ossa.inference.tta import parse_views
 
     tiles = None if tile is None else Tiles(tile)
-    return Predictor.load(list(models) or None, device, weights=weights, views=parse_views(tta), tiles=tiles)
+    predictor = Predictor.load(list(models) or None, device, weights=weights, views=parse_views(tta), tiles=tiles)
+    return predictor.examined()
 
 
 def read_numbers(text: str | None) -> list[float] | None:
@@ -340,6 +342,14 @@ def read_shares(text: str | None, schema: str, members: int) -> list[float] | ND
     if text is not None and Path(text).is_file():
         return read_weights(text, schema, members)
     return read_numbers(text)
+
+
+def image_sizes(paths: Iterable[str | Path]) -> dict[str, tuple[int, int]]:
+    """The (H, W) of every radiograph of ``paths`` by image name, from the files' headers."""
+    from ossa.pipeline.sources import find_sources
+    from ossa.radiograph.radiograph import read_size as size_of
+
+    return {source.image_name: size_of(source.path) for source in find_sources(paths, "")}
 
 
 def read_size(text: str) -> tuple[int, int]:
