@@ -75,13 +75,13 @@ def test_changed_pictures_are_decoded_again_and_touched_ones_are_not(tmp_path, p
     cache = GreyCache(tmp_path / "cache", SMALL)
     cache.get(pictures[0])
     os.utime(pictures[0], ns=(1, 1))
-    cache.get(pictures[0])
+    GreyCache(tmp_path / "cache", SMALL).get(pictures[0])
     assert len(decoded) == 1
     note = next((tmp_path / "cache").rglob("*.json"))
     assert json.loads(note.read_text())["mtime_ns"] == 1
     other = draw(schematic_hand(128, seed=9), 128)
     cv2.imwrite(str(pictures[0]), other)
-    grey, _ = cache.get(pictures[0])
+    grey, _ = GreyCache(tmp_path / "cache", SMALL).get(pictures[0])
     assert len(decoded) == 2
     np.testing.assert_array_equal(grey, decode(pictures[0], SMALL)[0])
 
@@ -105,8 +105,10 @@ def test_damaged_arrays_and_notes_are_made_again(tmp_path, pictures, decoded, da
             path.unlink()
         else:
             path.write_bytes(content)
+        cache = GreyCache(tmp_path / "cache", SMALL)
         np.testing.assert_array_equal(cache.get(pictures[0])[0], good)
     assert len(decoded) == 5
+    np.testing.assert_array_equal(cache.get(pictures[0])[0], good)
     np.save(array, good[:3])
     np.testing.assert_array_equal(cache.get(pictures[0])[0], good)
 

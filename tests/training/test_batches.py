@@ -308,11 +308,11 @@ def test_case_source_keeps_truth_exactly_and_travels_to_workers(tmp_path):
     dataset = open_dataset(write_competition(tmp_path, subjects=1, tests=1, size=128))
     source = CaseSource(dataset.labelled, SCHEMA, GreyCache(tmp_path / "cache", Preparation(64)))
     first = source.sample(0, np.random.default_rng(0))
+    truth, annotated = source.full_truth(0)
     dataset.labelled[0].label.unlink()
     again = pickle.loads(pickle.dumps(source)).sample(0, np.random.default_rng(0))
     for name, parts in first.outlines.items():
         np.testing.assert_array_equal(parts[0].exterior, again.outlines[name][0].exterior)
-    truth, annotated = source.full_truth(0)
     assert truth.shape == (128, 128)
     assert len(truth) == 29 == len(annotated)
     with pytest.raises(DatasetError, match="has no label"):

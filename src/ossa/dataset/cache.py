@@ -69,15 +69,22 @@ class GreyCache:
     folder: Path | None
     preparation: Preparation
     problem: str | None = field(default=None, compare=False)
+    _checked: dict[Path, tuple[Path, Placement]] = field(default_factory=dict, compare=False, repr=False)
 
     def get(self, path: Path) -> tuple[Grey, Placement]:
         """Content (h, w) uint8 and placement of a picture, from the cache or decoded and kept.
 
+        A picture is compared with what is kept of it once in the life of this object, not every time it is asked for.
         Raises ImageError when the picture cannot be read. A cache that cannot be written is no error: it is logged
         once, and the picture is decoded each time.
         """
         if self.folder is None:
             return decode(path, self.preparation)
+        if path in self._checked:
+            array, placement = self._checked[path]
+            kept = _load(array, placement)
+            if kept is not None:
+                return kept, placement
         note = self._note(path)
         found = self._stored(path, note)
         if found is not None:
@@ -141,11 +148,12 @@ class GreyCache:
                     return None
                 write_json(note, {**said, "mtime_ns": stat.st_mtime_ns})
             placement = _placement(said["placement"])
-            grey: Any = np.load(self._array(content), allow_pickle=False)
-        except (InputError, OSError, OutputError, KeyError, TypeError, ValueError, EOFError):
+        except (InputError, OSError, OutputError, KeyError, TypeError, ValueError):
             return None
-        if not isinstance(grey, np.ndarray) or grey.dtype != np.uint8 or grey.shape != placement.content_shape:
+        grey = _load(self._array(content), placement)
+        if grey is None:
             return None
+        self._checked[path] = (self._array(content), placement)
         return grey, placement
 
     def _keep(self, path: Path, note: Path, grey: Grey, placement: Placement) -> None:
@@ -198,6 +206,16 @@ class GreyCache:
                 remedy="Free some space, give another cache folder, lower the size, or turn the cache off: "
                 "pictures are then decoded each time",
             )
+
+
+def _load(array: Path, placement: Placement) -> Grey | None:
+    """An array of the cache; None when it is missing, damaged or not what its note says."""
+    try:
+        grey: Any = np.load(array, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    fits = isinstance(grey, np.ndarray) and grey.dtype == np.uint8 and grey.shape == placement.content_shape
+    return grey if fits else None
 
 
 def _placement(values: Sequence[float]) -> Placement:

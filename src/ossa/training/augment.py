@@ -220,9 +220,11 @@ def bend_of(outlines: Outlines, degrees: float) -> Bend | None:
     """The bend of this hand by ``degrees``; None when the wrist is not outlined or ``degrees`` is 0."""
     from ossa.dataset.geometry import middle_of
 
+    if not degrees:
+        return None
     centre = next((c for c in (middle_of(outlines, (name,)) for name in _WRIST_CENTRES) if c is not None), None)
     forearm = middle_of(outlines, _FOREARM)
-    if not degrees or centre is None or forearm is None:
+    if centre is None or forearm is None:
         return None
     x, y = forearm - centre
     angle = float(np.clip(math.radians(degrees), -0.95 * Bend.LIMIT, 0.95 * Bend.LIMIT))

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.dataset.cache import GreyCache
-from ossa.dataset.case import Case, check_inside
+from ossa.dataset.case import Case, Truth
 from ossa.errors import DatasetError
 from ossa.phantom.anatomy import Anatomy
 from ossa.phantom.scene import PhantomOptions
 from ossa.radiograph.prepare import Placement, Preparation, place
 from ossa.schema import BoneSchema
-from ossa.segmentation.outlines import Outline, Outlines, map_outlines
+from ossa.segmentation.outlines import Outlines, map_outlines
 from ossa.segmentation.segmentation import Segmentation
 
 
@@ -52,14 +52,14 @@ class SampleSource(Protocol):
 class CaseSource:
     """Labelled cases of a data set (training, validation, test or pseudo-labelled: there is no difference here).
 
-    Pictures come through ``cache`` at training size; outlines are read once and kept in memory (4 bytes per
-    coordinate, about .1 MB per hand).
+    Pictures come through ``cache`` at training size. Outlines are read once and kept in memory in px of the training
+    size: about .1 MB per hand.
     """
 
     cases: tuple[Case, ...]
     schema: BoneSchema
     cache: GreyCache
-    _truths: dict[int, _Kept] = field(default_factory=dict, repr=False)
+    _truths: dict[int, Truth] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         bare = next((case for case in self.cases if case.label is None), None)
@@ -76,59 +76,18 @@ class CaseSource:
         del rng
         case = self.cases[index]
         image, placement = self.cache.get(case.image)
-        outlines, annotated = self._truth(index, placement.image_shape)
-        return RawSample(image, map_outlines(outlines, placement.to_grid), None, annotated, placement, case.id)
+        truth = self._truths.get(index)
+        if truth is None:
+            full = case.truth(self.schema, placement.image_shape)
+            truth = self._truths[index] = Truth(map_outlines(full.outlines, placement.to_grid), full.annotated)
+        return RawSample(image, truth.outlines, None, truth.annotated, placement, case.id)
 
     def full_truth(self, index: int) -> tuple[Segmentation, frozenset[str]]:
         """The truth of a case at its picture's own size, and the bones that are annotated, for validation."""
-        from ossa.segmentation.outlines import segmentation_from_outlines
-
-        shape = self.cache.get(self.cases[index].image)[1].image_shape
-        outlines, annotated = self._truth(index, shape)
-        return segmentation_from_outlines(outlines, self.schema, shape), annotated
-
-    def _truth(self, index: int, shape: tuple[int, int]) -> tuple[Outlines, frozenset[str]]:
-        kept = self._truths.get(index)
-        if kept is None:
-            case = self.cases[index]
-            truth = case.truth(self.schema)
-            if case.label is not None:
-                check_inside(truth.outlines, shape, case.label)
-            kept = self._truths[index] = _Kept.of(truth.outlines, truth.annotated)
-        return kept.outlines(), kept.annotated
-
-
-@dataclass(frozen=True, eq=False)
-class _Kept:
-    """Outlines packed into one array: ``points`` (N, 2) float32, ``rings`` of (bone, part, first, last)."""
-
-    points: NDArray[np.float32]
-    rings: tuple[tuple[str, int, int, int], ...]
-    annotated: frozenset[str]
-
-    @classmethod
-    def of(cls, outlines: Outlines, annotated: frozenset[str]) -> _Kept:
-        rings, arrays, start = [], [], 0
-        for name, parts in outlines.items():
-            for number, part in enumerate(parts):
-                for ring in part.rings:
-                    rings.append((name, number, start, start + len(ring)))
-                    arrays.append(ring.astype(np.float32))
-                    start += len(ring)
-        points = np.concatenate(arrays) if arrays else np.zeros((0, 2), np.float32)
-        return cls(points, tuple(rings), annotated)
-
-    def outlines(self) -> Outlines:
-        found: dict[str, dict[int, list[NDArray[np.float32]]]] = {}
-        for name, number, first, last in self.rings:
-            found.setdefault(name, {}).setdefault(number, []).append(self.points[first:last])
-        return {
-            name: tuple(
-                Outline(rings[0].astype(np.float64), tuple(r.astype(np.float64) for r in rings[1:]))
-                for rings in parts.values()
-            )
-            for name, parts in found.items()
-        }
+        case = self.cases[index]
+        shape = self.cache.get(case.image)[1].image_shape
+        truth = case.truth(self.schema, shape)
+        return truth.segmentation(self.schema, shape), truth.annotated
 
 
 @dataclass(frozen=True)

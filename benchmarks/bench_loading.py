@@ -1,0 +1,172 @@
+"""One training sample from a 2048x2048 PNG and 29 polygons: the usual way against ossa's, in one run.
+
+    python benchmarks/bench_loading.py [--size 1024] [--repeat 5]
+
+The usual way decodes the picture, fills 29 full-size masks, moves and resizes a 29-channel array and makes floats of
+it. ossa moves a cached grey picture and the polygons' points and draws bit planes on the training grid. Both flip,
+shift, scale and rotate with the same ranges.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from _real import real_folder
+from _record import record
+from ossa.dataset.cache import GreyCache
+from ossa.dataset.dataset import open_dataset
+from ossa.dataset.formats.competition import write_case
+from ossa.phantom.scene import PhantomOptions, generate
+from ossa.radiograph.prepare import Preparation, place
+from ossa.schema import load_schema
+from ossa.segmentation.outlines import bits_from_outlines, map_outlines, segmentation_from_outlines
+from ossa.segmentation.segmentation import Region, Segmentation
+from ossa.training.augment import NONE, AugmentConfig
+from ossa.training.batches import BoneData, Sample
+from ossa.training.sources import CaseSource
+
+FULL = 2048
+SCHEMA = load_schema()
+#: What both ways do in the main comparison.
+AFFINE = AugmentConfig.model_validate(
+    NONE.model_dump() | {"p_affine": 1.0, "p_flip": 0.5, "scale": (0.8, 1.2), "shift": 0.06, "rotate": 20.0}
+)
+
+
+def make_dataset(root: Path, count: int) -> None:
+    """Phantoms in 2048x2048 three-channel PNGs, labels with a point per contour pixel."""
+    for k in range(count):
+        radiograph, truth = generate(1_900_000_000 + k, FULL, PhantomOptions(wrist_only=0.0))
+        height, width = truth.shape
+        pixels = np.zeros((FULL, FULL, 3), np.uint8)
+        pixels[:height, :width] = np.asarray(radiograph.pixels)[..., None]
+        regions = {name: Region(region.top, region.left, region.mask) for name, region in truth}
+        write_case(root, f"ID{k:03d}", f"image{k}.png", pixels, Segmentation(SCHEMA, (FULL, FULL), regions))
+
+
+def usual_way(image: Path, label: Path, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Float image (3, size, size) and masks (29, size, size), as training scripts make them today."""
+    picture = cv2.imread(str(image)) / np.float32(255)
+    masks = np.zeros((FULL, FULL, len(SCHEMA)), np.uint8)
+    for annotation in json.loads(label.read_text())["annotations"]:
+        plane = np.zeros((FULL, FULL), np.uint8)
+        cv2.fillPoly(plane, [np.array(annotation["points"], np.int32)], 1)
+        masks[..., SCHEMA.index(annotation["label"])] = plane
+    if rng.random() < 0.5:
+        picture, masks = picture[:, ::-1], masks[:, ::-1]
+    affine = cv2.getRotationMatrix2D((FULL / 2, FULL / 2), rng.uniform(-20, 20), np.exp(rng.uniform(-0.22, 0.18)))
+    affine[:, 2] += rng.uniform(-0.06, 0.06, 2) * FULL
+    picture = cv2.warpAffine(np.ascontiguousarray(picture), affine, (FULL, FULL))
+    picture = cv2.resize(picture, (size, size))
+    # OpenCV moves at most four channels at once.
+    moved = []
+    for c in range(0, masks.shape[2], 4):
+        part = np.ascontiguousarray(masks[..., c : c + 4])
+        part = cv2.warpAffine(part, affine, (FULL, FULL), flags=cv2.INTER_NEAREST)
+        part = cv2.resize(part, (size, size), interpolation=cv2.INTER_NEAREST)
+        moved.append(part if part.ndim == 3 else part[..., None])
+    stacked = np.concatenate(moved, axis=2)
+    return (
+        np.ascontiguousarray(picture.transpose(2, 0, 1)),
+        np.ascontiguousarray(stacked.transpose(2, 0, 1)).astype(np.float32),
+    )
+
+
+def timed(call: Callable[[int], object], count: int) -> float:
+    """Median CPU milliseconds of ``call(k)``: on a busy machine wall time measures the others."""
+    times = []
+    for k in range(count):
+        start = time.process_time()
+        call(k)
+        times.append(time.process_time() - start)
+    return float(np.median(times)) * 1000
+
+
+def travelling(sample: Sample) -> int:
+    """Bytes of a sample in a batch."""
+    return sample.image.nbytes + sample.bits.nbytes
+
+
+def truth_kept(size: int, hands: list[tuple[dict, tuple[int, int]]]) -> tuple[float, float]:
+    """Mean Dice and mean area ratio of grid truth, brought back bilinearly, against full-size truth."""
+    dices, ratios = [], []
+    for outlines, shape in hands:
+        placement = place(shape, Preparation(size))
+        moved = map_outlines(outlines, placement.to_grid)
+        grid = Segmentation.from_bits(
+            bits_from_outlines(moved, SCHEMA, placement.content_shape, 4 if size < 768 else 2), SCHEMA
+        )
+        for name, region in segmentation_from_outlines(outlines, SCHEMA, shape):
+            back = cv2.resize(grid.plane(name).view(np.uint8) * 255, shape[::-1], interpolation=cv2.INTER_LINEAR) >= 128
+            box = back[region.top : region.bottom, region.left : region.right]
+            dices.append(2 * np.count_nonzero(box & region.mask) / (np.count_nonzero(back) + region.area))
+            ratios.append(np.count_nonzero(back) / region.area)
+    return float(np.mean(dices)), float(np.mean(ratios))
+
+
+def main() -> None:
+    """Measure and record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=1024)
+    parser.add_argument("--repeat", type=int, default=5)
+    given = parser.parse_args()
+    cv2.setNumThreads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        make_dataset(root, 3)
+        dataset = open_dataset(root)
+        cases = dataset.labelled
+        lines = ["| sample of a 2048x2048 PNG and 29 polygons | CPU ms | MB that travel |", "|---|---|---|"]
+        rng = np.random.default_rng(0)
+        usual: list[tuple[np.ndarray, np.ndarray]] = []
+
+        def one(k: int) -> None:
+            case = cases[k % len(cases)]
+            assert case.label is not None
+            usual[:] = [usual_way(case.image, case.label, given.size, rng)]
+
+        one(0)
+        slow = timed(one, given.repeat)
+        heavy = sum(array.nbytes for array in usual[0])
+        usual.clear()
+        lines.append(f"| usual way, {given.size} px: 29 full masks, affine | {slow:,.0f} | {heavy / 1e6:.1f} |")
+        ratio = ""
+        for size in sorted({given.size, 512, 384}, reverse=True):
+            cache = GreyCache(root / "cache", Preparation(size))
+            cache.build([case.image for case in cases], workers=1)
+            source = CaseSource(cases, SCHEMA, cache)
+            for what, config in (("the same affine", AFFINE), ("all augmentations", AugmentConfig())):
+                data = BoneData(source, SCHEMA, size, augment=config)
+                for k in range(len(cases)):
+                    data[(0, k, k)]
+                fast = timed(lambda k, data=data: data[(1, k, k % len(cases))], 20 * given.repeat)  # type: ignore[misc]
+                light = travelling(data[0])
+                lines.append(f"| ossa, {size} px, cached: {what} | {fast:.1f} | {light / 1e6:.1f} |")
+                if not ratio:
+                    ratio = f"{slow / fast:,.0f}x faster, {heavy / light:.0f}x fewer bytes per sample (medians of CPU time, one thread)"
+        lines += ["", ratio, ""]
+        hands = {"phantoms": [(dict(case.outlines(SCHEMA)), (FULL, FULL)) for case in cases]}
+    real = real_folder()
+    if real is not None:
+        traced = open_dataset(real / "hands").labelled
+        hands["traced real hands"] = [(dict(c.outlines(SCHEMA)), c.radiograph().shape) for c in traced]
+    lines += [
+        "| truth drawn at | " + " | ".join(f"{name}: Dice, area" for name in hands) + " |",
+        "|---|" + "---|" * len(hands),
+    ]
+    for size in (384, 512, 1024):
+        kept = [truth_kept(size, some) for some in hands.values()]
+        lines.append(f"| {size} px | " + " | ".join(f"{dice:.4f}, x{area:.4f}" for dice, area in kept) + " |")
+    record("Loading a training sample (bench_loading.py)", lines)
+
+
+if __name__ == "__main__":
+    main()
