@@ -150,9 +150,13 @@ def with_styloid(ulna: Mesh) -> Mesh:
     points = ulna.vertices
     head = points[points[:, 1] < points[:, 1].min() + 6.0]
     edge = head[head[:, 0] < head[:, 0].min() + 3.0]
-    spike = ellipsoid((2.4, 6.5, 2.6))
-    centre = np.array([head[:, 0].min() + 2.6, head[:, 1].min() + 2.6, edge[:, 2].mean()])
-    return merged(ulna, Mesh(spike.vertices + centre, spike.faces))
+    side, end, depth = float(head[:, 0].min()), float(head[:, 1].min()), float(edge[:, 2].mean())
+    spike, foot = ellipsoid((2.2, 6.5, 2.6)), ellipsoid((4.0, 7.0, 4.2))
+    process = merged(
+        Mesh(spike.vertices + np.array([side + 2.2, end + 2.0, depth]), spike.faces),
+        Mesh(foot.vertices + np.array([side + 3.4, end + 6.0, depth]), foot.faces),
+    )
+    return merged(ulna, process)
 
 
 def triple(values: F64) -> tuple[float, float, float]:
