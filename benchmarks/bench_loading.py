@@ -151,8 +151,8 @@ def main() -> None:
                 light = travelling(data[0])
                 lines.append(f"| ossa, {size} px, cached: {what} | {fast:.1f} | {light / 1e6:.1f} |")
                 if not ratio:
-                    ratio = f"{slow / fast:,.0f}x faster, {heavy / light:.0f}x fewer bytes per sample (medians of CPU time, one thread)"
-        lines += ["", ratio, ""]
+                    ratio = f"{slow / fast:,.0f}x faster, {heavy / light:.0f}x fewer bytes per sample"
+        lines += ["", f"{ratio} (medians of CPU time, one thread)", ""]
         hands = {"phantoms": [(dict(case.outlines(SCHEMA)), (FULL, FULL)) for case in cases]}
     real = real_folder()
     if real is not None:

@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "prepare": ("prepare", "Work on radiographs before training: super-resolution."),
     "train": ("train", "Train networks: folds, exact resume, fine-tuning, pseudo-labels."),
     "config": ("config", "Check, show and explain run files; list the recipes."),
+    "data": ("data", "Look at a data set: summary, audit, folds, contact sheet, conversion."),
     "phantom": ("phantom", "Make synthetic radiographs with perfect truth."),
 }
 

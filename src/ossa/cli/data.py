@@ -1,0 +1,149 @@
+"""``ossa data``: parse, call, print."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import click
+
+_DATASET = click.argument("dataset", metavar="DATASET", type=click.Path(path_type=Path))
+_SCHEMA = click.option("--schema", default="hand29", show_default=True, help="Bone schema (name or .toml file).")
+
+
+@click.group("data")
+def command() -> None:
+    """Look at a data set: count it, check its labels, deal out folds, see what a network is shown.
+
+    DATASET is a folder in the layout of the competition, RAM-H1200 or another COCO set, RAM-W600, labelme, or of
+    pictures with label files beside them.
+    """
+
+
+@command.command()
+@_DATASET
+@_SCHEMA
+def summary(dataset: Path, schema: str) -> None:
+    """Count pictures, subjects, sides, bent wrists and bones."""
+    from ossa.pipeline.data import summarise
+    from ossa.progress import bar
+    from ossa.schema import load_schema
+
+    found = summarise(dataset, load_schema(schema), track=bar)
+    for what, value in found.rows:
+        click.echo(f"{what:10}{value}")
+    click.echo()
+    for name, title, count, area in found.bones:
+        click.echo(f"{name:14}{title:32}{count:6}" + (f"{area:12,.0f} px" if area is not None else ""))
+    _tell(found.problems)
+
+
+@command.command()
+@_DATASET
+@_SCHEMA
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write all findings to this .csv or .json file.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes (default: one per core, at most 8).")
+@click.pass_context
+def audit(context: click.Context, dataset: Path, schema: str, output: Path | None, workers: int | None) -> None:
+    """Find label errors: exchanged bones, rings, missing bones, wrong pictures, duplicates.
+
+    Findings are reasons to look, not verdicts. The exit code is 1 when there are any.
+    """
+    from ossa.cli import EXIT_SKIPPED
+    from ossa.pipeline.data import audit_dataset
+    from ossa.progress import bar
+    from ossa.schema import load_schema
+
+    found = audit_dataset(dataset, output, schema=load_schema(schema), workers=workers, track=bar)
+    for finding in found.findings:
+        click.echo(str(finding))
+    kinds = Counter(finding.kind for finding in found.findings)
+    click.echo(
+        f"{found.checked} pictures checked, {len(found.cases)} to look at"
+        + (": " + ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items())) if kinds else ""),
+        err=True,
+    )
+    if found.findings:
+        context.exit(EXIT_SKIPPED)
+
+
+@command.command()
+@_DATASET
+@_SCHEMA
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The .json file to write once.")
+@click.option("-n", "--count", type=int, default=5, show_default=True, help="Number of folds.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Order among equal subjects.")
+def folds(dataset: Path, schema: str, output: Path, count: int, seed: int) -> None:
+    """Deal subjects out to folds, even over wrist angles and sides; written once, with a hash."""
+    from ossa.pipeline.data import make_folds_file
+    from ossa.progress import bar
+    from ossa.schema import load_schema
+
+    digest, table = make_folds_file(dataset, output, count, seed=seed, schema=load_schema(schema), track=bar)
+    click.echo(f"{'':14}" + "".join(f"{f'fold {k}':>8}" for k in range(count)))
+    for name, row in table.items():
+        click.echo(f"{name:14}" + "".join(f"{n:8}" for n in row))
+    click.echo(f"{output}: hash {digest[:12]}")
+
+
+@command.command()
+@_DATASET
+@_SCHEMA
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The .png file to write.")
+@click.option("-n", "--count", type=int, default=12, show_default=True, help="Number of samples.")
+@click.option("--columns", type=int, default=4, show_default=True, help="Samples per row.")
+@click.option("--size", type=int, default=384, show_default=True, help="Training size, px.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Draws the samples.")
+@click.option("-s", "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change an augmentation setting.")
+def sheet(
+    dataset: Path,
+    schema: str,
+    output: Path,
+    count: int,
+    columns: int,
+    size: int,
+    seed: int,
+    settings: tuple[str, ...],
+) -> None:
+    """Draw augmented training samples with their truth on one contact sheet."""
+    from ossa.pipeline.data import write_contact_sheet
+    from ossa.schema import load_schema
+
+    shown = write_contact_sheet(
+        dataset,
+        output,
+        size=size,
+        count=count,
+        columns=columns,
+        seed=seed,
+        settings=settings,
+        schema=load_schema(schema),
+    )
+    click.echo(f"{output}: {shown} samples")
+
+
+@command.command()
+@_DATASET
+@_SCHEMA
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The folder to write into.")
+@click.option("--to", type=click.Choice(["competition", "coco", "labelme"]), required=True, help="Label format.")
+@click.pass_context
+def convert(context: click.Context, dataset: Path, schema: str, output: Path, to: str) -> None:
+    """Write the labels of a data set in another format."""
+    from ossa.cli import EXIT_SKIPPED
+    from ossa.pipeline.data import convert as convert_labels
+    from ossa.progress import bar
+    from ossa.schema import load_schema
+
+    written, skipped = convert_labels(dataset, output, to, schema=load_schema(schema), track=bar)
+    click.echo(f"{output}: {written} labels")
+    _tell(skipped)
+    if skipped:
+        context.exit(EXIT_SKIPPED)
+
+
+def _tell(problems: tuple[str, ...], most: int = 10) -> None:
+    for problem in problems[:most]:
+        click.echo(problem, err=True)
+    if len(problems) > most:
+        click.echo(f"... and {len(problems) - most} more", err=True)

@@ -1,0 +1,243 @@
+"""Trips around a data set: what is in it, what is wrong with it, its folds, what a network would be shown of it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ossa.errors import ConfigError, LabelError, OutputError
+from ossa.progress import Track, silent
+from ossa.safety import write_bytes, write_json, write_text
+from ossa.schema import BoneSchema
+
+if TYPE_CHECKING:
+    from ossa.dataset.audit import Audit
+    from ossa.dataset.dataset import Dataset
+    from ossa.training.augment import AugmentConfig
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """``rows``: (what, value) lines; ``bones``: (bone, title, pictures that show it, median area in px or None)."""
+
+    rows: tuple[tuple[str, str], ...]
+    bones: tuple[tuple[str, str, int, float | None], ...]
+    problems: tuple[str, ...]
+
+
+def summarise(path: str | Path, schema: BoneSchema | None = None, track: Track = silent) -> DataSummary:
+    """Count pictures, subjects, sides and wrists of a data set, and each bone with its median area.
+
+    A label that cannot be read becomes a problem. Raises DatasetError when the folder is no data set.
+    """
+    import numpy as np
+
+    from ossa.dataset.dataset import open_dataset
+    from ossa.dataset.folds import Stratum
+    from ossa.dataset.geometry import BENT, area, side_of, wrist_angle
+
+    dataset = open_dataset(path, schema)
+    problems = [str(problem) for problem in dataset.problems]
+    areas: dict[str, list[float]] = {name: [] for name in dataset.schema.names}
+    strata: Counter[str] = Counter()
+    for case in track(dataset.labelled, len(dataset.labelled), "reading labels"):
+        try:
+            outlines = case.outlines(dataset.schema)
+        except LabelError as error:
+            problems.append(str(error))
+            continue
+        angle = wrist_angle(outlines)
+        bent = angle is not None and abs(angle) >= BENT
+        strata[Stratum(bent, case.side or side_of(outlines) or "?").name] += 1
+        for name in outlines:
+            areas[name].append(area(outlines, name))
+    splits = Counter(case.split for case in dataset)
+    rows = [
+        ("format", dataset.format),
+        ("pictures", f"{len(dataset)} of {len(dataset.subjects)} subjects"),
+        ("labelled", str(len(dataset.labelled))),
+        ("splits", ", ".join(f"{name} {count}" for name, count in sorted(splits.items()))),
+        ("hands", ", ".join(f"{name} {count}" for name, count in sorted(strata.items())) or "no label to measure"),
+    ]
+    bones = tuple(
+        (bone.name, bone.title, len(areas[bone.name]), float(np.median(areas[bone.name])) if areas[bone.name] else None)
+        for bone in dataset.schema.bones
+    )
+    return DataSummary(tuple(rows), bones, tuple(problems))
+
+
+def audit_dataset(
+    path: str | Path,
+    output: Path | None = None,
+    *,
+    schema: BoneSchema | None = None,
+    workers: int | None = None,
+    track: Track = silent,
+) -> Audit:
+    """Look for label errors; ``output`` gets all findings as a table (.csv) or with the measurements (.json)."""
+    from ossa.dataset.audit import audit
+    from ossa.dataset.dataset import open_dataset
+
+    if output is not None and output.suffix.lower() not in (".csv", ".json"):
+        raise ConfigError("the findings cannot be written so", found=output.name, expected="a name in .csv or .json")
+    found = audit(open_dataset(path, schema), workers, track)
+    if output is None:
+        return found
+    if output.suffix.lower() == ".json":
+        findings = [
+            {"case": f.case, "kind": f.kind, "bones": list(f.bones), "message": f.message} for f in found.findings
+        ]
+        measured = {case: {"side": side, "wrist_angle": angle} for case, (side, angle) in found.measured.items()}
+        write_json(output, {"checked": found.checked, "findings": findings, "measured": measured})
+        return found
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["case", "kind", "bones", "message"])
+    table.writerows([f.case, f.kind, " ".join(f.bones), f.message] for f in found.findings)
+    write_text(output, text.getvalue())
+    return found
+
+
+def make_folds_file(
+    path: str | Path,
+    output: Path,
+    count: int,
+    *,
+    seed: int = 0,
+    schema: BoneSchema | None = None,
+    track: Track = silent,
+) -> tuple[str, dict[str, list[int]]]:
+    """Write the folds of a data set's labelled cases once; returns their hash and the cases per stratum and fold."""
+    from ossa.dataset.dataset import open_dataset
+    from ossa.dataset.folds import make_folds, measure, table, write_folds
+
+    dataset = open_dataset(path, schema)
+    strata = measure(dataset.labelled, dataset.schema, track)
+    folds = make_folds(strata, count, seed)
+    write_folds(output, folds)
+    return folds.hash, table(strata, folds)
+
+
+def write_contact_sheet(
+    path: str | Path,
+    output: Path,
+    *,
+    size: int = 384,
+    count: int = 12,
+    columns: int = 4,
+    seed: int = 0,
+    settings: Sequence[str] = (),
+    schema: BoneSchema | None = None,
+) -> int:
+    """Write a PNG of augmented samples with their truth; returns how many it shows.
+
+    ``settings`` are "name=value" changes of the augmentation ("p_bend=1", "rotate=45", "scale=[0.5,1]"). Cases are
+    drawn by ``seed``; the same arguments give the same picture.
+    """
+    import cv2
+    import numpy as np
+
+    from ossa.dataset.cache import GreyCache
+    from ossa.dataset.dataset import open_dataset
+    from ossa.errors import MissingExtraError
+    from ossa.radiograph.prepare import Preparation
+
+    try:
+        from ossa.training.batches import BoneData
+        from ossa.training.sheet import contact_sheet
+        from ossa.training.sources import CaseSource
+    except ImportError as error:
+        raise MissingExtraError.of("drawing training samples", "train", error) from error
+    if count < 1 or columns < 1 or size < 32:
+        raise ConfigError("the sheet would be empty", found=f"{count} samples of {size} px in {columns} columns")
+    if output.suffix.lower() != ".png":
+        raise ConfigError("the sheet cannot be written so", found=output.name, expected="a name in .png")
+    dataset = _labelled(open_dataset(path, schema))
+    source = CaseSource(dataset.labelled, dataset.schema, GreyCache(None, Preparation(size)))
+    data = BoneData(source, dataset.schema, size, augment=_augmentation(settings), seed=seed)
+    chosen = np.random.default_rng(seed).permutation(len(source))
+    samples = [data[(0, k, int(chosen[k % len(chosen)]))] for k in range(count)]
+    sheet = contact_sheet(samples, dataset.schema, columns)
+    ok, encoded = cv2.imencode(".png", sheet[..., ::-1])
+    if not ok:
+        raise OutputError("the sheet could not be encoded", path=output, found=sheet.shape)
+    write_bytes(output, encoded.tobytes())
+    return len(samples)
+
+
+def _labelled(dataset: Dataset) -> Dataset:
+    from ossa.errors import DatasetError
+
+    if not dataset.labelled:
+        raise DatasetError("has no labelled picture", path=dataset.root, found=f"{len(dataset)} without a label")
+    return dataset
+
+
+def _augmentation(settings: Sequence[str]) -> AugmentConfig:
+    """The augmentation with "name=value" changes; ConfigError names the nearest setting."""
+    import yaml
+    from pydantic import ValidationError
+
+    from ossa.training.augment import AugmentConfig
+
+    values = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or name not in AugmentConfig.model_fields:
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, AugmentConfig.model_fields, n=1)
+            raise ConfigError(
+                f"no augmentation setting is called '{name}'",
+                expected=f"perhaps '{near[0]}=...'" if near else ", ".join(AugmentConfig.model_fields),
+            )
+        try:
+            values[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"the value of '{name}' cannot be read", found=value) from error
+    try:
+        return AugmentConfig.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"augmentation setting '{name}'", found=first["input"], expected=first["msg"]) from error
+
+
+def convert(
+    path: str | Path, output: Path, to: str, *, schema: BoneSchema | None = None, track: Track = silent
+) -> tuple[int, tuple[str, ...]]:
+    """Write the labels of a data set as "labelme", "coco" or "competition" files into ``output``, without pictures.
+
+    Labelme and competition labels are one .json per picture, in a folder per subject; COCO is one file. Returns how
+    many labels were written, and what could not be read. Bones that the set does not annotate on their own are left
+    out. Raises ConfigError for another format.
+    """
+    from ossa.dataset.dataset import open_dataset
+    from ossa.dataset.formats.coco import write_coco
+    from ossa.dataset.formats.competition import write_label
+    from ossa.dataset.formats.labelme import write_labelme
+    from ossa.errors import InputError
+
+    writers = {"labelme": write_labelme, "competition": write_label}
+    if to not in (*writers, "coco"):
+        raise ConfigError(f"labels cannot be written as '{to}'", expected="labelme, coco or competition")
+    dataset = _labelled(open_dataset(path, schema))
+    skipped, together = [], []
+    for case in track(dataset.labelled, len(dataset.labelled), "converting"):
+        try:
+            segmentation = case.segmentation(dataset.schema, case.radiograph().shape)
+        except InputError as error:
+            skipped.append(str(error))
+            continue
+        if to == "coco":
+            together.append((case.id, segmentation))
+        else:
+            writers[to](output / case.subject / f"{Path(case.id).stem}.json", segmentation, case.id)
+    if to == "coco":
+        write_coco(output / "_annotations.coco.json", together)
+    return len(dataset.labelled) - len(skipped), tuple(skipped)
