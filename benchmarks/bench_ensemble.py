@@ -144,7 +144,8 @@ def probabilities(folder: Path) -> list[str]:
         f"| {usual_ms:.0f} | {ours_ms:.0f} | {usual_ms / ours_ms:.0f}x |",
         "",
         f"Writing one image to the store takes {write_ms:.0f} ms. The two means (of probabilities, of logits) "
-        f"agree to Dice {dice:.5f}; {same} of 29 run lengths equal those of full-frame interpolation of the stores' mean logits.",
+        f"agree to Dice {dice:.5f}; {same} of 29 run lengths equal those of full-frame interpolation of the stores' "
+        "mean logits.",
     ]
 
 

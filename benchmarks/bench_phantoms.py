@@ -26,7 +26,9 @@ FIRST_SEED = 1_000_000_000
 FLAT = PhantomOptions(bent_wrists=0, oblique_views=0, wrist_only=0, turned=0)
 
 
-def table(predictor: Predictor, anatomy: Anatomy | None, options: PhantomOptions, count: int, size: int, first: int) -> np.ndarray:
+def table(
+    predictor: Predictor, anatomy: Anatomy | None, options: PhantomOptions, count: int, size: int, first: int
+) -> np.ndarray:
     """Dice (count, bones); NaN where a bone is not in the picture."""
     names = predictor.schema.names
     out = np.full((count, len(names)), np.nan)
@@ -55,14 +57,18 @@ def main() -> None:
     anatomy = load_anatomy(a.anatomy) if a.anatomy else None
     lines = [f"Held-out phantoms ({anatomy.name if anatomy else 'built-in anatomy'}), {a.size} px, views {a.views}:"]
     columns = []
-    for title, options, first in (("any view", PhantomOptions(), FIRST_SEED), ("flat hands", FLAT, FIRST_SEED + 500_000)):
+    for title, options, first in (
+        ("any view", PhantomOptions(), FIRST_SEED),
+        ("flat hands", FLAT, FIRST_SEED + 500_000),
+    ):
         scores = table(predictor, anatomy, options, a.n, a.size, first)
         means = np.nanmean(scores, axis=0)
         columns.append(means)
         per_picture = np.nanmean(scores, axis=1)
         lines.append(
-            f"  {title:<11} mean Dice {means.mean():.4f} over {a.n} pictures; pictures: median {statistics.median(per_picture):.4f},"
-            f" 5th percentile {np.percentile(per_picture, 5):.4f}; lowest bone {predictor.schema.names[int(means.argmin())]} {means.min():.4f}"
+            f"  {title:<11} mean Dice {means.mean():.4f} over {a.n} pictures; pictures: "
+            f"median {statistics.median(per_picture):.4f}, 5th percentile {np.percentile(per_picture, 5):.4f}; "
+            f"lowest bone {predictor.schema.names[int(means.argmin())]} {means.min():.4f}"
         )
     print("\n".join(lines))
     for k, name in enumerate(predictor.schema.names):

@@ -83,7 +83,8 @@ def test_intervals_cover_the_true_mean() -> None:
 def test_one_subject_and_no_scores() -> None:
     per_bone, overall = bootstrap(np.array([[0.5, np.nan], [0.7, np.nan]]), ["a", "a"])
     assert (overall.mean, overall.low, overall.high) == pytest.approx((0.6, 0.6, 0.6))
-    assert math.isnan(per_bone[1].mean) and math.isnan(per_bone[1].low)
+    assert math.isnan(per_bone[1].mean)
+    assert math.isnan(per_bone[1].low)
     with pytest.raises(ConfigError):
         bootstrap(np.ones((2, 2)), ["a", "b"], level=1.5)
 

@@ -88,7 +88,9 @@ class Data(Section):
     workers: Annotated[int, Field(ge=0)] = Field(
         default=0, description="Processes that prepare samples; 0: the loop does"
     )
-    augment: dict[str, Any] = Field(default_factory=dict, description="Augmentation settings that differ (ossa config --augment)")
+    augment: dict[str, Any] = Field(
+        default_factory=dict, description="Augmentation settings that differ (ossa config --augment)"
+    )
 
 
 class Folds(Section):
