@@ -26,7 +26,7 @@ from _not_hands import not_hands, shipped_medical
 from _real import read_hands, read_wrists, real_folder, truth_of
 from _record import record
 from ossa.inference.anatomy import fit_anatomy, geometry
-from ossa.inference.examine import best_look, examine, second_look
+from ossa.inference.examine import looked_at, second_look
 from ossa.inference.predictor import Predictor
 from ossa.inference.quality import GOOD_DICE, SIGNS, Judge, assess, signs_of
 from ossa.inference.quality_fit import fit_confidence, fit_cover, fit_hand, fit_limits
@@ -208,8 +208,8 @@ def judge_bones(cases: list[Case], judge: Judge) -> list[str]:
 
 
 def evidence_of(predictor: Predictor, judge: Judge, radiograph: Radiograph) -> float:
-    """Evidence for a hand in any picture, however it is turned."""
-    return best_look(predictor, radiograph, judge)[1].evidence
+    """Evidence for a hand in any picture."""
+    return looked_at(predictor, radiograph, judge)[1].evidence
 
 
 def judge_hands(predictor: Predictor, judge: Judge, cases: list[Case], count: int) -> list[str]:
@@ -229,33 +229,15 @@ def judge_hands(predictor: Predictor, judge: Judge, cases: list[Case], count: in
     return lines
 
 
-def judge_turned(predictor: Predictor, judge: Judge, count: int) -> list[str]:
-    """The line about pictures that lie upside down or on their side."""
-    upright, turned = [], []
-    for k in range(count):
-        radiograph, truth = generate(TEST_SEED + 500_000 + k, 512, PhantomOptions(turned=0.0, clutter=0.3))
-        planes = truth.planes()
-        for turns in (0, 1 + k % 3):
-            picture = Radiograph(np.ascontiguousarray(np.rot90(radiograph.pixels, turns)))
-            there = Segmentation.from_planes(np.rot90(planes, turns, (1, 2)), SCHEMA)
-            dice = float(dice_per_bone(examine(predictor, picture, judge), there).mean())
-            (turned if turns else upright).append(dice)
-    return [
-        f"Mean Dice of {count} upright phantoms {np.mean(upright):.3f}, "
-        f"of the same turned by quarters {np.mean(turned):.3f}."
-    ]
-
-
 def judge_real(predictor: Predictor, judge: Judge) -> list[str]:
     """The lines about real hands; none where they are not at hand."""
     root = real_folder()
     if root is None:
         return []
-    flagged_right = flagged_wrong = rights = wrongs = turns_taken = 0
+    flagged_right = flagged_wrong = rights = wrongs = 0
     evidence = []
     for path in [h.path for h in read_hands(root)] + [w.path for w in read_wrists(root)]:
-        found, a, turns = best_look(predictor, read_radiograph(path), judge)
-        turns_taken += turns != 0
+        found, a = looked_at(predictor, read_radiograph(path), judge)
         evidence.append(a.evidence)
         hand = next((h for h in read_hands(root) if h.path == path and h.outlines is not None), None)
         if hand is not None and hand.outlines is not None:
@@ -269,7 +251,7 @@ def judge_real(predictor: Predictor, judge: Judge) -> list[str]:
                     flagged_right += not wrong and i in a.doubtful
     return [
         f"Real hands taken for no hand: {sum(e < judge.hand for e in evidence)} of {len(evidence)} "
-        f"(lowest evidence {min(evidence):.2f}), turned for no reason: {turns_taken}. "
+        f"(lowest evidence {min(evidence):.2f}). "
         f"On the two traced ones {flagged_wrong} of {wrongs} wrong bones are "
         f"flagged, and {flagged_right} of {rights} right ones."
     ]
@@ -295,7 +277,7 @@ def main() -> None:
     cases = list(results(predictor, TEST_SEED, args.count))
     lines = [f"Model: {predictor.description}.", "", *judge_bones(cases, judge), ""]
     lines += [*judge_hands(predictor, judge, cases, max(4, args.count // 30))]
-    lines += [*judge_turned(predictor, judge, max(6, args.count // 10)), *judge_real(predictor, judge)]
+    lines += judge_real(predictor, judge)
     if args.record:
         record("Quality flags (bench_quality.py)", lines)
     else:

@@ -1,70 +1,58 @@
-"""Turning pictures and results by quarters, and a predictor that finds a hand which lies upside down."""
+"""An examined predictor: confidences and notes in its result, the second look on the first one's grid."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
-import pytest
 
-from helpers_dataset import SCHEMA, draw, schematic_hand, segmentation
-from ossa.inference import examine as module
-from ossa.inference.examine import examine, turned, turned_back
-from ossa.inference.quality import Assessment
-from ossa.radiograph.radiograph import Radiograph, Spacing
-from ossa.segmentation.segmentation import Segmentation
-
-
-@pytest.mark.parametrize("turns", [0, 1, 2, 3])
-def test_a_result_comes_back_to_where_its_bones_lie(turns: int) -> None:
-    truth = Segmentation.from_planes(segmentation(schematic_hand(200, seed=1), 200).planes()[:, 10:, 25:], SCHEMA)
-    turned_truth = Segmentation.from_planes(np.rot90(truth.planes(), turns, (1, 2)), SCHEMA)
-    back = turned_back(turned_truth, turns, truth.shape)
-    assert back.shape == truth.shape
-    assert np.array_equal(back.planes(), truth.planes())
+from helpers_dataset import SCHEMA, draw, schematic_hand
+from ossa.inference.anatomy import fit_anatomy, geometry
+from ossa.inference.examine import examine, second_look
+from ossa.inference.predictor import Predictor
+from ossa.inference.quality import NO_HAND, SIGNS, Judge
+from ossa.radiograph.radiograph import Radiograph
+from ossa.segmentation.outlines import segmentation_from_outlines
 
 
-def test_spacing_turns_with_the_picture() -> None:
-    picture = Radiograph(np.zeros((4, 6), np.uint8), Spacing(0.1, 0.2, "user"))
-    assert turned(picture, 1).spacing == Spacing(0.2, 0.1, "user")
-    assert turned(picture, 2).spacing == Spacing(0.1, 0.2, "user")
-    assert turned(picture, 1).shape == (6, 4)
+def a_judge(hand: float) -> Judge:
+    """Every bone gets the confidence .73, whatever its signs."""
+    hands = (segmentation_from_outlines(schematic_hand(128, seed=k), SCHEMA, (128, 128)) for k in range(20))
+    anatomy = fit_anatomy(map(geometry, hands), SCHEMA)
+    zero, one = np.zeros(len(SIGNS)), np.ones(len(SIGNS))
+    return Judge(anatomy, np.tile([0.0, 1.0], (29, 1)), np.r_[zero, 1.0], zero, one, one * 1e9, 0.5, hand)
 
 
-@dataclass(frozen=True)
-class UprightOnly:
-    """Stands in for a predictor that knows one picture, and only the way it lies."""
-
-    picture: np.ndarray
-    truth: Segmentation
-    asked: list[int] = field(default_factory=list)
-    thresholds: dict[str, float] = field(default_factory=dict)
-    views: tuple = ()
-
-    def logits(self, radiograph: Radiograph):
-        self.asked.append(1)
-        return np.array_equal(radiograph.pixels, self.picture), radiograph.shape
-
-    def decode(self, known: bool, shape: tuple[int, int]) -> Segmentation:
-        return self.truth if known else replace(self.truth, regions={}, shape=shape)
+def test_an_examined_result_has_confidences_and_the_pixels_of_a_plain_one(bright_model: Path) -> None:
+    picture = Radiograph(draw(schematic_hand(96, seed=1), 96))
+    plain = Predictor.load(bright_model, "cpu")
+    found = plain.predict(picture)
+    examined = replace(plain, judge=a_judge(0.0)).predict(picture)
+    assert len(found) > 0
+    assert found.regions.keys() == examined.regions.keys()
+    assert all(np.array_equal(found.plane(name), examined.plane(name)) for name in found.regions)
+    assert set(examined.confidence.values()) == {0.7311}
 
 
-@pytest.mark.parametrize("turns", [0, 1, 2, 3])
-def test_a_hand_is_found_however_the_picture_lies(turns: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    outlines = schematic_hand(128, seed=2)
-    picture, truth = draw(outlines, 128)[:, 14:], segmentation(outlines, 128)
-    truth = Segmentation.from_planes(truth.planes()[:, :, 14:], SCHEMA)
-    predictor = UprightOnly(picture, truth)
+def test_too_little_evidence_is_no_hand(bright_model: Path) -> None:
+    picture = Radiograph(draw(schematic_hand(96, seed=1), 96))
+    result = examine(Predictor.load(bright_model, "cpu"), picture, a_judge(2.0))
+    assert len(result) == 0
+    assert NO_HAND in result.notes
 
-    def fake(found, *_):
-        sure = np.where([n in found.regions for n in SCHEMA.names], 0.95, np.nan)
-        return Assessment(sure, np.zeros((29, 10)), 1.0 if len(found) else 0.0, (), ())
 
-    monkeypatch.setattr(module, "assess", fake)
-    monkeypatch.setattr(module, "second_look", lambda *_: None)
-    monkeypatch.setattr(module, "judged", lambda found, *_: found)
-    lying = Radiograph(np.ascontiguousarray(np.rot90(picture, turns)))
-    judge = type("J", (), {"hand": 0.2})()
-    found = examine(predictor, lying, judge)
-    assert np.array_equal(found.planes(), np.rot90(truth.planes(), turns, (1, 2)))
-    assert len(predictor.asked) == {0: 1, 2: 2, 3: 3, 1: 4}[turns]
+def test_the_second_look_lies_on_the_grid_of_the_first(bright_model: Path) -> None:
+    picture = Radiograph(draw(schematic_hand(96, seed=1), 96)[:, 20:])
+    predictor = replace(Predictor.load(bright_model, "cpu"), upright=False)
+    first, _ = predictor.logits(picture)
+    other = second_look(predictor, picture)
+    assert other.shape == first.shape
+    inside = np.s_[0, 4:-4, 4:28]
+    assert np.corrcoef(first[inside].ravel(), other[inside].ravel())[0, 1] > 0.8
+
+
+def test_a_schema_without_a_judge_is_not_examined(bright_model: Path) -> None:
+    predictor = Predictor.load(bright_model, "cpu")
+    other = replace(predictor, schema=replace(SCHEMA, bones=SCHEMA.bones[:5], name="five"))
+    assert other.examined().judge is None
