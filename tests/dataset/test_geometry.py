@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from helpers_dataset import SCHEMA, schematic_hand
 from ossa.dataset.geometry import area, bone_axis, centre, side_of, wrist_angle
-from ossa.segmentation.outlines import Outline, map_outlines, region_from_outlines
+from ossa.phantom.scene import PhantomOptions, generate
+from ossa.segmentation.outlines import Outline, map_outlines, outlines_from_segmentation, region_from_outlines
 
 
 @settings(max_examples=40, deadline=None)
@@ -64,3 +65,10 @@ def test_area_takes_holes_off_and_centre_adds_parts():
     np.testing.assert_allclose(centre(outlines, "Ulna"), [15, 15])
     assert centre(outlines, "Radius") is None
     assert area(outlines, "Radius") == 0
+
+
+def test_phantoms_say_the_side_that_their_outlines_show():
+    options = PhantomOptions(wrist_only=0, oblique_views=0, clutter=0)
+    for seed in range(4):
+        radiograph, truth = generate(32_000_000 + seed, 160, options)
+        assert side_of(outlines_from_segmentation(truth)) == radiograph.side

@@ -78,7 +78,8 @@ def test_left_hands_are_mirrored_right_hands() -> None:
         assert thumb is not None
         assert little is not None
         thumbs.setdefault(radiograph.side, set()).add(thumb.left > little.left)
-    assert thumbs == {"R": {True}, "L": {False}}
+    # Seen from the back, as radiographs are: a thumb on the picture's left is a right hand.
+    assert thumbs == {"L": {True}, "R": {False}}
 
 
 def test_built_in_bones_have_the_published_lengths() -> None:

@@ -47,7 +47,8 @@ def generate(
     picture, scene = render(seed, size, options or PhantomOptions(), anatomy)
     schema = load_schema("hand29")
     truth = Segmentation.from_bits(scene.bits, schema)
-    side: Side = "L" if scene.left else "R"
+    # The anatomy has its thumb towards +x; mirrored, the thumb is on the picture's left: a right hand from the back.
+    side: Side = "R" if scene.left else "L"
     spacing = Spacing(scene.mm, scene.mm, "phantom")
     return Radiograph(picture, spacing, side, Provenance(format="phantom", notes=(f"seed {seed}",))), truth
 
