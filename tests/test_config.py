@@ -133,7 +133,7 @@ def test_every_key_is_documented_and_explained() -> None:
     # Comments aside, what is explained is YAML whose every key is a right one.
     shown = yaml.safe_load(text.replace("(required)", "x"))
     shown["data"]["datasets"] = [shown["data"]["datasets"]]
-    shown["pseudo"]["models"] = []
+    shown["model"]["architecture"] = "context"
     assert check(shown).seed == 1
 
 

@@ -116,6 +116,18 @@ def test_stem_for_grey_equals_rgb_on_equal_channels() -> None:
     assert torch.allclose(grey_first(rgb, 1)(image), rgb(image.expand(-1, 3, -1, -1)), atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["segformer_b0", "upernet_convnext"])
+def test_rgb_weights_are_rebuilt_from_the_options(name: str) -> None:
+    """What a card holds after training from ImageNet weights builds the same shapes again."""
+    if find_spec("transformers") is None:
+        pytest.skip("transformers is not installed")
+    network = build(name, 3, **SMALL[name], rgb=True)
+    again = build(name, 3, **network.options)
+    own, other = network.state_dict(), again.state_dict()
+    assert {k: v.shape for k, v in own.items()} == {k: v.shape for k, v in other.items()}
+    assert network(torch.zeros(1, 1, 64, 64)).shape[1] == 3
+
+
 class TestContext:
     """Windows of the context network against the whole picture."""
 
@@ -130,6 +142,18 @@ class TestContext:
         assert torch.allclose(full, whole, atol=1e-4)
         assert logits.shape == (2, 3, 64, 64)
         assert guess.shape == (1, 3, 32, 32)
+
+    def test_it_is_an_ordinary_network_as_onnx(self, tmp_path: Path) -> None:
+        runtime = pytest.importorskip("onnxruntime")
+        pytest.importorskip("onnxscript")
+        from ossa.models.export_onnx import write_onnx
+
+        network = small("context").eval()
+        write_onnx(network, tmp_path / "m.onnx", (2, 1, 256, 384))
+        image = torch.randn(1, 1, 128, 256)
+        (got,) = runtime.InferenceSession(tmp_path / "m.onnx").run(None, {"image": image.numpy()})
+        with torch.no_grad():
+            assert torch.allclose(torch.from_numpy(got), network(image), atol=1e-4)
 
     def test_crop_resized_equals_interpolate(self) -> None:
         from ossa.models.context import crop_resized

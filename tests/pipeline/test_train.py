@@ -58,6 +58,11 @@ def done(tmp_path_factory: pytest.TempPathFactory, hands: Path) -> tuple[Path, R
     return train(settings).folder, settings
 
 
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
 class TestFolds:
     """A run of two folds."""
 
@@ -65,12 +70,12 @@ class TestFolds:
         run, _ = done
         names = {p.name for p in (hands / "train" / "DCM").rglob("*.png")}
         assert set(Store.open(run / "oof", load_schema()).images()) == names
-        rows = [row for k in (0, 1) for row in csv.DictReader((run / f"fold{k}" / "oof.csv").open())]
+        rows = [row for k in (0, 1) for row in table(run / f"fold{k}" / "oof.csv")]
         assert len(rows) == len(names) * 29
         folds = json.loads((run / "folds.json").read_text())
         for k in (0, 1):
             mine = {s for s, fold in folds["subjects"].items() if fold == k}
-            seen = {r["image"] for r in csv.DictReader((run / f"fold{k}" / "oof.csv").open())}
+            seen = {r["image"] for r in table(run / f"fold{k}" / "oof.csv")}
             own = {p.name for p in (hands / "train" / "DCM").rglob("*.png") if p.parent.name in mine}
             assert seen == own
 

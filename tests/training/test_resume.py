@@ -17,7 +17,6 @@ if find_spec("lightning") is None:
     pytest.skip("lightning is not installed", allow_module_level=True)
 
 import helpers_training as tiny  # noqa: E402
-
 from ossa.config import RunConfig, dump  # noqa: E402
 from ossa.errors import InputError, TrainingError  # noqa: E402
 

@@ -8,6 +8,7 @@ and ``torchvision.io`` work, which is all that timm, segmentation-models-pytorch
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from typing import Any
 
 #: Keeps the declarations alive: torch forgets a library's operators when the object goes.
@@ -29,6 +30,15 @@ def ensure_torchvision() -> None:
         from ossa.errors import MissingExtraError
 
         raise MissingExtraError.of("this network", "networks", error) from error
+
+
+def repair_torchvision() -> None:
+    """As ``ensure_torchvision`` where torchvision is installed, nothing where it is not.
+
+    For libraries that import it only when they find it (transformers, torchmetrics).
+    """
+    if find_spec("torchvision") is not None:
+        ensure_torchvision()
 
 
 def _declare() -> None:

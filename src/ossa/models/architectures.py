@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ossa.config import check_arguments, unknown_name
 from ossa.errors import BundleError, ConfigError, MissingExtraError, OssaError
 from ossa.models._sizes import check_size
-from ossa.models._torchvision import ensure_torchvision
+from ossa.models._torchvision import ensure_torchvision, repair_torchvision
 from ossa.models.adapters import TorchvisionBody, TransformersBody, UperNetBody, grey_first
 
 #: What a builder gets: number of classes, input channels, whether to load ImageNet weights, then its options.
@@ -90,7 +90,8 @@ def build(name: str, classes: int, *, channels: int = 1, imagenet: bool = False,
         what = f"'{name}' cannot be built from its options"
         raise ConfigError(what, found=f"{options}: {type(error).__name__}: {str(error).splitlines()[0]}") from error
     if isinstance(network, Network):
-        network.options = dict(options)
+        # Weights made for RGB stay so: the network is built again with three input channels.
+        network.options = {**options, "rgb": True} if network.rgb else dict(options)
         network.stride = _measure_stride(network, channels)
     return network
 
@@ -262,7 +263,8 @@ SEGFORMER = {
 
 
 @architecture(*SEGFORMER)
-def _segformer(name: str, classes: int, channels: int, imagenet: bool, **options: Any) -> nn.Module:
+def _segformer(name: str, classes: int, channels: int, imagenet: bool, rgb: bool = False, **options: Any) -> nn.Module:
+    repair_torchvision()
     from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
     own = [p for p in vars(SegformerConfig()) if not p.startswith("_")]
@@ -270,9 +272,9 @@ def _segformer(name: str, classes: int, channels: int, imagenet: bool, **options
     sizes, depths, width = SEGFORMER[name]
     values = {"hidden_sizes": sizes, "depths": depths, "decoder_hidden_size": width, **options}
     make_config: Any = SegformerConfig
-    config = make_config(num_labels=classes, num_channels=3 if imagenet else channels, **values)
+    config = make_config(num_labels=classes, num_channels=3 if imagenet or rgb else channels, **values)
     if not imagenet:
-        return Network(TransformersBody(SegformerForSemanticSegmentation(config)), name, {}, 32)
+        return Network(TransformersBody(SegformerForSemanticSegmentation(config)), name, {}, 32, rgb=rgb)
     hub = f"nvidia/mit-{name.removeprefix('segformer_')}"
     body = fetched(hub, lambda: SegformerForSemanticSegmentation.from_pretrained(hub, config=config))
     return Network(TransformersBody(body), name, {}, 32, rgb=True)
@@ -286,11 +288,16 @@ def _upernet(
     imagenet: bool,
     hidden_size: int = 256,
     backbone: Mapping[str, Any] | None = None,
+    rgb: bool = False,
 ) -> nn.Module:
+    repair_torchvision()
     from transformers import ConvNextConfig, SwinConfig, UperNetConfig, UperNetForSemanticSegmentation
 
     kind = ConvNextConfig if name == "upernet_convnext" else SwinConfig
-    given = {"num_channels": 3 if imagenet else channels, "out_features": ["stage1", "stage2", "stage3", "stage4"]}
+    given = {
+        "num_channels": 3 if imagenet or rgb else channels,
+        "out_features": ["stage1", "stage2", "stage3", "stage4"],
+    }
     inner = kind(**{**given, **dict(backbone or {})})
     for key, value in list(vars(inner).items()):
         if isinstance(value, tuple):  # UperNet cannot copy a configuration with tuples
@@ -308,7 +315,7 @@ def _upernet(
         hub = "facebook/convnext-tiny-224" if name == "upernet_convnext" else "microsoft/swin-tiny-patch4-window7-224"
         model.backbone = fetched(hub, lambda: type(model.backbone).from_pretrained(hub, config=inner))
     # UperNet interpolates to the picture's size; its decode head gives stride 4.
-    return Network(UperNetBody(model), name, {}, 32, rgb=imagenet)
+    return Network(UperNetBody(model), name, {}, 32, rgb=imagenet or rgb)
 
 
 # --- timm ----------------------------------------------------------------------------------------

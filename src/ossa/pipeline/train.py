@@ -334,7 +334,9 @@ def _store(
 
     device = "cuda" if torch.cuda.is_available() and config.train.device in ("auto", "gpu") else "cpu"
     network = result.network.to(device)
-    store = Store.create(run / "oof", schema, {"run": run.name, "seed": config.seed, "kind": "out of fold"})
+    data = read_json(run / "provenance.json")["runs"][0]["data"]["sha256"]
+    told = {"kind": "out of fold", "name": config.name, "seed": config.seed, "data": data}
+    store = Store.create(run / "oof", schema, told)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["image", "fold", "bone", "dice"])

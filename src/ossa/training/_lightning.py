@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from ossa.errors import MissingExtraError
-from ossa.models._torchvision import ensure_torchvision
+from ossa.models._torchvision import repair_torchvision
 
-if find_spec("torchvision") is not None:
-    ensure_torchvision()
+repair_torchvision()
 
 try:
     import lightning.pytorch as pl

@@ -1,10 +1,12 @@
 """A run's folder: numbered, never overwritten, with everything needed to know how it came about.
 
     OUTPUT/NAME-001/config.yaml   the effective config
-    .../provenance.json           versions, git state, data fingerprint, host, command
+    .../provenance.json           versions, git state, data fingerprint, machine, command
     .../run.log                   the log
-    .../fold0/                    last.ckpt, best.ckpt, best.safetensors, metrics.csv, tensorboard/, curves.png
-    .../bundle0/, oof/, summary.html
+    .../fold0/                    last.ckpt, best.ckpt, best.safetensors, metrics.csv, tensorboard/, oof.csv
+    .../bundle0/, oof/, curves.svg, summary.html
+
+The next free number is taken by making the folder, so two runs that start together get one each.
 """
 
 from __future__ import annotations
@@ -80,7 +82,9 @@ def resumed_folder(folder: Path, config: RunConfig) -> Path:
         raise ConfigError("there is no run to resume", path=folder, expected="a run folder with config.yaml")
     before, now = _flat(dump(load_config(folder / "config.yaml"))), _flat(dump(config))
     free = ("output", "name", "logging.", "train.device", "train.threads", "data.workers", "data.cache", "folds.run")
-    differing = [k for k in sorted(before.keys() | now.keys()) if before.get(k) != now.get(k) and not k.startswith(free)]
+    differing = [
+        k for k in sorted(before.keys() | now.keys()) if before.get(k) != now.get(k) and not k.startswith(free)
+    ]
     if "train.epochs" in differing and config.scheduler.name not in ("OneCycleLR", "CosineAnnealingLR", "PolynomialLR"):
         differing.remove("train.epochs")
     if differing:
@@ -153,7 +157,9 @@ def git_state(folder: Path) -> dict[str, Any] | None:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=10)
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=10
+    )
     return done.stdout.strip()
 
 

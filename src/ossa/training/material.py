@@ -77,9 +77,7 @@ class Checks(Dataset[Check]):
         """The sample's placement on a grid of this network's multiple."""
         step = self.preparation.multiple
         grid = (-(-content[0] // step) * step, -(-content[1] // step) * step)
-        return Placement(
-            of_sample.image_shape, grid, of_sample.content_shape, of_sample.scale_y, of_sample.scale_x
-        )
+        return Placement(of_sample.image_shape, grid, of_sample.content_shape, of_sample.scale_y, of_sample.scale_x)
 
 
 def augment_config(values: dict[str, Any]) -> AugmentConfig:
@@ -138,7 +136,9 @@ def make_material(
     if pseudo is not None and pseudo[0]:
         known = {case.image.resolve() for case in held_out}
         if any(case.image.resolve() in known for case in pseudo[0]):
-            raise TrainingError("a picture with pseudo-labels is also validated on", remedy="Leave it out of pseudo.images")
+            raise TrainingError(
+                "a picture with pseudo-labels is also validated on", remedy="Leave it out of pseudo.images"
+            )
         sources.append(Weighted(CaseSource(tuple(pseudo[0]), schema, cache_), pseudo[1]))
     phantoms = phantom_sources(config, schema)
     checks: CaseSource | StoredPhantoms | None = CaseSource(tuple(held_out), schema, cache_) if held_out else None

@@ -98,10 +98,9 @@ def chart(title: str, lines: Sequence[tuple[str, Points]], *, size: tuple[int, i
                 f'<circle cx="{q.split(",")[0]}" cy="{q.split(",")[1]}" r="2" fill="{colour}"/>' for q in path.split()
             ]
         if len(lines) > 1:
-            parts.append(
-                f'<text x="{width - right - 62 * (len(lines) - number) + 50}" y="18" text-anchor="end" '
-                f'fill="{colour}">{html.escape(name)}</text>'
-            )
+            short = name if len(lines) <= 4 else name.split()[-1]
+            x = width - right - (62 if len(lines) <= 4 else 24) * (len(lines) - number - 1)
+            parts.append(f'<text x="{x}" y="18" text-anchor="end" fill="{colour}">{html.escape(short)}</text>')
     parts.append("</svg>")
     return "\n".join(parts)
 
@@ -188,7 +187,8 @@ def write_summary(
         "".join(f"<p>{esc(note)}</p>" for note in notes),
         f"<h2>Curves</h2><div class=charts>{''.join(charts)}</div>",
         f"<h2>Folds</h2><table><tr><th>fold</th><th>Dice</th><th>best epoch</th><th>model</th></tr>{rows}</table>",
-        f"<h2>Bones, last validation</h2><table><tr><th>bone</th><th>mean</th><th></th>{heads}</tr>{bone_rows}</table>",
+        "<h2>Bones, held-out pictures</h2>",
+        f"<table><tr><th>bone</th><th>mean</th><th></th>{heads}</tr>{bone_rows}</table>",
         f"<h2>Provenance</h2><p class=muted>{'<br>'.join(esc(line) for line in told)}</p>",
         f"<h2>Config</h2><pre>{esc(config)}</pre></html>",
     ]
