@@ -21,7 +21,6 @@ from ossa.segmentation.segmentation import Segmentation
 from ossa.training.augment import NONE, AugmentConfig, Variation
 from ossa.training.batches import (
     BoneData,
-    EpochSampler,
     collate,
     loader,
     make_batch,
@@ -31,6 +30,7 @@ from ossa.training.batches import (
     scaling_of,
     unpack_bits,
 )
+from ossa.training.sampler import Plan, PlannedBatches
 from ossa.training.sheet import contact_sheet
 from ossa.training.sources import CaseSource, Concat, PhantomSource, RawSample, image_paths
 
@@ -133,9 +133,8 @@ def test_unpack_refuses_what_does_not_fit():
 
 def test_a_batch_is_replayed_bit_for_bit_whatever_was_drawn_in_between():
     data = BoneData(Hands(), SCHEMA, 96, augment=AugmentConfig(), seed=5)
-    sampler = EpochSampler(len(data), 2, seed=5)
-    sampler.set_epoch(3)
-    keys = sampler.batches()
+    order = Plan((len(data),), (1.0,), len(data), 5).epoch(3)
+    keys = [order[:2], order[2:4], order[4:]]
     first = make_batch(data, keys[1], 1)
     for k in (keys[0], keys[2]):
         make_batch(data, k)
@@ -150,33 +149,12 @@ def test_a_batch_is_replayed_bit_for_bit_whatever_was_drawn_in_between():
 
 def test_worker_processes_give_the_same_batches():
     data = BoneData(Hands(count=4, size=64), SCHEMA, 64, augment=AugmentConfig(p_mixup=1), seed=1)
-    sampler = EpochSampler(4, 2, seed=1)
-    sampler.set_epoch(2)
+    sampler = PlannedBatches(Plan((4,), (1.0,), 4, 1), 2, lambda: 4)
     here = list(loader(data, sampler))
     assert [b.number for b in here] == [(2, 0), (2, 1)]
     assert all(b.mix != 1.0 for b in here)
     there = list(loader(data, sampler, workers=1))
     assert all(same(a, b) for a, b in zip(here, there, strict=True))
-
-
-def test_sampler_covers_every_sample_once_and_ranks_share_them():
-    sampler = EpochSampler(10, 3, seed=2)
-    sampler.set_epoch(1)
-    indices = [i for batch in sampler for _, _, i in batch]
-    assert len(indices) == 9 == len(set(indices))
-    assert indices != sorted(indices)
-    ranks = [EpochSampler(13, 3, seed=2, rank=r, world=2) for r in (0, 1)]
-    lists = [[i for batch in rank for _, _, i in batch] for rank in ranks]
-    assert len(lists[0]) == len(lists[1]) == 6
-    assert not set(lists[0]) & set(lists[1])
-    everything = EpochSampler(5, 2, order="sequential")
-    assert [[i for _, _, i in batch] for batch in everything] == [[0, 1], [2, 3], [4]]
-    resumed = EpochSampler(10, 3, seed=2)
-    resumed.set_epoch(1, start=2)
-    assert [i for batch in resumed for _, _, i in batch] == indices[6:]
-    assert len(EpochSampler(2, 8)) == 1
-    with pytest.raises(ConfigError, match="nothing to draw"):
-        EpochSampler(0, 2)
 
 
 # --- truth --------------------------------------------------------------------------------------------------------

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from ossa.errors import ConfigError
 from ossa.radiograph.prepare import normalise
@@ -316,54 +316,14 @@ def make_batch(data: BoneData, keys: Sequence[Key], number: int = 0) -> Batch:
     return collate([data[key] for key in keys], data.augment, data.seed, (keys[0][0], number))
 
 
-class EpochSampler(Sampler[list[Key]]):
-    """The batches of an epoch as lists of keys, for DataLoader's ``batch_sampler``.
+class KeySampler(Protocol):
+    """What ``loader`` needs of a sampler: the keys of one batch after the other (see ``training.sampler``)."""
 
-    The order of epoch e is drawn from (seed, e). ``rank`` of ``world`` processes takes every ``world``-th batch of
-    an order that all share; left-over samples are dropped in training so that all ranks have as many batches.
-    ``start`` skips batches of the first epoch (exact resume).
-    """
+    batch_size: int
 
-    def __init__(
-        self,
-        count: int,
-        batch_size: int,
-        *,
-        seed: int = 0,
-        order: Literal["shuffled", "sequential"] = "shuffled",
-        rank: int = 0,
-        world: int = 1,
-    ) -> None:
-        if batch_size < 1 or count < 1:
-            raise ConfigError("there is nothing to draw batches from", found=f"{count} samples by {batch_size}")
-        self.count, self.batch_size, self.seed = count, batch_size, seed
-        self.order, self.rank, self.world = order, rank, world
-        self.epoch = 0
-        self.start = 0
+    def __len__(self) -> int: ...
 
-    def set_epoch(self, epoch: int, start: int = 0) -> None:
-        """Draw the order of ``epoch`` next, and leave out its first ``start`` batches of this rank."""
-        self.epoch, self.start = epoch, start
-
-    def batches(self) -> list[list[Key]]:
-        """All batches of the epoch for this rank, in order."""
-        shuffled = self.order == "shuffled"
-        order = np.arange(self.count)
-        if shuffled:
-            np.random.default_rng([self.seed, self.epoch, 0x6F72646572]).shuffle(order)
-        keys = [(self.epoch, position, int(index)) for position, index in enumerate(order)]
-        size = min(self.batch_size, self.count)
-        whole = len(keys) // size * size if shuffled else len(keys)
-        chunks = [keys[at : at + size] for at in range(0, whole, size)]
-        if shuffled:
-            chunks = chunks[: max(1, len(chunks) // self.world) * self.world]
-        return chunks[self.rank :: self.world]
-
-    def __len__(self) -> int:
-        return len(self.batches())
-
-    def __iter__(self) -> Iterator[list[Key]]:
-        yield from self.batches()[self.start :]
+    def __iter__(self) -> Iterator[list[Key]]: ...
 
 
 class _Numbered(Dataset[Batch]):
@@ -377,12 +337,11 @@ class _Numbered(Dataset[Batch]):
         return make_batch(self.data, keys, number)
 
 
-def loader(data: BoneData, sampler: EpochSampler, workers: int = 0, pin_memory: bool = False) -> DataLoader[Batch]:
+def loader(data: BoneData, sampler: KeySampler, workers: int = 0, pin_memory: bool = False) -> DataLoader[Batch]:
     """A DataLoader over ``sampler`` whose items are whole ``Batch``es, made in ``workers`` processes."""
-    size = min(sampler.batch_size, sampler.count)
     return DataLoader(
-        _Numbered(data, size),
-        sampler=sampler,
+        _Numbered(data, sampler.batch_size),
+        sampler=cast(Any, sampler),
         batch_size=None,
         num_workers=workers,
         pin_memory=pin_memory,

@@ -147,7 +147,7 @@ def train_fold(
     start = keeper.last_path if resume and keeper.last_path.exists() else None
     with Interruption(keeper.last_path) as interruption:
         module.after_batch, keeper.after_epoch = interruption.after_batch, interruption.after_epoch
-        _fit(trainer, module, loader(data, batches, config.data.workers), seen, start, config)  # type: ignore[arg-type]
+        _fit(trainer, module, loader(data, batches, config.data.workers), seen, start, config)
     best = folder / "best.safetensors"
     module.network.load_state_dict(averaged(trainer, module))
     if best.exists():
