@@ -1,0 +1,44 @@
+"""The model that is shipped: it is whole, small enough, and finds the bones of the sample."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ossa.dataset.formats.competition import read_label
+from ossa.inference.predictor import Predictor
+from ossa.models.bundle import Bundle
+from ossa.radiograph.radiograph import read_radiograph
+from ossa.schema import load_schema
+from ossa.segmentation.compare import compare
+from ossa.segmentation.outlines import segmentation_from_outlines
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+SCHEMA = load_schema()
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return Bundle.load()
+
+
+def test_its_card_says_what_it_is(bundle: Bundle) -> None:
+    card = bundle.card
+    assert card.schema.names == SCHEMA.names
+    assert card.licence == "Apache-2.0"
+    assert card.training, "how it was trained"
+    assert card.figures, "how good it is"
+
+
+def test_it_is_small_enough(bundle: Bundle) -> None:
+    assert sum(path.stat().st_size for path in bundle.path.iterdir()) <= 20_000_000
+
+
+def test_it_finds_the_bones_of_the_sample(bundle: Bundle) -> None:
+    radiograph = read_radiograph(SAMPLES / "hand.png")
+    found = Predictor.load().predict(radiograph)
+    truth = segmentation_from_outlines(read_label(SAMPLES / "hand.json", SCHEMA), SCHEMA, radiograph.shape)
+    assert len(found) >= 26
+    # The sample has another anatomy (the built-in one) than the phantoms that the model was trained on.
+    assert compare(found, truth).means()["dice"] > 0.8
