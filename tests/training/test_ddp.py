@@ -19,6 +19,7 @@ for package in ("lightning", "numba"):
 from ossa.config import check, dump  # noqa: E402
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_model_and_share_its_folder(tmp_path: Path) -> None:
     config = check(
         {

@@ -99,8 +99,8 @@ def chart(title: str, lines: Sequence[tuple[str, Points]], *, size: tuple[int, i
             ]
         if len(lines) > 1:
             short = name if len(lines) <= 4 else name.split()[-1]
-            x = width - right - (62 if len(lines) <= 4 else 24) * (len(lines) - number - 1)
-            parts.append(f'<text x="{x}" y="18" text-anchor="end" fill="{colour}">{html.escape(short)}</text>')
+            place = width - right - (62 if len(lines) <= 4 else 24) * (len(lines) - number - 1)
+            parts.append(f'<text x="{place}" y="18" text-anchor="end" fill="{colour}">{html.escape(short)}</text>')
     parts.append("</svg>")
     return "\n".join(parts)
 
