@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,17 @@ def test_the_output_of_predict_is_predictions_although_pictures_lie_in_it(tmp_pa
     assert list(open_results(tmp_path).entries) == ["hand"]
     (tmp_path / "predictions.csv").unlink()
     assert open_results(tmp_path).kind == "label files"
+
+
+def test_warnings_and_confidences_of_predict_are_read_back(tmp_path: Path, truth: Segmentation) -> None:
+    said = replace(truth, notes=("finger-9 is doubtful",), confidence={"finger-9": 0.2})
+    write_label(tmp_path / "hand.json", said, "hand.png")
+    write_submission(tmp_path / "predictions.csv", [("hand.png", truth)])
+    for _ in range(2):
+        found = open_results(tmp_path).entries["hand"].read((SIZE, SIZE))
+        assert found.notes == said.notes
+        assert found.confidence == said.confidence
+        (tmp_path / "predictions.csv").unlink(missing_ok=True)
 
 
 def test_saved_probabilities_are_read_at_a_half(tmp_path: Path, truth: Segmentation) -> None:

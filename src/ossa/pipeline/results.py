@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ossa.errors import DatasetError, InputError
 from ossa.radiograph.radiograph import Side
+from ossa.safety import read_json
 from ossa.schema import BoneSchema, load_schema
 from ossa.segmentation.segmentation import Segmentation
 
@@ -84,7 +85,7 @@ def open_results(path: str | Path, schema: BoneSchema | None = None) -> Results:
         return _store(where, bones)
     predictions = where / PREDICTIONS
     if predictions.is_file():
-        return _submission(predictions, bones)
+        return _submission(predictions, bones, beside=where)
     labels = sorted(p for p in where.glob("*.json") if p.is_file() and not p.name.startswith("."))
     if labels and not any(_picture_beside(label) for label in labels):
         return _labels(where, labels, bones)
@@ -102,14 +103,18 @@ def open_results(path: str | Path, schema: BoneSchema | None = None) -> Results:
         ) from error
 
 
-def _submission(path: Path, schema: BoneSchema) -> Results:
-    """Rows of a submission; run lengths are read in the size that the other side of a comparison knows."""
+def _submission(path: Path, schema: BoneSchema, beside: Path | None = None) -> Results:
+    """Rows of a submission; run lengths are read in the size that the other side of a comparison knows.
+
+    Warnings and confidences come from the label files in the folder ``beside``, where there are any.
+    """
     from ossa.export.csv import read_submission
 
     index = read_submission(path, schema)
 
     def reader(name: str) -> Callable[[Shape], Segmentation]:
-        return lambda shape: index.with_shape(shape)[name]
+        label = beside / Path(name).with_suffix(".json") if beside is not None else None
+        return lambda shape: _with_notes(index.with_shape(shape)[name], label)
 
     everything = frozenset(schema.names)
     entries = {key: Entry(name, reader(name), everything) for key, name in _named(path, list(index))}
@@ -140,7 +145,7 @@ def _labels(path: Path, files: Iterable[Path], schema: BoneSchema) -> Results:
     from ossa.segmentation.outlines import segmentation_from_outlines
 
     def reader(file: Path) -> Callable[[Shape], Segmentation]:
-        return lambda shape: segmentation_from_outlines(read_label(file, schema), schema, shape)
+        return lambda shape: _with_notes(segmentation_from_outlines(read_label(file, schema), schema, shape), file)
 
     everything = frozenset(schema.names)
     chosen = {file.relative_to(path).as_posix(): file for file in files}
@@ -152,6 +157,18 @@ def _labels(path: Path, files: Iterable[Path], schema: BoneSchema) -> Results:
 
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm")
+
+
+def _with_notes(segmentation: Segmentation, label: Path | None) -> Segmentation:
+    """The notes and confidences that ``ossa predict`` wrote into a label file; nothing where it has none."""
+    if label is None or not label.is_file():
+        return segmentation
+    said = read_json(label).get("attributes")
+    if not isinstance(said, dict):
+        return segmentation
+    notes = [note for note in said.get("notes", ()) if isinstance(note, str)]
+    sure = {n: float(v) for n, v in dict(said.get("confidence", {})).items() if n in segmentation.regions}
+    return replace(segmentation, notes=tuple(notes), confidence=sure)
 
 
 def _picture_beside(label: Path) -> Path | None:
