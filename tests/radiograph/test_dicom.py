@@ -452,6 +452,32 @@ def test_a_frame_without_its_end(tmp_path: Path, syntax: str) -> None:
         read(tmp_path, data)
 
 
+@pytest.mark.parametrize("syntax", ["jls", "jpeg"])
+def test_a_frame_of_another_size(tmp_path: Path, syntax: str) -> None:
+    data = dataset(FILM[:80])
+    if syntax == "jpeg":
+        data = jpeg_baseline(data)
+    else:
+        data.compress(JPEGLSLossless, generate_instance_uid=False)
+    data.Rows = 90
+    with pytest.raises(ImageError, match="found 160x80 in the picture data, 160x90 in the header"):
+        read(tmp_path, data)
+
+
+def test_one_decoder_is_asked() -> None:
+    """GDCM is never a second try: it ends the process on damaged streams."""
+    from ossa.radiograph.dicom import _plugin
+
+    class Has:
+        def __init__(self, *names: str) -> None:
+            self.available_plugins = names
+
+    assert _plugin(Has("gdcm", "pillow"), "1.2.840.10008.1.2.4.50") == "pillow"
+    assert _plugin(Has("gdcm", "pillow"), "1.2.840.10008.1.2.4.51") == "gdcm"
+    assert _plugin(Has("gdcm"), "1.2.840.10008.1.2.4.70") == "gdcm"
+    assert _plugin(Has("pydicom"), "1.2.840.10008.1.2.5") == ""
+
+
 @pytest.mark.parametrize("length", [0, 1, 131, 132, 140, 200, 400, 500])
 def test_only_a_head(tmp_path: Path, length: int) -> None:
     path = save(tmp_path / "a.dcm", dataset(DEEP))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 import zlib
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from ossa.errors import ImageError, MissingExtraError, OssaError
 from ossa.radiograph.dicom_grey import to_grey
 from ossa.radiograph.dicom_tags import side_of, spacing_of
+from ossa.radiograph.headers import read_header
 from ossa.radiograph.polarity import invert, looks_inverted
 from ossa.radiograph.radiograph import Grey, Provenance, Radiograph
 from ossa.radiograph.raster import check_size
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _AGAIN = "Copy or export the file again"
+
+#: JPEG Extended (Process 2 and 4): up to 12 bits.
+_EXTENDED = "1.2.840.10008.1.2.4.51"
 
 #: Deflated Explicit VR Little Endian: the whole data set is one zlib stream.
 _DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -159,20 +164,37 @@ def _stored(path: Path, header: Dataset, name: str) -> NDArray[Any]:
         source = pydicom.dcmread(path, force=True)
     if "JPEG" in syntax.name:
         _check_frame(source, name)
-    array: NDArray[Any] = pixel_array(source, index=0)
+    array: NDArray[Any] = pixel_array(source, index=0, decoding_plugin=_plugin(decoder, syntax))
     return array
 
 
-def _check_frame(data: Dataset, name: str) -> None:
-    """Refuse a cut-off first frame: some decoders invent the rest, others search for it for minutes.
+def _plugin(decoder: Any, syntax: str) -> str:
+    """The one decoder to use, "" for pydicom's own.
 
-    JPEG, JPEG-LS and JPEG 2000 streams all end with FF D9, after which DICOM allows padding zeros.
+    GDCM comes last and is never tried after another has failed: on damaged streams it ends the whole process.
+    Pillow reads only the 8-bit part of JPEG Extended.
+    """
+    order = ("gdcm", "pillow") if syntax == _EXTENDED else ("pyjpegls", "pylibjpeg", "pillow", "gdcm")
+    return next((name for name in order if name in decoder.available_plugins), "")
+
+
+def _check_frame(data: Dataset, name: str) -> None:
+    """Refuse a first frame that is cut off or of another size than the header says.
+
+    Some decoders invent what is missing, search for it for minutes or end the process. JPEG, JPEG-LS and JPEG 2000
+    streams all end with FF D9, after which DICOM allows padding zeros.
     """
     from pydicom.encaps import get_frame
 
     frame = get_frame(data.PixelData, 0, number_of_frames=max(1, _count(data, "NumberOfFrames")))
+    found = None
     if not frame[-64:].rstrip(b"\0").endswith(b"\xff\xd9"):
         found = "no end marker: the picture data stop early"
+    elif frame.startswith(b"\xff\xd8"):
+        header = read_header(BytesIO(frame), "JPEG", name)
+        if (header.height, header.width) != (int(data.Rows), int(data.Columns)):
+            found = f"{header.width}x{header.height} in the picture data, {data.Columns}x{data.Rows} in the header"
+    if found:
         raise ImageError("is a damaged or truncated DICOM file", path=name, found=found, remedy=_AGAIN)
 
 

@@ -153,7 +153,7 @@ def _jpeg(stream: BinaryIO, size: int) -> Header:
         if marker in (0xD9, 0xDA):
             raise _Malformed("picture data before the frame header")
         length = struct.unpack(">H", stream.read(2))[0]
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+        if (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)) or marker == 0xF7:  # F7: JPEG-LS
             _precision, height, width = struct.unpack(">BHH", stream.read(5))
             return Header("JPEG", width, height)
         at += 2 + length
