@@ -115,7 +115,7 @@ def main() -> None:
         size = sum(p.stat().st_size for p in (folder / "gallery").rglob("*") if p.is_file())
         full = sum(p.stat().st_size for p in (folder / "reference").glob("*")) / 3 * args.pictures
         record(
-            "Gallery",
+            "Gallery (bench_gallery.py)",
             [
                 f"{written.pictures} pictures of {SIZE} x {SIZE} px with truth and one submission: {seconds:.0f} s "
                 f"({busy:.0f} s of processor time, {1000 * seconds / written.pictures:.0f} ms a picture), "

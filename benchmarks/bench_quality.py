@@ -194,6 +194,8 @@ def judge_bones(cases: list[Case], judge: Judge) -> list[str]:
                 kind = "planted" if case.kind == "lost" else case.kind if case.kind in ("plain", "hard") else "other"
                 lost.setdefault(kind, []).append(int(i in a.missing))
     lines.append(", ".join(f"{kind} {sum(c for c, _ in v)}/{len(v)}" for kind, v in sorted(by_kind.items())) + ".")
+    told = ", ".join(f"{kind} {sum(v)}/{len(v)}" for kind, v in sorted(lost.items()))
+    lines.append(f"Bones in view that were not found, and said to be missing: {told or 'none'}.")
     absent = [
         (c, i)
         for c in cases
