@@ -54,7 +54,7 @@ def _stretch(body: Body, rng: np.random.Generator, width: float, row: dict[int, 
         # The frame of the whole carpus hangs on lunate and capitate: they keep their directions.
         # On films carpals nearly touch, at 1-2 mm; the meshes, bare of cartilage, stand farther apart.
         size = rng.normal(1.06, 0.05)
-        sides = np.array([1.04 * width**0.5, 1.0, width**0.5]) * rng.normal(1, 0.06, 3) * size
+        sides = np.array([1.04 * width**0.5, 1.0, width**0.5]) * rng.normal(1, 0.085, 3) * size
         return np.diag(sides)
     axis = long_axis(body.mesh.vertices)
     length = row[hash_row(body.bone)] * rng.normal(1, 0.03)
@@ -95,7 +95,7 @@ def _shaped(body: Body, rng: np.random.Generator) -> F64:
         local = along[:, None] * axis + radial * factor[:, None] + bow[:, None] * side
         amplitude = 0.22 * rng.uniform(0.2, 1.3)
     elif body.bone in CARPALS:
-        amplitude = 0.30 * rng.uniform(0.3, 1.4)
+        amplitude = 0.38 * rng.uniform(0.3, 1.4)
     else:
         extent, amplitude = 25.0, 0.5 * rng.uniform(0.3, 1.4)
     bulge = np.zeros_like(local)
