@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import struct
-import time
 import zlib
 from pathlib import Path
 
@@ -310,7 +309,8 @@ def test_something_else_renamed(tmp_path: Path, content: bytes, phrase: str) -> 
 
 
 @pytest.mark.parametrize("kind", ["png", "jpg", "bmp", "tif"])
-def test_bomb_is_refused_from_its_header(tmp_path: Path, kind: str) -> None:
+def test_bomb_is_refused_from_its_header(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "imdecode", None)  # nothing is decoded
     path = tmp_path / f"bomb.{kind}"
     if kind == "png":
         path.write_bytes(png_header(30000, 30000, 16, 6))
@@ -336,11 +336,9 @@ def test_bomb_is_refused_from_its_header(tmp_path: Path, kind: str) -> None:
             + struct.pack("<HHII", 257, 4, 1, 30000)
             + data[at + 24 :]
         )
-    began = time.perf_counter()
     text = refused(path)
     assert "too large to be a radiograph" in text
     assert "30000x30000 = 900 million pixels" in text
-    assert time.perf_counter() - began < 0.5
 
 
 def test_no_pixels(tmp_path: Path) -> None:
