@@ -24,6 +24,7 @@ from ossa.segmentation.segmentation import Segmentation
 class PhantomOptions:
     """Shares (0..1) of the pictures in which something happens, and ranges of what all have.
 
+    ``young``: hands of ages 9 to 22, whose growth plates are open or just closed; the others are up to 90.
     ``fill``: the hand's length as a share of the picture's height. ``aspect``: width over height.
     """
 
@@ -34,6 +35,7 @@ class PhantomOptions:
     clutter: float = 1.0
     fill: tuple[float, float] = (0.55, 1.02)
     aspect: tuple[float, float] = (0.5, 1.0)
+    young: float = 0.6
     inverted: float = 0.0
 
 
@@ -78,7 +80,7 @@ def project(rng: np.random.Generator, size: int, options: PhantomOptions, anatom
     hand = vary(anatomy, rng)
     pose = sample_pose(rng, options.bent_wrists, options.oblique_views)
     frames = place(hand, pose)
-    age = float(rng.uniform(9, 25) if rng.uniform() < 0.45 else rng.uniform(25, 90))
+    age = float(rng.uniform(9, 22) if rng.uniform() < options.young else rng.uniform(22, 90))
     left = bool(rng.uniform() < 0.5)
     to_picture, mm = _framing(hand, frames, shape, options, left, rng)
     bones = placed(hand, frames, to_picture, mm)
