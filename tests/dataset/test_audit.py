@@ -214,7 +214,7 @@ def test_whole_data_sets_areas_duplicates_and_stray_files(tmp_path):
         seen.append((total, what))
         yield from items
 
-    found = audit(open_dataset(tmp_path), workers=1, track=track)
+    found = audit(open_dataset(tmp_path), workers=2, track=track)
     assert seen == [(16, "auditing")]
     assert found.checked == 16
     told = {(f.case, f.kind) for f in found.findings if f.kind in ("area", "duplicate", "folder")}

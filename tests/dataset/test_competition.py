@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,9 @@ from helpers_dataset import (
 )
 from ossa.dataset.dataset import open_dataset
 from ossa.dataset.formats.competition import read_dataset, read_label, write_case, write_label
+from ossa.dataset.keyhole import keyhole_polygon
 from ossa.errors import DatasetError, InputError, LabelError, OutputError
+from ossa.segmentation.outlines import Outline
 from ossa.segmentation.segmentation import Segmentation
 
 
@@ -227,3 +230,20 @@ def test_folders_that_are_no_data_set(tmp_path):
         open_dataset(tmp_path)
     with pytest.raises(DatasetError, match="no label format is called 'cocoa'"):
         open_dataset(tmp_path, format_name="cocoa")
+
+
+def test_hand_made_holes_that_leave_their_ring_still_become_one_polygon():
+    ring = np.array([[10, 10], [20, 10], [20, 20], [10, 20]], float)
+    polygon = keyhole_polygon(Outline(ring, (ring - 15,)))
+    assert len(polygon) == 4 + 4 + 3
+    assert {tuple(p) for p in polygon} >= {tuple(p) for p in np.concatenate([ring, ring - 15])}
+
+
+def test_other_names_of_a_bone_are_read_and_labels_without_bones_are_empty(tmp_path):
+    bone = replace(SCHEMA.bones[28], aliases=("ulna", "Elle"))
+    schema = replace(SCHEMA, bones=(*SCHEMA.bones[:28], bone))
+    points = [[0, 0], [5, 0], [5, 5]]
+    save_json(tmp_path / "a.json", {"annotations": [{"label": "Elle", "points": points}]})
+    assert list(read_label(tmp_path / "a.json", schema)) == ["Ulna"]
+    save_json(tmp_path / "b.json", {"annotations": []})
+    assert read_label(tmp_path / "b.json", SCHEMA) == {}
