@@ -54,9 +54,6 @@ class PhantomSource(Section):
     weight: Annotated[float, Field(ge=0.0)] = Field(
         default=1.0, description="Share of the samples drawn, relative to the others"
     )
-    size: Annotated[int, Field(ge=32)] | None = Field(
-        default=None, description="Side in px at which phantoms are made; data.size when empty"
-    )
     pool: Path | None = Field(default=None, description="Folder that keeps made phantoms; inside output when empty")
     anatomy: Path | None = Field(default=None, description="Folder of bone meshes; the built-in anatomy when empty")
     options: dict[str, Any] = Field(default_factory=dict, description="Options of the generator (see ossa phantom)")

@@ -17,7 +17,7 @@ from ossa.config import RunConfig, unknown_name
 from ossa.dataset.cache import GreyCache
 from ossa.dataset.case import Case
 from ossa.errors import ConfigError, TrainingError
-from ossa.radiograph.prepare import Placement, Preparation, normalise, pad, place
+from ossa.radiograph.prepare import Placement, Preparation, normalise, pad
 from ossa.safety import sha256
 from ossa.schema import BoneSchema
 from ossa.training.augment import AugmentConfig
@@ -93,12 +93,6 @@ def augment_config(values: dict[str, Any]) -> AugmentConfig:
         raise ConfigError(f"'data.augment.{where}': {first['msg']}", found=first.get("input")) from error
 
 
-def phantom_size(config: RunConfig) -> int:
-    """The side at which phantoms are made: that of the training grid unless told otherwise."""
-    keys = config.data.phantoms
-    return config.data.size if keys is None or keys.size is None else keys.size
-
-
 def phantom_sources(config: RunConfig, schema: BoneSchema) -> tuple[StoredPhantoms, StoredPhantoms] | None:
     """Phantoms to train on and held-out ones; None when the run has none. Raises ConfigError for a wrong schema."""
     keys = config.data.phantoms
@@ -106,8 +100,6 @@ def phantom_sources(config: RunConfig, schema: BoneSchema) -> tuple[StoredPhanto
         return None
     if schema.name != "hand29":
         raise ConfigError("phantoms have the bones of 'hand29'", found=f"bones={schema.name}")
-    if phantom_size(config) != config.data.size:
-        raise ConfigError("data.phantoms.size must be data.size", found=phantom_size(config), expected=config.data.size)
     if keys.seed + keys.count > FIRST_HELD_OUT_SEED:
         raise ConfigError("data.phantoms: seeds reach those held out", found=keys.seed + keys.count)
     pool = keys.pool if keys.pool is not None else config.output / "phantoms"
@@ -190,8 +182,3 @@ def _schema(config: RunConfig) -> BoneSchema:
 @cache
 def _label_hash(path: Path | None) -> str:
     return "" if path is None else sha256(path)
-
-
-def grid_of(config: RunConfig, content: tuple[int, int]) -> Placement:
-    """The placement of a picture of shape ``content`` on this run's grid."""
-    return place(content, Preparation(config.data.size, 32))
