@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossa.config import RunConfig, to_yaml
-from ossa.errors import BundleError, ConfigError, MissingExtraError
+from ossa.errors import ConfigError, MissingExtraError
+from ossa.pipeline.train_results import finish_fold
 from ossa.progress import Track, silent
-from ossa.safety import read_json, write_text
+from ossa.safety import read_json
 from ossa.schema import BoneSchema, load_schema
 
 if TYPE_CHECKING:
     from ossa.dataset.case import Case
     from ossa.dataset.folds import Folds
-    from ossa.training.material import Checks, Material
+    from ossa.training.material import Material
     from ossa.training.report import FoldFigures
     from ossa.training.run import FoldResult
 
@@ -87,7 +86,7 @@ def train(
             material = _material(config, schema, groups, folds, number, pseudo)
             result = _train_one(config, schema, material, run, number, tell)
             if first:
-                figures.append(_finish_fold(config, schema, material, run, number, result, track, tell))
+                figures.append(finish_fold(config, schema, material, run, number, result, track, tell))
         if first:
             _report(run, config, figures, len(pseudo))
             tell(f"Mean validation Dice {sum(f.dice for f in figures) / len(figures):.4f} -> {run / 'summary.html'}")
@@ -289,120 +288,6 @@ def _train_one(
         for callback in callbacks:
             if isinstance(callback, Bars):
                 callback.close()
-
-
-def _finish_fold(
-    config: RunConfig,
-    schema: BoneSchema,
-    material: Material,
-    run: Path,
-    number: int,
-    result: FoldResult,
-    track: Track,
-    tell: Tell,
-) -> FoldFigures:
-    """Out-of-fold predictions, the fold's bundle, its figures."""
-    from ossa.training.material import Checks
-    from ossa.training.report import FoldFigures, read_curves
-
-    checks = Checks(material.checks, config.data.size, int(result.network.multiple))  # type: ignore[arg-type]
-    per_bone = result.per_bone
-    if config.folds.store:
-        per_bone = _store(config, schema, checks, run, number, result, track)
-    curves = read_curves(result.folder)
-    plain = FoldFigures(f"fold {number}", result.dice, result.epoch, per_bone, curves)
-    if not config.folds.bundle:
-        return plain
-    bundle = run / f"bundle{number}"
-    try:
-        _save_bundle(config, schema, bundle, result, per_bone, run, number)
-    except BundleError as error:
-        tell(f"{error}; the weights are in {result.folder / 'best.safetensors'}")
-        return plain
-    return replace(plain, bundle=bundle.name)
-
-
-def _store(
-    config: RunConfig, schema: BoneSchema, checks: Checks, run: Path, number: int, result: FoldResult, track: Track
-) -> dict[str, float]:
-    """Write the held-out logits of a fold to RUN/oof (the best weights') and their Dice; the Dice per bone."""
-    import torch
-
-    from ossa.inference.store import Store
-    from ossa.segmentation.compare import dice
-    from ossa.segmentation.decode import decode
-
-    device = "cuda" if torch.cuda.is_available() and config.train.device in ("auto", "gpu") else "cpu"
-    network = result.network.to(device)
-    data = read_json(run / "provenance.json")["runs"][0]["data"]["sha256"]
-    told = {"kind": "out of fold", "name": config.name, "seed": config.seed, "data": data}
-    store = Store.create(run / "oof", schema, told)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", "fold", "bone", "dice"])
-    sums = {name: [0.0, 0.0] for name in schema.names}
-    for index in track(range(len(checks)), len(checks), f"fold {number}: out-of-fold predictions"):
-        check = checks[index]
-        with torch.no_grad():
-            logits = network(check.image[None].to(device))[0].float().cpu().numpy()
-        store.write(check.id, logits, check.placement)
-        found = decode(logits, check.placement, schema)
-        for name in (n for n in schema.names if n in check.annotated):
-            value = dice(found.get(name), check.truth.get(name))
-            writer.writerow([check.id, number, name, f"{value:.6f}"])
-            sums[name][0] += value
-            sums[name][1] += 1
-    write_text(run / f"fold{number}" / "oof.csv", text.getvalue())
-    network.cpu()
-    return {name: total / count if count else float("nan") for name, (total, count) in sums.items()}
-
-
-def _save_bundle(
-    config: RunConfig,
-    schema: BoneSchema,
-    folder: Path,
-    result: FoldResult,
-    per_bone: dict[str, float],
-    run: Path,
-    number: int,
-) -> None:
-    from ossa.models.bundle import Card, save_bundle
-
-    network: Any = result.network
-    options = getattr(network, "options", None) or config.model.arguments()
-    training = {"run": run.name, "fold": number, "seed": config.seed, "config": _plain(config)}
-    training["data"] = read_json(run / "provenance.json")["runs"][0]["data"]
-    known = {name: round(value, 4) for name, value in per_bone.items() if value == value}
-    card = Card(
-        name=f"{config.name}-fold{number}",
-        schema=schema,
-        architecture={"name": config.model.architecture, "options": options},
-        stride=int(network.stride),
-        preparation={"size": config.data.size, "multiple": max(32, int(network.multiple))},
-        training=training,
-        figures={"validation_dice": round(result.dice, 4), "per_bone": known, "best_epoch": result.epoch + 1},
-    )
-    save_bundle(folder, network, card)
-
-
-def _plain(config: RunConfig) -> dict[str, Any]:
-    """The config without folders: a model that is given away tells nobody where it was made."""
-    from ossa.config import dump
-
-    values = dump(config)
-    for section, keys in ((values, ("output",)), (values["data"], ("datasets", "cache")), (values["folds"], ("file",))):
-        for key in keys:
-            section.pop(key, None)
-    if values["data"].get("phantoms"):
-        for key in ("pool", "anatomy"):
-            path = values["data"]["phantoms"].pop(key, None)
-            if key == "anatomy" and path:
-                values["data"]["phantoms"]["anatomy"] = Path(path).name
-    values["model"].pop("weights", None)
-    values["finetune"].pop("model", None)
-    if values.get("pseudo"):
-        values["pseudo"] = {k: v for k, v in values["pseudo"].items() if k not in ("images", "models")}
-    return values
 
 
 # --- after -------------------------------------------------------------------------------------------
