@@ -2,8 +2,8 @@
 
     python scripts/ship_model.py CHECKPOINT --size 512 --anatomy myohand --recipe "..." [--figures FILE.json ...]
 
-Takes the averaged weights. ``--figures`` are JSON files as the benchmarks write them (bench_real.py); their content goes
-into the card, so that the model says of itself how good it was measured to be.
+Takes the averaged weights. ``--figures`` are JSON files as the benchmarks write them (bench_real.py); their content
+goes into the card, so that the model says of itself how good it was measured to be.
 """
 
 from __future__ import annotations
