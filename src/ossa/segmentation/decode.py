@@ -135,11 +135,12 @@ def decode(
 
 def _box(plane: Logits, limit: np.float32) -> tuple[int, int, int, int] | None:
     """Rows and columns (top, bottom, left, right) of the pixels above ``limit``."""
-    rows = np.flatnonzero(plane.max(axis=1) > limit)
+    above = plane > limit
+    rows = np.flatnonzero(above.any(axis=1))
     if rows.size == 0:
         return None
     top, bottom = int(rows[0]), int(rows[-1]) + 1
-    columns = np.flatnonzero(plane[top:bottom].max(axis=0) > limit)
+    columns = np.flatnonzero(above[top:bottom].any(axis=0))
     return top, bottom, int(columns[0]), int(columns[-1]) + 1
 
 
