@@ -143,7 +143,7 @@ UNUSUAL: dict[str, tuple[Callable[[], np.ndarray[Any, Any]], int]] = {
     "white": (lambda: np.full((240, 200), 255, np.uint8), 0),
     "pixel": (lambda: np.full((1, 1), 90, np.uint8), 0),
     "line": (lambda: np.full((1, 300), 90, np.uint8), 0),
-    "chest": (other_picture, 3),
+    "chest": (other_picture, 0),
 }
 
 
