@@ -61,6 +61,7 @@ def test_a_recipe_is_found_by_name_and_by_its_path_in_the_project() -> None:
         ("train.batch=0", "'train.batch'"),
         ("train.precision=8", "'train.precision'"),
         ("data.window.size=100", "multiple of 32"),
+        ("data.window={}", "needs model.architecture 'context'"),
         ("data.datasets=[{weight: 1}]", "'data.datasets.0.path' is missing"),
         ("data.datasets=[{path: a, wieght: 1}]", "perhaps 'weight'"),
         ("loss={}", "at least one term"),
@@ -134,6 +135,7 @@ def test_every_key_is_documented_and_explained() -> None:
     shown = yaml.safe_load(text.replace("(required)", "x"))
     shown["data"]["datasets"] = [shown["data"]["datasets"]]
     shown["model"]["architecture"] = "context"
+    shown["data"]["size"] = 2048
     assert check(shown).seed == 1
 
 
@@ -142,6 +144,11 @@ def test_names_and_arguments_of_things_built_later() -> None:
     with pytest.raises(ConfigError, match="perhaps 'momentum'"):
         check_arguments("optimiser", "SGD", {"momentun": 1}, ["lr", "momentum"])
     assert "perhaps 'dice'" in str(unknown_name("loss", "dise", ["bce", "dice"]))
+
+
+def test_a_window_larger_than_the_grid_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"window\.size=768 is larger than the grid, data\.size=512"):
+        load_config("best2048", ["data.size=512"])
 
 
 @settings(max_examples=50, deadline=None)

@@ -167,7 +167,7 @@ def back_at_full_size(outlines, shape, size):
     image = np.zeros(placement.content_shape, np.uint8)
     moved = map_outlines(outlines, placement.to_grid)
     raw = RawSample(image, moved, None, frozenset(SCHEMA.names), placement, "x")
-    sample = BoneData(Hands(), SCHEMA, size).varied(raw, Variation(), 0, np.random.default_rng(0))
+    sample = BoneData(Hands(), SCHEMA, size).varied(raw, Variation(), 0)
     height, width = placement.content_shape
     grid, dices, ratios = Segmentation.from_bits(sample.bits[:, :height, :width], SCHEMA), [], []
     for name, region in truth:
@@ -222,36 +222,13 @@ def test_mixup_mixes_pictures_targets_and_what_is_annotated():
     torch.testing.assert_close(y[0], share * plain[0].targets(2)[0][0] + (1 - share) * plain[1].targets(2)[0][0])
     assert known[:, SCHEMA.index("Pisiform")].tolist() == [0, 0]
     assert known.sum() == 2 * 28
-
-
-def test_crops_are_windows_of_the_varied_picture_and_its_truth():
-    whole = BoneData(Hands(size=256), SCHEMA, 256)
-    crop = BoneData(
-        Hands(size=256),
-        SCHEMA,
-        256,
-        crop=96,
-        augment=AugmentConfig.model_validate(NONE.model_dump() | {"p_flip": 1e-9}),
-    )
-    reference = whole[2]
-    for epoch in range(6):
-        sample = crop[(epoch, 0, 2)]
-        assert sample.image.shape == (96, 96)
-        rows = [
-            (y, x)
-            for y in range(161)
-            for x in range(161)
-            if np.array_equal(reference.image[y : y + 8, x : x + 8], sample.image[:8, :8])
-        ]
-        assert len(rows) == 1
-        y, x = rows[0]
-        np.testing.assert_array_equal(reference.image[y : y + 96, x : x + 96], sample.image)
-        inside = reference.bits[0, y : y + 96, x : x + 96]
-        assert (inside != sample.bits[0]).mean() < 0.002
-    centred = BoneData(Hands(size=256), SCHEMA, 256, crop=96)[2]
-    np.testing.assert_array_equal(centred.image, reference.image[80:176, 80:176])
-    with pytest.raises(ConfigError, match="multiple of 32"):
-        BoneData(Hands(), SCHEMA, 256, crop=100)
+    corners = torch.tensor([[[0, 32], [20, 4]], [[8, 8], [32, 0]]])
+    near, near_known = batch.window_targets(corners, 64, stride=2)
+    assert near.shape == (4, 29, 32, 32)
+    assert torch.equal(near_known, known.repeat_interleave(2, dim=0))
+    for k, (top, left) in enumerate(corners.flatten(0, 1).tolist()):
+        cut = y[k // 2, :, top // 2 : top // 2 + 32, left // 2 : left // 2 + 32]
+        torch.testing.assert_close(near[k], cut)
 
 
 # --- sources ------------------------------------------------------------------------------------------------------

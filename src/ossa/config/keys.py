@@ -267,4 +267,8 @@ class RunConfig(Section):
             raise ValueError("pseudo.weights needs one number per model of pseudo.models")
         if self.data.window is not None and self.model.architecture != "context":
             raise ValueError("data.window needs model.architecture 'context' (windows that see the whole hand)")
+        if self.data.window is not None and self.data.window.size > self.data.size:
+            raise ValueError(
+                f"data.window.size={self.data.window.size} is larger than the grid, data.size={self.data.size}"
+            )
         return self

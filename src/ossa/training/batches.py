@@ -102,9 +102,9 @@ def normalised(sample: Sample) -> NDArray[np.float32]:
 class BoneData(Dataset[Sample]):
     """Samples of a source on a grid of ``size`` x ``size`` px, varied as ``augment`` says (default: not at all).
 
-    ``crop`` (px) gives windows of that size out of larger pictures instead of whole ones, for training at high
-    resolution: around a random bone point in nine of ten samples when ``augment`` is given, the middle otherwise.
     ``supersample`` is how finely truth is drawn (``bits_from_outlines``); 4 below 768 px, else 2 unless given.
+    Samples are whole pictures: windows for training at high resolution are cut from the batch on the device
+    (``module.window_corners``), as the network sees the whole hand beside each of them.
     """
 
     def __init__(
@@ -115,17 +115,13 @@ class BoneData(Dataset[Sample]):
         *,
         augment: AugmentConfig = NONE,
         seed: int = 0,
-        crop: int | None = None,
         supersample: int | None = None,
     ) -> None:
-        if crop is not None and crop % 32:
-            raise ConfigError("the crop cannot be cut", found=crop, expected="a multiple of 32 px")
         self.source = source
         self.schema = schema
         self.augment = augment
         self.seed = seed
-        self.crop = crop
-        side = crop if crop is not None else -(-size // 32) * 32
+        side = -(-size // 32) * 32
         self.grid = (side, side)
         self.supersample = supersample if supersample is not None else (4 if size < 768 else 2)
 
@@ -137,17 +133,14 @@ class BoneData(Dataset[Sample]):
         epoch, position, index = key if isinstance(key, tuple) else (0, key, key)
         rng = np.random.default_rng([self.seed, epoch, position, index])
         raw = self.source.sample(index, rng)
-        return self.varied(raw, draw(self.augment, rng), index, rng)
+        return self.varied(raw, draw(self.augment, rng), index)
 
-    def varied(self, raw: RawSample, variation: Variation, index: int, rng: np.random.Generator) -> Sample:
-        """A raw sample under a given variation, its truth drawn. ``rng`` places the crop, if there is one."""
+    def varied(self, raw: RawSample, variation: Variation, index: int) -> Sample:
+        """A raw sample under a given variation, its truth drawn."""
         outlines = raw.outlines
         affine = matrix(variation, raw.image.shape)
         bend = bend_of(outlines, variation.bend) if outlines is not None else None
         content = (min(raw.image.shape[0], self.grid[0]), min(raw.image.shape[1], self.grid[1]))
-        if self.crop is not None:
-            affine = affine.copy()
-            affine[:, 2] -= self._corner(raw, affine, rng)
         image = np.zeros(self.grid, np.uint8)
         surround = edge_grey(raw.image) if variation.surround else 0
         picture = move_picture(raw.image, affine, content, bend, surround)
@@ -175,21 +168,6 @@ class BoneData(Dataset[Sample]):
         padded = np.zeros((bits.shape[0], *self.grid), np.uint32)
         padded[:, : content[0], : content[1]] = bits
         return padded
-
-    def _corner(self, raw: RawSample, affine: Any, rng: np.random.Generator) -> NDArray[np.float64]:
-        """The crop's top left corner (x, y), whole px, in the varied picture, which it does not leave."""
-        height, width = raw.image.shape
-        middle = np.array([(width - 1) / 2, (height - 1) / 2])
-        if self.augment != NONE:
-            middle = np.array([rng.uniform(0, width), rng.uniform(0, height)])
-            names = sorted(raw.outlines) if raw.outlines else []
-            if names and rng.random() < 0.9:
-                parts = (raw.outlines or {})[names[int(rng.integers(len(names)))]]
-                ring = parts[0].exterior
-                middle = affine[:, :2] @ ring[int(rng.integers(len(ring)))] + affine[:, 2]
-                middle = middle + rng.uniform(-0.4, 0.4, 2) * self.grid[0]
-        limit = np.maximum(0, np.array([width, height]) - self.grid[0])
-        return np.asarray(np.round(np.clip(middle - self.grid[0] / 2, 0, limit)), np.float64)
 
 
 # --- batches ------------------------------------------------------------------------------------------------------
@@ -236,10 +214,34 @@ class Batch:
     def targets(self, stride: int = 1) -> tuple[Tensor, Tensor]:
         """Targets (N, C, H / stride, W / stride) float32 in 0..1, mixed, and ``annotated`` (N, C) float32."""
         y = unpack_bits(self.bits, self.classes, stride)
-        known = self.annotated.to(y.dtype)
-        if self.mix == 1.0:
-            return y, known
-        return self.mix * y + (1 - self.mix) * y[self.partners], known * known[self.partners]
+        known = self._known()
+        return (y if self.mix == 1.0 else self.mix * y + (1 - self.mix) * y[self.partners]), known
+
+    def window_targets(self, corners: Tensor, size: int, stride: int = 1) -> tuple[Tensor, Tensor]:
+        """``targets`` in K windows of ``size`` px per sample: (N * K, C, size / stride, ...) and (N * K, C).
+
+        ``corners`` (N, K, 2) int: top and left. What is mixed into a sample is cut where the sample is.
+        """
+        y = unpack_bits(_windows_of(self.bits, corners, size), self.classes, stride)
+        if self.mix != 1.0:
+            other = unpack_bits(_windows_of(self.bits[self.partners], corners, size), self.classes, stride)
+            y = self.mix * y + (1 - self.mix) * other
+        return y, self._known().repeat_interleave(corners.shape[1], dim=0)
+
+    def _known(self) -> Tensor:
+        """(N, C) float32: 1 where a bone is annotated in a sample and in what is mixed into it."""
+        known = self.annotated.to(torch.float32)
+        return known if self.mix == 1.0 else known * known[self.partners]
+
+
+def _windows_of(bits: Tensor, corners: Tensor, size: int) -> Tensor:
+    """(N, P, H, W) to (N * K, P, size, size)."""
+    pieces = [
+        bits[n, :, top : top + size, left : left + size]
+        for n, of_image in enumerate(corners.tolist())
+        for top, left in of_image
+    ]
+    return torch.stack(pieces)
 
 
 def normalise_batch(images: Tensor, scaling: Tensor, content: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from ossa.config import RunConfig, unknown_name
 from ossa.dataset.cache import GreyCache
 from ossa.dataset.case import Case
+from ossa.dataset.folds import refuse_leak
 from ossa.errors import ConfigError, TrainingError
 from ossa.radiograph.prepare import Placement, Preparation, normalise, pad
 from ossa.safety import sha256
@@ -120,9 +121,10 @@ def make_material(
 ) -> Material:
     """A fold's material: groups of training cases with their weights, the held-out cases, pseudo-labelled cases.
 
-    Raises TrainingError when a subject is on both sides or a pseudo-label would be validated on.
+    Raises DatasetError when a subject or a picture is on both sides, TrainingError when a pseudo-label would be
+    validated on.
     """
-    check_apart([case for cases, _ in train for case in cases], held_out)
+    refuse_leak([case for cases, _ in train for case in cases], held_out)
     cache_ = GreyCache(cache_folder, Preparation(config.data.size, 32))
     sources = [Weighted(CaseSource(tuple(cases), schema, cache_), weight) for cases, weight in train if cases]
     if pseudo is not None and pseudo[0]:
@@ -144,19 +146,6 @@ def make_material(
             expected="data.datasets with labelled pictures, or data.phantoms with held_out above 0",
         )
     return Material(tuple(sources), checks)
-
-
-def check_apart(train: Sequence[Case], held_out: Sequence[Case]) -> None:
-    """Raise TrainingError when a subject, or a picture, is in training and in validation."""
-    both = {case.subject for case in train} & {case.subject for case in held_out}
-    same = {case.image.resolve() for case in train} & {case.image.resolve() for case in held_out}
-    if both or same:
-        first = sorted(both)[0] if both else sorted(same)[0].name
-        raise TrainingError(
-            f"leak: '{first}' is in training and in validation",
-            found=f"{len(both)} subject(s), {len(same)} picture(s) on both sides",
-            remedy="Make the folds again (delete the folds file)",
-        )
 
 
 def fingerprint_lines(config: RunConfig, groups: Sequence[Sequence[Case]]) -> list[str]:

@@ -22,7 +22,7 @@ from ossa.segmentation.compare import dice
 from ossa.segmentation.decode import decode
 from ossa.segmentation.segmentation import Segmentation
 from ossa.training._lightning import pl
-from ossa.training.batches import Batch, unpack_bits
+from ossa.training.batches import Batch
 from ossa.training.losses import WeightedLoss
 from ossa.training.optim import Schedule, make_optimiser, make_schedule
 
@@ -107,20 +107,10 @@ class TrainingModule(pl.LightningModule):
         """Loss on windows of the pictures, and the coarse part's loss on whole ones."""
         window = self.config.data.window
         assert window is not None
-        bits = batch.bits
-        corners = window_corners(bits, window.size, window.per_image, self.stride)
+        corners = window_corners(batch.bits, window.size, window.per_image, self.stride)
         logits, guess = self.network.windows(inputs, corners, window.size)  # type: ignore[operator]
-        size = window.size
-        pieces = [
-            bits[n, :, top : top + size, left : left + size]
-            for n, of_image in enumerate(corners.tolist())
-            for top, left in of_image
-        ]
-        annotated = batch.annotated.float()
-        near = unpack_bits(torch.stack(pieces), batch.classes, self.stride)
-        total, parts = self.loss(logits, near, annotated.repeat_interleave(window.per_image, dim=0))
-        far = unpack_bits(bits, batch.classes, bits.shape[-1] // guess.shape[-1])
-        coarse, _ = self.loss(guess, far, annotated)
+        total, parts = self.loss(logits, *batch.window_targets(corners, window.size, self.stride))
+        coarse, _ = self.loss(guess, *batch.targets(batch.bits.shape[-1] // guess.shape[-1]))
         return total + _COARSE_WEIGHT * coarse, {**parts, "coarse": coarse.detach()}
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
