@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,27 @@ def test_one_image(bright_model: Path, tmp_path: Path) -> None:
     assert region is not None
     assert abs(region.mask.shape[0] - 120) <= 4
     assert abs(region.mask.shape[1] - 40) <= 4
+
+
+def test_fast_looks_once_and_judges_nothing(bright_model: Path, tmp_path: Path) -> None:
+    image = save(tmp_path / "hand.png", hand_picture())
+    careful = predict(image, "-o", tmp_path / "careful", "--model", bright_model)
+    fast = predict(image, "-o", tmp_path / "fast", "--model", bright_model, "--fast")
+    assert careful.exit_code == fast.exit_code == 0, fast.output
+    judged, plain = (
+        json.loads((tmp_path / name / "hand.json").read_text())["attributes"]["confidence"]
+        for name in ("careful", "fast")
+    )
+    # A made picture: the judge trusts none of its bones, the network alone is sure of each.
+    assert max(judged.values()) < min(plain.values())
+
+
+def test_an_unknown_test_time_augmentation_is_refused(bright_model: Path, tmp_path: Path) -> None:
+    image = save(tmp_path / "hand.png", hand_picture())
+    result = predict(image, "-o", tmp_path / "out", "--model", bright_model, "--tta", "twirl")
+    assert result.exit_code == 2
+    assert "twirl" in result.stderr
+    assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())
 
 
 def test_files_folders_and_patterns_together(bright_model: Path, tmp_path: Path) -> None:

@@ -19,9 +19,24 @@ from ossa.cli import EXIT_INTERRUPTED, EXIT_SKIPPED
 @click.option(
     "--format", "label_format", default="competition", show_default=True, help="Label format of OUT/NAME.json."
 )
+@click.option(
+    "--tta",
+    "looks",
+    default="flip",
+    show_default=True,
+    help="Test-time augmentation: none, flip, scale:0.9:1, rotate:-5:0:5, or several with commas.",
+)
+@click.option("--fast", is_flag=True, help="One look at each picture and no quality warnings.")
 @click.pass_context
 def command(
-    ctx: click.Context, paths: tuple[str, ...], output: Path, model: Path | None, device: str, label_format: str
+    ctx: click.Context,
+    paths: tuple[str, ...],
+    output: Path,
+    model: Path | None,
+    device: str,
+    label_format: str,
+    looks: str,
+    fast: bool,
 ) -> None:
     """Find the bones in radiographs.
 
@@ -39,6 +54,8 @@ def command(
         output,
         model=model,
         device=device,
+        looks="none" if fast else looks,
+        judged=not fast,
         label_format=label_format,
         track=bar,
         tell=lambda sentence: click.echo(sentence, err=True),

@@ -66,13 +66,17 @@ def predict(
     *,
     model: str | Path | None = None,
     device: str = "auto",
+    looks: str = "flip",
+    judged: bool = True,
     label_format: str = "competition",
     track: Track = silent,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Find the bones in every radiograph of ``paths`` (files, folders, glob patterns) and write the results.
 
-    ``model`` is the folder of a bundle (None: the shipped one). A file that cannot be used is skipped, and the others
+    ``model`` is the folder of a bundle (None: the shipped one). ``looks``: test-time augmentation as
+    ``inference.tta.parse_views`` reads it. ``judged``: look once more to judge the result (confidences, warnings,
+    "no hand found"). A file that cannot be used is skipped, and the others
     are still done; ``tell`` hears of it at once, and of every warning. Results are written image by image; the CSV at
     the end, also when the user interrupts. A run that was stopped, by whatever, goes on when it is started again with
     the same model, settings and output folder.
@@ -80,7 +84,9 @@ def predict(
     Raises InputError when no file could be used at all, OutputError when results cannot be written, ConfigError,
     BundleError, DeviceError or MissingExtraError when the run cannot begin.
     """
-    return predict_with(lambda: _load(model, device), paths, output, label_format=label_format, track=track, tell=tell)
+    return predict_with(
+        lambda: _load(model, device, looks, judged), paths, output, label_format=label_format, track=track, tell=tell
+    )
 
 
 def predict_with(
@@ -191,10 +197,12 @@ def label_writer(label_format: str) -> Callable[[Path, Segmentation, str], None]
     return writer
 
 
-def _load(model: str | Path | None, device: str) -> Predictor:
+def _load(model: str | Path | None, device: str, looks: str, judged: bool) -> Predictor:
     from ossa.inference.predictor import Predictor
+    from ossa.inference.tta import parse_views
 
-    return Predictor.load(model, device=device).examined()
+    predictor = Predictor.load(model, device=device, views=parse_views(looks))
+    return predictor.examined() if judged else predictor
 
 
 def _check_output(folder: Path, sources: list[Source]) -> None:
