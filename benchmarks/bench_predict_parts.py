@@ -34,11 +34,13 @@ def ours(image: Path, model: str | None, folder: Path) -> tuple[Callable[[], dic
     from ossa.dataset.formats.competition import write_label
     from ossa.export.csv import write_submission
     from ossa.export.overlay import write_overlay
+    from ossa.inference.examine import second_look
     from ossa.inference.predictor import Predictor
+    from ossa.inference.quality import assess, judged
     from ossa.radiograph.radiograph import read_radiograph
     from ossa.segmentation import rle
 
-    predictor = Predictor.load(model)
+    predictor = Predictor.load(model).examined()
     loading = 1000 * (time.perf_counter() - start)
 
     def once() -> dict[str, float]:
@@ -51,6 +53,11 @@ def ours(image: Path, model: str | None, folder: Path) -> tuple[Callable[[], dic
         clock.lap("network")
         segmentation = predictor.decode(logits, placement)
         clock.lap("regions")
+        if predictor.judge is not None:
+            look = second_look(predictor, radiograph)
+            assessment = assess(segmentation, logits, predictor.judge, look, predictor.thresholds)
+            segmentation = judged(segmentation, assessment, predictor.judge)
+        clock.lap("second look, confidences, warnings")
         for _, region in segmentation:
             rle.encode(region, SIZE)
         clock.lap("run lengths")
