@@ -37,10 +37,11 @@ def ours(image: Path, model: str | None, folder: Path) -> tuple[Callable[[], dic
     from ossa.inference.examine import second_look
     from ossa.inference.predictor import Predictor
     from ossa.inference.quality import assess, judged
+    from ossa.inference.tta import parse_views
     from ossa.radiograph.radiograph import read_radiograph
     from ossa.segmentation import rle
 
-    predictor = Predictor.load(model).examined()
+    predictor = Predictor.load(model, views=parse_views("flip")).examined()
     loading = 1000 * (time.perf_counter() - start)
 
     def once() -> dict[str, float]:

@@ -37,6 +37,7 @@ from _real import (
     truth_of,
     write_figures,
 )
+from ossa.inference.tta import parse_views
 from ossa.schema import load_schema
 from ossa.segmentation.segmentation import Region, Segmentation
 
@@ -353,7 +354,7 @@ def predictor_of(model: str, times: dict[str, list[float]]) -> Predict:
     from ossa.radiograph.radiograph import read_radiograph
 
     start = time.perf_counter()
-    predictor = Predictor.load(model)
+    predictor = Predictor.load(model, views=parse_views("flip"))  # as ossa predict does by itself
     times["load"] = [time.perf_counter() - start]
 
     def predict(_name: str, path: Path, _shape: tuple[int, int]) -> Segmentation:
