@@ -60,6 +60,7 @@ def test_a_recipe_is_found_by_name_and_by_its_path_in_the_project() -> None:
         ("data.phantoms.cuont=3", "perhaps 'count'"),
         ("train.batch=0", "'train.batch'"),
         ("train.precision=8", "'train.precision'"),
+        ("train.validate_every=100", "never reached"),
         ("data.window.size=100", "multiple of 32"),
         ("data.window={}", "needs model.architecture 'context'"),
         ("data.datasets=[{weight: 1}]", "'data.datasets.0.path' is missing"),

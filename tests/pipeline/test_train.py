@@ -139,6 +139,31 @@ def test_a_leak_in_the_folds_file_is_refused(hands: Path, done: tuple[Path, RunC
         train(config(tmp_path, hands, folds={"file": str(tmp_path / "folds.json")}))
 
 
+def test_a_folds_file_is_kept_with_the_run_that_used_it(
+    hands: Path, done: tuple[Path, RunConfig], tmp_path: Path
+) -> None:
+    from ossa.dataset.folds import Folds, read_folds, write_folds
+
+    file = tmp_path / "folds.json"
+    given = read_folds(done[0] / "folds.json")
+    write_folds(file, given)
+    settings = config(tmp_path, hands, folds={"file": str(file), "run": [1], "store": False})
+    run = train(settings).folder
+    assert read_folds(run / "folds.json").hash == given.hash
+    file.unlink()
+    write_folds(file, Folds(given.count, given.seed, {s: 1 - fold for s, fold in given.fold_of.items()}))
+    with pytest.raises(DatasetError, match="holds another split"):
+        train(settings, folder=run, resume=True)
+
+
+def test_processes_of_a_launcher_need_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "0")
+    phantoms = config(tmp_path, None, data={"phantoms": {"count": 4, "held_out": 1}})
+    with pytest.raises(ConfigError, match=r"one run folder.*--folder"):
+        train(phantoms)
+    assert not (tmp_path / "runs").exists()
+
+
 def test_mistakes_are_found_before_a_folder_is_made(tmp_path: Path, hands: Path) -> None:
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"optimiser": {"name": "AdamWW"}}, "perhaps 'AdamW'"),
@@ -233,6 +258,6 @@ def test_ctrl_c_exits_130_with_a_checkpoint_and_resumes(tmp_path: Path) -> None:
     child.send_signal(signal.SIGINT)
     _, said = child.communicate(timeout=60)
     assert child.returncode == 130, said
-    assert "Interrupted" in said
+    assert f"Interrupted. Go on with: ossa train --resume --folder {tmp_path / 'a'}" in said
     state = torch.load(checkpoint, weights_only=True)
     assert state["ossa"]["batches"] >= 2

@@ -110,6 +110,21 @@ def test_a_finished_run_resumed_changes_nothing(tmp_path: Path) -> None:
     same(first.network.state_dict(), again.network.state_dict())
 
 
+def test_a_run_that_had_stopped_early_stays_stopped_and_keeps_its_figures(tmp_path: Path) -> None:
+    config = tiny.tiny_config(
+        train={"epochs": 50, "early_stop": {"patience": 2, "min_delta": 2.0}}, optimiser={"lr": 1e-9}
+    )
+    first = tiny.train(config, tmp_path / "a")
+    before = (tmp_path / "a" / "last.ckpt").read_bytes()
+    again = tiny.train(config, tmp_path / "a", resume=True)
+    assert (tmp_path / "a" / "last.ckpt").read_bytes() == before
+    assert again.stopped_early
+    same(first.network.state_dict(), again.network.state_dict())
+    same(first.per_bone, again.per_bone)
+    known = [value for value in again.per_bone.values() if value == value]
+    assert sum(known) / len(known) == pytest.approx(again.dice, abs=1e-6)
+
+
 class TestWrongCheckpoints:
     """What must not be resumed from."""
 

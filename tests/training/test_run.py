@@ -101,6 +101,22 @@ def test_a_device_that_is_not_there(tmp_path: Path) -> None:
         tiny.train(tiny.tiny_config(train={"device": "gpu"}), tmp_path)
 
 
+def test_a_schedule_that_watches_dice_counts_validations_not_epochs(tmp_path: Path) -> None:
+    """Five epochs with one validation: without a second one, nothing can have failed to improve."""
+    plateau = {"name": "ReduceLROnPlateau", "patience": 0}
+    train = {"epochs": 5, "validate_every": 4}
+    config = tiny.tiny_config(scheduler=plateau, train=train, optimiser={"lr": 0.01})
+    tiny.train(config, tmp_path)
+    inner = tiny.last_state(tmp_path)["ossa"]["schedule"]["scheduler"]
+    assert inner["last_epoch"] == 1
+    assert tiny.last_state(tmp_path)["optimizer_states"][0]["param_groups"][0]["lr"] == 0.01
+
+
+def test_every_device_needs_a_picture_to_validate_on(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"3 pictures, 4 devices.*train\.devices"):
+        tiny.train(tiny.tiny_config(train={"devices": 4}), tmp_path)
+
+
 def test_batches_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"fewer samples than one batch.*Lower train\.batch"):
         tiny.train(tiny.tiny_config(train={"batch": 64}), tmp_path)
@@ -149,15 +165,14 @@ def test_windows_with_whole_hand_context(tmp_path: Path) -> None:
     assert np.isfinite(result.dice)
 
 
-def test_wandb_offline_logs_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wandb_offline_logs_without_a_network(tmp_path: Path) -> None:
     if find_spec("wandb") is None:
         pytest.skip("wandb is not installed")
-    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
-    tiny.train(tiny.tiny_config(logging={"wandb": "offline"}, train={"epochs": 1}), tmp_path / "a")
-    assert list(tmp_path.rglob("offline-run-*"))
-    import wandb
-
-    wandb.finish()
+    config = tiny.tiny_config(logging={"wandb": "offline"}, train={"epochs": 1})
+    for fold in (0, 1):
+        tiny.train(config, tmp_path / f"fold{fold}", fold=fold)
+        # A run of its own for every fold.
+        assert list((tmp_path / f"fold{fold}").rglob("offline-run-*"))
 
 
 class TestWindows:

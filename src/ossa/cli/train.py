@@ -36,7 +36,6 @@ def command(
     try:
         done = train(settings, folder=folder, resume=resume, track=bar, tell=lambda text: click.echo(text, err=True))
     except KeyboardInterrupt:
-        click.echo("Interrupted. Go on with: ossa train --resume --folder RUN_FOLDER", err=True)
-        ctx.exit(EXIT_INTERRUPTED)
+        ctx.exit(EXIT_INTERRUPTED)  # the run has said how to go on with it
     for bundle in done.bundles:
         click.echo(bundle)

@@ -176,6 +176,12 @@ class Train(Section):
         default=0, description="Keep a checkpoint every so many epochs; 0: none"
     )
 
+    @model_validator(mode="after")
+    def _validates(self) -> Train:
+        if self.validate_every > self.epochs:
+            raise ValueError(f"validate_every={self.validate_every} is never reached in {self.epochs} epochs")
+        return self
+
     @field_validator("precision", mode="before")
     @classmethod
     def _as_text(cls, value: Any) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossa.config import RunConfig, to_yaml
-from ossa.errors import ConfigError, MissingExtraError
+from ossa.errors import ConfigError, MissingExtraError, TrainingError
 from ossa.pipeline.train_results import finish_fold
 from ossa.progress import Track, silent
 from ossa.safety import read_json
@@ -65,19 +67,33 @@ def train(
     """
     try:
         from ossa.training import _lightning  # noqa: F401
-        from ossa.training.folder import record
     except ImportError as error:
         raise MissingExtraError.of("training", "train", error) from error
-    first = int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("NODE_RANK", "0")) == 0
     schema = load_schema(config.bones)
     _check_early(config, schema)
     run = _run_folder(config, folder, resume)
+    try:
+        return _train_in(run, config, schema, track, tell)
+    except KeyboardInterrupt:
+        begun = (run / "config.yaml").exists()
+        again = f"Go on with: ossa train --resume --folder {shlex.quote(str(run))}"
+        tell(f"Interrupted. {again}" if begun else "Interrupted before training began. Give the same command again.")
+        raise
+
+
+def _train_in(run: Path, config: RunConfig, schema: BoneSchema, track: Track, tell: Tell) -> Trained:
+    from ossa.training.folder import record
+    from ossa.training.ranks import is_first
+
+    first = is_first()
     with _logging(run, first):
         groups = _groups(config, schema, tell)
         _fill_cache(config, groups, track, tell)
         if first:
             record(run, config, _fingerprint(config, groups))
             tell(f"Run folder: {run}")
+        else:
+            _await(run / "provenance.json")
         folds = _folds(config, schema, groups, run, first, track)
         pseudo = _pseudo(config, schema, run, first, track, tell)
         wanted = (config.folds.run or tuple(range(folds.count))) if folds is not None else (0,)
@@ -123,10 +139,15 @@ def _check_early(config: RunConfig, schema: BoneSchema) -> None:
 
 def _run_folder(config: RunConfig, folder: str | Path | None, resume: bool) -> Path:
     from ossa.training.folder import exact_folder, new_folder, resumed_folder
+    from ossa.training.ranks import is_first, is_launched
 
-    shared = os.environ.get(_FOLDER)
-    if shared is not None and int(os.environ.get("LOCAL_RANK", "0")) > 0:
-        return Path(shared)
+    if is_launched() and folder is None:
+        raise ConfigError(
+            "a launcher (torchrun, srun) started several processes, which must share one run folder",
+            remedy="Give the folder with --folder",
+        )
+    if not is_first():
+        return Path(os.environ[_FOLDER] if folder is None else folder)
     if resume:
         if folder is None:
             raise ConfigError("which run is to be resumed?", remedy="Give the run's folder with --folder")
@@ -190,7 +211,9 @@ def _cache_folder(config: RunConfig) -> Path | None:
 def _fill_cache(config: RunConfig, groups: Sequence[_Group], track: Track, tell: Tell) -> None:
     folder = _cache_folder(config)
     paths = [case.image for group in groups for case in group.cases]
-    if folder is None or not paths or int(os.environ.get("LOCAL_RANK", "0")) > 0:
+    from ossa.training.ranks import is_first
+
+    if folder is None or not paths or not is_first():
         return
     from ossa.dataset.cache import GreyCache
     from ossa.errors import DatasetError
@@ -214,18 +237,22 @@ def _fingerprint(config: RunConfig, groups: Sequence[_Group]) -> dict[str, Any]:
 def _folds(
     config: RunConfig, schema: BoneSchema, groups: Sequence[_Group], run: Path, first: bool, track: Track
 ) -> Folds | None:
-    """The run's folds: those of folds.file, or made and written to the run folder; None without a data set."""
+    """The run's folds: those of folds.file, or made; kept in the run folder. None without a data set.
+
+    Raises DatasetError when a run that is resumed had other folds.
+    """
     from ossa.dataset.folds import make_folds, measure, read_folds, write_folds
 
     if not groups:
         return None
-    if config.folds.file is not None:
-        return read_folds(config.folds.file)
     path = run / "folds.json"
-    if path.exists():
+    if config.folds.file is not None:
+        folds = read_folds(config.folds.file)
+    elif path.exists():
         return read_folds(path)
-    cases = [case for group in groups for case in group.cases]
-    folds = make_folds(measure(cases, schema, track), config.folds.count, config.folds.seed)
+    else:
+        cases = [case for group in groups for case in group.cases]
+        folds = make_folds(measure(cases, schema, track), config.folds.count, config.folds.seed)
     if first:
         write_folds(path, folds)
     return folds
@@ -245,7 +272,17 @@ def _pseudo(
 
         kept, left_out = make_pseudo(config.pseudo, schema, folder, track)
         tell(f"Pseudo-labels: {kept} pictures kept, {left_out} left out (reasons in {folder / 'pseudo.json'})")
+    _await(folder / "pseudo.json")
     return read_pseudo(folder)
+
+
+def _await(path: Path, seconds: float = 7200.0) -> None:
+    """Wait for what the run's first process writes; TrainingError when it does not come."""
+    until = time.monotonic() + seconds
+    while not path.exists():
+        if time.monotonic() > until:
+            raise TrainingError("the run's first process has not got this far", path=path, remedy="See its messages")
+        time.sleep(0.2)
 
 
 # --- folds -------------------------------------------------------------------------------------------

@@ -104,8 +104,8 @@ class Average(Callback):
 class Keeper(Checkpoint):
     """last.ckpt after every epoch, best.ckpt and best.safetensors when validation Dice grows, and early stopping.
 
-    ``history``: the validation Dice of every epoch that had one. Lightning calls checkpoint callbacks after all
-    others, so the schedule has stepped and the averaged weights are back in their place.
+    ``history``: the validation Dice of every epoch that had one; ``per_bone``: that of the best. Lightning calls
+    checkpoint callbacks after all others, so the schedule has stepped and the averaged weights are back in their place.
     """
 
     def __init__(self, folder: Path, patience: int = 0, min_delta: float = 0.0, every: int = 0) -> None:
@@ -117,6 +117,7 @@ class Keeper(Checkpoint):
         self.best_epoch = -1
         self.waited = 0
         self.history: list[tuple[int, float]] = []
+        self.per_bone: dict[str, float] = {}
         self._fresh = False
         #: Called when the epoch's checkpoints are written.
         self.after_epoch: Callable[[pl.Trainer], None] | None = None
@@ -125,6 +126,15 @@ class Keeper(Checkpoint):
     def last_path(self) -> Path:
         """The checkpoint to resume from."""
         return self.folder / "last.ckpt"
+
+    @property
+    def _waited_enough(self) -> bool:
+        return self.patience > 0 and self.waited >= self.patience
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """A run that had stopped early and is resumed stays stopped."""
+        del pl_module
+        trainer.should_stop = trainer.should_stop or self._waited_enough
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Note the score; it is acted on at the epoch's end."""
@@ -144,10 +154,10 @@ class Keeper(Checkpoint):
             better = score > self.best + (self.min_delta if self.best >= 0 else 0.0)
             if better:
                 self.best, self.best_epoch, self.waited = score, self.history[-1][0], 0
+                self.per_bone = dict(pl_module.per_bone)
             else:
                 self.waited += 1
-                if self.patience and self.waited >= self.patience:
-                    trainer.should_stop = True
+                trainer.should_stop = trainer.should_stop or self._waited_enough
         trainer.save_checkpoint(self.last_path)
         if better:
             trainer.save_checkpoint(self.folder / "best.ckpt")
@@ -160,7 +170,8 @@ class Keeper(Checkpoint):
 
     def state_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return {"best": self.best, "best_epoch": self.best_epoch, "waited": self.waited, "history": self.history}
+        counts = {"best": self.best, "best_epoch": self.best_epoch, "waited": self.waited}
+        return {**counts, "history": self.history, "per_bone": self.per_bone}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from ``state_dict``."""
@@ -168,6 +179,7 @@ class Keeper(Checkpoint):
         self.best_epoch = int(state_dict["best_epoch"])
         self.waited = int(state_dict["waited"])
         self.history = [(int(e), float(s)) for e, s in state_dict["history"]]
+        self.per_bone = {str(name): float(value) for name, value in state_dict["per_bone"].items()}
 
 
 def averaged(trainer: pl.Trainer, module: Any) -> dict[str, Tensor]:

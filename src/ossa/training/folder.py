@@ -34,6 +34,13 @@ _PACKAGES = (
 )
 
 
+#: Schedules whose length ``training.optim.make_schedule`` takes from the run's.
+_OF_A_LENGTH = (
+    *("OneCycleLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts"),
+    *("LinearLR", "ConstantLR", "PolynomialLR"),
+)
+
+
 def new_folder(config: RunConfig) -> Path:
     """Make OUTPUT/NAME-NNN with the next free number. Raises OutputError when it cannot be made."""
     root = config.output
@@ -73,19 +80,21 @@ def exact_folder(folder: Path) -> Path:
 def resumed_folder(folder: Path, config: RunConfig) -> Path:
     """``folder`` of a run with the same config; ConfigError names what differs.
 
-    More epochs, other loggers and another device may be given, as they change no number of the run so far; with a
-    schedule that depends on the run's length (OneCycleLR) more epochs are another run.
+    More epochs, other loggers and another kind of device (not another number of them) may be given, as they change
+    no number of the run so far; with a schedule that depends on the run's length more epochs are another run.
     """
     from ossa.config import load_config
 
     if not (folder / "config.yaml").is_file():
         raise ConfigError("there is no run to resume", path=folder, expected="a run folder with config.yaml")
     before, now = _flat(dump(load_config(folder / "config.yaml"))), _flat(dump(config))
-    free = ("output", "name", "logging.", "train.device", "train.threads", "data.workers", "data.cache", "folds.run")
+    free = ("output", "name", "train.device", "train.threads", "data.workers", "data.cache", "folds.run")
     differing = [
-        k for k in sorted(before.keys() | now.keys()) if before.get(k) != now.get(k) and not k.startswith(free)
+        k
+        for k in sorted(before.keys() | now.keys())
+        if before.get(k) != now.get(k) and k not in free and not k.startswith("logging.")
     ]
-    if "train.epochs" in differing and config.scheduler.name not in ("OneCycleLR", "CosineAnnealingLR", "PolynomialLR"):
+    if "train.epochs" in differing and config.scheduler.name not in _OF_A_LENGTH:
         differing.remove("train.epochs")
     if differing:
         first = differing[0]

@@ -66,6 +66,7 @@ class TrainingModule(pl.LightningModule):
         self.after_batch: Callable[[pl.Trainer], None] | None = None
         self._schedule_state: Mapping[str, Any] | None = None
         self._optimiser_steps = 0
+        self._validated = False
         # Kept out of the module's own parts, or its parameters would appear twice in a checkpoint.
         run = torch.compile(network) if config.train.compile else network
         object.__setattr__(self, "run", run)
@@ -126,8 +127,10 @@ class TrainingModule(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Step a schedule that goes by epochs, before the epoch's checkpoint is written."""
         if self.schedule is not None:
-            metric = self.trainer.callback_metrics.get("val/dice")
+            # Lightning keeps a metric until there is a new one: an old one would count as a validation without gain.
+            metric = self.trainer.callback_metrics["val/dice"] if self._validated else None
             self.schedule.after_epoch(None if metric is None else float(metric))
+        self._validated = False
         self.log("lr", float(self.optimizers().param_groups[0]["lr"]))  # type: ignore[union-attr]
 
     # --- validation ------------------------------------------------------------------------------
@@ -149,6 +152,7 @@ class TrainingModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Mean Dice over all picture-bone pairs, and per bone, over all devices."""
+        self._validated = True
         sums: Tensor = self.trainer.strategy.reduce(self._sums.float().to(self.device), reduce_op="sum")
         total, count = sums.cpu().double()
         self.per_bone = {

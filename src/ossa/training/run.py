@@ -25,6 +25,7 @@ from ossa.training.batches import BoneData, loader
 from ossa.training.callbacks import Average, Interrupted, Interruption, Keeper, SafeCheckpoints, averaged
 from ossa.training.material import Checks, Material, augment_config
 from ossa.training.module import TrainingModule
+from ossa.training.ranks import is_first
 from ossa.training.sampler import Plan, PlannedBatches
 
 _log = logging.getLogger("ossa.train")
@@ -34,7 +35,7 @@ _PRECISION: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-m
 
 @dataclass(frozen=True)
 class FoldResult:
-    """What a fold came to: its best validation Dice and epoch, Dice per bone of the last validation, its network."""
+    """What a fold came to: Dice, epoch and Dice per bone of its best validation, and the network with its weights."""
 
     dice: float
     epoch: int
@@ -47,7 +48,7 @@ class FoldResult:
 def keep_metrics(folder: Path) -> None:
     """Number an earlier start's metrics.csv, which Lightning's logger would delete."""
     path = folder / "metrics.csv"
-    if path.exists() and int(os.environ.get("LOCAL_RANK", "0")) == 0:
+    if path.exists() and is_first():
         number = len(list(folder.glob("metrics-*.csv"))) + 1
         path.rename(folder / f"metrics-{number:03d}.csv")
 
@@ -127,8 +128,14 @@ def train_fold(
         torch.set_num_threads(config.train.threads)
     network = make_network(config, schema)
     samples = samples_per_epoch(config, material)
-    plan = Plan(material.lengths, tuple(w.weight for w in material.sources), samples, config.seed)
     ranks = config.train.devices * config.train.nodes
+    if len(material.checks) < ranks:
+        raise ConfigError(
+            "there are fewer pictures to validate on than devices",
+            found=f"{len(material.checks)} pictures, {ranks} devices",
+            remedy="Lower train.devices or folds.count, or raise data.phantoms.held_out",
+        )
+    plan = Plan(material.lengths, tuple(w.weight for w in material.sources), samples, config.seed)
     per_epoch = samples // (config.train.batch * ranks)
     steps = math.ceil(per_epoch / config.train.accumulate) * config.train.epochs
     module = TrainingModule(network, config, schema, max(1, steps))
@@ -147,13 +154,16 @@ def train_fold(
     start = keeper.last_path if resume and keeper.last_path.exists() else None
     with Interruption(keeper.last_path) as interruption:
         module.after_batch, keeper.after_epoch = interruption.after_batch, interruption.after_epoch
-        _fit(trainer, module, loader(data, batches, config.data.workers), seen, start, config)
+        try:
+            _fit(trainer, module, loader(data, batches, config.data.workers), seen, start, config)
+        finally:
+            _close(trainer)
     best = folder / "best.safetensors"
     module.network.load_state_dict(averaged(trainer, module))
     if best.exists():
         load_weights(module.network, best)
     early = trainer.current_epoch < config.train.epochs
-    return FoldResult(keeper.best, keeper.best_epoch, module.per_bone, module.network.cpu().eval(), folder, early)
+    return FoldResult(keeper.best, keeper.best_epoch, keeper.per_bone, module.network.cpu().eval(), folder, early)
 
 
 def _trainer(config: RunConfig, folder: Path, callbacks: list[Callback]) -> pl.Trainer:
@@ -228,6 +238,13 @@ def _wandb(config: RunConfig, folder: Path) -> Any:
         save_dir=str(folder),
         offline=config.logging.wandb == "offline",
     )
+
+
+def _close(trainer: pl.Trainer) -> None:
+    """End the fold's run at W&B: the next fold's logger would otherwise write into it."""
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger) and trainer.is_global_zero:
+            logger.experiment.finish()
 
 
 def _fit(
