@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 
 from helpers_dataset import SCHEMA, draw, save_image, save_json, schematic_hand, segmentation, write_competition
+from helpers_dicom import dataset as dicom
+from helpers_dicom import save as save_dicom
 from ossa.dataset.formats.competition import write_label
 from ossa.errors import InputError, OssaError
 from ossa.export.csv import write_submission
 from ossa.inference.store import Store
 from ossa.pipeline.results import find_pictures, open_results, picture_shape
 from ossa.radiograph.prepare import Preparation, place
+from ossa.radiograph.radiograph import read_radiograph
 from ossa.segmentation.compare import dice
 from ossa.segmentation.segmentation import Segmentation
 
@@ -64,6 +67,35 @@ def test_warnings_and_confidences_of_predict_are_read_back(tmp_path: Path, truth
         assert found.notes == said.notes
         assert found.confidence == said.confidence
         (tmp_path / "predictions.csv").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize(
+    "attributes", [[1], {"notes": None, "confidence": None}, {"notes": 3, "confidence": {"finger-9": "high"}}, None]
+)
+def test_attributes_of_other_programs_are_passed_over(tmp_path: Path, truth: Segmentation, attributes: object) -> None:
+    save_json(tmp_path / "hand.json", [] if attributes is None else {"attributes": attributes})
+    write_submission(tmp_path / "predictions.csv", [("hand.png", truth)])
+    found = open_results(tmp_path).entries["hand"].read((SIZE, SIZE))
+    assert same(found, truth)
+    assert (found.notes, dict(found.confidence)) == ((), {})
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif"])
+def test_the_shape_of_a_picture_is_that_of_its_radiograph(tmp_path: Path, ending: str, orientation: int) -> None:
+    image = pytest.importorskip("PIL.Image")
+    path = tmp_path / f"p.{ending}"
+    exif = image.Exif()
+    exif[274] = orientation
+    turned = {"tiffinfo": {274: orientation}} if ending == "tif" else {"exif": exif}
+    image.fromarray(np.arange(40 * 60, dtype=np.uint8).reshape(40, 60)).save(path, **turned)
+    assert picture_shape(path) == read_radiograph(path).shape
+
+
+def test_the_shape_of_a_dicom_file_is_in_its_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_dicom(tmp_path / "p.dcm", dicom(np.zeros((40, 60), np.uint16)))
+    monkeypatch.setattr("ossa.radiograph.dicom._stored", lambda *_: pytest.fail("pixels were decoded"))
+    assert picture_shape(tmp_path / "p.dcm") == (40, 60)
 
 
 def test_saved_probabilities_are_read_at_a_half(tmp_path: Path, truth: Segmentation) -> None:

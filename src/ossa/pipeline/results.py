@@ -163,12 +163,19 @@ def _with_notes(segmentation: Segmentation, label: Path | None) -> Segmentation:
     """The notes and confidences that ``ossa predict`` wrote into a label file; nothing where it has none."""
     if label is None or not label.is_file():
         return segmentation
-    said = read_json(label).get("attributes")
+    data = read_json(label)
+    said = data.get("attributes") if isinstance(data, dict) else None
     if not isinstance(said, dict):
         return segmentation
-    notes = [note for note in said.get("notes", ()) if isinstance(note, str)]
-    sure = {n: float(v) for n, v in dict(said.get("confidence", {})).items() if n in segmentation.regions}
-    return replace(segmentation, notes=tuple(notes), confidence=sure)
+    # Other programs keep things of their own under these names: what is not ours is passed over.
+    notes, sure = said.get("notes"), said.get("confidence")
+    return replace(
+        segmentation,
+        notes=tuple(n for n in notes if isinstance(n, str)) if isinstance(notes, list) else (),
+        confidence={n: float(v) for n, v in sure.items() if n in segmentation.regions and isinstance(v, (int, float))}
+        if isinstance(sure, dict)
+        else {},
+    )
 
 
 def _picture_beside(label: Path) -> Path | None:
@@ -241,17 +248,14 @@ def find_pictures(images: str | Path | None, results: Iterable[Results]) -> dict
 
 
 def picture_shape(path: Path) -> Shape:
-    """(H, W) of a picture from its header; DICOM files are opened without their pixels."""
+    """(H, W) of a picture as ``read_radiograph`` gives it, from the header alone wherever that says it."""
     from ossa.radiograph.headers import read_header, sniff
+    from ossa.radiograph.radiograph import read_radiograph, read_size
 
+    size = read_size(path)
     with path.open("rb") as stream:
         kind = sniff(stream.read(132))
-        if kind is not None and kind != "DICOM":
-            stream.seek(0)
-            header = read_header(stream, kind, str(path))
-            # A picture that the reader turns upright has its sides exchanged in some orientations only.
-            if not header.turned:
-                return (header.height, header.width)
-    from ossa.radiograph.radiograph import read_radiograph
-
-    return read_radiograph(path).shape
+        # A picture that the reader turns upright has its sides exchanged in some orientations only.
+        if kind in ("PNG", "JPEG", "TIFF") and read_header(stream, kind, str(path)).turned:
+            return read_radiograph(path).shape
+    return size

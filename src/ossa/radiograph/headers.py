@@ -23,9 +23,9 @@ from ossa.errors import ImageError
 class Header:
     """``width`` and ``height`` in pixels as stored (before any EXIF turn).
 
-    ``alpha``: the file carries transparency. ``turned``: it carries an orientation other than
-    upright. ``white_is_zero``: TIFF PhotometricInterpretation 0. ``pages``: pictures in the file.
-    ``missing``: what a complete file would have and this one has not, or None.
+    ``alpha``: the file carries transparency. ``turned``: it carries an orientation (EXIF,
+    TIFF tag 274) that may be other than upright. ``white_is_zero``: TIFF PhotometricInterpretation 0.
+    ``pages``: pictures in the file. ``missing``: what a complete file would have and this one has not, or None.
     """
 
     format: str
@@ -138,7 +138,7 @@ def _png(stream: BinaryIO, size: int) -> Header:
 
 def _jpeg(stream: BinaryIO, size: int) -> Header:
     """Markers up to the frame header; ``missing`` is found later by ``check_jpeg_end``."""
-    at = 2
+    at, turned = 2, False
     while at + 4 <= size:
         stream.seek(at)
         lead, marker = struct.unpack(">BB", stream.read(2))
@@ -155,7 +155,8 @@ def _jpeg(stream: BinaryIO, size: int) -> Header:
         length = struct.unpack(">H", stream.read(2))[0]
         if (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)) or marker == 0xF7:  # F7: JPEG-LS
             _precision, height, width = struct.unpack(">BHH", stream.read(5))
-            return Header("JPEG", width, height)
+            return Header("JPEG", width, height, turned=turned)
+        turned |= marker == 0xE1 and stream.read(4) == b"Exif"
         at += 2 + length
     raise _Malformed(f"no frame header in {size:,} bytes")
 
