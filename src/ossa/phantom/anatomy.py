@@ -7,7 +7,6 @@ the back of the hand; a PA beam runs along z, so (x, y) are a picture's columns 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -121,6 +120,7 @@ def _numbers(text: str | None) -> F64:
 
 
 def _walk(node: ElementTree.Element, parent: str | None, root: Path, out: list[Body]) -> None:
+    """Append the body of ``node`` and those below it to ``out``, parents first."""
     position = _numbers(node.get("pos")) * 1000
     if node.get("euler") or node.get("quat"):
         raise ValueError(f"body '{node.get('name')}' is turned against its parent, which is not supported")
@@ -146,7 +146,7 @@ def _walk(node: ElementTree.Element, parent: str | None, root: Path, out: list[B
 
 
 def with_styloid(ulna: Mesh) -> Mesh:
-    """An ulna with a styloid process: a spike at the little finger's side of its distal end."""
+    """An ulna with a styloid process: a spike at the little finger's side of its distal end. Sizes schematic."""
     points = ulna.vertices
     head = points[points[:, 1] < points[:, 1].min() + 6.0]
     edge = head[head[:, 0] < head[:, 0].min() + 3.0]
@@ -162,8 +162,3 @@ def with_styloid(ulna: Mesh) -> Mesh:
 def triple(values: F64) -> tuple[float, float, float]:
     """Three floats of an array (3,)."""
     return (float(values[0]), float(values[1]), float(values[2]))
-
-
-def by_bone(anatomy: Anatomy) -> Mapping[str, Body]:
-    """Bodies by bone name."""
-    return {body.bone: body for body in anatomy.bodies}

@@ -15,6 +15,7 @@ import numpy as np
 
 from ossa.phantom.anatomy import Anatomy, Body, Joint, triple, with_styloid
 from ossa.phantom.mesh import F64, Mesh, ellipsoid, tube
+from ossa.phantom.pose import DIGITS
 
 Triple = tuple[float, float, float]
 
@@ -26,21 +27,14 @@ LENGTHS = {
     4: (58.00, 41.37, 25.65, 17.30),
     5: (53.69, 32.74, 18.11, 15.96),
 }
-#: Digit -> hand29 bones in the same order.
-BONES = {
-    1: ("finger-3", "finger-2", "finger-1"),
-    2: ("finger-7", "finger-6", "finger-5", "finger-4"),
-    3: ("finger-11", "finger-10", "finger-9", "finger-8"),
-    4: ("finger-15", "finger-14", "finger-13", "finger-12"),
-    5: ("finger-19", "finger-18", "finger-17", "finger-16"),
-}
-#: Schematic (base, waist, head) widths per row, before the digit's factor.
+#: Schematic (base, waist, head) widths in mm per row, before the digit's factor.
 WIDTHS = {
     "metacarpal": (15.0, 8.5, 14.5),
     "proximal": (15.0, 9.0, 11.5),
     "middle": (12.8, 8.0, 10.5),
     "distal": (11.0, 5.2, 8.2),
 }
+#: The width of a digit's bones against the index finger's, and the gap of a joint on a film in mm; schematic.
 DIGIT_WIDTH = {1: 1.08, 2: 1.0, 3: 1.02, 4: 0.92, 5: 0.84}
 JOINT_SPACE = 1.6
 
@@ -94,10 +88,11 @@ def _turned(mesh: Mesh, angle: float) -> Mesh:
 
 
 def _forearm() -> list[Body]:
-    """Radius and ulna in the ulna's frame, whose origin is the lunate's centre."""
+    """Radius and ulna (schematic) in the ulna's frame, whose origin is the lunate's centre."""
     y = np.array([0.0, 2.5, 7.0, 14.0, 26.0, 45.0, 80.0, 150.0])
 
     def shaft(x: list[float], half: list[float], depth: list[float], low: float) -> Mesh:
+        """A tube from ``low`` on: middle ``x``, half width and half depth at each of ``y``, all in mm."""
         phi = np.linspace(0, 2 * np.pi, 32, endpoint=False)
         fine = np.concatenate([np.linspace(0, 30, 25), np.linspace(34, 150, 20)])
         middle, wide, deep = (np.interp(fine, y, v) for v in (x, half, depth))
@@ -109,7 +104,6 @@ def _forearm() -> list[Body]:
             ],
             axis=-1,
         )
-        # The distal end of the radius slopes: its styloid reaches 10 mm farther on the thumb's side.
         return tube(rings)
 
     radius = shaft(
@@ -118,6 +112,7 @@ def _forearm() -> list[Body]:
         [5.5, 8.5, 9.4, 8.8, 7.2, 6.4, 6.2, 6.2],
         10.5,
     )
+    # The distal end of the radius slopes: its styloid, on the thumb's side, reaches about 10 mm beyond the rest.
     slope = np.clip((16.0 - (radius.vertices[:, 1] - 10.5)) / 16.0, 0, 1) * 0.36
     points = radius.vertices.copy()
     points[:, 1] -= slope * (points[:, 0] - 9.0)
@@ -182,7 +177,7 @@ def _ray(digit: int, offset: F64, angle: float, carpal: str) -> list[Body]:
     }
     out, parent = [], carpal
     factor = DIGIT_WIDTH[digit]
-    for bone, row, length in zip(BONES[digit], rows, LENGTHS[digit], strict=True):
+    for bone, row, length in zip(DIGITS[digit], rows, LENGTHS[digit], strict=True):
         base, waist, head = (w * factor for w in WIDTHS[row])
         mesh = _turned(long_bone(length - JOINT_SPACE, base, waist, head), angle)
         joints = tuple(Joint(name, axis, (0.0, 0.0, 0.0)) for name, axis in at_row[row])

@@ -1,16 +1,20 @@
-"""What else lies on a film: markers, labels, step wedges, rings, plates, collimator edges, borders."""
+"""What else lies on a film: markers, labels, step wedges, rings, plates, collimator edges, borders.
+
+Frequencies and sizes are schematic and drawn wide. ``share`` (0..1) scales how often something appears, ``mm`` is
+the pixel size; attenuation is in units of the logarithm of the beam, grey values run from 0 to 1.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.phantom.tissue import PlacedBone, _axis
+from ossa.phantom.tissue import PlacedBone, axis_of
 from ossa.phantom.xray import F32
 
 
 def add_objects(mu: F32, mm: float, rng: np.random.Generator, share: float) -> None:
-    """Things that attenuate, beside the hand: step wedges and rulers. ``mu`` is changed in place."""
+    """Things that attenuate, beside the hand: step wedges and rulers. ``mu`` (H, W) is changed in place."""
     import cv2
 
     uniform = rng.uniform
@@ -42,7 +46,7 @@ def add_objects(mu: F32, mm: float, rng: np.random.Generator, share: float) -> N
 
 
 def add_frame(picture: F32, rng: np.random.Generator, share: float) -> NDArray[np.bool_]:
-    """Collimation, cassette edges and film borders, in place; returns where the beam reached."""
+    """Collimation, cassette edges and film borders, in place; returns where the beam reached, (H, W) bool."""
     import cv2
 
     uniform = rng.uniform
@@ -127,7 +131,7 @@ def hardware(bones: list[PlacedBone], shape: tuple[int, int], mm: float, rng: np
     by_name = {bone.bone: bone for bone in bones}
     if uniform() < 0.06:
         bone = by_name[str(rng.choice(["finger-6", "finger-10", "finger-14", "finger-18"]))]
-        near, direction, length = _axis(bone)
+        near, direction, length = axis_of(bone)
         centre = near + direction * length * uniform(0.25, 0.7)
         angle = float(np.degrees(np.arctan2(direction[0], -direction[1])))
         axes = (max(1, int(uniform(8, 10.5) / mm)), max(1, int(uniform(0.8, 2.5) / mm)))
@@ -136,7 +140,7 @@ def hardware(bones: list[PlacedBone], shape: tuple[int, int], mm: float, rng: np
         )
     if uniform() < 0.03:
         bone = by_name[str(rng.choice(["Radius", "finger-7", "finger-11", "finger-15", "finger-19", "finger-3"]))]
-        near, direction, length = _axis(bone)
+        near, direction, length = axis_of(bone)
         span = min(length, uniform(25, 55) / mm)
         start = near + direction * (length - span - uniform(2, 8) / mm)
         stop = start + direction * span

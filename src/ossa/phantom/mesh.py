@@ -164,9 +164,9 @@ def two_sheets(mesh: Mesh, cell: float, start: float, stop: float) -> Mesh:
     hit = np.isfinite(near)
     size = max(3, round(4.0 / cell) | 1)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    closed = cv2.morphologyEx(hit.astype(np.uint8), cv2.MORPH_CLOSE, kernel)
+    filled = cv2.morphologyEx(hit.astype(np.uint8), cv2.MORPH_CLOSE, kernel)
     # Blurring the filled outline and cutting at one half rounds off the facets of the source.
-    inside = cv2.GaussianBlur(closed.astype(np.float32), (0, 0), 1.3 / cell) > 0.5
+    inside = cv2.GaussianBlur(filled.astype(np.float32), (0, 0), 1.3 / cell) > 0.5
     inside[:3] = inside[-3:] = False
     near, far = _spread(np.where(hit, near, 0.0), hit, cell), _spread(np.where(hit, far, 0.0), hit, cell)
     edge = inside & (cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8)) == 0)

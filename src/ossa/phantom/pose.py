@@ -15,8 +15,16 @@ from ossa.phantom.mesh import F64
 #: Seikeigeka Gakkai Zasshi 61(5):499-510, 1987).
 PROXIMAL_ROW_SHARE = 0.45
 
+#: Digit (1: thumb) -> its hand29 bones from the metacarpal to the tip.
+DIGITS = {
+    1: ("finger-3", "finger-2", "finger-1"),
+    2: ("finger-7", "finger-6", "finger-5", "finger-4"),
+    3: ("finger-11", "finger-10", "finger-9", "finger-8"),
+    4: ("finger-15", "finger-14", "finger-13", "finger-12"),
+    5: ("finger-19", "finger-18", "finger-17", "finger-16"),
+}
 FINGERS = (2, 3, 4, 5)
-METACARPALS = {2: "finger-7", 3: "finger-11", 4: "finger-15", 5: "finger-19"}
+METACARPALS = {digit: DIGITS[digit][0] for digit in FINGERS}
 CARPALS = ("Trapezium", "Trapezoid", "Capitate", "Hamate", "Scaphoid", "Lunate", "Triquetrum", "Pisiform")
 
 
@@ -47,7 +55,11 @@ def rotation(vector: F64 | tuple[float, float, float]) -> F64:
 
 
 def sample_pose(rng: np.random.Generator, bend_share: float = 0.15, oblique_share: float = 0.12) -> Pose:
-    """A pose as seen in PA hand films: mostly flat, some wrists bent 20-60 degrees, some oblique."""
+    """A pose as seen in PA hand films: mostly flat, some wrists bent 17-60 degrees, some oblique by 14-46 degrees.
+
+    ``bend_share`` and ``oblique_share`` (0..1) are the shares of bent wrists and oblique views. Angles in radians,
+    displacements in mm. The ranges are schematic, chosen so that the pictures look like films of positioned hands.
+    """
     normal, uniform = rng.normal, rng.uniform
     bent = uniform() < bend_share
     # Towards the little finger (negative here) a wrist bends farther than towards the thumb.
@@ -125,6 +137,7 @@ def place(anatomy: Anatomy, pose: Pose) -> dict[str, tuple[F64, F64]]:
 
 
 def _joints(body: Body) -> list[tuple[str, tuple[float, float, float], tuple[float, float, float]]]:
+    """A body's hinges as (name, axis, centre in mm); the capitate gets the midcarpal one, 4 mm inside its head."""
     joints = [(j.name, j.axis, j.centre) for j in body.joints]
     if body.bone == "Capitate":
         head = proximal_end(body)

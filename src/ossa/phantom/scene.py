@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,9 @@ from ossa.segmentation.segmentation import Segmentation
 class PhantomOptions:
     """Shares (0..1) of the pictures in which something happens, and ranges of what all have.
 
-    ``young``: hands of ages 9 to 22, whose growth plates are open or just closed; the others are up to 90.
+    ``bent_wrists``, ``oblique_views``, ``wrist_only``, ``turned`` (any way up), ``inverted`` (negatives);
+    ``clutter`` scales how often markers, frames and the like appear. ``young``: hands
+    of ages 9 to 22, whose growth plates are open or just closed; the others are up to 90.
     ``fill``: the hand's length as a share of the picture's height. ``aspect``: width over height.
     """
 
@@ -65,11 +67,11 @@ def render(
     bits = np.where(reached, scene.bits, np.uint32(0))
     if rng.uniform() < options.inverted:
         picture = 255 - picture
-    return picture, Projection(scene.cortex, scene.spongy, scene.soft, scene.metal, bits, scene.mm, scene.left)
+    return picture, replace(scene, bits=bits)
 
 
 def project(rng: np.random.Generator, size: int, options: PhantomOptions, anatomy: Anatomy | None = None) -> Projection:
-    """A hand drawn from ``rng``, posed, framed and projected."""
+    """A hand drawn from ``rng``, posed, framed and projected; the longer side has ``size`` px."""
     if anatomy is None:
         from ossa.phantom.builtin import builtin_anatomy
 

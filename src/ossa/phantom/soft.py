@@ -12,17 +12,11 @@ import itertools
 import numpy as np
 
 from ossa.phantom.mesh import F64
-from ossa.phantom.tissue import PlacedBone, _axis
+from ossa.phantom.pose import DIGITS
+from ossa.phantom.tissue import PlacedBone, axis_of
 from ossa.phantom.xray import F32
 
-#: Bones of each digit, and half widths of flesh in mm, schematic, from the knuckle to the tip.
-DIGITS = {
-    1: ("finger-3", "finger-2", "finger-1"),
-    2: ("finger-7", "finger-6", "finger-5", "finger-4"),
-    3: ("finger-11", "finger-10", "finger-9", "finger-8"),
-    4: ("finger-15", "finger-14", "finger-13", "finger-12"),
-    5: ("finger-19", "finger-18", "finger-17", "finger-16"),
-}
+#: Half widths of flesh in mm at both ends of each of a digit's bones, from the wrist to the tip; schematic.
 RADII = {
     1: (13.0, 11.0, 10.5, 8.0),
     2: (12.0, 10.5, 9.2, 8.4, 6.6),
@@ -42,7 +36,7 @@ def soft_tissue(bones: list[PlacedBone], shape: tuple[int, int], mm: float, rng:
     stout = rng.uniform(0.8, 1.3)
     ends = {}
     for bone in bones:
-        near, direction, length = _axis(bone)
+        near, direction, length = axis_of(bone)
         ends[bone.bone] = (near, near + direction * length)
     total = np.zeros((height, width), np.float32)
 

@@ -21,7 +21,12 @@ from ossa.schema import BoneSchema
 
 #: Bones whose growth plate lies at their far end; phalanges and the first metacarpal have it at their
 #: base (as every bone-age atlas shows).
-PLATE_AT_HEAD = ("finger-7", "finger-11", "finger-15", "finger-19", "Radius", "Ulna")
+FINGER_METACARPALS = ("finger-7", "finger-11", "finger-15", "finger-19")
+PLATE_AT_HEAD = (*FINGER_METACARPALS, "Radius", "Ulna")
+
+#: Cortex in mm at the ends of a tube and all around a carpal (schematic), and a pixel's least path through bone
+#: in mm to belong to the truth: an edge thinner than this cannot be seen.
+END_WALL, CARPAL_WALL, LEAST_BONE = 0.35, 0.5, 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +85,11 @@ def placed(
 def add_bones(
     bones: list[PlacedBone], schema: BoneSchema, shape: tuple[int, int], mm: float, age: float, rng: np.random.Generator
 ) -> tuple[F32, F32, NDArray[np.uint32]]:
-    """Cortical and spongy path lengths (mm) and the truth's bits, for bones in picture space."""
+    """Cortical and spongy path lengths (mm) and the truth's bits, for bones in picture space.
+
+    ``age`` in years opens growth plates and thins the cortex from 50 on. How thick, grainy and dense bone is
+    is drawn, for the hand and then for each bone, from schematic ranges.
+    """
     cortex, spongy = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     bits = np.zeros(shape, np.uint32)
     thick = rng.uniform(0.55, 1.35) * (1.0 if age < 50 else rng.uniform(0.55, 1.0))
@@ -102,14 +111,13 @@ def add_bones(
         density = max(float(rng.normal(1, 0.08)), 0.7)
         marrow = inner * density * (0.25 + 0.75 * rng.uniform() if bone.bone in TUBULAR else rng.uniform(0.7, 1.0))
         marrow *= _trabeculae(bone, full.shape, mm, grain, rng)
-        # Outside the ends, a tube's marrow cavity holds little spongy bone.
         box = (slice(top, top + full.shape[0]), slice(left, left + full.shape[1]))
         if plates is not None and bone.bone not in CARPALS:
             gap, edge = _plate(bone, full.shape, top, left, mm, plates, rng)
             shell, marrow = shell * gap + full * edge * 0.25, marrow * gap
         cortex[box] += shell * density
         spongy[box] += marrow
-        bits[box][full > 0.05] |= np.uint32(1 << schema.index(bone.bone))
+        bits[box][full > LEAST_BONE] |= np.uint32(1 << schema.index(bone.bone))
     return cortex, spongy, bits
 
 
@@ -129,11 +137,11 @@ def _wall(bone: PlacedBone) -> F64:
         middle = 0.20 * min(bone.width, 11.0)
         centre = 0.0 if bone.bone in TUBULAR else -0.6
         bump = np.clip(1 - ((bone.t - centre) / 0.75) ** 2, 0, 1) ** 1.5
-        return np.asarray(0.35 + (middle - 0.35) * bump)
-    return np.full(len(bone.points), 0.5)
+        return np.asarray(END_WALL + (middle - END_WALL) * bump)
+    return np.full(len(bone.points), CARPAL_WALL)
 
 
-def _axis(bone: PlacedBone) -> tuple[F64, F64, float]:
+def axis_of(bone: PlacedBone) -> tuple[F64, F64, float]:
     """The bone's elbow end and unit direction in the picture, and its length in px."""
     near = bone.points[bone.t < -0.9, :2].mean(axis=0)
     far = bone.points[bone.t > 0.9, :2].mean(axis=0)
@@ -141,11 +149,13 @@ def _axis(bone: PlacedBone) -> tuple[F64, F64, float]:
     return near, (far - near) / max(length, 1e-6), length
 
 
+#: Side of a periodic noise tile, in px.
 _TILE = 256
 
 
 def _noise_tile(seed: int, stretch: float) -> F32:
-    """A periodic tile (256, 256) of unit-variance noise, finer across than along its rows' axis."""
+    """A periodic tile (256, 256) of unit-variance noise around a wavelength of 9 px, ``stretch`` times longer
+    along the columns than across them."""
     rng = np.random.default_rng(seed)
     fy, fx = np.meshgrid(np.fft.fftfreq(_TILE), np.fft.fftfreq(_TILE), indexing="ij")
     radius = np.sqrt((fy * stretch) ** 2 + fx**2)
@@ -167,7 +177,7 @@ def _trabeculae(
         _tiles.extend(_noise_tile(seed, stretch) for seed, stretch in ((11, 3.0), (12, 2.0), (13, 1.2), (14, 4.0)))
     strength, spacing = grain
     tile = _tiles[int(rng.integers(len(_tiles)))]
-    _, direction, _ = _axis(bone)
+    _, direction, _ = axis_of(bone)
     # In carpals the pattern runs any way.
     angle = np.arctan2(direction[0], direction[1]) + rng.normal(0, 0.8 if bone.bone in CARPALS else 0.2)
     # One tile pixel is spacing * .09 mm: the band's wavelength of 9 px then is about .8 mm.
@@ -182,7 +192,11 @@ def _trabeculae(
 
 
 def _plate_state(age: float, rng: np.random.Generator) -> tuple[float, float, float] | None:
-    """(gap, width in mm, bright margin) of growth plates at an age in years; None when there are none."""
+    """(gap, width in mm, bright margin) of growth plates at an age in years; None when there are none.
+
+    Schematic, after the usual course of skeletal maturation: open before about 13, closing until about 17, then
+    a scar (gap 0) until about 25.
+    """
     if age < 13.5:
         return float(rng.uniform(0.6, 0.95)), float(rng.uniform(0.9, 1.8)), float(rng.uniform(0, 0.5))
     if age < 17.5:
@@ -201,11 +215,15 @@ def _plate(
     state: tuple[float, float, float],
     rng: np.random.Generator,
 ) -> tuple[F32, F32]:
-    """A factor on the bone (a dark gap across it) and the brightness of the gap's margins."""
-    near, direction, length = _axis(bone)
+    """A factor on the bone (a dark gap across it) and the brightness of the gap's margins, both of ``shape``.
+
+    ``top`` and ``left`` place the bone's box in the picture; ``state`` is that of ``_plate_state``. The plate lies
+    2 to 10 mm from the bone's end, depending on the bone (schematic).
+    """
+    near, direction, length = axis_of(bone)
     gap, width, margin = state
     depth = rng.uniform(4.5, 8.0) if bone.bone in ("Radius", "Ulna") else rng.uniform(2.2, 4.2)
-    if bone.bone in PLATE_AT_HEAD[:4]:
+    if bone.bone in FINGER_METACARPALS:
         depth = rng.uniform(7.0, 10.0)
     at = length - depth / mm if bone.bone in PLATE_AT_HEAD else depth / mm
     y, x = np.mgrid[top : top + shape[0], left : left + shape[1]].astype(np.float32)
@@ -228,14 +246,14 @@ def _plate(
 
 def add_sesamoids(bones: list[PlacedBone], cortex: F32, spongy: F32, mm: float, rng: np.random.Generator) -> None:
     """Small round bones before the metacarpal heads: two at the thumb, at times one at index and
-    little finger. They are not in the truth."""
+    little finger (chances and sizes schematic). They are not in the truth."""
     shape = (cortex.shape[0], cortex.shape[1])
     by_name = {bone.bone: bone for bone in bones}
     for name, chance, sides in (("finger-3", 0.85, (-1, 1)), ("finger-7", 0.3, (1,)), ("finger-19", 0.4, (-1,))):
         if rng.uniform() > chance:
             continue
         bone = by_name[name]
-        near, direction, length = _axis(bone)
+        near, direction, length = axis_of(bone)
         for side in sides:
             radii = rng.uniform(1.2, 2.8, 3) / mm
             mesh = ellipsoid((float(radii[0]), float(radii[1] * 1.2), float(radii[2])), 8)

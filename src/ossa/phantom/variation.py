@@ -1,4 +1,7 @@
-"""No two hands are alike: sizes, proportions and shapes, drawn per hand and per bone. Lengths in mm."""
+"""No two hands are alike: sizes, proportions and shapes, drawn per hand and per bone. Lengths in mm.
+
+How far hands vary is schematic: a few percent in length per row and per bone, more in width and in the carpals.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ def vary(anatomy: Anatomy, rng: np.random.Generator) -> Anatomy:
     A bone's stretch moves the joint at its far end with it, so that neighbours still meet.
     """
     width = rng.uniform(0.84, 1.2)
+    # Six draws for five rows: with one less, every seed would give another hand than it always gave.
     row = {k: rng.normal(1, 0.035) for k in range(6)}
     stretch: dict[str | None, F64] = {None: np.eye(3)}
     bodies = []
@@ -28,15 +32,7 @@ def vary(anatomy: Anatomy, rng: np.random.Generator) -> Anatomy:
         offset = stretch[body.parent] @ np.asarray(body.offset)
         joints = tuple(replace(j, centre=triple(matrix @ np.asarray(j.centre))) for j in body.joints)
         points = _shaped(body, rng) @ matrix.T
-        bodies.append(
-            Body(
-                body.bone,
-                body.parent,
-                triple(offset),
-                joints,
-                Mesh(points, body.mesh.faces),
-            )
-        )
+        bodies.append(Body(body.bone, body.parent, triple(offset), joints, Mesh(points, body.mesh.faces)))
         stretch[body.bone] = matrix
     return Anatomy(anatomy.name, tuple(bodies))
 
@@ -49,7 +45,10 @@ def long_axis(points: F64) -> F64:
 
 
 def _stretch(body: Body, rng: np.random.Generator, width: float, row: dict[int, float]) -> F64:
-    """A linear map (3, 3): lengths along the bone's axis, widths across it."""
+    """A linear map (3, 3): lengths along the bone's axis, widths across it.
+
+    ``width`` and ``row`` (by ``_row_of``) are the hand's own factors.
+    """
     if body.bone in CARPALS:
         # The frame of the whole carpus hangs on lunate and capitate: they keep their directions.
         # On films carpals nearly touch, at 1-2 mm; the meshes, bare of cartilage, stand farther apart.
@@ -57,13 +56,13 @@ def _stretch(body: Body, rng: np.random.Generator, width: float, row: dict[int, 
         sides = np.array([1.04 * width**0.5, 1.0, width**0.5]) * rng.normal(1, 0.085, 3) * size
         return np.diag(sides)
     axis = long_axis(body.mesh.vertices)
-    length = row[hash_row(body.bone)] * rng.normal(1, 0.03)
+    length = row[_row_of(body.bone)] * rng.normal(1, 0.03)
     across = width * rng.normal(1, 0.05)
     return np.asarray(across * np.eye(3) + (length - across) * np.outer(axis, axis))
 
 
-def hash_row(bone: str) -> int:
-    """Bones of one row share a part of their length variation: 0 distal .. 3 metacarpal, 4 forearm."""
+def _row_of(bone: str) -> int:
+    """Bones of a row share a part of their variation in length: 0 distal .. 3 metacarpal, 4 forearm and carpals."""
     if not bone.startswith("finger-"):
         return 4
     k = int(bone.split("-")[1])
