@@ -84,9 +84,9 @@ def test_contact_sheet_is_the_same_for_the_same_seed(folder, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["-s", "p_fliip=1"], "perhaps 'p_flip=...'"),
+        (["-s", "p_fliip=1"], "perhaps 'p_flip'"),
         (["-s", "p_flip=2"], "less than or equal to 1"),
-        (["-s", "p_flip"], "p_flip=..."),
+        (["-s", "p_flip"], "name=value"),
         (["-s", "p_flip=["], "cannot be read"),
         (["-n", "0"], "would be empty"),
     ],

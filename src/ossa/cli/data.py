@@ -123,6 +123,24 @@ def sheet(
 
 
 @command.command()
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("number", metavar="NUMBER", type=click.IntRange(min=0))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The .png file to write.")
+@click.option("--fold", type=int, default=0, show_default=True, help="Fold of the run.")
+@click.option("--process", "rank", type=int, default=0, show_default=True, help="Process of a run on several devices.")
+@click.option("--columns", type=click.IntRange(min=1), default=4, show_default=True, help="Samples per row.")
+def batch(run: Path, number: int, output: Path, fold: int, rank: int, columns: int) -> None:
+    """Draw a batch of a training run again, by its number (from 0, counted since its fold began).
+
+    RUN is a run folder. "The loss is not a number in batch 1234" names such a number.
+    """
+    from ossa.pipeline.replay import write_batch_sheet
+
+    for name in write_batch_sheet(run, number, output, fold=fold, rank=rank, columns=columns):
+        click.echo(name)
+
+
+@command.command()
 @_DATASET
 @_SCHEMA
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The folder to write into.")

@@ -16,6 +16,9 @@ from ossa.safety import write_bytes, write_json, write_text
 from ossa.schema import BoneSchema
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ossa.dataset.audit import Audit
     from ossa.dataset.dataset import Dataset
     from ossa.training.augment import AugmentConfig
@@ -139,7 +142,6 @@ def write_contact_sheet(
     ``settings`` are "name=value" changes of the augmentation ("p_bend=1", "rotate=45", "scale=[0.5,1]"). Cases are
     drawn by ``seed``; the same arguments give the same picture.
     """
-    import cv2
     import numpy as np
 
     from ossa.dataset.cache import GreyCache
@@ -155,19 +157,30 @@ def write_contact_sheet(
         raise MissingExtraError.of("drawing training samples", "train", error) from error
     if count < 1 or columns < 1 or size < 32:
         raise ConfigError("the sheet would be empty", found=f"{count} samples of {size} px in {columns} columns")
-    if output.suffix.lower() != ".png":
-        raise ConfigError("the sheet cannot be written so", found=output.name, expected="a name in .png")
+    _refuse_other_than_png(output)
     dataset = _labelled(open_dataset(path, schema))
     source = CaseSource(dataset.labelled, dataset.schema, GreyCache(None, Preparation(size)))
     data = BoneData(source, dataset.schema, size, augment=_augmentation(settings), seed=seed)
     chosen = np.random.default_rng(seed).permutation(len(source))
     samples = [data[(0, k, int(chosen[k % len(chosen)]))] for k in range(count)]
-    sheet = contact_sheet(samples, dataset.schema, columns)
+    write_sheet(output, contact_sheet(samples, dataset.schema, columns))
+    return len(samples)
+
+
+def _refuse_other_than_png(output: Path) -> None:
+    if output.suffix.lower() != ".png":
+        raise ConfigError("the sheet cannot be written so", found=output.name, expected="a name in .png")
+
+
+def write_sheet(output: Path, sheet: NDArray[np.uint8]) -> None:
+    """Write a contact sheet (H, W, 3) RGB as PNG. Raises ConfigError for another kind of name."""
+    import cv2
+
+    _refuse_other_than_png(output)
     ok, encoded = cv2.imencode(".png", sheet[..., ::-1])
     if not ok:
         raise OutputError("the sheet could not be encoded", path=output, found=sheet.shape)
     write_bytes(output, encoded.tobytes())
-    return len(samples)
 
 
 def _labelled(dataset: Dataset) -> Dataset:
@@ -181,31 +194,19 @@ def _labelled(dataset: Dataset) -> Dataset:
 def _augmentation(settings: Sequence[str]) -> AugmentConfig:
     """The augmentation with "name=value" changes; ConfigError names the nearest setting."""
     import yaml
-    from pydantic import ValidationError
 
-    from ossa.training.augment import AugmentConfig
+    from ossa.training.material import augment_config
 
     values = {}
     for setting in settings:
         name, equals, value = setting.partition("=")
-        if not equals or name not in AugmentConfig.model_fields:
-            from difflib import get_close_matches
-
-            near = get_close_matches(name, AugmentConfig.model_fields, n=1)
-            raise ConfigError(
-                f"no augmentation setting is called '{name}'",
-                expected=f"perhaps '{near[0]}=...'" if near else ", ".join(AugmentConfig.model_fields),
-            )
+        if not equals:
+            raise ConfigError("a setting is written name=value", found=setting, expected="such as p_flip=1")
         try:
             values[name] = yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise ConfigError(f"the value of '{name}' cannot be read", found=value) from error
-    try:
-        return AugmentConfig.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"augmentation setting '{name}'", found=first["input"], expected=first["msg"]) from error
+    return augment_config(values)
 
 
 def convert(

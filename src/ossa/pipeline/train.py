@@ -288,6 +288,23 @@ def _await(path: Path, seconds: float = 7200.0) -> None:
 # --- folds -------------------------------------------------------------------------------------------
 
 
+def material_of(config: RunConfig, schema: BoneSchema, run: Path, number: int, track: Track = silent) -> Material:
+    """What fold ``number`` of the run in ``run`` trained on, from its config and its folder; nothing is written.
+
+    Raises ConfigError when the data is no longer that of the run, or when it has no such fold.
+    """
+    from ossa.training.folder import refuse_other_data
+
+    groups = _groups(config, schema, _log.info)
+    refuse_other_data(run, _fingerprint(config, groups))
+    folds = _folds(config, schema, groups, run, False, track)
+    if folds is None and number != 0:
+        raise ConfigError("there is no such fold", found=number, expected="0, as the run has phantoms alone")
+    if config.pseudo is not None and not (run / "pseudo" / "pseudo.json").exists():
+        raise ConfigError("the run was left before it had its pseudo-labels", path=run, remedy="Resume it first")
+    return _material(config, schema, groups, folds, number, _pseudo(config, schema, run, False, track, _log.info))
+
+
 def _material(
     config: RunConfig,
     schema: BoneSchema,

@@ -132,16 +132,21 @@ def record(folder: Path, config: RunConfig, fingerprint: dict[str, Any]) -> None
         write_text(folder / "config.yaml", to_yaml(config))
         write_json(path, {"runs": [entry]})
         return
-    before = read_json(path)
-    if before["runs"][0]["data"]["sha256"] != fingerprint["sha256"]:
+    refuse_other_data(folder, fingerprint)
+    write_json(path, {"runs": [*read_json(path)["runs"], entry]})
+
+
+def refuse_other_data(folder: Path, fingerprint: dict[str, Any]) -> None:
+    """Raise ConfigError when ``fingerprint`` is not that of the data with which the run in ``folder`` began."""
+    before = read_json(folder / "provenance.json")["runs"][0]["data"]
+    if before["sha256"] != fingerprint["sha256"]:
         raise ConfigError(
             "the data has changed since the run was started",
             path=folder,
             found=f"{fingerprint}",
-            expected=f"{before['runs'][0]['data']}",
+            expected=f"{before}",
             remedy="Start a new run",
         )
-    write_json(path, {"runs": [*before["runs"], entry]})
 
 
 def versions() -> dict[str, str]:

@@ -106,6 +106,19 @@ def fold_seed(config: RunConfig, fold: int) -> int:
     return config.seed + 1_000_003 * fold
 
 
+def fold_config(config: RunConfig, fold: int) -> RunConfig:
+    """``config`` with the seed of a fold."""
+    return config.model_copy(update={"seed": fold_seed(config, fold)})
+
+
+def planned(config: RunConfig, schema: BoneSchema, material: Material) -> tuple[BoneData, Plan]:
+    """The samples of a fold and their order; ``config`` is ``fold_config``'s."""
+    samples = samples_per_epoch(config, material)
+    augment = augment_config(config.data.augment)
+    data = BoneData(material.joined, schema, config.data.size, augment=augment, seed=config.seed)
+    return data, Plan(material.lengths, tuple(w.weight for w in material.sources), samples, config.seed)
+
+
 def train_fold(
     config: RunConfig,
     schema: BoneSchema,
@@ -123,11 +136,10 @@ def train_fold(
     loss that is not a number, DeviceError when memory runs out, ConfigError for settings that do not fit.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    config = config.model_copy(update={"seed": fold_seed(config, fold)})
+    config = fold_config(config, fold)
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
     network = make_network(config, schema)
-    samples = samples_per_epoch(config, material)
     ranks = config.train.devices * config.train.nodes
     if len(material.checks) < ranks:
         raise ConfigError(
@@ -135,13 +147,10 @@ def train_fold(
             found=f"{len(material.checks)} pictures, {ranks} devices",
             remedy="Lower train.devices or folds.count, or raise data.phantoms.held_out",
         )
-    plan = Plan(material.lengths, tuple(w.weight for w in material.sources), samples, config.seed)
-    per_epoch = samples // (config.train.batch * ranks)
+    data, plan = planned(config, schema, material)
+    per_epoch = plan.samples // (config.train.batch * ranks)
     steps = math.ceil(per_epoch / config.train.accumulate) * config.train.epochs
     module = TrainingModule(network, config, schema, max(1, steps))
-    data = BoneData(
-        material.joined, schema, config.data.size, augment=augment_config(config.data.augment), seed=config.seed
-    )
     stop = config.train.early_stop
     keeper = Keeper(folder, stop.patience, stop.min_delta, config.train.save_every)
     average = [Average(config.train.ema)] if config.train.ema else []
