@@ -84,7 +84,8 @@ BAD_FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     "cut.png": (lambda: whole_png()[:-40], "truncated"),
     "half.png": (lambda: whole_png()[: len(whole_png()) // 2], "truncated"),
     "cut.jpg": (lambda: whole_jpeg()[: len(whole_jpeg()) // 2], "truncated"),
-    "cut.dcm": (lambda: whole_dicom()[:-20_000], "cut.dcm"),
+    "cut.dcm": (lambda: whole_dicom()[:-20_000], "expected a header and 48,000 bytes of pixels"),
+    "end.dcm": (lambda: whole_dicom()[:-1], "expected a header and 48,000 bytes of pixels"),
     "header.dcm": (lambda: whole_dicom()[:200], "header.dcm"),
     "bomb.png": (bomb, "30000x30000"),
 }

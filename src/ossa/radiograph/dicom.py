@@ -164,7 +164,20 @@ def _stored(path: Path, header: Dataset, name: str) -> NDArray[Any]:
         source = pydicom.dcmread(path, force=True)
     if "JPEG" in syntax.name:
         _check_frame(source, name)
-    array: NDArray[Any] = pixel_array(source, index=0, decoding_plugin=_plugin(decoder, syntax))
+    try:
+        array: NDArray[Any] = pixel_array(source, index=0, decoding_plugin=_plugin(decoder, syntax))
+    except ValueError as error:
+        if syntax.is_encapsulated or "reshape" not in str(error):
+            raise
+        # Plain pixels that stop early reach numpy as they are; its words say nothing of a file.
+        bits = int(header.BitsAllocated) * max(1, _count(header, "SamplesPerPixel"))
+        raise ImageError(
+            "is a damaged or truncated DICOM file",
+            path=name,
+            found=f"{path.stat().st_size:,} bytes in all",
+            expected=f"a header and {int(header.Rows) * int(header.Columns) * bits // 8:,} bytes of pixels",
+            remedy=_AGAIN,
+        ) from error
     return array
 
 
