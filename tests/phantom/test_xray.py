@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ossa.phantom.mesh import Mesh, ellipsoid
 from ossa.phantom.pose import rotation
-from ossa.phantom.xray import plain_thickness, thickness
+from ossa.phantom.xray import thickness
 
 
 def full(points: np.ndarray, faces: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -17,6 +17,22 @@ def full(points: np.ndarray, faces: np.ndarray, shape: tuple[int, int]) -> np.nd
     top, left, part = thickness(points, faces, shape)
     out[top : top + part.shape[0], left : left + part.shape[1]] = part
     return out
+
+
+def plain_thickness(points: np.ndarray, faces: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The same for the whole picture, one triangle and one pixel at a time: slow and obvious."""
+    out = np.zeros(shape, np.float64)
+    for a, b, c in points[faces]:
+        area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+        if abs(area) < 1e-12:
+            continue
+        for y in range(shape[0]):
+            for x in range(shape[1]):
+                u = ((x - a[0]) * (c[1] - a[1]) - (y - a[1]) * (c[0] - a[0])) / area
+                v = ((b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0])) / area
+                if u >= 0 and v >= 0 and u + v <= 1:
+                    out[y, x] += np.sign(area) * (a[2] + u * (b[2] - a[2]) + v * (c[2] - a[2]))
+    return np.asarray(np.abs(out), dtype=np.float32)
 
 
 @given(st.integers(0, 2**32 - 1), st.booleans())

@@ -35,22 +35,6 @@ def thickness(points: F64, faces: I32, shape: tuple[int, int]) -> tuple[int, int
     return top, left, out if float(out.sum()) >= 0 else -out
 
 
-def plain_thickness(points: F64, faces: I32, shape: tuple[int, int]) -> F32:
-    """The same for the whole picture, one triangle and one pixel at a time: the reference for tests."""
-    out = np.zeros(shape, np.float64)
-    for a, b, c in points[faces]:
-        area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
-        if abs(area) < 1e-12:
-            continue
-        for y in range(shape[0]):
-            for x in range(shape[1]):
-                u = ((x - a[0]) * (c[1] - a[1]) - (y - a[1]) * (c[0] - a[0])) / area
-                v = ((b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0])) / area
-                if u >= 0 and v >= 0 and u + v <= 1:
-                    out[y, x] += np.sign(area) * (a[2] + u * (b[2] - a[2]) + v * (c[2] - a[2]))
-    return np.asarray(np.abs(out), dtype=np.float32)
-
-
 _compiled: Any = None
 
 
@@ -67,6 +51,7 @@ def _rasteriser() -> Any:
 
 
 def _rasterise(points: F64, faces: I32, out: F32, top: int, left: int) -> None:
+    """Add every triangle's signed depth to ``out``, whose first pixel lies at (``top``, ``left``)."""
     height, width = out.shape
     for f in range(faces.shape[0]):
         ia, ib, ic = faces[f, 0], faces[f, 1], faces[f, 2]
