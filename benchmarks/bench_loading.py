@@ -29,7 +29,7 @@ from ossa.radiograph.prepare import Preparation, place
 from ossa.schema import load_schema
 from ossa.segmentation.outlines import bits_from_outlines, map_outlines, segmentation_from_outlines
 from ossa.segmentation.segmentation import Region, Segmentation
-from ossa.training.augment import NONE, AugmentConfig
+from ossa.training.augment_keys import NONE, AugmentConfig
 from ossa.training.batches import BoneData, Sample
 from ossa.training.sources import CaseSource
 

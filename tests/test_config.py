@@ -102,6 +102,15 @@ def test_overrides_reach_sections_lists_and_absent_parents() -> None:
         apply_override(values, "data.datasets.1.path=b")
 
 
+def test_a_path_may_start_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    config = load_config("gpu1024", ["data.datasets.0.path=~/hands", "data.cache=~/cache", "output=~/runs"])
+    assert config.data.datasets[0].path == Path("/home/someone/hands")
+    assert config.data.cache == Path("/home/someone/cache")
+    assert "data.cache: null  # Folder of the image cache" in explain("data.cache")
+    assert "[path | null]" in explain("data.cache")
+
+
 def test_yaml_traps() -> None:
     assert check(parse("logging: {wandb: off}", "x")).logging.wandb == "off"
     assert check(parse("optimiser: {lr: 1e-4}", "x")).optimiser.lr == 1e-4

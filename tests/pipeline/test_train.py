@@ -131,6 +131,17 @@ def test_a_folder_that_exists_is_refused_and_numbers_go_up(tmp_path: Path) -> No
     assert one.read_bytes() == two.read_bytes()
 
 
+def test_a_run_that_failed_before_it_began_leaves_its_folder_free(tmp_path: Path, hands: Path) -> None:
+    settings = config(tmp_path, tmp_path / "absent")
+    for _ in range(2):
+        with pytest.raises(DatasetError, match="no such data set folder"):
+            train(settings, folder=tmp_path / "a")
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["run.log"]
+    (tmp_path / "a" / "notes.txt").write_text("mine")
+    with pytest.raises(OutputError, match=r"exists.*something else"):
+        train(settings, folder=tmp_path / "a")
+
+
 def test_a_leak_in_the_folds_file_is_refused(hands: Path, done: tuple[Path, RunConfig], tmp_path: Path) -> None:
     folds = json.loads((done[0] / "folds.json").read_text())
     folds["subjects"][next(iter(folds["subjects"]))] = 1 - next(iter(folds["subjects"].values()))
@@ -237,6 +248,9 @@ class TestCommandLine:
         assert "seed: 7" in run(cli, ["config", "laptop", "seed=7"]).output
         assert run(cli, ["config", "--key", "nokey"]).exit_code == 2
         assert run(cli, ["config"]).exit_code == 2
+        wrong = run(cli, ["config", "laptop", "data.augment.rotat=3"])
+        assert wrong.exit_code == 2
+        assert "perhaps 'rotate'" in wrong.output
 
 
 def test_ctrl_c_exits_130_with_a_checkpoint_and_resumes(tmp_path: Path) -> None:

@@ -10,8 +10,6 @@ from helpers_dataset import draw as draw_hand
 from ossa.schema import Bone, BoneSchema
 from ossa.segmentation.outlines import Outline, bits_from_outlines, map_outlines
 from ossa.training.augment import (
-    NONE,
-    AugmentConfig,
     Bend,
     Variation,
     apply_affine,
@@ -28,6 +26,7 @@ from ossa.training.augment import (
     move_picture,
     vary_grey,
 )
+from ossa.training.augment_keys import NONE, AugmentConfig
 
 ALWAYS = AugmentConfig.model_validate({n: 1.0 for n in AugmentConfig.model_fields if n.startswith("p_")})
 

@@ -18,7 +18,8 @@ from ossa.errors import ConfigError, DatasetError, LabelError
 from ossa.radiograph.prepare import Preparation, normalise, place, prepare
 from ossa.segmentation.outlines import bits_from_outlines, map_outlines, segmentation_from_outlines
 from ossa.segmentation.segmentation import Segmentation
-from ossa.training.augment import NONE, AugmentConfig, Variation
+from ossa.training.augment import Variation
+from ossa.training.augment_keys import NONE, AugmentConfig
 from ossa.training.batches import (
     BoneData,
     collate,

@@ -15,7 +15,10 @@ import click
 def command(
     config: str | None, overrides: tuple[str, ...], explain: bool, key: str | None, recipes: bool, augment: bool
 ) -> None:
-    """Check a run file and show what it comes to, or explain its keys."""
+    """Check the keys of a run file and show what it comes to, or explain them.
+
+    Whether a network, loss, optimiser or schedule takes its arguments is checked when ossa train starts.
+    """
     from ossa.pipeline import config as trips
 
     if explain or key:

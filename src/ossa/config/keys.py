@@ -9,11 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0.0)]
+#: A shell leaves the ~ of key=~/folder as it is.
+Home = Annotated[Path, AfterValidator(Path.expanduser)]
 
 
 class Section(BaseModel):
@@ -35,7 +37,7 @@ class Named(BaseModel):
 class DatasetSource(Section):
     """One data set folder."""
 
-    path: Path = Field(description="Data set folder; its format is recognised from its layout")
+    path: Home = Field(description="Data set folder; its format is recognised from its layout")
     format: str | None = Field(default=None, description="Label format by name, when it is not to be recognised")
     split: str | None = Field(default=None, description="Only this published split ('train', ...)")
     weight: Annotated[float, Field(ge=0.0)] = Field(
@@ -54,8 +56,8 @@ class PhantomSource(Section):
     weight: Annotated[float, Field(ge=0.0)] = Field(
         default=1.0, description="Share of the samples drawn, relative to the others"
     )
-    pool: Path | None = Field(default=None, description="Folder that keeps made phantoms; inside output when empty")
-    anatomy: Path | None = Field(default=None, description="Folder of bone meshes; the built-in anatomy when empty")
+    pool: Home | None = Field(default=None, description="Folder that keeps made phantoms; inside output when empty")
+    anatomy: Home | None = Field(default=None, description="Folder of bone meshes; the built-in anatomy when empty")
     options: dict[str, Any] = Field(default_factory=dict, description="Options of the generator (see ossa phantom)")
 
 
@@ -79,7 +81,7 @@ class Data(Section):
     window: Window | None = Field(
         default=None, description="Train on windows of the grid (needs architecture 'context')"
     )
-    cache: Path | None = Field(
+    cache: Home | None = Field(
         default=None, description="Folder of the image cache; the user's cache folder when empty"
     )
     workers: Annotated[int, Field(ge=0)] = Field(
@@ -100,7 +102,7 @@ class Folds(Section):
     run: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         default=(), description="Folds to train (from 0); all when empty"
     )
-    file: Path | None = Field(default=None, description="A folds file written before, instead of making one")
+    file: Home | None = Field(default=None, description="A folds file written before, instead of making one")
     store: bool = Field(default=True, description="Write out-of-fold predictions for calibration")
     bundle: bool = Field(default=True, description="Write each fold's model as a bundle (safetensors and ONNX)")
 
@@ -203,7 +205,7 @@ class FineTune(Section):
 class Pseudo(Section):
     """Training on unlabelled pictures with a model's own answers."""
 
-    images: tuple[Path, ...] = Field(default=(), description="Pictures or folders without labels")
+    images: tuple[Home, ...] = Field(default=(), description="Pictures or folders without labels")
     models: tuple[str, ...] = Field(
         default=(), description="Bundles that label them, averaged; the shipped model when empty"
     )
@@ -234,7 +236,7 @@ class RunConfig(Section):
     """A training run."""
 
     name: str = Field(default="run", description="Name of the run; its folder is OUTPUT/NAME-001, -002, ...")
-    output: Path = Field(default=Path("runs"), description="Folder of the run folders")
+    output: Home = Field(default=Path("runs"), description="Folder of the run folders")
     seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(
         default=1, description="Everything random follows from this number"
     )

@@ -23,14 +23,22 @@ def recipe_list() -> str:
 
 
 def effective(config: str, overrides: Sequence[str] = ()) -> str:
-    """A run file with every default written out."""
-    return to_yaml(load_config(config, overrides))
+    """A run file with every default written out. Raises ConfigError for what is wrong with its keys.
+
+    The names and arguments of networks, losses, optimisers and schedules are checked where these are made, by
+    ``pipeline.train``.
+    """
+    from ossa.training.augment_keys import augment_config
+
+    settings = load_config(config, overrides)
+    augment_config(settings.data.augment)
+    return to_yaml(settings)
 
 
 def augmentation() -> str:
     """Every setting of data.augment with its default and meaning."""
     try:
-        from ossa.training.augment import AugmentConfig
+        from ossa.training.augment_keys import AugmentConfig
     except ImportError as error:
         raise MissingExtraError.of("augmentation", "train", error) from error
     rows = [

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ossa.dataset.audit import Audit
     from ossa.dataset.dataset import Dataset
-    from ossa.training.augment import AugmentConfig
+    from ossa.training.augment_keys import AugmentConfig
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ def _augmentation(settings: Sequence[str]) -> AugmentConfig:
     """The augmentation with "name=value" changes; ConfigError names the nearest setting."""
     import yaml
 
-    from ossa.training.material import augment_config
+    from ossa.training.augment_keys import augment_config
 
     values = {}
     for setting in settings:

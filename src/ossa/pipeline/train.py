@@ -115,8 +115,9 @@ def _train_in(run: Path, config: RunConfig, schema: BoneSchema, track: Track, te
 
 def _check_early(config: RunConfig, schema: BoneSchema) -> None:
     """Everything that can be wrong with names and arguments, before a folder is made or a picture read."""
+    from ossa.training.augment_keys import augment_config
     from ossa.training.losses import WeightedLoss
-    from ossa.training.material import augment_config, phantom_sources
+    from ossa.training.material import phantom_sources
     from ossa.training.optim import make_optimiser, make_schedule
     from ossa.training.run import make_network
 

@@ -25,8 +25,6 @@ from ossa.radiograph.prepare import normalise
 from ossa.schema import BoneSchema
 from ossa.segmentation.outlines import bits_from_outlines
 from ossa.training.augment import (
-    NONE,
-    AugmentConfig,
     Variation,
     bend_of,
     draw,
@@ -40,6 +38,7 @@ from ossa.training.augment import (
     move_picture,
     vary_grey,
 )
+from ossa.training.augment_keys import NONE, AugmentConfig
 from ossa.training.sources import RawSample, SampleSource
 
 #: What a sample is asked for by: (epoch, position in the epoch, index in the source).

@@ -62,8 +62,8 @@ def new_folder(config: RunConfig) -> Path:
 
 
 def exact_folder(folder: Path) -> Path:
-    """``folder`` itself, made; OutputError when a run is in it already."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    """``folder`` itself, made; OutputError when a run, or anything but the log of a failed start, is in it already."""
+    if folder.exists() and (not folder.is_dir() or any(path.name != "run.log" for path in folder.iterdir())):
         raise OutputError(
             "the run folder exists",
             path=folder,

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 from torch.utils.data import Dataset
 
-from ossa.config import RunConfig, unknown_name
+from ossa.config import RunConfig
 from ossa.dataset.cache import GreyCache
 from ossa.dataset.case import Case
 from ossa.dataset.folds import refuse_leak
@@ -21,7 +19,6 @@ from ossa.errors import ConfigError, TrainingError
 from ossa.radiograph.prepare import Placement, Preparation, normalise, pad
 from ossa.safety import sha256
 from ossa.schema import BoneSchema
-from ossa.training.augment import AugmentConfig
 from ossa.training.module import Check
 from ossa.training.phantoms import StoredPhantoms, stored_phantoms
 from ossa.training.pool import FIRST_HELD_OUT_SEED
@@ -79,19 +76,6 @@ class Checks(Dataset[Check]):
         step = self.preparation.multiple
         grid = (-(-content[0] // step) * step, -(-content[1] // step) * step)
         return Placement(of_sample.image_shape, grid, of_sample.content_shape, of_sample.scale_y, of_sample.scale_x)
-
-
-def augment_config(values: dict[str, Any]) -> AugmentConfig:
-    """``data.augment`` of a run file; ConfigError names the nearest right key."""
-    for key in values:
-        if key not in AugmentConfig.model_fields:
-            raise unknown_name("augmentation setting", key, list(AugmentConfig.model_fields))
-    try:
-        return AugmentConfig.model_validate(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"'data.augment.{where}': {first['msg']}", found=first.get("input")) from error
 
 
 def phantom_sources(config: RunConfig, schema: BoneSchema) -> tuple[StoredPhantoms, StoredPhantoms] | None:

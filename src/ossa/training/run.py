@@ -21,9 +21,10 @@ from ossa.models.architectures import build
 from ossa.models.weights import load_matching, load_weights
 from ossa.schema import BoneSchema
 from ossa.training._lightning import Callback, CSVLogger, TensorBoardLogger, WandbLogger, pl
+from ossa.training.augment_keys import augment_config
 from ossa.training.batches import BoneData, loader
 from ossa.training.callbacks import Average, Interrupted, Interruption, Keeper, SafeCheckpoints, averaged
-from ossa.training.material import Checks, Material, augment_config
+from ossa.training.material import Checks, Material
 from ossa.training.module import TrainingModule
 from ossa.training.ranks import is_first
 from ossa.training.sampler import Plan, PlannedBatches
