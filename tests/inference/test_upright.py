@@ -68,7 +68,7 @@ def test_it_can_be_left_out(predictor: Predictor) -> None:
 
 
 def test_without_a_surer_turn_the_picture_stays_as_it_lies() -> None:
-    assert quarter_turn(lambda view: np.full((3, 4, 4), 0.1 * view.angle / 180, np.float32)) == 0.0
+    assert quarter_turn(lambda view: np.full((3, 4, 4), 3 + 0.1 * view.angle / 180, np.float32)) == 0.0
 
 
 @pytest.mark.parametrize("angle", [90.0, -90.0, 180.0])
@@ -76,10 +76,11 @@ def test_the_surest_turn_wins(angle: float) -> None:
     assert quarter_turn(lambda view: np.full((3, 4, 4), 6.0 if view.angle == angle else -3.0, np.float32)) == angle
 
 
-def test_sureness_is_the_mean_of_the_highest_probabilities() -> None:
-    logits = np.full((2, 3, 3), -50.0, np.float32)
-    logits[0, 1, 2] = 50
-    assert sureness(logits) == pytest.approx(0.5)
+def test_sureness_is_the_dice_that_probabilities_expect() -> None:
+    logits = np.full((3, 3, 3), -50.0, np.float32)
+    logits[0, 1, 2] = 50  # sure of one pixel: 1
+    logits[1, 0, 0], logits[1, 0, 1] = np.log(3), np.log(1 / 3)  # 3/4 and 1/4: 2 * .75 / (1 + 1)
+    assert sureness(logits) == pytest.approx((1 + 0.75 + 0) / 3, abs=1e-6)
 
 
 @pytest.mark.parametrize("angle", [90.0, 180.0, -90.0])

@@ -1,7 +1,7 @@
 """Films that lie on their side or upside down: the quarter turn under which a network finds most bones.
 
-A network trained on upright hands is sure of few bones in a turned one. Only then are the other
-quarter turns tried, at half size, so an upright film costs nothing.
+A network trained on upright hands is less sure of the bones in a turned one. Only then are the other
+quarter turns tried, so a clear upright film costs nothing.
 """
 
 from __future__ import annotations
@@ -13,20 +13,31 @@ import numpy as np
 
 from ossa.inference.tta import Float, View
 
-#: Mean sureness over the bones from which on a picture is taken as it lies. Upright phantoms of whole hands that
-#: were never trained on reach it in 95 of 100 pictures.
-SURE = 0.9
+#: Mean sureness over the bones from which on a picture is taken as it lies. With the shipped model 30 upright
+#: held-out phantoms had a median of .970 (lowest quarter below .951), the same ones upside down .893 (highest .946).
+SURE = 0.96
 
-#: A turn must beat the picture as it lies by this much: bones that are cut off lower all turns alike.
-MARGIN = 0.08
+#: A turn must beat the picture as it lies by this much: bones that are cut off lower all turns alike. On those
+#: phantoms the upright turn was the surest in 30 of 30, by .027 or more.
+MARGIN = 0.01
 
 QUARTERS = (0.0, 180.0, 90.0, -90.0)
 
 
 def sureness(logits: Float) -> float:
-    """Mean over the bones of the highest probability anywhere in the plane (bones, h, w)."""
-    peak = logits.reshape(logits.shape[0], -1).max(axis=1).astype(np.float64)
-    return float((1.0 / (1.0 + np.exp(-np.clip(peak, -60, 60)))).mean())
+    """Mean over the bones of the Dice that the probabilities of (bones, h, w) themselves expect, 0..1.
+
+    For a bone with probabilities p and the pixels M where p > .5 that is 2 sum_M p / (sum p + |M|); 0 for a bone
+    that is nowhere likelier than not.
+    """
+    total = 0.0
+    for plane in logits:
+        # Below -12 a probability is under 1e-5: such pixels are the many, and add nothing.
+        p = 1.0 / (1.0 + np.exp(-np.clip(plane[plane > -12.0], None, 60.0)))
+        inside = p > 0.5
+        if inside.any():
+            total += 2.0 * float(p[inside].sum()) / (float(p.sum()) + int(inside.sum()))
+    return total / logits.shape[0]
 
 
 def quarter_turn(ask: Callable[[View], Float]) -> float:
@@ -34,7 +45,7 @@ def quarter_turn(ask: Callable[[View], Float]) -> float:
 
     0 unless another one is surer by MARGIN.
     """
-    scores = {angle: sureness(ask(View(scale=0.5, angle=angle))) for angle in QUARTERS}
+    scores = {angle: sureness(ask(View(angle=angle))) for angle in QUARTERS}
     best = max(scores, key=lambda angle: scores[angle])
     return best if scores[best] > scores[0.0] + MARGIN else 0.0
 
