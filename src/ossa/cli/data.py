@@ -72,7 +72,9 @@ def audit(context: click.Context, dataset: Path, schema: str, output: Path | Non
 @_SCHEMA
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The .json file to write once.")
 @click.option("-n", "--count", type=int, default=5, show_default=True, help="Number of folds.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Order among equal subjects.")
+@click.option(
+    "--seed", type=int, default=1, show_default=True, help="Order among equal subjects; as folds.seed of a run."
+)
 def folds(dataset: Path, schema: str, output: Path, count: int, seed: int) -> None:
     """Deal subjects out to folds, even over wrist angles and sides; written once, with a hash."""
     from ossa.pipeline.data import make_folds_file

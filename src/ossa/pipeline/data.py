@@ -111,7 +111,7 @@ def make_folds_file(
     output: Path,
     count: int,
     *,
-    seed: int = 0,
+    seed: int = 1,
     schema: BoneSchema | None = None,
     track: Track = silent,
 ) -> tuple[str, dict[str, list[int]]]:
