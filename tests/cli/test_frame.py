@@ -131,6 +131,8 @@ def test_a_real_interrupt(tmp_path: Path) -> None:
         "sys.argv = ['ossa', 'probe']\n"
         "frame.main()\n"
     )
+    # Started from a shell's background, a process inherits "ignore SIGINT"; a terminal's does not.
+    code = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{code}"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"

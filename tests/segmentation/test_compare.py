@@ -1,7 +1,9 @@
 """Measures against full-frame reference code: float planes for Dice, scipy's distance transform for surfaces."""
 
 import dataclasses
+from collections.abc import Iterator
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -103,9 +105,19 @@ def test_uneven_spacing_is_searched_in_batches(monkeypatch: pytest.MonkeyPatch) 
         np.testing.assert_array_equal(got, wanted)
 
 
-@pytest.mark.parametrize("size", [900, 1400, 2048, 6000])
+@pytest.fixture(params=[1, 2])
+def threads(request: pytest.FixtureRequest) -> Iterator[None]:
+    """OpenCV on one and on two threads: its distance transforms round differently."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(request.param)
+    yield
+    cv2.setNumThreads(before)
+
+
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("size", [600, 900, 1400, 2048, 6000])
 def test_bones_far_apart_are_measured_exactly(size: int) -> None:
-    """Against all pairs of pixels: beyond some 1,400 px a float32 distance would be off by 1e-4 px."""
+    """Against all pairs of pixels: far apart a float32 distance would be off by up to 6e-4 px."""
     rng = np.random.default_rng(size)
     a = Region.tight(rng.random((30, 40)) < 0.5, 0, int(rng.integers(0, size - 40)))
     b = Region.tight(rng.random((40, 30)) < 0.3, size - 40, int(rng.integers(0, size - 40)))
