@@ -20,6 +20,7 @@ from ossa.inference.predictor import Predictor
 from ossa.inference.tta import parse_views
 from ossa.phantom.anatomy import Anatomy, load_anatomy
 from ossa.phantom.scene import PhantomOptions, generate
+from ossa.safety import write_json
 from ossa.segmentation.compare import dice
 
 FIRST_SEED = 1_000_000_000
@@ -50,13 +51,14 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=100)
     parser.add_argument("--size", type=int, default=1024)
     parser.add_argument("--views", default="none")
-    parser.add_argument("--record", action="store_true")
+    parser.add_argument("--json", type=Path, help="write the figures there too")
+    parser.add_argument("--record", action="store_true", help="put the figures into RESULTS.md")
     a = parser.parse_args()
     cv2.setNumThreads(1)
     predictor = Predictor.load(a.model, views=parse_views(a.views))
     anatomy = load_anatomy(a.anatomy) if a.anatomy else None
     lines = [f"Held-out phantoms ({anatomy.name if anatomy else 'built-in anatomy'}), {a.size} px, views {a.views}:"]
-    columns = []
+    columns, figures = [], {}
     for title, options, first in (
         ("any view", PhantomOptions(), FIRST_SEED),
         ("flat hands", FLAT, FIRST_SEED + 500_000),
@@ -65,6 +67,11 @@ def main() -> None:
         means = np.nanmean(scores, axis=0)
         columns.append(means)
         per_picture = np.nanmean(scores, axis=1)
+        figures[title] = {
+            "pictures": a.n,
+            "mean Dice": round(float(means.mean()), 4),
+            "Dice per bone": {name: round(float(m), 4) for name, m in zip(predictor.schema.names, means, strict=True)},
+        }
         lines.append(
             f"  {title:<11} mean Dice {means.mean():.4f} over {a.n} pictures; pictures: "
             f"median {statistics.median(per_picture):.4f}, 5th percentile {np.percentile(per_picture, 5):.4f}; "
@@ -73,6 +80,8 @@ def main() -> None:
     print("\n".join(lines))
     for k, name in enumerate(predictor.schema.names):
         print(f"  {name:<12}" + "".join(f"{column[k]:9.4f}" for column in columns))
+    if a.json:
+        write_json(a.json, figures)
     if a.record:
         record("Held-out phantoms", lines)
 

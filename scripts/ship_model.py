@@ -1,16 +1,19 @@
 """Make the bundle that the package carries from a checkpoint of ``python -m ossa.training.synthetic``.
 
-    python scripts/ship_model.py CHECKPOINT --size 512 --anatomy myohand --recipe "..." [--figures FILE.json ...]
+    python scripts/ship_model.py CHECKPOINT --size 512 --anatomy myohand --recipe "..." [--real JSON --phantoms JSON]
 
-Takes the averaged weights. ``--figures`` are JSON files as the benchmarks write them (bench_real.py); their content
-goes into the card, so that the model says of itself how good it was measured to be.
+Takes the averaged weights. ``--real`` is the figures.json of benchmarks/bench_real.py and ``--phantoms`` the JSON of
+benchmarks/bench_phantoms.py, both measured with the same weights (make the bundle once without them); they go into the
+card, so that the model says of itself how good it was measured to be.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import statistics
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -21,19 +24,40 @@ from ossa.schema import load_schema
 from ossa.segmentation.cleanup import Cleanup, Rule
 
 
+def real_figures(measured: dict[str, Any]) -> dict[str, Any]:
+    """What the card says of the real hands: means, every bone's Dice, tips in mm, carpals, the drop over variants."""
+    overlap = measured["overlap"]
+    tips = [error for hand in measured["landmarks"]["per_hand"].values() for error in hand["tips"].values()]
+    return {
+        "hands traced": len(overlap["per_hand"]),
+        "mean Dice": round(overlap["mean_dice"], 4),
+        "mean Dice of groups": {name: round(value, 4) for name, value in overlap["groups_dice"].items()},
+        "Dice per bone": {name: round(value["dice"], 4) for name, value in overlap["per_bone"].items()},
+        "NSD at 2 px of 2048": round(overlap["mean_nsd"], 4),
+        "finger tips, median mm": round(statistics.median(tips), 2),
+        "carpals of 24 adolescents, mean best-match Dice": round(measured["carpals"]["mean_dice"], 4),
+        "drop over variants": round(measured["variants_mean_drop"], 4),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--size", type=int, required=True, help="longest side of the network's grid in px")
     parser.add_argument("--anatomy", required=True, help="whose bones the phantoms were made of, and their licence")
     parser.add_argument("--recipe", action="append", default=[], help="a command of the training; give all, in order")
-    parser.add_argument("--figures", type=Path, action="append", default=[])
+    parser.add_argument("--real", type=Path, help="figures.json of benchmarks/bench_real.py")
+    parser.add_argument("--phantoms", type=Path, help="JSON of benchmarks/bench_phantoms.py")
     parser.add_argument("--out", type=Path, default=default_bundle())
     a = parser.parse_args()
     state = torch.load(a.checkpoint, weights_only=True)
     net = CompactNet()
     net.load_state_dict(state["mean"])
-    figures = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in a.figures}
+    figures: dict[str, Any] = {}
+    if a.real:
+        figures["real hands"] = real_figures(json.loads(a.real.read_text(encoding="utf-8")))
+    if a.phantoms:
+        figures["held-out phantoms"] = json.loads(a.phantoms.read_text(encoding="utf-8"))
     card = Card(
         name="ossa-phantom-1",
         schema=load_schema("hand29"),
