@@ -37,6 +37,7 @@ from _real import (
     truth_of,
     write_figures,
 )
+from _record import record
 from ossa.inference.tta import parse_views
 from ossa.schema import load_schema
 from ossa.segmentation.segmentation import Region, Segmentation
@@ -384,6 +385,7 @@ def main() -> None:
     parser.add_argument("--real", help="folder of real hands (default: OSSA_REAL, or ../shared/real)")
     parser.add_argument("--no-variants", action="store_true")
     parser.add_argument("--no-carpals", action="store_true")
+    parser.add_argument("--record", action="store_true", help="put the figures into RESULTS.md")
     args = parser.parse_args()
     root = real_folder(args.real)
     if root is None:
@@ -415,11 +417,23 @@ def main() -> None:
         print("\nSeconds per picture (median): " + ", ".join(f"{k} {v:.3f}" for k, v in figures["seconds"].items()))
     write_figures(args.out / "figures.json", figures)
     print(f"\n{args.out / 'figures.json'} and the contact sheets beside it are written")
-    verdict(figures)
+    lines = verdict(figures)
+    if args.record:
+        record("Real hands (bench_real.py)", lines + per_bone(figures))
+    else:
+        print("\n".join(lines))
 
 
-def verdict(figures: dict[str, Any]) -> None:
-    """What was asked for against what was found, one line."""
+def per_bone(figures: dict[str, Any]) -> list[str]:
+    """Dice and NSD of every bone, as a table of RESULTS.md."""
+    rows = figures.get("overlap", {}).get("per_bone", {})
+    return ["", "| bone | Dice | NSD at 2 px of 2048 |", "|---|---|---|"] + [
+        f"| {name} | {value['dice']:.3f} | {value['nsd']:.3f} |" for name, value in rows.items()
+    ]
+
+
+def verdict(figures: dict[str, Any]) -> list[str]:
+    """What was asked for against what was found, a line each."""
     rows = []
     if "overlap" in figures:
         bones = {n: v["dice"] for n, v in figures["overlap"]["per_bone"].items()}
@@ -439,9 +453,11 @@ def verdict(figures: dict[str, Any]) -> None:
         rows.append(("carpals", figures["carpals"]["mean_dice"], ">=", ASKED["carpals"]))
     if "variants_mean_drop" in figures:
         rows.append(("drop over variants", figures["variants_mean_drop"], "<=", ASKED["drop"]))
+    lines = []
     for label, value, sign, bound in rows:
         met = value >= bound if sign == ">=" else value <= bound
-        print(f"  {'ok  ' if met else 'MISS'} {label:<27} {value:.4f}  asked {sign} {bound}")
+        lines.append(f"  {'ok  ' if met else 'MISS'} {label:<27} {value:.4f}  asked {sign} {bound}")
+    return lines
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def sureness(logits: Float) -> float:
         inside = p > 0.5
         if inside.any():
             total += 2.0 * float(p[inside].sum()) / (float(p.sum()) + int(inside.sum()))
-    return total / logits.shape[0]
+    return float(total / logits.shape[0])
 
 
 def quarter_turn(ask: Callable[[View], Float]) -> float:
