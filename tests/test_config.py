@@ -103,10 +103,10 @@ def test_overrides_reach_sections_lists_and_absent_parents() -> None:
 
 
 def test_a_path_may_start_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/someone")
+    monkeypatch.setenv("HOME", "/data/someone")
     config = load_config("gpu1024", ["data.datasets.0.path=~/hands", "data.cache=~/cache", "output=~/runs"])
-    assert config.data.datasets[0].path == Path("/home/someone/hands")
-    assert config.data.cache == Path("/home/someone/cache")
+    assert config.data.datasets[0].path == Path("/data/someone/hands")
+    assert config.data.cache == Path("/data/someone/cache")
     assert "data.cache: null  # Folder of the image cache" in explain("data.cache")
     assert "[path | null]" in explain("data.cache")
 
