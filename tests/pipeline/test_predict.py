@@ -15,7 +15,7 @@ from ossa.dataset.formats.competition import read_label
 from ossa.errors import ConfigError, DeviceError, InputError, OutputError
 from ossa.export.csv import read_submission
 from ossa.pipeline import predict as module
-from ossa.pipeline.predict import predict
+from ossa.pipeline.predict import fast_predictor, predict, predict_with
 from ossa.radiograph.radiograph import Radiograph
 from ossa.schema import load_schema
 from ossa.segmentation.outlines import region_from_outlines
@@ -39,7 +39,7 @@ def test_same_base_name_in_two_folders(bright_model: Path, tmp_path: Path) -> No
 
 def test_outlines_and_run_lengths_are_the_same_pixels(bright_model: Path, tmp_path: Path) -> None:
     save(tmp_path / "hand.png", hand_picture())
-    predict([tmp_path / "hand.png"], tmp_path / "o", model=bright_model, judged=False)
+    predict_with(lambda: fast_predictor(bright_model, "auto"), [tmp_path / "hand.png"], tmp_path / "o")
     outlines = read_label(tmp_path / "o" / "hand.json", SCHEMA, (240, 200))
     submission = read_submission(tmp_path / "o" / "predictions.csv", SCHEMA, (240, 200))["hand.png"]
     assert len(submission) == len(outlines) == 29
@@ -143,7 +143,7 @@ def test_a_full_disk_while_writing(bright_model: Path, tmp_path: Path, monkeypat
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OutputError, match=r"No space left on device.*Free some space"):
-        predict([tmp_path / "in"], tmp_path / "o", model=bright_model, judged=False)
+        predict_with(lambda: fast_predictor(bright_model, "auto"), [tmp_path / "in"], tmp_path / "o")
     assert sorted(p.name for p in (tmp_path / "o").iterdir()) == [".ossa-run", "a.json", "a_overlay.png"]
     assert len(read_label(tmp_path / "o" / "a.json", SCHEMA)) == 29
 
@@ -166,14 +166,14 @@ def test_a_stopped_run_goes_on(bright_model: Path, tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(module, "predict_one", counted)
     with pytest.raises(SystemExit):
-        predict([tmp_path / "in"], tmp_path / "o", model=bright_model, judged=False)
+        predict_with(lambda: fast_predictor(bright_model, "auto"), [tmp_path / "in"], tmp_path / "o")
     assert not (tmp_path / "o" / "predictions.csv").exists()
     (tmp_path / "o" / "b.json").unlink()  # complete or absent: an image that lost a result is done again
-    outcome = predict([tmp_path / "in"], tmp_path / "o", model=bright_model, judged=False)
+    outcome = predict_with(lambda: fast_predictor(bright_model, "auto"), [tmp_path / "in"], tmp_path / "o")
     assert asked == ["a.png", "b.png", "c.png", "b.png", "c.png", "d.png"]
     assert [p.source.image_name for p in outcome.done] == names
     assert all(p.bones == 29 for p in outcome.done)
-    again = predict([tmp_path / "in"], tmp_path / "whole", model=bright_model, judged=False)
+    again = predict_with(lambda: fast_predictor(bright_model, "auto"), [tmp_path / "in"], tmp_path / "whole")
     assert again.done == outcome.done
     csv = "predictions.csv"
     assert (tmp_path / "o" / csv).read_bytes() == (tmp_path / "whole" / csv).read_bytes()

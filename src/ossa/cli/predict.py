@@ -26,7 +26,7 @@ from ossa.cli import EXIT_INTERRUPTED, EXIT_SKIPPED
     show_default=True,
     help="Test-time augmentation: none, flip, scale:0.9:1, rotate:-5:0:5, or several with commas.",
 )
-@click.option("--fast", is_flag=True, help="One look at each picture and no quality warnings.")
+@click.option("--fast", is_flag=True, help="One look at each picture, none closer at the wrist, no quality warnings.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -46,16 +46,13 @@ def command(
 
     Exit codes: 0 all images done; 1 some were skipped, the rest is written; 2 nothing done.
     """
-    from ossa.pipeline.predict import CSV_NAME, predict
+    from ossa.pipeline.predict import CSV_NAME, fast_predictor, predict_with, usual_predictor
     from ossa.progress import bar
 
-    outcome = predict(
+    outcome = predict_with(
+        (lambda: fast_predictor(model, device)) if fast else (lambda: usual_predictor(model, device, looks)),
         paths,
         output,
-        model=model,
-        device=device,
-        looks="none" if fast else looks,
-        judged=not fast,
         label_format=label_format,
         track=bar,
         tell=lambda sentence: click.echo(sentence, err=True),

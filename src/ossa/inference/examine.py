@@ -29,7 +29,7 @@ def second_look(predictor: Predictor, radiograph: Radiograph) -> NDArray[np.floa
 def looked_at(predictor: Predictor, radiograph: Radiograph, judge: Judge) -> tuple[Segmentation, Assessment]:
     """What was found, as it was decoded, and its assessment."""
     logits, placement = predictor.logits(radiograph)
-    found = predictor.decode(logits, placement)
+    found = predictor.found_in(radiograph, logits, placement)
     return found, assess(found, logits, judge, second_look(predictor, radiograph), predictor.thresholds)
 
 

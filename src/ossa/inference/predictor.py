@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.errors import BundleError, ConfigError
+from ossa.inference.closer import Closer, look_closer
 from ossa.inference.engine import Engine, open_engine
 from ossa.inference.tiles import Tiles, run_tiled, run_whole
 from ossa.inference.tta import PLAIN, View, look, look_back
@@ -59,7 +60,7 @@ class Predictor:
     ``views``: test-time looks (inference.tta); ``tiles``: sliding windows, or None for the whole
     picture at once; ``thresholds``: bone name -> probability; ``tidy``: applied in turn to the
     decoded bones; ``judge``: gives confidences and warnings, and tells what is no hand; ``upright``:
-    turn films that lie on their side or upside down.
+    turn films that lie on their side or upside down; ``closer``: bones that are looked at again, enlarged.
     """
 
     schema: BoneSchema
@@ -70,6 +71,7 @@ class Predictor:
     tidy: tuple[Tidy, ...] = ()
     judge: Judge | None = None
     upright: bool = True
+    closer: Closer | None = None
 
     @classmethod
     def load(
@@ -85,8 +87,8 @@ class Predictor:
         """The bundle ``model``, several of them as an ensemble, or the shipped one (None).
 
         ``device``: see inference.engine. ``weights``: one per bundle, or (bundles, bones); equal
-        when not given. Thresholds and clean-up rules come from the bundles; an ensemble takes the
-        weighted mean of its members' thresholds as logits and the first one's clean-up.
+        when not given. Thresholds, clean-up rules and the closer look come from the bundles; an ensemble takes
+        the weighted mean of its members' thresholds as logits, and the first one's clean-up and closer look.
         Raises BundleError (also for bundles of different schemas), DeviceError, ConfigError.
         """
         paths: list[BundlePath | None]
@@ -112,6 +114,7 @@ class Predictor:
             tiles=tiles,
             thresholds=_mean_thresholds(schema, members),
             tidy=_tidy(bundles[0]),
+            closer=Closer.from_json(bundles[0].card.closer) if bundles[0].card.closer and tiles is None else None,
         )
 
     @property
@@ -123,7 +126,8 @@ class Predictor:
     def settings(self) -> dict[str, Any]:
         """What decides the result, as JSON values: a run with equal settings may go on where another stopped."""
         cleanup = dict(self.members[0].bundle.card.cleanup)
-        return {**self.source(), "thresholds": dict(self.thresholds), "cleanup": cleanup}
+        closer = None if self.closer is None else self.closer.to_json()
+        return {**self.source(), "thresholds": dict(self.thresholds), "cleanup": cleanup, "closer": closer}
 
     def source(self) -> dict[str, Any]:
         """What decides the logits, as JSON values."""
@@ -185,10 +189,15 @@ class Predictor:
             found = step(found)
         return found
 
+    def found_in(self, radiograph: Radiograph, logits: Float, placement: Placement) -> Segmentation:
+        """The bones of ``logits``, some of them looked at again more closely (``closer``); not judged."""
+        found = self.decode(logits, placement)
+        return found if self.closer is None else look_closer(self, radiograph, found, self.closer)
+
     def predict(self, radiograph: Radiograph) -> Segmentation:
         """The bones of a radiograph; judged, with warnings as notes, when the predictor is ``examined``."""
         if self.judge is None:
-            return self.decode(*self.logits(radiograph))
+            return self.found_in(radiograph, *self.logits(radiograph))
         from ossa.inference.examine import examine
 
         return examine(self, radiograph, self.judge)

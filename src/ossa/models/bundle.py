@@ -46,7 +46,8 @@ class Card:
     ``stride``: logits are 1/stride of the grid in each direction; ``channels`` of the input:
     1 the picture, 2 the picture and the whole hand as context; ``preparation`` the JSON of
     radiograph.prepare.Preparation; ``thresholds`` bone name -> probability in (0, 1), .5 where
-    nothing is said; ``cleanup`` the JSON of the clean-up rules; ``training`` data, seed, steps;
+    nothing is said; ``cleanup`` the JSON of the clean-up rules; ``closer`` that of inference.closer.Closer, empty for
+    none; ``training`` data, seed, steps;
     ``figures`` measured quality; ``files`` name -> SHA-256.
     """
 
@@ -59,6 +60,7 @@ class Card:
     channels: int = 1
     thresholds: Mapping[str, float] = field(default_factory=dict)
     cleanup: Mapping[str, Any] = field(default_factory=dict)
+    closer: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     figures: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
@@ -78,6 +80,7 @@ class Card:
             "preparation": dict(self.preparation),
             "thresholds": dict(self.thresholds),
             "cleanup": dict(self.cleanup),
+            "closer": dict(self.closer),
             "training": dict(self.training),
             "figures": dict(self.figures),
             "files": dict(self.files),
@@ -106,6 +109,7 @@ class Card:
             channels=_take(value, "channels", int, path, 1),
             thresholds={k: float(v) for k, v in _take(value, "thresholds", dict, path, {}).items()},
             cleanup=_take(value, "cleanup", dict, path, {}),
+            closer=_take(value, "closer", dict, path, {}),
             training=_take(value, "training", dict, path, {}),
             figures=_take(value, "figures", dict, path, {}),
             files=_take(value, "files", dict, path, {}),

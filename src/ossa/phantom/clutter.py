@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.phantom.tissue import PlacedBone, axis_of
+from ossa.phantom.placed import PlacedBone, axis_of
 from ossa.phantom.xray import F32
 
 

@@ -89,7 +89,7 @@ def sample_pose(rng: np.random.Generator, bend_share: float = 0.15, oblique_shar
     beyond_knuckles = [f"finger-{k}" for k in range(1, 20) if k not in (3, 7, 11, 15, 19)]
     shift = {b: np.array([normal(0, 0.25), uniform(-0.9, 0.5), normal(0, 0.2)]) for b in beyond_knuckles}
     # Radius and ulna meet the carpus closer than in the mesh's rest position; ulnar variance differs.
-    shift["Lunate"] = np.array([normal(0, 1.0), uniform(1.0, 4.8), normal(0, 0.8)])
+    shift["Lunate"] = np.array([normal(0, 1.0), uniform(1.2, 5.2), normal(0, 0.8)])
     for bone in METACARPALS.values():
         shift[bone] = np.array([normal(0, 0.4), uniform(-0.4, 2.2), normal(0, 0.4)])
     # On a flat hand the thumb's column lies beside the trapezoid rather than before it.
@@ -101,7 +101,8 @@ def sample_pose(rng: np.random.Generator, bend_share: float = 0.15, oblique_shar
     nudge["Scaphoid"] = (normal(0, 0.10, 3) + np.array([tilt, 0, 0]), normal(0, 0.55, 3))
     # The triquetrum slides along the hamate, from beneath it to clear of it.
     nudge["Triquetrum"] = (normal(0, 0.12, 3), normal((-0.7, 1.4, 0.0), (0.9, 1.4, 0.6)))
-    nudge["Pisiform"] = (normal(0, 0.25, 3), normal((-0.4, 1.0, 0.0), (1.3, 1.5, 0.5)))
+    # The pisiform lies before the triquetrum's middle; in the meshes it stands nearer to the fingers.
+    nudge["Pisiform"] = (normal(0, 0.25, 3), normal((1.2, 3.4, 0.0), (1.5, 1.8, 0.5)))
     nudge["Ulna"] = (
         np.array([0.0, normal(0, 0.2), normal(0, 0.015)]),
         np.array([normal(0, 1.2), normal(0.5, 1.7), normal(0, 1.0)]),

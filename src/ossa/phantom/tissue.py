@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.phantom.anatomy import Anatomy
-from ossa.phantom.mesh import F64, I32, ellipsoid
+from ossa.phantom.disease import fracture, sample_disease, sclerosis, spurred
+from ossa.phantom.mesh import F64, ellipsoid
+from ossa.phantom.placed import PlacedBone, axis_of
 from ossa.phantom.pose import CARPALS
-from ossa.phantom.variation import TUBULAR, long_axis
+from ossa.phantom.variation import TUBULAR
 from ossa.phantom.xray import F32, thickness
 from ossa.schema import BoneSchema
 
@@ -45,43 +46,6 @@ class Projection:
     left: bool
 
 
-@dataclass(frozen=True, eq=False)
-class PlacedBone:
-    """One bone in picture space: ``points`` (V, 3) = (column, row, depth) in px, unit normals, faces.
-
-    ``t`` (V,) runs from -1 at the elbow's end to 1 at the far end; ``width`` is its typical width in mm.
-    """
-
-    bone: str
-    points: F64
-    normals: F64
-    faces: I32
-    t: F64
-    width: float
-
-
-def placed(
-    anatomy: Anatomy, frames: dict[str, tuple[F64, F64]], to_picture: tuple[F64, F64], mm: float
-) -> list[PlacedBone]:
-    """Bones in picture space; ``to_picture`` = (matrix (3, 3), shift (3,)) maps mm to px."""
-    matrix, shift = to_picture
-    out = []
-    for body in anatomy.bodies:
-        turn, origin = frames[body.bone]
-        points = (body.mesh.vertices @ turn.T + origin) @ matrix.T + shift
-        normals = body.mesh.normals() @ turn.T @ (matrix.T * mm)
-        axis = long_axis(body.mesh.vertices)
-        along = (body.mesh.vertices - body.mesh.vertices.mean(axis=0)) @ axis
-        t = 2 * (along - along.min()) / max(float(np.ptp(along)), 1e-6) - 1
-        across = body.mesh.vertices - body.mesh.vertices.mean(axis=0) - along[:, None] * axis
-        out.append(
-            PlacedBone(
-                body.bone, points, normals, body.mesh.faces, t, float(2 * np.median(np.linalg.norm(across, axis=1)))
-            )
-        )
-    return out
-
-
 def add_bones(
     bones: list[PlacedBone], schema: BoneSchema, shape: tuple[int, int], mm: float, age: float, rng: np.random.Generator
 ) -> tuple[F32, F32, NDArray[np.uint32]]:
@@ -95,12 +59,14 @@ def add_bones(
     thick = rng.uniform(0.55, 1.35) * (1.0 if age < 50 else rng.uniform(0.55, 1.0))
     grain = (0.5 * rng.uniform() ** 1.5, rng.uniform(0.8, 2.2))
     plates = _plate_state(age, rng)
-    for bone in bones:
+    disease = sample_disease(schema.names, age, rng)
+    for whole in bones:
+        bone = spurred(whole, disease, mm, rng)
         top, left, full = thickness(bone.points, bone.faces, shape)
         if full.size == 0:
             continue
         full = np.clip(full * mm, 0, None)
-        wall = thick * rng.normal(1, 0.08) * _wall(bone)
+        wall = thick * rng.normal(1, 0.08) * _wall(bone) + _joint_plate(bone, rng)
         inner_points = bone.points - bone.normals * (wall / mm)[:, None]
         inner = np.zeros_like(full)
         y, x, part = thickness(inner_points, bone.faces, shape)
@@ -115,6 +81,9 @@ def add_bones(
         if plates is not None and bone.bone not in CARPALS:
             gap, edge = _plate(bone, full.shape, top, left, mm, plates, rng)
             shell, marrow = shell * gap + full * edge * 0.25, marrow * gap
+        extent = (top, left, *full.shape)
+        line = fracture(bone, disease, extent, mm, rng)
+        shell, marrow = (shell + full * sclerosis(bone, disease, extent, mm)) * line, marrow * line
         cortex[box] += shell * density
         spongy[box] += marrow
         bits[box][full > LEAST_BONE] |= np.uint32(1 << schema.index(bone.bone))
@@ -141,12 +110,12 @@ def _wall(bone: PlacedBone) -> F64:
     return np.full(len(bone.points), CARPAL_WALL)
 
 
-def axis_of(bone: PlacedBone) -> tuple[F64, F64, float]:
-    """The bone's elbow end and unit direction in the picture, and its length in px."""
-    near = bone.points[bone.t < -0.9, :2].mean(axis=0)
-    far = bone.points[bone.t > 0.9, :2].mean(axis=0)
-    length = float(np.linalg.norm(far - near))
-    return near, (far - near) / max(length, 1e-6), length
+def _joint_plate(bone: PlacedBone, rng: np.random.Generator) -> F64 | float:
+    """Extra thickness in mm where a bone carries load: the plate under the radius' joint surface, which films show as
+    a white band below the lunate and scaphoid, and all around a carpal. Schematic."""
+    if bone.bone == "Radius":
+        return np.asarray(rng.uniform(0.0, 1.5) * np.clip((bone.t - 0.86) / 0.08, 0, 1))
+    return float(rng.uniform(0.0, 0.3)) if bone.bone in CARPALS else 0.0
 
 
 #: Side of a periodic noise tile, in px.

@@ -14,6 +14,14 @@ from ossa.phantom.mesh import F64, Mesh
 from ossa.phantom.pose import CARPALS
 
 TUBULAR = tuple(f"finger-{k}" for k in range(1, 20))
+#: How much wider (x) and longer (y) carpals look on two traced posteroanterior films than in the MyoHand meshes,
+#: measured against the third metacarpal's length. The meshes are one person's; a hand is drawn anywhere from them to
+#: a little beyond the films. (The capitate is the largest, the pisiform the smallest: R. Patterson et al., J Hand
+#: Surg 20(6):923-929, 1995.)
+CARPAL_PROPORTIONS = {
+    "Trapezium": (0.88, 0.88), "Trapezoid": (0.84, 0.84), "Capitate": (1.18, 1.04), "Hamate": (0.98, 0.92),
+    "Scaphoid": (1.0, 1.02), "Lunate": (0.95, 0.90), "Triquetrum": (1.05, 0.80), "Pisiform": (0.84, 0.77),
+}  # fmt: skip
 DISTAL = ("finger-1", "finger-4", "finger-8", "finger-12", "finger-16")
 
 
@@ -31,7 +39,7 @@ def vary(anatomy: Anatomy, rng: np.random.Generator) -> Anatomy:
         matrix = _stretch(body, rng, width, row)
         offset = stretch[body.parent] @ np.asarray(body.offset)
         joints = tuple(replace(j, centre=triple(matrix @ np.asarray(j.centre))) for j in body.joints)
-        points = _shaped(body, rng) @ matrix.T
+        points = _proportioned(body.bone, _shaped(body, rng), rng) @ matrix.T
         bodies.append(Body(body.bone, body.parent, triple(offset), joints, Mesh(points, body.mesh.faces)))
         stretch[body.bone] = matrix
     return Anatomy(anatomy.name, tuple(bodies))
@@ -59,6 +67,15 @@ def _stretch(body: Body, rng: np.random.Generator, width: float, row: dict[int, 
     length = row[_row_of(body.bone)] * rng.normal(1, 0.03)
     across = width * rng.normal(1, 0.05)
     return np.asarray(across * np.eye(3) + (length - across) * np.outer(axis, axis))
+
+
+def _proportioned(bone: str, points: F64, rng: np.random.Generator) -> F64:
+    """A carpal's vertices (V, 3) scaled about its middle towards the proportions seen on films; others as they are."""
+    if bone not in CARPAL_PROPORTIONS:
+        return points
+    x, y = np.asarray(CARPAL_PROPORTIONS[bone]) ** rng.uniform(0.3, 1.3)
+    centre = points.mean(axis=0)
+    return np.asarray(centre + (points - centre) * (x, y, np.sqrt(x * y)))
 
 
 def _row_of(bone: str) -> int:

@@ -67,7 +67,6 @@ def predict(
     model: str | Path | None = None,
     device: str = "auto",
     looks: str = "flip",
-    judged: bool = True,
     label_format: str = "competition",
     track: Track = silent,
     tell: Callable[[str], None] = lambda _: None,
@@ -75,8 +74,8 @@ def predict(
     """Find the bones in every radiograph of ``paths`` (files, folders, glob patterns) and write the results.
 
     ``model`` is the folder of a bundle (None: the shipped one). ``looks``: test-time augmentation as
-    ``inference.tta.parse_views`` reads it. ``judged``: look once more to judge the result (confidences, warnings,
-    "no hand found"). A file that cannot be used is skipped, and the others
+    ``inference.tta.parse_views`` reads it. Results are judged (confidences, warnings, "no hand found");
+    ``predict_with`` and ``fast_predictor`` leave that out. A file that cannot be used is skipped, and the others
     are still done; ``tell`` hears of it at once, and of every warning. Results are written image by image; the CSV at
     the end, also when the user interrupts. A run that was stopped, by whatever, goes on when it is started again with
     the same model, settings and output folder.
@@ -85,7 +84,7 @@ def predict(
     BundleError, DeviceError or MissingExtraError when the run cannot begin.
     """
     return predict_with(
-        lambda: _load(model, device, looks, judged), paths, output, label_format=label_format, track=track, tell=tell
+        lambda: usual_predictor(model, device, looks), paths, output, label_format=label_format, track=track, tell=tell
     )
 
 
@@ -197,12 +196,21 @@ def label_writer(label_format: str) -> Callable[[Path, Segmentation, str], None]
     return writer
 
 
-def _load(model: str | Path | None, device: str, looks: str, judged: bool) -> Predictor:
+def usual_predictor(model: str | Path | None, device: str, looks: str) -> Predictor:
+    """What ``predict`` asks: every look, the closer one at the wrist, and a judge of the result."""
     from ossa.inference.predictor import Predictor
     from ossa.inference.tta import parse_views
 
-    predictor = Predictor.load(model, device=device, views=parse_views(looks))
-    return predictor.examined() if judged else predictor
+    return Predictor.load(model, device=device, views=parse_views(looks)).examined()
+
+
+def fast_predictor(model: str | Path | None, device: str) -> Predictor:
+    """One look at each picture, none closer, and no judge."""
+    from dataclasses import replace
+
+    from ossa.inference.predictor import Predictor
+
+    return replace(Predictor.load(model, device=device), closer=None)
 
 
 def _check_output(folder: Path, sources: list[Source]) -> None:

@@ -21,6 +21,7 @@ from ossa.models.architectures import build
 from ossa.models.weights import load_matching, load_weights
 from ossa.schema import BoneSchema
 from ossa.training._lightning import Callback, CSVLogger, TensorBoardLogger, WandbLogger, pl
+from ossa.training.allocator import keep_freed_memory
 from ossa.training.augment_keys import augment_config
 from ossa.training.batches import BoneData, loader
 from ossa.training.callbacks import Average, Interrupted, Interruption, Keeper, SafeCheckpoints, averaged
@@ -140,6 +141,8 @@ def train_fold(
     config = fold_config(config, fold)
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
+    if config.train.device == "cpu" or not torch.cuda.is_available():
+        keep_freed_memory()
     network = make_network(config, schema)
     ranks = config.train.devices * config.train.nodes
     if len(material.checks) < ranks:

@@ -1,6 +1,9 @@
 """A plain loop that trains the compact network on phantoms alone, resumable to the step.
 
-    python -m ossa.training.synthetic OUT --anatomy FOLDER --steps 6000
+    python -m ossa.training.synthetic OUT --anatomy FOLDER --steps 6000 --wrists 0.4
+
+Batches hold whole hands, or (a share of ``--wrists``) wrists alone at a larger scale, for the closer look that a
+prediction takes at the carpus (inference/closer.py).
 
 It reads from top to bottom; folds, mixtures, other networks and everything else live in run.py.
 """
@@ -11,6 +14,7 @@ import argparse
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +26,13 @@ from torch.nn import functional
 from ossa.models.compact import CompactNet
 from ossa.phantom.scene import PhantomOptions, render
 from ossa.radiograph.prepare import normalise
+from ossa.training.allocator import keep_freed_memory
 from ossa.training.pool import FIRST_HELD_OUT_SEED, Pool, open_pool, start_writers, wait_until_ready
 
 CLASSES = 29
+
+#: Wrists alone, the usual way up and nearly square, as the closer look cuts them out.
+WRISTS = PhantomOptions(wrist_only=1.0, turned=0.05, aspect=(0.75, 1.0))
 
 
 def batch(pool: Pool, size: int, count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -75,12 +83,14 @@ def loss_of(logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def held_out_dice(net: nn.Module, size: int, count: int, anatomy: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+def held_out_dice(
+    net: nn.Module, size: int, count: int, anatomy: Any, options: PhantomOptions
+) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Dice per bone over phantoms never trained on; a bone absent from a picture does not count there."""
     net.eval()
     table = np.full((count, CLASSES), np.nan)
     for i in range(count):
-        picture, scene = render(FIRST_HELD_OUT_SEED + i, size, PhantomOptions(), anatomy)
+        picture, scene = render(FIRST_HELD_OUT_SEED + i, size, options, anatomy)
         h, w = picture.shape
         x = np.zeros((1, 1, -(-h // 32) * 32, -(-w // 32) * 32), np.float32)
         x[0, 0, :h, :w] = normalise(picture)
@@ -105,6 +115,11 @@ def held_out_dice(net: nn.Module, size: int, count: int, anatomy: Any) -> np.nda
     return np.asarray(np.nanmean(table, axis=0))
 
 
+def _writer(folder: Path, count: int, size: int, first: int, rest: tuple[Any, ...], k: int) -> tuple[object, ...]:
+    """The k-th writer's arguments of training.pool.fill."""
+    return (folder, count, size, first + k, *rest)
+
+
 def main() -> None:
     """Parse, train, checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -112,6 +127,8 @@ def main() -> None:
     parser.add_argument("--anatomy")
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--size", type=int, default=384)
+    parser.add_argument("--wrists", type=float, default=0.0, help="share of the batches that show wrists alone")
+    parser.add_argument("--wrist-size", type=int, default=384)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--lr", type=float, default=2.5e-3)
     parser.add_argument("--pool", type=int, default=4000)
@@ -123,6 +140,7 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     a = parser.parse_args()
     torch.set_num_threads(a.threads)
+    keep_freed_memory()
     torch.manual_seed(a.seed)
     a.out.mkdir(parents=True, exist_ok=True)
     anatomy = None
@@ -130,8 +148,9 @@ def main() -> None:
         from ossa.phantom.anatomy import load_anatomy
 
         anatomy = load_anatomy(a.anatomy).lightened(0.55)
-    folder = a.out / f"pool{a.size}"
-    pool = open_pool(folder, a.pool, a.size)
+    kinds = [("hands", a.size, PhantomOptions(), 1 - a.wrists), ("wrists", a.wrist_size, WRISTS, a.wrists)]
+    kinds = [kind for kind in kinds if kind[3] > 0]
+    pools = [open_pool(a.out / f"{name}{size}", a.pool, size) for name, size, _, _ in kinds]
     net, mean = CompactNet(), CompactNet()
     for module in (net, mean):
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -151,19 +170,28 @@ def main() -> None:
         mean.load_state_dict(net.state_dict())
     # Phantoms of one process are drawn every `writers`-th seed, on from where the last run stopped.
     first = a.first_seed + step * a.batch
-    writers = start_writers(
-        a.writers, lambda k: (folder, a.pool, a.size, first + k, a.writers, PhantomOptions(), a.anatomy, 1000, 19)
-    )
-    wait_until_ready(pool, min(200, a.pool), writers)
+    writers = []
+    for (name, size, options, _), pool in zip(kinds, pools, strict=True):
+        folder = a.out / f"{name}{size}"
+        arguments = (a.writers, options, a.anatomy, 1000, 19)
+        writers += start_writers(a.writers, partial(_writer, folder, a.pool, size, first, arguments))
+        wait_until_ready(pool, min(200, a.pool), writers)
     started = saved = time.time()
     begin = step
     log = (a.out / "log.jsonl").open("a")
     sums, saves = np.zeros(2), 0
     ahead = ThreadPoolExecutor(1)
-    coming = ahead.submit(batch, pool, a.size, a.batch, np.random.default_rng([a.seed, step]))
+    shares = np.array([share for *_, share in kinds])
+
+    def draw(step: int) -> tuple[Tensor, Tensor]:
+        rng = np.random.default_rng([a.seed, step])
+        which = int(rng.choice(len(kinds), p=shares))
+        return batch(pools[which], kinds[which][1], a.batch, rng)
+
+    coming = ahead.submit(draw, step)
     while step < a.steps:
         x, y = coming.result()
-        coming = ahead.submit(batch, pool, a.size, a.batch, np.random.default_rng([a.seed, step + 1]))
+        coming = ahead.submit(draw, step + 1)
         with torch.autocast("cpu", torch.bfloat16):
             logits = net(x.to(memory_format=torch.channels_last))
         cross, dice = loss_of(logits.float(), y)
@@ -187,7 +215,7 @@ def main() -> None:
                 "bce": sums[0] / 50,
                 "dice": sums[1] / 50,
                 "s_per_step": (time.time() - started) / (step - begin),
-                "pool": pool.ready(),
+                "pool": [pool.ready() for pool in pools],
             }
             log.write(json.dumps(line) + "\n")
             log.flush()
@@ -206,13 +234,10 @@ def main() -> None:
             saved = time.time()
             if saves % 4 and step < a.steps:
                 continue
-            table = held_out_dice(mean, a.size, 24, anatomy)
-            log.write(
-                json.dumps(
-                    {"step": step, "held_out": float(np.nanmean(table)), "bones": [round(float(v), 3) for v in table]}
-                )
-                + "\n"
-            )
+            for name, size, options, _ in kinds:
+                table = held_out_dice(mean, size, 24, anatomy, options)
+                line = {"step": step, name: float(np.nanmean(table)), "bones": [round(float(v), 3) for v in table]}
+                log.write(json.dumps(line) + "\n")
             log.flush()
     for process in writers:
         process.terminate()

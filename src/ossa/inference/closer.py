@@ -1,0 +1,128 @@
+"""A closer look at the wrist: the same network once more, on the carpus cut out of the picture and enlarged.
+
+The carpals are small and cover each other; on the grid of a whole hand they are a few pixels apart. A network that
+was also trained on wrists alone finds their outlines better at about twice that scale. Which bones are taken from
+the closer look is data (``closer`` in a model's card).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ossa.errors import ConfigError
+from ossa.inference.upright import turned
+from ossa.radiograph.prepare import Preparation
+
+if TYPE_CHECKING:
+    from ossa.inference.predictor import Predictor
+    from ossa.radiograph.radiograph import Radiograph
+    from ossa.segmentation.segmentation import Segmentation
+
+#: The closer look must enlarge by this much, else it shows nothing new (a film of the wrist alone).
+LEAST_GAIN = 1.2
+
+#: A cut-out is not blown up beyond this many grid pixels per pixel of the picture.
+MOST_ENLARGED = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Closer:
+    """``bones``: those looked at and taken from the closer look; ``size``: longer side of its grid, px;
+    ``margin``: what is seen around them, as a share of their own extent; ``least``: how many of them must have been
+    found at the first look for their place to be known.
+    """
+
+    bones: tuple[str, ...]
+    size: int = 384
+    margin: float = 0.6
+    least: int = 4
+
+    def __post_init__(self) -> None:
+        if not self.bones or not 64 <= self.size <= 4096 or not 0 <= self.margin <= 4 or self.least < 1:
+            raise ConfigError(
+                "the closer look is out of range",
+                found=self,
+                expected="at least one bone, size 64..4096, margin 0..4, least 1 or more",
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values for a model's card."""
+        return {**asdict(self), "bones": list(self.bones)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Closer:
+        """Back from ``to_json``; ConfigError for anything else."""
+        try:
+            return cls(tuple(str(b) for b in values["bones"]), **{k: v for k, v in values.items() if k != "bones"})
+        except (KeyError, TypeError) as error:
+            raise ConfigError(
+                "the closer look is not understood", found=dict(values), expected="bones, size, margin, least"
+            ) from error
+
+
+def look_closer(predictor: Predictor, radiograph: Radiograph, found: Segmentation, closer: Closer) -> Segmentation:
+    """``found`` with the bones of ``closer`` as the closer look sees them; as it is where there is nothing to gain.
+
+    A bone that only the first look found stays.
+    """
+    from ossa.segmentation.segmentation import Region
+
+    window = window_of(found, closer)
+    if window is None:
+        return found
+    top, bottom, left, right = window
+    extent = max(bottom - top, right - left)
+    size = min(closer.size, int(MOST_ENLARGED * extent))
+    first = max(m.preparation.size for m in predictor.members) / max(radiograph.shape)
+    if size / extent < LEAST_GAIN * first:
+        return found
+    pixels: Any = np.ascontiguousarray(radiograph.pixels[top:bottom, left:right])
+    cut = replace(radiograph, pixels=pixels)
+    members = tuple(
+        replace(m, preparation=Preparation(max(size, m.preparation.multiple), m.preparation.multiple))
+        for m in predictor.members
+    )
+    views = turned(predictor.views, upright_angle(found) if predictor.upright else 0.0)
+    inner = replace(predictor, members=members, views=views, upright=False, closer=None, judge=None)
+    seen = inner.predict(cut)
+    regions, confidence = dict(found.regions), dict(found.confidence)
+    for name in closer.bones:
+        region = seen.get(name)
+        if region is not None:
+            regions[name] = Region(region.top + top, region.left + left, region.mask)
+            confidence[name] = seen.confidence.get(name, confidence.get(name, 0.0))
+    return replace(found, regions=regions, confidence=confidence)
+
+
+def window_of(found: Segmentation, closer: Closer) -> tuple[int, int, int, int] | None:
+    """(top, bottom, left, right) of the cut-out in px, square unless the picture ends; None when too few are found."""
+    regions = [found.regions[name] for name in closer.bones if name in found.regions]
+    if len(regions) < min(closer.least, len(closer.bones)):
+        return None
+    top, bottom = min(r.top for r in regions), max(r.bottom for r in regions)
+    left, right = min(r.left for r in regions), max(r.right for r in regions)
+    half = (0.5 + closer.margin) * max(bottom - top, right - left)
+    y, x = (top + bottom) / 2, (left + right) / 2
+    height, width = found.shape
+    return max(0, int(y - half)), min(height, round(y + half)), max(0, int(x - half)), min(width, round(x + half))
+
+
+def upright_angle(found: Segmentation) -> float:
+    """The turn in degrees (0, 90, -90 or 180; inference.tta's sense) that brings the fingers to the top.
+
+    From the middle of the forearm and carpal bones to that of the metacarpals and phalanges; 0 when either is missing.
+    """
+    near: list[tuple[float, float]] = []
+    far: list[tuple[float, float]] = []
+    for name, region in found:
+        middle = ((region.left + region.right) / 2, (region.top + region.bottom) / 2)
+        (far if found.schema.bone(name).digit is not None else near).append(middle)
+    if not near or not far:
+        return 0.0
+    x, y = np.mean(far, axis=0) - np.mean(near, axis=0)
+    quarter = round((-90.0 - float(np.degrees(np.arctan2(y, x)))) / 90.0) * 90.0
+    return (quarter + 180.0) % 360.0 - 180.0

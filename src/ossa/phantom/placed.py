@@ -1,0 +1,56 @@
+"""A hand's bones where they lie over the picture: what is projected, and where along a bone a point is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ossa.phantom.anatomy import Anatomy
+from ossa.phantom.mesh import F64, I32
+from ossa.phantom.variation import long_axis
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedBone:
+    """One bone in picture space: ``points`` (V, 3) = (column, row, depth) in px, unit normals, faces.
+
+    ``t`` (V,) runs from -1 at the elbow's end to 1 at the far end; ``width`` is its typical width in mm.
+    """
+
+    bone: str
+    points: F64
+    normals: F64
+    faces: I32
+    t: F64
+    width: float
+
+
+def placed(
+    anatomy: Anatomy, frames: dict[str, tuple[F64, F64]], to_picture: tuple[F64, F64], mm: float
+) -> list[PlacedBone]:
+    """Bones in picture space; ``to_picture`` = (matrix (3, 3), shift (3,)) maps mm to px."""
+    matrix, shift = to_picture
+    out = []
+    for body in anatomy.bodies:
+        turn, origin = frames[body.bone]
+        points = (body.mesh.vertices @ turn.T + origin) @ matrix.T + shift
+        normals = body.mesh.normals() @ turn.T @ (matrix.T * mm)
+        axis = long_axis(body.mesh.vertices)
+        along = (body.mesh.vertices - body.mesh.vertices.mean(axis=0)) @ axis
+        t = 2 * (along - along.min()) / max(float(np.ptp(along)), 1e-6) - 1
+        across = body.mesh.vertices - body.mesh.vertices.mean(axis=0) - along[:, None] * axis
+        out.append(
+            PlacedBone(
+                body.bone, points, normals, body.mesh.faces, t, float(2 * np.median(np.linalg.norm(across, axis=1)))
+            )
+        )
+    return out
+
+
+def axis_of(bone: PlacedBone) -> tuple[F64, F64, float]:
+    """The bone's elbow end and unit direction in the picture, and its length in px."""
+    near = bone.points[bone.t < -0.9, :2].mean(axis=0)
+    far = bone.points[bone.t > 0.9, :2].mean(axis=0)
+    length = float(np.linalg.norm(far - near))
+    return near, (far - near) / max(length, 1e-6), length
