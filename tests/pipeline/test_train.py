@@ -26,6 +26,7 @@ from click.testing import CliRunner  # noqa: E402
 from ossa.cli import cli  # noqa: E402
 from ossa.config import RunConfig, check, dump  # noqa: E402
 from ossa.errors import ConfigError, DatasetError, OutputError  # noqa: E402
+from ossa.inference.predictor import Predictor  # noqa: E402
 from ossa.inference.store import Store  # noqa: E402
 from ossa.pipeline.train import train  # noqa: E402
 from ossa.schema import load_schema  # noqa: E402
@@ -197,6 +198,26 @@ def test_mistakes_are_found_before_a_folder_is_made(tmp_path: Path, hands: Path)
     assert not (tmp_path / "runs").exists() or not any((tmp_path / "runs").glob("*/fold0/last.ckpt"))
 
 
+def test_two_pictures_of_one_name_are_refused(tmp_path: Path, hands: Path) -> None:
+    shutil.copytree(hands, tmp_path / "again")
+    twice = config(tmp_path, None)
+    both = [{"path": str(hands)}, {"path": str(tmp_path / "again")}]
+    twice = check({**dump(twice), "data": {**dump(twice)["data"], "datasets": both}})
+    with pytest.raises(ConfigError, match="two pictures are called"):
+        train(twice)
+    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").glob("*/fold*"))
+
+
+def test_the_closer_look_goes_into_the_bundle(tmp_path: Path) -> None:
+    phantoms = {"data": {"size": 64, "phantoms": {"count": 4, "held_out": 2}, "datasets": []}}
+    settings = config(tmp_path, None, **phantoms, folds={"bundle": True}, closer={"size": 96})
+    (bundle,) = train(settings).bundles
+    closer = Predictor.load(bundle).closer
+    assert closer is not None
+    assert closer.size == 96
+    assert closer.bones == tuple(b.name for b in load_schema("hand29").bones if b.row == "carpal")
+
+
 class TestPseudo:
     """Training on a model's own answers."""
 
@@ -237,6 +258,16 @@ class TestCommandLine:
         assert wrong.exit_code == 2
         assert "perhaps 'epochs'" in wrong.output
         assert CliRunner().invoke(cli, ["train"]).exit_code == 2
+
+    def test_config_checks_names_and_arguments(self) -> None:
+        for wrong, said in (
+            ("optimiser.name=AdamWW", "perhaps 'AdamW'"),
+            ("loss={diec: 1}", "perhaps 'dice'"),
+            ("closer={bones: [Lunat]}", "Lunate"),
+        ):
+            result = CliRunner().invoke(cli, ["config", "laptop", wrong])
+            assert result.exit_code == 2, result.output
+            assert said in result.output
 
     def test_config(self) -> None:
         run = CliRunner().invoke

@@ -17,7 +17,7 @@ def command(
 ) -> None:
     """Check the keys of a run file and show what it comes to, or explain them.
 
-    Whether a network, loss, optimiser or schedule takes its arguments is checked when ossa train starts.
+    Names and arguments of network, losses, optimiser and schedule are checked where ossa[train] is installed.
     """
     from ossa.pipeline import config as trips
 

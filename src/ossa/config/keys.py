@@ -232,6 +232,16 @@ class Logging(Section):
         return "off" if value is False else value  # YAML 1.1 reads off as false
 
 
+class CloserLook(Section):
+    """Bones that a prediction looks at again, cut out and enlarged; the network should have seen them so."""
+
+    bones: list[str] = Field(default=[], description="Which bones; the carpals when empty")
+    size: Annotated[int, Field(ge=64, le=4096)] = Field(default=384, description="Longer side of the closer grid, px")
+    margin: Annotated[float, Field(ge=0.0, le=4.0)] = Field(
+        default=0.6, description="What is seen around the bones, as a share of their own extent"
+    )
+
+
 class RunConfig(Section):
     """A training run."""
 
@@ -253,6 +263,9 @@ class RunConfig(Section):
     train: Train = Field(default=Train(), description="The training loop")
     finetune: FineTune = Field(default=FineTune(), description="Fine-tuning")
     pseudo: Pseudo | None = Field(default=None, description="Pseudo-labels")
+    closer: CloserLook | None = Field(
+        default=None, description="Closer look of the finished model; train with data.phantoms.options.wrist_only"
+    )
     logging: Logging = Field(default=Logging(), description="Figures and where they go")
 
     @field_validator("name")

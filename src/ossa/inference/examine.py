@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.inference.quality import Assessment, Judge, assess, judged
+from ossa.inference.sides import side_notes
 from ossa.inference.tta import View
 
 if TYPE_CHECKING:
@@ -36,4 +37,5 @@ def looked_at(predictor: Predictor, radiograph: Radiograph, judge: Judge) -> tup
 def examine(predictor: Predictor, radiograph: Radiograph, judge: Judge) -> Segmentation:
     """The bones of a radiograph with confidences and notes; none when there is no hand."""
     found, assessment = looked_at(predictor, radiograph, judge)
-    return judged(found, assessment, judge)
+    result = judged(found, assessment, judge)
+    return replace(result, notes=(*result.notes, *side_notes(result, radiograph.side)))

@@ -25,13 +25,18 @@ def recipe_list() -> str:
 def effective(config: str, overrides: Sequence[str] = ()) -> str:
     """A run file with every default written out. Raises ConfigError for what is wrong with its keys.
 
-    The names and arguments of networks, losses, optimisers and schedules are checked where these are made, by
-    ``pipeline.train``.
+    Where training is installed, the names and arguments of network, losses, optimiser and schedule are checked too,
+    as ``ossa train`` does before it begins.
     """
-    from ossa.training.augment_keys import augment_config
-
     settings = load_config(config, overrides)
-    augment_config(settings.data.augment)
+    try:
+        from ossa.training import _lightning  # noqa: F401
+    except ImportError:
+        return to_yaml(settings)
+    from ossa.pipeline.train import check_early
+    from ossa.schema import load_schema
+
+    check_early(settings, load_schema(settings.bones))
     return to_yaml(settings)
 
 

@@ -70,7 +70,7 @@ def train(
     except ImportError as error:
         raise MissingExtraError.of("training", "train", error) from error
     schema = load_schema(config.bones)
-    _check_early(config, schema)
+    check_early(config, schema)
     run = _run_folder(config, folder, resume)
     try:
         return _train_in(run, config, schema, track, tell)
@@ -113,7 +113,7 @@ def _train_in(run: Path, config: RunConfig, schema: BoneSchema, track: Track, te
 # --- before ------------------------------------------------------------------------------------------
 
 
-def _check_early(config: RunConfig, schema: BoneSchema) -> None:
+def check_early(config: RunConfig, schema: BoneSchema) -> None:
     """Everything that can be wrong with names and arguments, before a folder is made or a picture read."""
     from ossa.training.augment_keys import augment_config
     from ossa.training.losses import WeightedLoss
@@ -132,6 +132,8 @@ def _check_early(config: RunConfig, schema: BoneSchema) -> None:
     make_schedule(
         plan.name, plan.arguments(), optimiser, interval=plan.interval, warmup=plan.warmup, steps=100, epochs=10
     )
+    for bone in config.closer.bones if config.closer is not None else ():
+        schema.index(bone)
     if not config.data.datasets and config.data.phantoms is None:
         raise ConfigError(
             "there is nothing to train on", expected="data.datasets=[{path: FOLDER}] or data.phantoms={count: 200}"
@@ -197,7 +199,22 @@ def _groups(config: RunConfig, schema: BoneSchema, tell: Tell) -> list[_Group]:
             splits = sorted({case.split for case in dataset})
             raise ConfigError(f"{source.path}: no labelled picture", found=f"split={source.split}", expected=splits)
         groups.append(_Group(tuple(chosen.labelled), source.weight))
+    _check_names([case for group in groups for case in group.cases])
     return groups
+
+
+def _check_names(cases: Sequence[Case]) -> None:
+    """Out-of-fold predictions are kept by the picture's name: two of one name would replace each other."""
+    seen: dict[str, Case] = {}
+    for case in cases:
+        other = seen.setdefault(case.id, case)
+        if other is not case:
+            raise ConfigError(
+                f"two pictures are called '{case.id}'",
+                found=f"{other.image} and {case.image}",
+                expected="every picture's name once over all data sets, since predictions are kept by it",
+                remedy="Rename one of them, or leave one data set out",
+            )
 
 
 def _cache_folder(config: RunConfig) -> Path | None:

@@ -105,12 +105,17 @@ def write_bundle(
     training = {"run": run.name, "fold": number, "seed": config.seed, "config": public_config(config)}
     training["data"] = read_json(run / "provenance.json")["runs"][0]["data"]
     known = {name: round(value, 4) for name, value in per_bone.items() if value == value}
+    closer: dict[str, Any] = {}
+    if config.closer is not None:
+        carpals = [bone.name for bone in schema.bones if bone.row == "carpal"]
+        closer = {**config.closer.model_dump(), "bones": config.closer.bones or carpals}
     card = Card(
         name=f"{config.name}-fold{number}",
         schema=schema,
         architecture={"name": config.model.architecture, "options": options},
         stride=int(network.stride),
         preparation={"size": config.data.size, "multiple": max(32, int(network.multiple))},
+        closer=closer,
         training=training,
         figures={"validation_dice": round(result.dice, 4), "per_bone": known, "best_epoch": result.epoch + 1},
     )
