@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from ossa.inference.closer import Closer
 from ossa.models.bundle import Card, default_bundle, save_bundle
 from ossa.models.compact import CompactNet
 from ossa.radiograph.prepare import Preparation
@@ -44,6 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--size", type=int, required=True, help="longest side of the network's grid in px")
+    parser.add_argument("--closer", type=int, default=384, help="longest side of the closer look's grid in px")
     parser.add_argument("--anatomy", required=True, help="whose bones the phantoms were made of, and their licence")
     parser.add_argument("--recipe", action="append", default=[], help="a command of the training; give all, in order")
     parser.add_argument("--real", type=Path, help="figures.json of benchmarks/bench_real.py")
@@ -58,13 +60,15 @@ def main() -> None:
         figures["real hands"] = real_figures(json.loads(a.real.read_text(encoding="utf-8")))
     if a.phantoms:
         figures["held-out phantoms"] = json.loads(a.phantoms.read_text(encoding="utf-8"))
+    schema = load_schema("hand29")
     card = Card(
-        name="ossa-phantom-1",
-        schema=load_schema("hand29"),
+        name="ossa-phantom-2",
+        schema=schema,
         architecture={"name": "compact", "options": {}},
         stride=CompactNet.stride,
         preparation=Preparation(a.size).to_json(),
         cleanup=Cleanup(Rule(part=1.0, hole=0.25)).to_json(),
+        closer=Closer(tuple(bone.name for bone in schema.bones if bone.row == "carpal"), a.closer).to_json(),
         training={
             "data": "synthetic radiographs only; no picture of a patient",
             "anatomy": a.anatomy,

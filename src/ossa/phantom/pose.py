@@ -25,6 +25,9 @@ DIGITS = {
 }
 FINGERS = (2, 3, 4, 5)
 METACARPALS = {digit: DIGITS[digit][0] for digit in FINGERS}
+#: Where the pisiform lies (mm: towards the thumb, towards the elbow) against its place in the meshes, where it stands
+#: nearer to the fingers: on two traced films it lies before the triquetrum's middle.
+PISIFORM_PLACE = (1.2, 3.4)
 CARPALS = ("Trapezium", "Trapezoid", "Capitate", "Hamate", "Scaphoid", "Lunate", "Triquetrum", "Pisiform")
 
 
@@ -101,8 +104,7 @@ def sample_pose(rng: np.random.Generator, bend_share: float = 0.15, oblique_shar
     nudge["Scaphoid"] = (normal(0, 0.10, 3) + np.array([tilt, 0, 0]), normal(0, 0.55, 3))
     # The triquetrum slides along the hamate, from beneath it to clear of it.
     nudge["Triquetrum"] = (normal(0, 0.12, 3), normal((-0.7, 1.4, 0.0), (0.9, 1.4, 0.6)))
-    # The pisiform lies before the triquetrum's middle; in the meshes it stands nearer to the fingers.
-    nudge["Pisiform"] = (normal(0, 0.25, 3), normal((1.2, 3.4, 0.0), (1.5, 1.8, 0.5)))
+    nudge["Pisiform"] = (normal(0, 0.25, 3), normal((*PISIFORM_PLACE, 0.0), (1.5, 1.8, 0.5)))
     nudge["Ulna"] = (
         np.array([0.0, normal(0, 0.2), normal(0, 0.015)]),
         np.array([normal(0, 1.2), normal(0.5, 1.7), normal(0, 1.0)]),
