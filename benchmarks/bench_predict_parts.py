@@ -34,6 +34,7 @@ def ours(image: Path, model: str | None, folder: Path) -> tuple[Callable[[], dic
     from ossa.dataset.formats.competition import write_label
     from ossa.export.csv import write_submission
     from ossa.export.overlay import write_overlay
+    from ossa.inference.closer import look_closer
     from ossa.inference.examine import second_look
     from ossa.inference.predictor import Predictor
     from ossa.inference.quality import assess, judged
@@ -54,6 +55,9 @@ def ours(image: Path, model: str | None, folder: Path) -> tuple[Callable[[], dic
         clock.lap("network")
         segmentation = predictor.decode(logits, placement)
         clock.lap("regions")
+        if predictor.closer is not None:
+            segmentation = look_closer(predictor, radiograph, segmentation, predictor.closer)
+        clock.lap("closer look at the wrist")
         if predictor.judge is not None:
             look = second_look(predictor, radiograph)
             assessment = assess(segmentation, logits, predictor.judge, look, predictor.thresholds)
@@ -169,16 +173,22 @@ def measured(way: str, image: Path, model: str | None, repeats: int) -> dict[str
     return result
 
 
-def program(image: Path, model: str | None, folder: Path) -> dict[str, float]:
-    """The real program on one image: seconds from start to end, and the peak memory of its process in MB."""
-    command = [sys.executable, "-m", "ossa", "predict", str(image), "-o", str(folder / "out")]
-    before = time.perf_counter()
-    subprocess.run(command + (["--model", model] if model else []), check=True, capture_output=True)
-    seconds = time.perf_counter() - before
-    return {"seconds": seconds, "peak": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024}
+def program(image: Path, model: str | None, folder: Path, *options: str) -> dict[str, float]:
+    """The real program on one image: the shortest of three runs from start to end in seconds, and the peak memory of
+    its process in MB."""
+    command = [sys.executable, "-m", "ossa", "predict", str(image), *options]
+    seconds = []
+    for k in range(3):
+        before = time.perf_counter()
+        out = ["-o", str(folder / f"out{len(options)}{k}"), *(["--model", model] if model else [])]
+        subprocess.run(command + out, check=True, capture_output=True)
+        seconds.append(time.perf_counter() - before)
+    return {"seconds": min(seconds), "peak": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024}
 
 
-def report(new: dict[str, Any], old: dict[str, Any], whole: dict[str, float], repeats: int) -> list[str]:
+def report(
+    new: dict[str, Any], old: dict[str, Any], whole: dict[str, float], fast: dict[str, float], repeats: int
+) -> list[str]:
     """The table and a sentence."""
     parts, planes = new["parts"], old["parts"]
     names = [name for name in parts if not name.endswith(CPU)]
@@ -202,6 +212,7 @@ def report(new: dict[str, Any], old: dict[str, Any], whole: dict[str, float], re
         f"| the first image of a process | {new['first']:.0f} | - | {old['first']:.0f} |",
         f"| start-up: imports, reading and checking the model | {new['loading']:.0f} | - | {old['loading']:.0f} |",
         f"| the whole program, start-up included | {1000 * whole['seconds']:.0f} | - | - |",
+        f"| the whole program with --fast | {1000 * fast['seconds']:.0f} | - | - |",
         f"| peak memory of the whole program, MB | {whole['peak']:.0f} | - | - |",
         f"| peak memory of the process that was measured, MB | {new['peak']:.0f} | - | {old['peak']:.0f} |",
         "",
@@ -228,9 +239,10 @@ def main() -> None:
         image = arguments.image or picture(Path(folder))
         # First: the peak of the children so far is then that of the program.
         whole = program(image, arguments.model, Path(folder))
+        fast = program(image, arguments.model, Path(folder), "--fast")
         new = measured("ours", image, arguments.model, arguments.repeats)
         old = measured("usual", image, arguments.model, arguments.repeats)
-    record("ossa predict, part by part", report(new, old, whole, arguments.repeats))
+    record("ossa predict, part by part", report(new, old, whole, fast, arguments.repeats))
 
 
 if __name__ == "__main__":
