@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.errors import ConfigError
+from ossa.inference.crossfit import both_ways, mean_of_finite
 from ossa.schema import BoneSchema
 from ossa.segmentation.cleanup import Cleanup, Rule
 from ossa.segmentation.compare import EPS, dice
@@ -169,12 +170,11 @@ def calibrate(
     fitted on one half is judged on the other, both ways, and the means of both are reported. The final choice is
     fitted on all. Raises ConfigError with fewer than two subjects.
     """
-    names = np.asarray(subjects, dtype=np.str_)
-    people = np.unique(names)
-    if people.size < 2:
+    people = len(set(subjects))
+    if people < 2:
         raise ConfigError(
             "a fit that is judged on other subjects needs at least two of them",
-            found=f"{len(readers)} images of {people.size} subject",
+            found=f"{len(readers)} images of {people} subject",
         )
     if 0.5 not in thresholds or not rules or rules[0] != Rule():
         raise ConfigError("calibration needs .5 among its thresholds, and no clean-up as its first rule")
@@ -186,9 +186,7 @@ def calibrate(
         for i, name in enumerate(schema.names):
             if name in sample.annotated:
                 curves[n, i] = dice_curve(sample.logits[i], sample.placement, sample.truth.get(name), thresholds)
-    half = np.isin(names, people[::2])
-    sides = ((half, ~half), (~half, half))
-    everyone = np.ones_like(half)
+    sides = both_ways(subjects)
     # Three sets of thresholds: fitted on either half, for the honest judgement, and on all, for use.
     fitted = [_best(curves[fit], plain) for fit, _ in sides] + [_best(curves, plain)]
     tidied = np.full((3, len(readers), len(schema), len(rules)), np.nan)
@@ -197,15 +195,15 @@ def calibrate(
         for k, choice in enumerate(fitted):
             at = {name: thresholds[t] for name, t in zip(schema.names, choice, strict=True)}
             tidied[k, n] = _rule_dice(sample, schema, at, rules)
-    base = _mean(curves[:, :, plain], everyone)
+    base = mean_of_finite(curves[:, :, plain])
     threshold_dice, rule_dice = np.zeros(len(schema)), np.zeros(len(schema))
     counts = np.isfinite(curves[:, :, plain])
     bones = np.arange(len(schema))
     for k, (fit, check) in enumerate(sides):
         chosen = _best(tidied[k][fit], 0)
         weight = counts[check].sum(axis=0)
-        threshold_dice += _mean(curves[:, bones, fitted[k]], check) * weight
-        rule_dice += _mean(tidied[k][:, bones, chosen], check) * weight
+        threshold_dice += mean_of_finite(curves[check][:, bones, fitted[k]]) * weight
+        rule_dice += mean_of_finite(tidied[k][check][:, bones, chosen]) * weight
     total = np.maximum(counts.sum(axis=0), 1)
     threshold_dice, rule_dice = threshold_dice / total, rule_dice / total
     final_rules = _best(tidied[2], 0)
@@ -224,23 +222,13 @@ def calibrate(
                 rule=rules[final_rules[i]] if keep_rule else Rule(),
             )
         )
-    return Calibration(schema, tuple(choices), len(readers), int(people.size))
+    return Calibration(schema, tuple(choices), len(readers), people)
 
 
 def _best(table: Table, plain: int) -> NDArray[np.intp]:
     """Per bone the choice (last axis) with the highest mean over images; equal ones: nearest to ``plain``."""
-    good = np.isfinite(table)
-    mean = np.where(good, table, 0.0).sum(axis=0) / np.maximum(good.sum(axis=0), 1)
     distance = np.abs(np.arange(table.shape[2]) - plain)
-    out: NDArray[np.intp] = np.argmax(np.round(mean, 9) - 1e-12 * distance, axis=1)
-    return out
-
-
-def _mean(table: Table, rows: NDArray[np.bool_]) -> Table:
-    """Mean per bone over some images; 0 for a bone that is annotated in none of them."""
-    part = table[rows]
-    good = np.isfinite(part)
-    out: Table = np.where(good, part, 0.0).sum(axis=0) / np.maximum(good.sum(axis=0), 1)
+    out: NDArray[np.intp] = np.argmax(np.round(mean_of_finite(table), 9) - 1e-12 * distance, axis=1)
     return out
 
 

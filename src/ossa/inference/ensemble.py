@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.errors import ConfigError, InputError
+from ossa.inference.crossfit import both_ways, mean_of_finite
 from ossa.inference.predictor import member_weights
 from ossa.inference.store import Store
 from ossa.radiograph.prepare import Placement
@@ -129,25 +130,23 @@ def select_weights(score: Score, groups: Sequence[str], members: int, bones: int
     al., Ensemble selection from libraries of models, ICML 2004. All bones are searched at once, so
     a round costs ``members`` calls of ``score``.
     """
-    labels = np.asarray(groups)
-    subjects = np.unique(labels)
-    if members < 2 or subjects.size < 2:
+    subjects = len(set(groups))
+    if members < 2 or subjects < 2:
         raise ConfigError(
             "weights cannot be selected",
-            found=f"{members} members, {subjects.size} subjects",
+            found=f"{members} members, {subjects} subjects",
             expected="at least two of each",
         )
-    half = np.isin(labels, subjects[::2])
     equal = np.full((members, bones), 1.0 / members)
     base = score(equal)
-    if base.shape != (labels.size, bones):
-        raise ConfigError("the score does not fit", found=base.shape, expected=f"({labels.size}, {bones})")
-    held_out = np.zeros(bones)
-    for fit, check in ((half, ~half), (~half, half)):
+    if base.shape != (len(groups), bones):
+        raise ConfigError("the score does not fit", found=base.shape, expected=f"({len(groups)}, {bones})")
+    held_out, uniform = np.zeros(bones), np.zeros(bones)
+    for fit, check in both_ways(groups):
         chosen = _greedy(score, fit, members, bones, rounds)
-        held_out += _mean(score(chosen), check) * check.mean()
-    uniform = _mean(base, half) * half.mean() + _mean(base, ~half) * (~half).mean()
-    weights = _greedy(score, np.ones_like(half), members, bones, rounds)
+        held_out += mean_of_finite(score(chosen)[check]) * check.mean()
+        uniform += mean_of_finite(base[check]) * check.mean()
+    weights = _greedy(score, np.ones(len(groups), bool), members, bones, rounds)
     weights[:, ~(held_out > uniform)] = 1.0 / members
     return Selection(weights, uniform, held_out)
 
@@ -157,7 +156,7 @@ def _greedy(score: Score, rows: NDArray[np.bool_], members: int, bones: int, rou
     best = np.full(bones, -np.inf)
     kept = counts.copy()
     for _ in range(rounds):
-        trials = np.stack([_mean(score(_plus(counts, m)), rows) for m in range(members)])
+        trials = np.stack([mean_of_finite(score(_plus(counts, m))[rows]) for m in range(members)])
         choice = trials.argmax(axis=0)
         counts[choice, np.arange(bones)] += 1
         top = trials.max(axis=0)
@@ -173,11 +172,3 @@ def _plus(counts: Table, member: int) -> Table:
     more[member] += 1
     out: Table = more / more.sum(axis=0)
     return out
-
-
-def _mean(table: Table, rows: NDArray[np.bool_]) -> Table:
-    """Mean per bone over ``rows``, 0 where a bone never counts."""
-    part = table[rows]
-    counted = np.isfinite(part)
-    total: Table = np.where(counted, part, 0.0).sum(axis=0) / np.maximum(counted.sum(axis=0), 1)
-    return total
