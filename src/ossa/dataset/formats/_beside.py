@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ossa.dataset.case import Case, LabelReader, side_from_name
+from ossa.dataset.case import Case, LabelReader
 from ossa.dataset.dataset import Problem
+from ossa.dataset.formats._cases import case_of
 from ossa.dataset.formats.competition import IMAGE_SUFFIXES
 from ossa.schema import BoneSchema
 
@@ -26,16 +27,7 @@ def pictures_with_labels(
     for image in pictures(root):
         label = labels.pop(image.with_suffix(""), None)
         folder = image.parent.relative_to(root).as_posix()
-        cases.append(
-            Case(
-                id=image.name,
-                subject=re.sub(r"_[LR]$", "", image.stem) if folder == "." else folder,
-                image=image,
-                label=label,
-                side=side_from_name(image.stem),
-                annotated=frozenset(schema.names) if label is not None else frozenset(),
-                reader=reader if label is not None else None,
-            )
-        )
+        subject = re.sub(r"_[LR]$", "", image.stem) if folder == "." else folder
+        cases.append(case_of(image, label, subject, frozenset(schema.names), reader))
     problems = tuple(Problem(path, "a label without a picture") for path in labels.values())
     return tuple(cases), problems

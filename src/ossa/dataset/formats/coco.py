@@ -18,8 +18,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ossa.dataset.case import Case, Truth, side_from_name
+from ossa.dataset.case import Case, Truth
 from ossa.dataset.dataset import Dataset, Problem
+from ossa.dataset.formats._cases import RASTER_SUFFIXES, case_of
 from ossa.dataset.formats.competition import polygon, read_label_json
 from ossa.dataset.schema_map import SchemaMap, collect, load_map
 from ossa.errors import DatasetError, LabelError
@@ -152,28 +153,14 @@ def read_dataset(root: Path, schema: BoneSchema) -> Dataset:
             if not image.is_file():
                 problems.append(Problem(path, f"names a picture that is not there: {file_name}"))
                 continue
-            labelled = bool(file.annotations.get(key))
-            if not labelled:
+            label = path if file.annotations.get(key) else None
+            if label is None:
                 problems.append(Problem(image, "a picture without annotations"))
-            cases.append(
-                Case(
-                    id=image.name,
-                    subject=naming.subject_of(image.stem),
-                    image=image,
-                    label=path if labelled else None,
-                    side=side_from_name(image.stem),
-                    split=split,
-                    annotated=annotated if labelled else frozenset(),
-                    key=key,
-                    reader=read_case if labelled else None,
-                )
-            )
-        strangers = [p for p in sorted(path.parent.glob("*")) if p.suffix.lower() in _SUFFIXES and p.name not in named]
+            cases.append(case_of(image, label, naming.subject_of(image.stem), annotated, read_case, split, key))
+        pictures = (p for p in sorted(path.parent.glob("*")) if p.suffix.lower() in RASTER_SUFFIXES)
+        strangers = [p for p in pictures if p.name not in named]
         problems.extend(Problem(p, "a picture that the COCO file does not name") for p in strangers)
     return Dataset(root, schema, NAME, tuple(cases), tuple(problems))
-
-
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp"}
 
 
 def write_coco(path: str | Path, items: Iterable[tuple[str, Segmentation]]) -> None:

@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.dataset.case import Case, Truth, check_inside, side_from_name
+from ossa.dataset.case import Case, Truth, check_inside
 from ossa.dataset.dataset import Dataset, Problem
+from ossa.dataset.formats._cases import case_of
 from ossa.dataset.keyhole import keyhole_polygon
 from ossa.errors import InputError, LabelError, OutputError, SchemaError
 from ossa.safety import inside, read_json, write_bytes, write_text
@@ -220,18 +221,7 @@ def read_dataset(root: Path, schema: BoneSchema, train_images: str = "train") ->
             label = unused.pop((subject, stem), None)
             if label is None and split == "train":
                 problems.append(Problem(image, "a training picture without a label"))
-            cases.append(
-                Case(
-                    id=image.name,
-                    subject=subject,
-                    image=image,
-                    label=label,
-                    side=side_from_name(stem),
-                    split=split,
-                    annotated=frozenset(schema.names) if label is not None else frozenset(),
-                    reader=read_case if label is not None else None,
-                )
-            )
+            cases.append(case_of(image, label, subject, frozenset(schema.names), read_case, split))
         problems.extend(Problem(label, "a label without a picture") for label in unused.values())
     seen: dict[str, Path] = {}
     for case in cases:

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.dataset.case import Case, Truth, side_from_name
+from ossa.dataset.case import Case, Truth
 from ossa.dataset.dataset import Dataset, Problem
+from ossa.dataset.formats._cases import RASTER_SUFFIXES, case_of
 from ossa.dataset.schema_map import collect, load_map
 from ossa.errors import LabelError
 from ossa.safety import MAX_PIXELS
@@ -26,8 +27,6 @@ from ossa.segmentation.segmentation import Region
 NAME = "ramw600"
 LAYOUT = "BoneSegmentation/images/<split>/*.bmp with BoneSegmentation/masks/<split>/*.npy"
 PRIORITY = 30
-
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp"}
 
 
 def _base(root: Path) -> Path:
@@ -91,22 +90,12 @@ def read_dataset(root: Path, schema: BoneSchema) -> Dataset:
     cases: list[Case] = []
     problems: list[Problem] = []
     masks = {p.relative_to(base / "masks").with_suffix(""): p for p in sorted((base / "masks").rglob("*.npy"))}
-    for image in sorted(p for p in (base / "images").rglob("*") if p.suffix.lower() in _SUFFIXES):
+    for image in sorted(p for p in (base / "images").rglob("*") if p.suffix.lower() in RASTER_SUFFIXES):
         place = image.relative_to(base / "images").with_suffix("")
         label = masks.pop(place, None)
         if label is None:
             problems.append(Problem(image, "a picture without masks"))
-        cases.append(
-            Case(
-                id=image.name,
-                subject=naming.subject_of(image.stem),
-                image=image,
-                label=label,
-                side=side_from_name(image.stem),
-                split=place.parts[0] if len(place.parts) > 1 else "train",
-                annotated=naming.annotated if label is not None else frozenset(),
-                reader=read_case if label is not None else None,
-            )
-        )
+        split = place.parts[0] if len(place.parts) > 1 else "train"
+        cases.append(case_of(image, label, naming.subject_of(image.stem), naming.annotated, read_case, split))
     problems.extend(Problem(path, "masks without a picture") for path in masks.values())
     return Dataset(root, schema, NAME, tuple(cases), tuple(problems))
