@@ -6,13 +6,17 @@ torch's ``weights_only`` reader: no code in it is ever run.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.errors import BundleError, DeviceError, MissingExtraError, OssaError
+from ossa.errors import BundleError, DeviceError, MissingExtraError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Float = NDArray[np.float32]
 
@@ -108,37 +112,11 @@ def _device(device: str, torch: Any) -> str:
     return text
 
 
-def _read_weights(path: Path) -> dict[str, Any]:
+def _read_weights(path: Path) -> dict[str, Tensor]:
     """Names and tensors of a weight file; a wrapping "params_ema", "params" or "state_dict" is taken off."""
-    import torch
+    from ossa.models.weights import read_tensors
 
-    try:
-        size = path.stat().st_size
-        if size > _MAX_BYTES:
-            raise BundleError("the file is too large", path=path, found=f"{size:,} bytes")
-        if path.suffix.lower() == ".safetensors":
-            from safetensors.torch import load_file
-
-            state: Any = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except OssaError:
-        raise
-    except OSError as error:
-        raise BundleError("cannot be read", path=path, found=error.strerror or str(error)) from error
-    except Exception as error:  # the readers raise pickle, zip, safetensors and runtime errors
-        raise BundleError(
-            "is not a plain weight file",
-            path=path,
-            found=(str(error).strip() or type(error).__name__).splitlines()[0][:160],
-            expected="a .pth of tensors only, or a .safetensors",
-            remedy="Download it again; files that hold whole Python objects are not opened",
-        ) from error
-    for wrapper in ("params_ema", "params", "state_dict"):
-        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
-            state = state[wrapper]
-            break
-    tensors = {k: v for k, v in state.items() if isinstance(v, torch.Tensor)} if isinstance(state, dict) else {}
-    if not tensors:
-        raise BundleError("holds no weights", path=path, found=type(state).__name__, expected="named tensors")
-    return tensors
+    # isfile and not stat: what is missing or may not be looked at is the reader's to refuse.
+    if os.path.isfile(path) and (size := os.path.getsize(path)) > _MAX_BYTES:
+        raise BundleError("the file is too large", path=path, found=f"{size:,} bytes")
+    return read_tensors(path, ("params_ema", "params", "state_dict"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,31 +28,39 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         where = Bundle.load(where).weights_path
     if not where.is_file():
         raise BundleError("there is no such weight file", path=where, expected=".safetensors, .pth or a bundle folder")
+    found = read_tensors(where, ("state_dict", "model_state_dict", "model"))
+    return {name: value.float() if value.is_floating_point() else value for name, value in found.items()}
+
+
+def read_tensors(path: Path, wrappers: Sequence[str]) -> dict[str, Tensor]:
+    """Names and tensors of a .safetensors or .pth file as they are, on the CPU; no code in it is ever run.
+
+    Of ``wrappers`` each key that holds a dict is taken off in turn. Raises BundleError naming the file.
+    """
     try:
-        if where.suffix == ".safetensors":
+        if path.suffix.lower() == ".safetensors":
             from safetensors.torch import load_file
 
-            found: Any = load_file(where)
+            found: Any = load_file(path)
         else:
-            found = torch.load(where, map_location="cpu", weights_only=True)
-    except Exception as error:  # unpickling a foreign file can raise anything
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise BundleError("cannot be read", path=path, found=error.strerror or str(error)) from error
+    except Exception as error:  # the readers raise pickle, zip, safetensors and runtime errors
         raise BundleError(
-            "is not a weight file that can be read safely",
-            path=where,
+            "is not a plain weight file that can be read safely",
+            path=path,
             found=(str(error).strip().splitlines() or [type(error).__name__])[0][:200],
             expected="a .safetensors file, or a .pth file that holds tensors only",
-            remedy="Save it again as safetensors where it was made",
+            remedy="Download it again, or save it as safetensors where it was made; no Python objects are opened",
         ) from error
-    for key in ("state_dict", "model_state_dict", "model"):
+    for key in wrappers:
         if isinstance(found, dict) and isinstance(found.get(key), dict):
             found = found[key]
-    if not isinstance(found, dict) or not any(isinstance(v, Tensor) for v in found.values()):
-        raise BundleError("holds no weights", path=where, found=type(found).__name__, expected="names and tensors")
-    return {
-        str(name): value.float() if value.is_floating_point() else value
-        for name, value in found.items()
-        if isinstance(value, Tensor)
-    }
+    tensors = {str(k): v for k, v in found.items() if isinstance(v, Tensor)} if isinstance(found, dict) else {}
+    if not tensors:
+        raise BundleError("holds no weights", path=path, found=type(found).__name__, expected="names and tensors")
+    return tensors
 
 
 def load_weights(network: nn.Module, path: str | os.PathLike[str]) -> int:
