@@ -58,13 +58,14 @@ class Case:
 
 
 def hard(radiograph: Radiograph, rng: np.random.Generator) -> Radiograph:
-    """The same picture, worse."""
+    """The same picture, worse; noise and blur are as strong as at 512 px, which the network sees."""
     grey = radiograph.pixels.astype(np.float32)
+    finer = max(grey.shape) / 512
     for kind in rng.choice(5, int(rng.integers(1, 4)), replace=False):
         if kind == 0:
-            grey += rng.normal(0, rng.uniform(10, 45), grey.shape)
+            grey += rng.normal(0, finer * rng.uniform(10, 45), grey.shape)
         elif kind == 1:
-            grey = cv2.GaussianBlur(grey, (0, 0), rng.uniform(1, 4))
+            grey = cv2.GaussianBlur(grey, (0, 0), finer * rng.uniform(1, 4))
         elif kind == 2:
             grey = (grey - grey.mean()) * rng.uniform(0.05, 0.4) + rng.uniform(60, 180)
         elif kind == 3:
@@ -115,7 +116,7 @@ def results(predictor: Predictor, seed: int, count: int) -> Iterator[Case]:
     """Predictions of ``count`` phantoms: a third plain, a third hard, a third with a planted fault."""
     for k in range(count):
         rng = np.random.default_rng([seed, k])
-        radiograph, truth = generate(seed + k, 512, PhantomOptions())
+        radiograph, truth = generate(seed + k, 1024, PhantomOptions())
         kind = ("plain", "hard", "planted")[k % 3]
         if kind == "hard":
             radiograph = hard(radiograph, rng)
@@ -123,7 +124,9 @@ def results(predictor: Predictor, seed: int, count: int) -> Iterator[Case]:
         other = second_look(predictor, radiograph)
         if kind == "planted":
             logits, other, kind = plant(logits, other, rng)
-        found = predictor.decode(logits, placement)
+            found = predictor.decode(logits, placement)
+        else:
+            found = predictor.found_in(radiograph, logits, placement)
         in_truth = np.array([name in truth.regions for name in SCHEMA.names])
         yield Case(found, logits, other, dice_per_bone(found, truth), in_truth, kind)
 
@@ -133,7 +136,7 @@ def table(cases: list[Case], judge: Judge) -> tuple[NDArray[np.float64], NDArray
     rows, right = [], []
     for case in cases:
         signs = signs_of(case.found, case.logits, judge.anatomy, judge.cover, geometry(case.found), case.other)
-        there = np.isfinite(signs[:, 0])
+        there = np.isfinite(signs).all(axis=1)
         rows.append(signs[there])
         right.append(case.dice[there] >= GOOD_DICE)
     return np.concatenate(rows), np.concatenate(right)

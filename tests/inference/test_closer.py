@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from ossa.errors import ConfigError
+from ossa.errors import BundleError, ConfigError
 from ossa.inference.closer import Closer, look_closer, upright_angle, window_of
 from ossa.inference.predictor import Predictor
 from ossa.inference.tta import View, look
@@ -15,6 +19,7 @@ from ossa.models.bundle import Bundle
 from ossa.radiograph.prepare import Preparation
 from ossa.radiograph.radiograph import Radiograph
 from ossa.schema import BoneSchema, load_schema
+from ossa.segmentation.cleanup import Cleanup, Rule
 from ossa.segmentation.segmentation import Region, Segmentation
 
 SCHEMA = load_schema("hand29")
@@ -67,6 +72,53 @@ def test_what_is_seen_more_closely_is_sharper_and_lies_where_it_is(predictor: Pr
     assert np.array_equal(once.plane(names[1]), closer.plane(names[1]))
 
 
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_turned_films_and_more_bits_are_seen_as_well(predictor: Predictor, turns: int) -> None:
+    """Fingers above, one carpal below: the film is turned, given as 16 bits, and two networks look."""
+    names = load_schema("hand29").names
+    found = hand(SCHEMA, turns)
+    truth = np.rot90(disc((300, 300), 183, 170, 13), turns)
+    film = Radiograph(np.where(truth, 40000, 500).astype(np.uint16))
+    member = predictor.members[0]
+    engine = BrightIsBone(len(names), member.bundle.card.stride)
+    few = replace(predictor, upright=True, schema=SCHEMA)
+    two = (replace(member, engine=engine), replace(member, engine=engine, preparation=Preparation(96)))
+    halves = tuple(replace(m, weight=np.full(len(names), 0.5, np.float32)) for m in two)
+    closer = Closer(("Lunate",), size=128, margin=3.0, least=1)
+    seen = look_closer(replace(few, members=halves), film, found, closer)
+    assert overlap(seen, "Lunate", truth) > 0.9
+    assert np.array_equal(seen.plane("Capitate"), found.plane("Capitate"))
+
+
+def test_high_pixels_give_a_window_of_the_same_millimetres() -> None:
+    block = Region(100, 100, np.ones((20, 40), dtype=bool))
+    found = Segmentation(SCHEMA, (400, 400), {CARPALS[0]: block})
+    top, bottom, left, right = window_of(found, Closer(CARPALS[:1], margin=0.5), tall=2.0) or (0, 0, 0, 0)
+    assert (bottom - top, right - left) == (40, 80)
+
+
+def test_clean_up_counts_shares_of_the_whole_picture(predictor: Predictor) -> None:
+    truth = disc((900, 700), 611, 233, 41)
+    film = Radiograph(np.where(truth, 220, 20).astype(np.uint8))
+    closer = Closer(predictor.schema.names[:1], size=256, least=1)
+    share = truth.sum() / truth.size
+    kept = replace(predictor, closer=closer, tidy=(Cleanup(Rule(bone=0.5 * share)),)).predict(film)
+    dropped = replace(predictor, closer=closer, tidy=(Cleanup(Rule(bone=2 * share)),)).predict(film)
+    assert predictor.schema.names[0] in kept.regions
+    assert not dropped.regions
+
+
+@pytest.mark.parametrize("wrong", [{"bones": "Lunate"}, {"bones": ["Lunat"]}, {"bones": ["Lunate"], "size": 384.5}])
+def test_a_card_with_a_wrong_closer_look_is_named(bundle: Bundle, tmp_path: Path, wrong: dict[str, Any]) -> None:
+    copy = shutil.copytree(bundle.path, tmp_path / "bundle")
+    card = json.loads((copy / "card.json").read_text())
+    card["closer"] = wrong
+    (copy / "card.json").write_text(json.dumps(card))
+    with pytest.raises(BundleError, match="closer") as caught:
+        Predictor.load(copy)
+    assert "card.json" in str(caught.value)
+
+
 def test_a_picture_that_is_not_enlarged_is_not_looked_at_again(predictor: Predictor) -> None:
     film = Radiograph(np.where(disc((120, 120), 60, 60, 50), 220, 20).astype(np.uint8))
     found = predictor.predict(film)
@@ -117,6 +169,7 @@ def test_without_fingers_nothing_is_turned() -> None:
 def test_settings_come_back_and_wrong_ones_are_refused() -> None:
     closer = Closer(CARPALS, size=320, margin=0.5)
     assert Closer.from_json(closer.to_json()) == closer
-    for wrong in ({}, {"bones": ["Lunate"], "zoom": 2}, {"bones": []}, {"bones": ["Lunate"], "size": 1}):
+    one = {"bones": ["Lunate"]}
+    for wrong in ({}, {**one, "least": True}, {**one, "zoom": 2}, {"bones": []}, {**one, "size": 1}):
         with pytest.raises(ConfigError, match="closer look"):
             Closer.from_json(wrong)

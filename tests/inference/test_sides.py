@@ -41,6 +41,21 @@ def test_exchanged_bones_are_told() -> None:
     assert note.startswith("Radius and Ulna")
 
 
+def test_bones_of_one_place_tell_nothing() -> None:
+    schema = load_schema("hand29")
+    block = np.ones((10, 10), dtype=bool)
+    rays = {f"finger-{k}": Region(10, 40, block) for k in (7, 11, 15, 19)}
+    found = Segmentation(schema, (100, 100), {**rays, "Radius": Region(70, 40, block), "Ulna": Region(70, 40, block)})
+    assert not votes(geometry(found), schema).any()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_bent_hands_and_wrists_alone_are_not_suspected(seed: int) -> None:
+    for options in (replace(FLAT, bent_wrists=1.0), replace(FLAT, wrist_only=1.0)):
+        film, truth = generate(seed, 320, options)
+        assert side_notes(truth, film.side) == ()
+
+
 def test_two_bones_tell_nothing() -> None:
     schema = load_schema("hand29")
     block = np.ones((10, 10), dtype=bool)
@@ -48,5 +63,5 @@ def test_two_bones_tell_nothing() -> None:
     assert side_notes(found, "L") == ()
 
 
-def test_every_schema_has_its_pairs() -> None:
+def test_the_pairs_are_those_of_the_schema() -> None:
     assert len(side_pairs(load_schema("hand29"))) == 7

@@ -269,6 +269,17 @@ class TestCommandLine:
             assert result.exit_code == 2, result.output
             assert said in result.output
 
+    def test_config_shows_a_recipe_without_fetching_its_weights(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def build(name: str, classes: int, *, imagenet: bool = False, **options: Any) -> Any:
+            assert not imagenet
+            return torch.nn.Conv2d(1, classes, 1)
+
+        monkeypatch.setattr("ossa.training.run.build", build)
+        monkeypatch.setattr(torch.nn.Conv2d, "multiple", 32, raising=False)
+        result = CliRunner().invoke(cli, ["config", "gpu1024"])
+        assert result.exit_code == 0, result.output
+        assert "weights: imagenet" in result.output
+
     def test_config(self) -> None:
         run = CliRunner().invoke
         assert "train.batch" not in run(cli, ["config", "--explain"]).output

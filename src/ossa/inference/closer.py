@@ -15,7 +15,7 @@ import numpy as np
 
 from ossa.errors import ConfigError
 from ossa.inference.upright import turned
-from ossa.radiograph.prepare import Preparation
+from ossa.radiograph.prepare import Preparation, place
 
 if TYPE_CHECKING:
     from ossa.inference.predictor import Predictor
@@ -56,12 +56,16 @@ class Closer:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Closer:
         """Back from ``to_json``; ConfigError for anything else."""
-        try:
-            return cls(tuple(str(b) for b in values["bones"]), **{k: v for k, v in values.items() if k != "bones"})
-        except (KeyError, TypeError) as error:
+        kinds: dict[str, tuple[type, ...]] = {"bones": (list,), "size": (int,), "margin": (int, float), "least": (int,)}
+        wrong = [k for k, v in values.items() if k not in kinds or isinstance(v, bool) or not isinstance(v, kinds[k])]
+        bones = values.get("bones")
+        if wrong or not isinstance(bones, list) or not all(isinstance(name, str) for name in bones):
             raise ConfigError(
-                "the closer look is not understood", found=dict(values), expected="bones, size, margin, least"
-            ) from error
+                "the closer look is not understood",
+                found=dict(values),
+                expected="bones (a list of names), size and least (whole numbers), margin (a number)",
+            )
+        return cls(**{**values, "bones": tuple(bones)})
 
 
 def look_closer(predictor: Predictor, radiograph: Radiograph, found: Segmentation, closer: Closer) -> Segmentation:
@@ -71,23 +75,24 @@ def look_closer(predictor: Predictor, radiograph: Radiograph, found: Segmentatio
     """
     from ossa.segmentation.segmentation import Region
 
-    window = window_of(found, closer)
+    window = window_of(found, closer, _height_of_a_pixel(radiograph))
     if window is None:
         return found
     top, bottom, left, right = window
-    extent = max(bottom - top, right - left)
-    size = min(closer.size, int(MOST_ENLARGED * extent))
-    first = max(m.preparation.size for m in predictor.members) / max(radiograph.shape)
-    if size / extent < LEAST_GAIN * first:
-        return found
     pixels: Any = np.ascontiguousarray(radiograph.pixels[top:bottom, left:right])
     cut = replace(radiograph, pixels=pixels)
+    natural = place(cut.shape, Preparation(closer.size, 1), radiograph.spacing)
+    size = round(closer.size * min(1.0, MOST_ENLARGED / natural.scale_x))
+    first = max(place(radiograph.shape, m.preparation, radiograph.spacing).scale_x for m in predictor.members)
+    if min(natural.scale_x, MOST_ENLARGED) < LEAST_GAIN * first:
+        return found
     members = tuple(
         replace(m, preparation=Preparation(max(size, m.preparation.multiple), m.preparation.multiple))
         for m in predictor.members
     )
     views = turned(predictor.views, upright_angle(found) if predictor.upright else 0.0)
-    inner = replace(predictor, members=members, views=views, upright=False, closer=None, judge=None)
+    # Tidied below, in the whole picture: some rules count shares of it.
+    inner = replace(predictor, members=members, views=views, upright=False, closer=None, judge=None, tidy=())
     seen = inner.predict(cut)
     regions, confidence = dict(found.regions), dict(found.confidence)
     for name in closer.bones:
@@ -95,20 +100,37 @@ def look_closer(predictor: Predictor, radiograph: Radiograph, found: Segmentatio
         if region is not None:
             regions[name] = Region(region.top + top, region.left + left, region.mask)
             confidence[name] = seen.confidence.get(name, confidence.get(name, 0.0))
-    return replace(found, regions=regions, confidence=confidence)
+    out = replace(found, regions=regions, confidence=confidence)
+    for step in predictor.tidy:
+        out = step(out)
+    return out
 
 
-def window_of(found: Segmentation, closer: Closer) -> tuple[int, int, int, int] | None:
-    """(top, bottom, left, right) of the cut-out in px, square unless the picture ends; None when too few are found."""
+def _height_of_a_pixel(radiograph: Radiograph) -> float:
+    """In widths of a pixel, as preparation takes it: 1 where the spacing is not known or not to be believed."""
+    unit = place((1000, 1000), Preparation(1000, 1), radiograph.spacing)
+    return unit.scale_y / unit.scale_x
+
+
+def window_of(found: Segmentation, closer: Closer, tall: float = 1.0) -> tuple[int, int, int, int] | None:
+    """(top, bottom, left, right) of the cut-out in px; None when too few bones are found.
+
+    It is square, unless the picture ends, when a pixel is ``tall`` times as high as wide.
+    """
     regions = [found.regions[name] for name in closer.bones if name in found.regions]
     if len(regions) < min(closer.least, len(closer.bones)):
         return None
     top, bottom = min(r.top for r in regions), max(r.bottom for r in regions)
     left, right = min(r.left for r in regions), max(r.right for r in regions)
-    half = (0.5 + closer.margin) * max(bottom - top, right - left)
+    half = (0.5 + closer.margin) * max((bottom - top) * tall, right - left)
     y, x = (top + bottom) / 2, (left + right) / 2
     height, width = found.shape
-    return max(0, int(y - half)), min(height, round(y + half)), max(0, int(x - half)), min(width, round(x + half))
+    return (
+        max(0, int(y - half / tall)),
+        min(height, round(y + half / tall)),
+        max(0, int(x - half)),
+        min(width, round(x + half)),
+    )
 
 
 def upright_angle(found: Segmentation) -> float:

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.errors import BundleError, ConfigError
+from ossa.errors import BundleError, ConfigError, SchemaError
 from ossa.inference.closer import Closer, look_closer
 from ossa.inference.engine import Engine, open_engine
 from ossa.inference.tiles import Tiles, run_tiled, run_whole
 from ossa.inference.tta import PLAIN, View, look, look_back
 from ossa.inference.upright import SURE, quarter_turn, sureness, turned
-from ossa.models.bundle import Bundle
+from ossa.models.bundle import CARD, Bundle
 from ossa.radiograph.prepare import Placement, Preparation, prepare
 from ossa.schema import BoneSchema
 from ossa.segmentation.decode import decode, logit, resample_logits
@@ -114,7 +114,7 @@ class Predictor:
             tiles=tiles,
             thresholds=_mean_thresholds(schema, members),
             tidy=_tidy(bundles[0]),
-            closer=Closer.from_json(bundles[0].card.closer) if bundles[0].card.closer and tiles is None else None,
+            closer=_closer(bundles[0]) if tiles is None else None,
         )
 
     @property
@@ -127,7 +127,9 @@ class Predictor:
         """What decides the result, as JSON values: a run with equal settings may go on where another stopped."""
         cleanup = dict(self.members[0].bundle.card.cleanup)
         closer = None if self.closer is None else self.closer.to_json()
-        return {**self.source(), "thresholds": dict(self.thresholds), "cleanup": cleanup, "closer": closer}
+        judged = self.judge is not None
+        more = {"thresholds": dict(self.thresholds), "cleanup": cleanup, "closer": closer, "judged": judged}
+        return {**self.source(), **more}
 
     def source(self) -> dict[str, Any]:
         """What decides the logits, as JSON values."""
@@ -296,6 +298,19 @@ def _mean_thresholds(schema: BoneSchema, members: Sequence[Member]) -> dict[str,
             mean = sum(float(m.weight[i]) * logit(m.bundle.card.thresholds.get(name, 0.5)) for m in members)
             out[name] = float(1.0 / (1.0 + np.exp(-mean)))
     return out
+
+
+def _closer(bundle: Bundle) -> Closer | None:
+    """The closer look that the bundle's card asks for."""
+    if not bundle.card.closer:
+        return None
+    try:
+        closer = Closer.from_json(bundle.card.closer)
+        for name in closer.bones:
+            bundle.card.schema.index(name)
+    except (ConfigError, SchemaError) as error:
+        raise BundleError(f"the card's 'closer' is wrong: {error}", path=bundle.path / CARD) from error
+    return closer
 
 
 def _tidy(bundle: Bundle) -> tuple[Tidy, ...]:

@@ -139,7 +139,8 @@ def signs_of(
     """(C, signs) float; NaN rows for absent bones. Every sign grows with the suspicion that a bone is wrong.
 
     ``logits`` (C, h, w) as decoded; ``other``: the logits of another look at the same picture (mirrored, scaled), on
-    the same grid, without which the disagreement is taken to be usual (NaN, see ``assess``).
+    the same grid, without which the disagreement is taken to be usual (NaN, see ``assess``). A bone that only a closer
+    look found is not in ``logits``: doubt, blur, disagreement and parts are NaN.
     """
     schema = segmentation.schema
     limits = threshold_logits(schema, thresholds)
@@ -169,19 +170,19 @@ def signs_of(
 def _certainty(plane: NDArray[Any], limit: float) -> tuple[float, float, float]:
     """Doubt: 1 - soft Dice of the probabilities with their own mask (Dice that the network itself expects, to a first
     approximation). Blur: mean binary entropy (bits) of the mask's border pixels and their outer neighbours. Parts: the
-    share of the mask outside its largest part.
+    share of the mask outside its largest part. NaN without any mask.
     """
     import cv2
 
     rows, columns = np.flatnonzero(plane.max(axis=1) > -3.0), np.flatnonzero(plane.max(axis=0) > -3.0)
     if rows.size == 0 or columns.size == 0:
-        return 1.0, 1.0, 0.0
+        return np.nan, np.nan, np.nan
     box = plane[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float64) - limit
     p = 1.0 / (1.0 + np.exp(-np.clip(box, -30, 30)))
     mask = box > 0
     inside = float(mask.sum())
     if inside == 0:
-        return 1.0, 1.0, 0.0
+        return np.nan, np.nan, np.nan
     doubt = 1.0 - 2.0 * float(p[mask].sum()) / (float(p.sum()) + inside)
     framed = cv2.copyMakeBorder(mask.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     kernel = np.ones((3, 3), np.uint8)
@@ -196,6 +197,8 @@ def _certainty(plane: NDArray[Any], limit: float) -> tuple[float, float, float]:
 def _disagreement(plane: NDArray[Any], other: NDArray[Any], limit: float) -> float:
     """1 - Dice of the masks of two looks."""
     a, b = plane > limit, other > limit
+    if not a.any():
+        return np.nan
     total = int(np.count_nonzero(a)) + int(np.count_nonzero(b))
     return 1.0 - 2.0 * int(np.count_nonzero(a & b)) / total if total else 0.0
 

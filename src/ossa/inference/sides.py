@@ -48,7 +48,7 @@ def votes(measured: Geometry, schema: BoneSchema) -> NDArray[np.int8]:
         if measured.found[thumb] and measured.found[little]:
             apart = measured.centre[thumb] - measured.centre[little]
             across = float(up[0] * apart[1] - up[1] * apart[0])
-            if abs(across) >= _CLEAR * float(np.hypot(*apart)):
+            if abs(across) > _CLEAR * float(np.hypot(*apart)):
                 out[k] = 1 if across < 0 else -1
     return out
 

@@ -40,7 +40,7 @@ def sample_disease(names: tuple[str, ...], age: float, rng: np.random.Generator)
 
 
 def spurred(bone: PlacedBone, disease: Disease, mm: float, rng: np.random.Generator) -> PlacedBone:
-    """The bone with osteophytes: its ends swollen by up to 1.2 mm, here and there more than elsewhere."""
+    """The bone with osteophytes: its ends swollen by up to 1.3 mm, here and there more than elsewhere."""
     wear = disease.wear * _WEAR.get(bone.bone, 0.0) * rng.uniform(0.2, 1.0)
     if wear == 0.0:
         return bone

@@ -15,9 +15,10 @@ from ossa.phantom.pose import CARPALS
 
 TUBULAR = tuple(f"finger-{k}" for k in range(1, 20))
 #: How much wider (x) and longer (y) carpals look on two traced posteroanterior films than in the MyoHand meshes,
-#: measured against the third metacarpal's length. The meshes are one person's; a hand is drawn anywhere from them to
-#: a little beyond the films. (The capitate is the largest, the pisiform the smallest: R. Patterson et al., J Hand
-#: Surg 20(6):923-929, 1995.)
+#: measured against the third metacarpal's length. The meshes are one person's, and the two films are two more: each
+#: bone is drawn from near the mesh's shape to a little beyond the films'. No table of sizes seen from the back was at
+#: hand; the order of sizes agrees with R. Patterson et al., J Hand Surg 20(6):923-929, 1995 (the capitate the largest,
+#: the pisiform the smallest). These are two of the hands that the model is judged on: see docs/model.md.
 CARPAL_PROPORTIONS = {
     "Trapezium": (0.88, 0.88), "Trapezoid": (0.84, 0.84), "Capitate": (1.18, 1.04), "Hamate": (0.98, 0.92),
     "Scaphoid": (1.0, 1.02), "Lunate": (0.95, 0.90), "Triquetrum": (1.05, 0.80), "Pisiform": (0.84, 0.77),

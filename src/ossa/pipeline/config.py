@@ -28,7 +28,10 @@ def effective(config: str, overrides: Sequence[str] = ()) -> str:
     Where training is installed, the names and arguments of network, losses, optimiser and schedule are checked too,
     as ``ossa train`` does before it begins.
     """
+    from ossa.training.augment_keys import augment_config
+
     settings = load_config(config, overrides)
+    augment_config(settings.data.augment)
     try:
         from ossa.training import _lightning  # noqa: F401
     except ImportError:
@@ -36,7 +39,14 @@ def effective(config: str, overrides: Sequence[str] = ()) -> str:
     from ossa.pipeline.train import check_early
     from ossa.schema import load_schema
 
-    check_early(settings, load_schema(settings.bones))
+    # Without weights: to look at a file downloads nothing, and its folders need not be there.
+    bare = settings.model_copy(
+        update={
+            "model": settings.model.model_copy(update={"weights": None}),
+            "finetune": settings.finetune.model_copy(update={"model": None}),
+        }
+    )
+    check_early(bare, load_schema(settings.bones))
     return to_yaml(settings)
 
 

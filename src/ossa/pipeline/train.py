@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ossa.config import RunConfig, to_yaml
 from ossa.errors import ConfigError, MissingExtraError, TrainingError
-from ossa.pipeline.train_results import finish_fold
+from ossa.pipeline.train_results import closer_of, finish_fold
 from ossa.progress import Track, silent
 from ossa.safety import read_json
 from ossa.schema import BoneSchema, load_schema
@@ -132,8 +132,7 @@ def check_early(config: RunConfig, schema: BoneSchema) -> None:
     make_schedule(
         plan.name, plan.arguments(), optimiser, interval=plan.interval, warmup=plan.warmup, steps=100, epochs=10
     )
-    for bone in config.closer.bones if config.closer is not None else ():
-        schema.index(bone)
+    closer_of(config, schema)
     if not config.data.datasets and config.data.phantoms is None:
         raise ConfigError(
             "there is nothing to train on", expected="data.datasets=[{path: FOLDER}] or data.phantoms={count: 200}"
@@ -199,7 +198,8 @@ def _groups(config: RunConfig, schema: BoneSchema, tell: Tell) -> list[_Group]:
             splits = sorted({case.split for case in dataset})
             raise ConfigError(f"{source.path}: no labelled picture", found=f"split={source.split}", expected=splits)
         groups.append(_Group(tuple(chosen.labelled), source.weight))
-    _check_names([case for group in groups for case in group.cases])
+    if config.folds.store:
+        _check_names([case for group in groups for case in group.cases])
     return groups
 
 
@@ -209,11 +209,12 @@ def _check_names(cases: Sequence[Case]) -> None:
     for case in cases:
         other = seen.setdefault(case.id, case)
         if other is not case:
+            twice = f"{case.image}, listed twice"
             raise ConfigError(
                 f"two pictures are called '{case.id}'",
-                found=f"{other.image} and {case.image}",
+                found=twice if other.image == case.image else f"{other.image} and {case.image}",
                 expected="every picture's name once over all data sets, since predictions are kept by it",
-                remedy="Rename one of them, or leave one data set out",
+                remedy="Rename one of them, leave one data set out, or keep no predictions (folds.store=false)",
             )
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossa.config import RunConfig
-from ossa.errors import BundleError
+from ossa.errors import BundleError, ConfigError
 from ossa.progress import Track
 from ossa.safety import read_json, write_text
 from ossa.schema import BoneSchema
 
 if TYPE_CHECKING:
+    from ossa.inference.closer import Closer
     from ossa.training.material import Checks, Material
     from ossa.training.report import FoldFigures
     from ossa.training.run import FoldResult
@@ -105,21 +106,32 @@ def write_bundle(
     training = {"run": run.name, "fold": number, "seed": config.seed, "config": public_config(config)}
     training["data"] = read_json(run / "provenance.json")["runs"][0]["data"]
     known = {name: round(value, 4) for name, value in per_bone.items() if value == value}
-    closer: dict[str, Any] = {}
-    if config.closer is not None:
-        carpals = [bone.name for bone in schema.bones if bone.row == "carpal"]
-        closer = {**config.closer.model_dump(), "bones": config.closer.bones or carpals}
+    closer = closer_of(config, schema)
     card = Card(
         name=f"{config.name}-fold{number}",
         schema=schema,
         architecture={"name": config.model.architecture, "options": options},
         stride=int(network.stride),
         preparation={"size": config.data.size, "multiple": max(32, int(network.multiple))},
-        closer=closer,
+        closer={} if closer is None else closer.to_json(),
         training=training,
         figures={"validation_dice": round(result.dice, 4), "per_bone": known, "best_epoch": result.epoch + 1},
     )
     save_bundle(folder, network, card)
+
+
+def closer_of(config: RunConfig, schema: BoneSchema) -> Closer | None:
+    """The closer look of a run's models; ConfigError or SchemaError for bones that the schema does not have."""
+    from ossa.inference.closer import Closer
+
+    if config.closer is None:
+        return None
+    bones = config.closer.bones or [bone.name for bone in schema.bones if bone.row == "carpal"]
+    if not bones:
+        raise ConfigError(f"the schema '{schema.name}' has no carpals to look at closely", remedy="Set closer.bones")
+    for bone in bones:
+        schema.index(bone)
+    return Closer(tuple(bones), config.closer.size, config.closer.margin)
 
 
 def public_config(config: RunConfig) -> dict[str, Any]:

@@ -174,8 +174,9 @@ def main() -> None:
     for (name, size, options, _), pool in zip(kinds, pools, strict=True):
         folder = a.out / f"{name}{size}"
         arguments = (a.writers, options, a.anatomy, 1000, 19)
-        writers += start_writers(a.writers, partial(_writer, folder, a.pool, size, first, arguments))
-        wait_until_ready(pool, min(200, a.pool), writers)
+        own = start_writers(a.writers, partial(_writer, folder, a.pool, size, first, arguments))
+        wait_until_ready(pool, min(200, a.pool), own)
+        writers += own
     started = saved = time.time()
     begin = step
     log = (a.out / "log.jsonl").open("a")
