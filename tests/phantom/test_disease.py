@@ -7,8 +7,9 @@ import pytest
 
 from ossa.phantom.builtin import builtin_anatomy
 from ossa.phantom.disease import Disease, fracture, sample_disease, sclerosis, spurred
-from ossa.phantom.placed import PlacedBone, axis_of, placed
+from ossa.phantom.placed import PlacedBone, along_axis, axis_of, placed
 from ossa.phantom.pose import Pose, place
+from ossa.phantom.tissue import _joint_rim
 from ossa.phantom.variation import CARPAL_PROPORTIONS, vary
 from ossa.schema import load_schema
 
@@ -83,3 +84,21 @@ def test_carpals_are_drawn_around_the_proportions_of_films() -> None:
     means = {name: np.mean(values) for name, values in ratio.items()}
     assert means["Capitate"] / means["Scaphoid"] > 1.08
     assert means["Pisiform"] / means["Scaphoid"] < 0.95
+
+
+def test_the_radius_shows_its_joint_floor_and_lip_near_its_end_only(bones: dict[str, PlacedBone]) -> None:
+    bone = bones["Radius"]
+    low, high = np.floor(bone.points[:, :2].min(axis=0)), np.ceil(bone.points[:, :2].max(axis=0))
+    box = (int(low[1]), int(low[0]), int(high[1] - low[1]), int(high[0] - low[0]))
+    full = np.full(box[2:], 10.0, np.float32)
+    along, _, _ = along_axis(bone, box)
+    depth = (along.max() - along) * MM
+    for seed in range(8):
+        lip, band = _joint_rim(bone, full, box, MM, np.random.default_rng(seed))
+        assert lip.min() > 0.25
+        assert lip.max() <= 1.0
+        assert band.min() >= 0
+        assert band.max() <= 0.51
+        far = depth > 60
+        assert np.abs(lip[far] - 1).max() < 1e-3
+        assert band[far].max() < 1e-3

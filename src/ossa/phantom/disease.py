@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ossa.phantom.mesh import F64
-from ossa.phantom.placed import PlacedBone, axis_of
+from ossa.phantom.placed import PlacedBone, along_axis
 from ossa.phantom.xray import F32
 
 #: How much a bone takes part: the finger's end joints wear first, then the thumb's base, then the middle joints
@@ -56,7 +55,7 @@ def sclerosis(bone: PlacedBone, disease: Disease, box: tuple[int, int, int, int]
     wear = disease.wear * _WEAR.get(bone.bone, 0.0)
     if wear == 0.0:
         return 0.0
-    along, _, length = _along(bone, box)
+    along, _, length = along_axis(bone, box)
     depth = np.minimum(np.abs(along), np.abs(along - length)) * mm
     return np.asarray(0.35 * wear * np.exp(-((depth / 1.5) ** 2)), np.float32)
 
@@ -67,19 +66,9 @@ def fracture(
     """A factor (h, w) on the bone's tissue: a thin dark line across it; 1 when the bone is whole."""
     if bone.bone not in disease.broken:
         return 1.0
-    along, across, length = _along(bone, box)
+    along, across, length = along_axis(bone, box)
     at, slope = rng.uniform(0.1, 0.9) * length, rng.uniform(-1.2, 1.2)
     wave = rng.uniform(0.2, 1.0) / mm * np.sin(across * mm * rng.uniform(0.5, 2.0) + rng.uniform(0, 6))
     distance = np.abs(along - at - slope * across - wave) / np.hypot(1.0, slope) * mm
     width = max(rng.uniform(0.15, 0.6), 0.5 * mm)
     return np.asarray(1 - rng.uniform(0.2, 0.8) * np.exp(-((distance / width) ** 2)), np.float32)
-
-
-def _along(bone: PlacedBone, box: tuple[int, int, int, int]) -> tuple[F64, F64, float]:
-    """Coordinates along and across the bone's axis (h, w) in px from its elbow end, and its length in px."""
-    near, direction, length = axis_of(bone)
-    top, left, height, width = box
-    y, x = np.mgrid[top : top + height, left : left + width].astype(np.float64)
-    along = (x - near[0]) * direction[0] + (y - near[1]) * direction[1]
-    across = (x - near[0]) * -direction[1] + (y - near[1]) * direction[0]
-    return along, across, length

@@ -54,3 +54,13 @@ def axis_of(bone: PlacedBone) -> tuple[F64, F64, float]:
     far = bone.points[bone.t > 0.9, :2].mean(axis=0)
     length = float(np.linalg.norm(far - near))
     return near, (far - near) / max(length, 1e-6), length
+
+
+def along_axis(bone: PlacedBone, box: tuple[int, int, int, int]) -> tuple[F64, F64, float]:
+    """Coordinates along and across the bone's axis (h, w) in px from its elbow end, and its length in px."""
+    near, direction, length = axis_of(bone)
+    top, left, height, width = box
+    y, x = np.mgrid[top : top + height, left : left + width].astype(np.float64)
+    along = (x - near[0]) * direction[0] + (y - near[1]) * direction[1]
+    across = (x - near[0]) * -direction[1] + (y - near[1]) * direction[0]
+    return along, across, length

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ossa.phantom.disease import fracture, sample_disease, sclerosis, spurred
 from ossa.phantom.mesh import F64, ellipsoid
-from ossa.phantom.placed import PlacedBone, axis_of
+from ossa.phantom.placed import PlacedBone, along_axis, axis_of
 from ossa.phantom.pose import CARPALS
 from ossa.phantom.variation import TUBULAR
 from ossa.phantom.xray import F32, thickness
@@ -82,6 +82,9 @@ def add_bones(
             gap, edge = _plate(bone, full.shape, top, left, mm, plates, rng)
             shell, marrow = shell * gap + full * edge * 0.25, marrow * gap
         extent = (top, left, *full.shape)
+        if bone.bone == "Radius":
+            lip, band = _joint_rim(bone, full, extent, mm, rng)
+            shell, marrow = shell * lip + full * band, marrow * lip
         line = fracture(bone, disease, extent, mm, rng)
         shell, marrow = (shell + full * sclerosis(bone, disease, extent, mm)) * line, marrow * line
         cortex[box] += shell * density
@@ -116,6 +119,39 @@ def _joint_plate(bone: PlacedBone, rng: np.random.Generator) -> F64 | float:
     if bone.bone == "Radius":
         return np.asarray(rng.uniform(0.0, 1.5) * np.clip((bone.t - 0.86) / 0.08, 0, 1))
     return float(rng.uniform(0.0, 0.3)) if bone.bone in CARPALS else 0.0
+
+
+def _joint_rim(
+    bone: PlacedBone, full: F32, box: tuple[int, int, int, int], mm: float, rng: np.random.Generator
+) -> tuple[F32, F32]:
+    """The radius' joint surface as films show it: a factor (h, w) on the bone, and how much denser (h, w) it is.
+
+    The surface is a hollow. Its floor is a white band, 1 to 6 mm short of the bone's end; what lies beyond is one lip
+    alone, which covers the lunate and scaphoid and is the fainter for it (schematic, after films).
+    """
+    one, none = np.ones_like(full), np.zeros_like(full)
+    if rng.uniform() < 0.15:
+        return one, none
+    along, across, _ = along_axis(bone, box)
+    inside = full > LEAST_BONE
+    step = np.round(across).astype(np.intp)
+    step -= step.min()
+    edge = np.full(int(step.max()) + 1, -np.inf)
+    np.maximum.at(edge, step[inside], along[inside])
+    there = np.flatnonzero(np.isfinite(edge))
+    if there.size < 2:
+        return one, none
+    wide = max(1, round(3.0 / mm))
+    edge = np.interp(np.arange(edge.size), there, edge[there])
+    edge = np.convolve(np.pad(edge, wide, "edge"), np.full(2 * wide + 1, 1 / (2 * wide + 1)), "valid")
+    side = 2 * (step - there[0]) / max(int(there[-1] - there[0]), 1) - 1.0
+    depth = (edge[step] - along) * mm
+    floor = rng.uniform(1.0, 5.0) + rng.normal(0, 0.7) * side + rng.uniform(-0.5, 1.0) * (1 - side**2)
+    width = max(rng.uniform(0.4, 1.1), 0.6 * mm)
+    band = rng.uniform(0.05, 0.5) * np.exp(-(((depth - floor) / width) ** 2))
+    beyond = 1 / (1 + np.exp(np.clip((depth - floor) / 0.3, -30, 30)))
+    lip = 1 - (1 - rng.uniform(0.3, 0.95)) * beyond
+    return np.asarray(lip, np.float32), np.asarray(band, np.float32)
 
 
 #: Side of a periodic noise tile, in px.
