@@ -69,6 +69,12 @@ def no_joint_plates() -> Iterator[PhantomOptions]:
 
 
 @contextmanager
+def plain_radius() -> Iterator[PhantomOptions]:
+    with patch.object(tissue, "_joint_rim", lambda *given: (np.ones_like(given[1]), np.zeros_like(given[1]))):
+        yield WRISTS
+
+
+@contextmanager
 def no_disease() -> Iterator[PhantomOptions]:
     with patch.object(tissue, "sample_disease", lambda *_: Disease(0.0, ())):
         yield WRISTS
@@ -100,6 +106,7 @@ PARTS: dict[str, Callable[[], Any]] = {
     "proportions of films": meshes_proportions,
     "place of the pisiform": meshes_pisiform,
     "plates under joints": no_joint_plates,
+    "the radius' joint floor": plain_radius,
     "disease": no_disease,
     "trabeculae": no_trabeculae,
     "young hands": adults_only,
@@ -208,7 +215,7 @@ def main() -> None:
         sys.exit("the shipped model's card asks for no closer look: there is nothing to compare")
     hands, wrists = looked_once(predictor)
     lines = [
-        "`python benchmarks/bench_ablation.py --anatomy myohand --record`",
+        f"`python benchmarks/bench_ablation.py --anatomy myohand --steps {a.steps} --count {a.count} --record`",
         "",
         f"The shipped model after {a.steps} more steps of 8 on {a.count} wrists drawn without one part of the phantom; "
         "Dice of the closer look.",
