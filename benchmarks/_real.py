@@ -268,7 +268,7 @@ def match_carpals(seg: Segmentation, wrist: Wrist) -> dict[int, tuple[str, float
 
 def carpal_names(schema: BoneSchema) -> tuple[str, ...]:
     """The carpal bones of a schema."""
-    return tuple(bone.name for bone in schema.bones if bone.row == "carpal")
+    return schema.in_row("carpal")
 
 
 def union(seg: Segmentation, bones: tuple[str, ...]) -> Region | None:

@@ -178,7 +178,7 @@ def looked_once(predictor: Predictor) -> tuple[list[Looked], list[Looked]]:
     folder = real_folder()
     first = replace(predictor, closer=None)
     hands, wrists = [], []
-    carpals = [b.name for b in predictor.schema.bones if b.row == "carpal"]
+    carpals = predictor.schema.in_row("carpal")
     for hand in read_hands(folder):
         if hand.outlines is not None:
             film = read_radiograph(hand.path)

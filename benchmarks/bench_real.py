@@ -143,8 +143,8 @@ def _print_overlap(
     )
     schema = load_schema()
     long = [n for n in names if schema.bone(n).digit is not None]
-    rows = {"phalanges, metacarpals": long, "carpals": [n for n in names if schema.bone(n).row == "carpal"]}
-    rows["forearm"] = [n for n in names if schema.bone(n).row == "forearm"]
+    rows = {"phalanges, metacarpals": long, "carpals": list(schema.in_row("carpal"))}
+    rows["forearm"] = list(schema.in_row("forearm"))
     groups = {label: statistics.fmean(means[n][0] for n in members) for label, members in rows.items()}
     worst = min(means, key=lambda n: means[n][0])
     lowest_long = min(long, key=lambda n: means[n][0])

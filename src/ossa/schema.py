@@ -95,6 +95,10 @@ class BoneSchema:
         """The bone called ``name``."""
         return self.bones[self.index(name)]
 
+    def in_row(self, row: str) -> tuple[str, ...]:
+        """Names of the bones of a row ("carpal", "forearm", "metacarpal", ...), in schema order."""
+        return tuple(bone.name for bone in self.bones if bone.row == row)
+
     def mirror_order(self) -> tuple[int, ...]:
         """For each channel, the channel whose mask it takes over when a picture is mirrored."""
         return tuple(self._index[bone.mirror] for bone in self.bones)

@@ -75,6 +75,20 @@ def _moments(region: Region) -> tuple[tuple[float, float], float, float, float, 
     return place, area, long, short, (float(np.cos(angle)), float(np.sin(angle)))
 
 
+def towards_fingers(centre: Float, schema: BoneSchema) -> Float | None:
+    """The way (2,) in px from the middle of the forearm and carpal bones to that of the metacarpals and phalanges.
+
+    ``centre`` (C, 2): x, y of every bone, NaN for an absent one. None when either group is missing.
+    """
+    found = np.isfinite(centre[:, 0])
+    finger = np.array([bone.digit is not None for bone in schema.bones])
+    far, near = centre[finger & found], centre[~finger & found]
+    if not far.size or not near.size:
+        return None
+    way: Float = far.mean(axis=0) - near.mean(axis=0)
+    return way
+
+
 @dataclass(frozen=True, eq=False)
 class Oddness:
     """Per bone (C,), NaN for an absent one. ``size``, ``length``, ``shape`` and ``place`` count standard deviations

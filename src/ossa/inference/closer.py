@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ossa.errors import ConfigError
+from ossa.inference.anatomy import towards_fingers
 from ossa.inference.upright import turned
 from ossa.radiograph.prepare import Preparation, place
 
@@ -136,15 +137,13 @@ def window_of(found: Segmentation, closer: Closer, tall: float = 1.0) -> tuple[i
 def upright_angle(found: Segmentation) -> float:
     """The turn in degrees (0, 90, -90 or 180; inference.tta's sense) that brings the fingers to the top.
 
-    From the middle of the forearm and carpal bones to that of the metacarpals and phalanges; 0 when either is missing.
+    From the middles of the bones' boxes, which need no pixel; 0 when no finger or no wrist is found.
     """
-    near: list[tuple[float, float]] = []
-    far: list[tuple[float, float]] = []
+    centre = np.full((len(found.schema), 2), np.nan)
     for name, region in found:
-        middle = ((region.left + region.right) / 2, (region.top + region.bottom) / 2)
-        (far if found.schema.bone(name).digit is not None else near).append(middle)
-    if not near or not far:
+        centre[found.schema.index(name)] = (region.left + region.right) / 2, (region.top + region.bottom) / 2
+    way = towards_fingers(centre, found.schema)
+    if way is None:
         return 0.0
-    x, y = np.mean(far, axis=0) - np.mean(near, axis=0)
-    quarter = round((-90.0 - float(np.degrees(np.arctan2(y, x)))) / 90.0) * 90.0
+    quarter = round((-90.0 - float(np.degrees(np.arctan2(way[1], way[0])))) / 90.0) * 90.0
     return (quarter + 180.0) % 360.0 - 180.0

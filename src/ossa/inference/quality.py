@@ -267,7 +267,7 @@ def _missing(segmentation: Segmentation, anatomy: Anatomy, measured: Geometry) -
     carpus."""
     height, width = segmentation.shape
     schema = segmentation.schema
-    carpals = [schema.index(bone.name) for bone in schema.bones if bone.row == "carpal"]
+    carpals = [schema.index(name) for name in schema.in_row("carpal")]
     nearly = sum(bool(measured.found[i]) for i in carpals) >= max(3, len(carpals) - 3)
     out = []
     for i in np.flatnonzero(~measured.found).tolist():

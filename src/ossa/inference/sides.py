@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.inference.anatomy import Geometry, geometry
+from ossa.inference.anatomy import Geometry, geometry, towards_fingers
 from ossa.schema import BoneSchema
 
 if TYPE_CHECKING:
@@ -41,9 +41,11 @@ def votes(measured: Geometry, schema: BoneSchema) -> NDArray[np.int8]:
     """What each pair of ``side_pairs`` says: 1 a right hand, -1 a left one, 0 nothing (absent, or not apart)."""
     pairs = side_pairs(schema)
     out = np.zeros(len(pairs), np.int8)
-    up = _towards_fingers(measured, schema)
-    if up is None:
+    up = towards_fingers(measured.centre, schema)
+    length = 0.0 if up is None else float(np.hypot(*up))
+    if up is None or length == 0:
         return out
+    up = up / length
     for k, (thumb, little) in enumerate(pairs):
         if measured.found[thumb] and measured.found[little]:
             apart = measured.centre[thumb] - measured.centre[little]
@@ -51,17 +53,6 @@ def votes(measured: Geometry, schema: BoneSchema) -> NDArray[np.int8]:
             if abs(across) > _CLEAR * float(np.hypot(*apart)):
                 out[k] = 1 if across < 0 else -1
     return out
-
-
-def _towards_fingers(measured: Geometry, schema: BoneSchema) -> NDArray[np.float64] | None:
-    """Unit vector (2,) from the wrist to the fingers; None when either is missing."""
-    far = np.array([bone.digit is not None for bone in schema.bones]) & measured.found
-    near = np.array([bone.digit is None for bone in schema.bones]) & measured.found
-    if not far.any() or not near.any():
-        return None
-    way = measured.centre[far].mean(axis=0) - measured.centre[near].mean(axis=0)
-    length = float(np.hypot(*way))
-    return np.asarray(way / length) if length > 0 else None
 
 
 def side_notes(found: Segmentation, marked: Side | None) -> tuple[str, ...]:

@@ -126,7 +126,7 @@ def closer_of(config: RunConfig, schema: BoneSchema) -> Closer | None:
 
     if config.closer is None:
         return None
-    bones = config.closer.bones or [bone.name for bone in schema.bones if bone.row == "carpal"]
+    bones = config.closer.bones or schema.in_row("carpal")
     if not bones:
         raise ConfigError(f"the schema '{schema.name}' has no carpals to look at closely", remedy="Set closer.bones")
     for bone in bones:
