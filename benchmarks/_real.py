@@ -72,7 +72,7 @@ class Wrist:
 
 def read_hands(root: Path) -> list[Hand]:
     """All pictures named in ``hands/landmarks.csv``."""
-    from ossa.dataset.formats.competition import read_label
+    from ossa.labels.competition import read_label
 
     schema = load_schema()
     hands = []
@@ -287,7 +287,7 @@ def union(seg: Segmentation, bones: tuple[str, ...]) -> Region | None:
 
 def read_prediction(folder: Path, name: str, shape: tuple[int, int]) -> Segmentation | None:
     """A label file ``folder/name.json`` (competition format) as a Segmentation; None when absent."""
-    from ossa.dataset.formats.competition import read_label
+    from ossa.labels.competition import read_label
 
     path = folder / f"{name}.json"
     if not path.is_file():

@@ -26,16 +26,16 @@ import torch
 
 from _real import match_carpals, overlap_scores, read_hands, read_wrists, real_folder, truth_of
 from _record import record
+from ossa.bundle.bundle import default_bundle
 from ossa.inference.closer import Closer, look_closer
 from ossa.inference.predictor import Predictor
-from ossa.inference.tta import parse_views
-from ossa.models.bundle import default_bundle
+from ossa.inference.views import parse_views
 from ossa.models.compact import CompactNet
 from ossa.models.weights import load_weights
 from ossa.phantom import exposure, pose, tissue, variation
-from ossa.phantom.anatomy import Anatomy, load_anatomy
 from ossa.phantom.disease import Disease
 from ossa.phantom.scene import PhantomOptions, render
+from ossa.phantom.skeleton import Anatomy, load_anatomy
 from ossa.radiograph.radiograph import Radiograph, read_radiograph
 from ossa.segmentation.segmentation import Segmentation
 from ossa.training.allocator import keep_freed_memory

@@ -20,9 +20,9 @@ import numpy as np
 from _made import timed
 from _record import record
 from bench_after_network import SIZE, made_logits, usual
-from ossa.export.csv import read_submission, write_submission
-from ossa.inference.ensemble import mean_logits
-from ossa.inference.store import Store
+from ossa.ensemble.vote import mean_logits
+from ossa.labels.store import Store
+from ossa.labels.submission import read_submission, write_submission
 from ossa.phantom.scene import generate
 from ossa.pipeline.ensemble import soft_vote, vote
 from ossa.radiograph.prepare import Placement

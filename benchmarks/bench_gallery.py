@@ -25,8 +25,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from _record import record
 from helpers_dataset import SCHEMA, draw, schematic_hand
-from ossa.dataset.formats.competition import read_label, write_case
-from ossa.export.csv import read_submission, write_submission
+from ossa.labels.competition import read_label, write_case
+from ossa.labels.submission import read_submission, write_submission
 from ossa.pipeline.gallery import gallery
 from ossa.segmentation.outlines import segmentation_from_outlines
 

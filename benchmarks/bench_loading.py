@@ -23,7 +23,7 @@ from _real import real_folder
 from _record import record
 from ossa.dataset.cache import GreyCache
 from ossa.dataset.dataset import open_dataset
-from ossa.dataset.formats.competition import write_case
+from ossa.labels.competition import write_case
 from ossa.phantom.scene import PhantomOptions, generate
 from ossa.radiograph.prepare import Preparation, place
 from ossa.schema import load_schema

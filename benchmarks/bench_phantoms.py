@@ -17,9 +17,9 @@ import numpy as np
 
 from _record import record
 from ossa.inference.predictor import Predictor
-from ossa.inference.tta import parse_views
-from ossa.phantom.anatomy import Anatomy, load_anatomy
+from ossa.inference.views import parse_views
 from ossa.phantom.scene import PhantomOptions, generate
+from ossa.phantom.skeleton import Anatomy, load_anatomy
 from ossa.safety import write_json
 from ossa.segmentation.compare import dice
 

@@ -21,10 +21,10 @@ import numpy as np
 
 from _record import record
 from bench_after_network import SIZE, status, usual
-from ossa.export.csv import COLUMNS, submission_rows
 from ossa.inference.batch import read_ahead
 from ossa.inference.engine import OnnxEngine
 from ossa.inference.predictor import Predictor
+from ossa.labels.submission import COLUMNS, submission_rows
 from ossa.phantom.scene import generate
 from ossa.radiograph.prepare import Preparation, prepare
 from ossa.radiograph.radiograph import Radiograph, read_radiograph
@@ -83,8 +83,8 @@ def usual_model(folder: Path) -> OnnxEngine:
     """smp Unet-resnet18, one channel, 29 classes, as ONNX."""
     import torch
 
+    from ossa.bundle.onnx import write_onnx
     from ossa.models.architectures import build
-    from ossa.models.export_onnx import write_onnx
 
     network = build("unet", 29, encoder="resnet18").eval()
     with torch.no_grad():  # few pixels above the threshold, as with a trained one

@@ -31,14 +31,14 @@ SEED = 7
 def ours(image: Path, model: str | None, folder: Path) -> tuple[Callable[[], dict[str, float]], float]:
     """A function that predicts once and gives ms per part; and the ms that loading took."""
     start = time.perf_counter()
-    from ossa.dataset.formats.competition import write_label
-    from ossa.export.csv import write_submission
     from ossa.export.overlay import write_overlay
     from ossa.inference.closer import look_closer
     from ossa.inference.examine import second_look
+    from ossa.inference.judge import assess, judged
     from ossa.inference.predictor import Predictor
-    from ossa.inference.quality import assess, judged
-    from ossa.inference.tta import parse_views
+    from ossa.inference.views import parse_views
+    from ossa.labels.competition import write_label
+    from ossa.labels.submission import write_submission
     from ossa.radiograph.radiograph import read_radiograph
     from ossa.segmentation import rle
 
@@ -84,7 +84,7 @@ def usual(image: Path, model: str | None, folder: Path) -> tuple[Callable[[], di
     import numpy as np
     import onnxruntime
 
-    from ossa.models.bundle import Bundle
+    from ossa.bundle.bundle import Bundle
 
     bundle = Bundle.load(model)
     size = int(bundle.card.preparation["size"])

@@ -1,6 +1,6 @@
 """How many wrong bones the quality flags catch, and at what cost; and whether what is no hand is told from a hand.
 
-    python benchmarks/bench_quality.py --model BUNDLE --fit     fits ossa/inference/quality.json anew, then judges
+    python benchmarks/bench_quality.py --model BUNDLE --fit     fits ossa/inference/judge.json anew, then judges
     python benchmarks/bench_quality.py --model BUNDLE           judges with the fitted file only
 
 Everything is learned from and judged on synthetic hands, of other seeds for the fit, for the judgement and for the
@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 from _not_hands import not_hands, shipped_medical
 from _real import read_hands, read_wrists, real_folder, truth_of
 from _record import record
-from ossa.inference.anatomy import fit_anatomy, geometry
+from ossa.hand.usual import fit_anatomy, geometry
 from ossa.inference.examine import looked_at, second_look
+from ossa.inference.judge import GOOD_DICE, SIGNS, Judge, assess, signs_of
+from ossa.inference.judge_fit import fit_confidence, fit_cover, fit_hand, fit_limits
 from ossa.inference.predictor import Predictor
-from ossa.inference.quality import GOOD_DICE, SIGNS, Judge, assess, signs_of
-from ossa.inference.quality_fit import fit_confidence, fit_cover, fit_hand, fit_limits
 from ossa.phantom.scene import PhantomOptions, generate
 from ossa.radiograph.radiograph import Radiograph, read_radiograph
 from ossa.schema import load_schema
@@ -39,7 +39,7 @@ from ossa.segmentation.segmentation import Segmentation
 #: Seeds far from those of training (from 0) and of its own held-out phantoms.
 ANATOMY_SEED, FIT_SEED, TEST_SEED, HANDS_SEED = 70_000_000, 71_000_000, 72_000_000, 73_000_000
 
-FITTED = Path(__file__).resolve().parents[1] / "src" / "ossa" / "inference" / "quality.json"
+FITTED = Path(__file__).resolve().parents[1] / "src" / "ossa" / "inference" / "judge.json"
 
 SCHEMA = load_schema()
 Logits = NDArray[np.float32]
@@ -266,7 +266,7 @@ def main() -> None:
     """Fit if asked, judge, record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", help="bundle folder (default: the shipped one)")
-    parser.add_argument("--fit", action="store_true", help="fit quality.json anew")
+    parser.add_argument("--fit", action="store_true", help="fit judge.json anew")
     parser.add_argument("--record", action="store_true", help="put the figures into RESULTS.md")
     parser.add_argument("--count", type=int, default=300, help="phantoms for the fit, and for the judgement")
     parser.add_argument("--fitted", type=Path, default=FITTED, help="the fitted file")

@@ -38,7 +38,7 @@ from _real import (
     write_figures,
 )
 from _record import record
-from ossa.inference.tta import parse_views
+from ossa.inference.views import parse_views
 from ossa.schema import load_schema
 from ossa.segmentation.segmentation import Region, Segmentation
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from _made import SHAPE, timed, truth_and_prediction
 from _record import record
-from ossa.segmentation import coco_rle, rle, runs
+from ossa.labels import coco_rle, rle, runs
 
 
 def usual_encode(mask: np.ndarray) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ossa.dataset.geometry import area, side_of
-from ossa.dataset.reference import CORE, STUBS, anchors_of
+from ossa.hand.geometry import area, side_of
+from ossa.hand.reference import CORE, STUBS, anchors_of
 from ossa.phantom.scene import PhantomOptions, generate
 from ossa.safety import write_text
 from ossa.schema import load_schema

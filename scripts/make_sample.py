@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 
-from ossa.dataset.formats.competition import write_label
+from ossa.labels.competition import write_label
 from ossa.phantom.scene import PhantomOptions, generate
 from ossa.safety import write_bytes
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
+from ossa.bundle.bundle import Card, default_bundle, save_bundle
 from ossa.inference.closer import Closer
-from ossa.models.bundle import Card, default_bundle, save_bundle
 from ossa.models.compact import CompactNet
 from ossa.radiograph.prepare import Preparation
 from ossa.schema import load_schema

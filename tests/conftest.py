@@ -19,7 +19,7 @@ def bright_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     In ``hand_picture`` all 29 bones are the bright block; in ``other_picture`` only the first three are found.
     """
     torch = pytest.importorskip("torch")
-    from ossa.models.bundle import Card, save_bundle
+    from ossa.bundle.bundle import Card, save_bundle
     from ossa.schema import load_schema
 
     schema = load_schema()

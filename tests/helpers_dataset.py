@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ossa.dataset.formats.competition import write_label
+from ossa.labels.competition import write_label
 from ossa.schema import load_schema
 from ossa.segmentation.outlines import Outline, map_outlines, segmentation_from_outlines
 from ossa.segmentation.segmentation import Segmentation
@@ -177,7 +177,7 @@ def coco_counts(mask: np.ndarray) -> list[int]:
 
 def write_ram_h1200(root: Path, *, size: int = 128, per_split: int = 1) -> Path:
     """Splits with .bmp pictures and one COCO file each; segmentations in all three codings, rings and background."""
-    from ossa.segmentation.coco_rle import compress_counts
+    from ossa.labels.coco_rle import compress_counts
 
     others = [
         "Background",

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import pytest
 
+from ossa.bundle.bundle import Bundle, Card, save_bundle
 from ossa.models.architectures import architecture
-from ossa.models.bundle import Bundle, Card, save_bundle
 from ossa.schema import Bone, BoneSchema, load_schema
 
 torch = pytest.importorskip("torch")

@@ -19,8 +19,8 @@ from click.testing import CliRunner, Result
 
 from helpers_pictures import hand_picture, other_picture, save
 from ossa.cli import cli
-from ossa.dataset.formats.competition import write_case, write_label
-from ossa.export.csv import read_submission, write_submission
+from ossa.labels.competition import write_case, write_label
+from ossa.labels.submission import read_submission, write_submission
 from ossa.schema import load_schema
 from ossa.segmentation.segmentation import Region, Segmentation
 

@@ -9,27 +9,50 @@ import pytest
 
 SRC = Path(__file__).parents[1] / "src"
 
-GROUND = {"errors", "safety", "schema", "config", "progress"}
+GROUND = {"errors", "safety", "schema", "config", "progress", "parallel"}
+PICTURES = GROUND | {"radiograph", "segmentation"}
+HANDS = PICTURES | {"hand", "labels"}
+LOOKS = HANDS | {"models", "bundle", "inference", "ensemble"}
 
 #: Layer (first part below ``ossa``) -> layers it may import. Every package of src/ossa must stand here.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "progress": set(),
+    "parallel": set(),
     "safety": {"errors"},
     "schema": {"errors"},
     "config": {"errors", "safety", "schema"},
     "radiograph": GROUND,
     "segmentation": GROUND | {"radiograph"},
-    "dataset": GROUND | {"radiograph", "segmentation"},
-    "phantom": GROUND | {"radiograph", "segmentation"},
+    "hand": PICTURES,
+    "labels": HANDS,
+    "dataset": HANDS,
+    "phantom": HANDS,
     "models": GROUND,
-    "training": GROUND | {"radiograph", "segmentation", "dataset", "phantom", "models"},
-    "inference": GROUND | {"radiograph", "segmentation", "models"},
-    "export": GROUND | {"radiograph", "segmentation"},
-    "pipeline": GROUND
-    | {"radiograph", "segmentation", "dataset", "phantom", "models", "training", "inference", "export"},
+    "bundle": PICTURES | {"models"},
+    "inference": HANDS | {"models", "bundle"},
+    "ensemble": LOOKS,
+    "training": HANDS | {"dataset", "phantom", "models", "bundle"},
+    "pages": PICTURES | {"hand"},
+    "export": PICTURES | {"hand"},
+    "pipeline": LOOKS | {"dataset", "phantom", "training", "export", "pages"},
     "cli": GROUND | {"pipeline"},
     "apps": GROUND | {"pipeline"},
+}
+
+#: Upward arrows and parts of circles that are still to be undone: nothing may be added here.
+DEBTS: set[tuple[str, str]] = {
+    ("ossa.export.heat", "ossa.pages.page"),
+    *(
+        (f"ossa.labels.{name}", "ossa.dataset.dataset")
+        for name in ("_beside", "coco", "competition", "flat", "labelme", "ramw600", "results")
+    ),
+    ("ossa.labels.results", "ossa.pipeline.sources"),
+    ("ossa.models.weights", "ossa.bundle.bundle"),
+    ("ossa.radiograph.radiograph", "ossa.radiograph.dicom.read"),
+    ("ossa.radiograph.radiograph", "ossa.radiograph.raster"),
+    ("ossa.inference.predictor", "ossa.inference.examine"),
+    ("ossa.inference.closer", "ossa.inference.predictor"),
 }
 
 #: Third-party packages that a layer may import, where that is restricted. A layer that is not listed is free.
@@ -41,9 +64,12 @@ OUTSIDE: dict[str, set[str]] = {
     "config": {"annotated_types", "pydantic", "pydantic_core", "yaml"},
     "radiograph": {"numpy", "cv2", "pydicom"},
     "segmentation": {"numpy", "cv2"},
+    "hand": {"numpy", "cv2"},
+    "labels": {"numpy", "cv2"},
     "dataset": {"numpy", "cv2", "openpyxl"},
     "phantom": {"numpy", "cv2", "numba"},
     "inference": {"numpy", "cv2", "onnxruntime", "openvino", "torch"},
+    "pages": {"numpy", "cv2"},
     "export": {"numpy", "cv2", "highdicom", "jinja2", "matplotlib", "pydicom"},
     "cli": {"click", "rich"},
 }
@@ -114,6 +140,8 @@ def test_imports_go_down(name: str) -> None:
         if found.target == "ossa" or not found.target.startswith("ossa."):
             continue
         target = layer(found.target)
+        if (name, found.target) in DEBTS:
+            continue
         assert target == own or target in MAY_IMPORT[own], f"{name}:{found.line}: {own} may not import {found.target}"
 
 
@@ -125,7 +153,7 @@ def test_outside_packages(name: str) -> None:
             assert package in OUTSIDE[layer(name)], f"{name}:{found.line}: {layer(name)} may not import {package}"
 
 
-@pytest.mark.parametrize("name", [n for n in MODULES if layer(n) not in ("training", "models")])
+@pytest.mark.parametrize("name", [n for n in MODULES if layer(n) not in ("training", "models", "bundle")])
 def test_torch_is_imported_only_where_it_is_asked_for(name: str) -> None:
     for found in imports_of(name):
         if found.target.split(".")[0] in TORCH:
@@ -135,7 +163,9 @@ def test_torch_is_imported_only_where_it_is_asked_for(name: str) -> None:
 
 def test_the_table_of_layers_has_no_circles() -> None:
     """Layers can be put in an order in which each imports earlier ones only."""
-    waiting = dict(MAY_IMPORT)
+    waiting = {name: set(lower) for name, lower in MAY_IMPORT.items()}
+    for one in waiting:
+        waiting[one].discard(one)
     while waiting:
         free = [name for name, lower in waiting.items() if not lower & set(waiting)]
         assert free, f"a circle among {sorted(waiting)}"
@@ -144,9 +174,14 @@ def test_the_table_of_layers_has_no_circles() -> None:
 
 
 def test_no_circles() -> None:
-    """Counting only what runs at import time: a later import inside a function cannot deadlock one."""
+    """Late imports count too: two rooms that need each other are one room, whenever they ask."""
     edges = {
-        name: {found.target for found in imports_of(name) if found.at_start and found.target in MODULES} - {name}
+        name: {
+            found.target
+            for found in imports_of(name)
+            if found.target in MODULES and found.target != "ossa" and (name, found.target) not in DEBTS
+        }
+        - {name}
         for name in MODULES
     }
     done: set[str] = set()

@@ -44,7 +44,7 @@ def test_the_example_runs(
 ) -> None:
     save(tmp_path / "hand.png", hand_picture())
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("ossa.models.bundle.default_bundle", lambda: bright_model)
+    monkeypatch.setattr("ossa.bundle.bundle.default_bundle", lambda: bright_model)
     found = re.search(r"```python\n(.*?)```", TEXT, re.DOTALL)
     assert found is not None
     exec(found.group(1), {})

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ossa.dataset.formats.competition import read_label
+from ossa.bundle.bundle import Bundle
 from ossa.inference.predictor import Predictor
-from ossa.models.bundle import Bundle
+from ossa.labels.competition import read_label
 from ossa.radiograph.radiograph import read_radiograph
 from ossa.schema import load_schema
 from ossa.segmentation.compare import compare

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from ossa.bundle.bundle import Bundle as Bundle
     from ossa.dataset.dataset import Case as Case
     from ossa.dataset.dataset import Dataset as Dataset
     from ossa.dataset.dataset import open_dataset as open_dataset
     from ossa.errors import OssaError as OssaError
-    from ossa.export.csv import read_submission as read_submission
-    from ossa.export.csv import write_submission as write_submission
     from ossa.export.overlay import overlay as overlay
     from ossa.export.overlay import write_overlay as write_overlay
     from ossa.inference.predictor import Predictor as Predictor
-    from ossa.models.bundle import Bundle as Bundle
+    from ossa.labels.submission import read_submission as read_submission
+    from ossa.labels.submission import write_submission as write_submission
     from ossa.radiograph.prepare import Placement as Placement
     from ossa.radiograph.prepare import Preparation as Preparation
     from ossa.radiograph.prepare import prepare as prepare
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Bone": "ossa.schema",
     "BoneSchema": "ossa.schema",
-    "Bundle": "ossa.models.bundle",
+    "Bundle": "ossa.bundle.bundle",
     "Case": "ossa.dataset.dataset",
     "Dataset": "ossa.dataset.dataset",
     "OssaError": "ossa.errors",
@@ -59,9 +59,9 @@ _HOME = {
     "overlay": "ossa.export.overlay",
     "prepare": "ossa.radiograph.prepare",
     "read_radiograph": "ossa.radiograph.radiograph",
-    "read_submission": "ossa.export.csv",
+    "read_submission": "ossa.labels.submission",
     "write_overlay": "ossa.export.overlay",
-    "write_submission": "ossa.export.csv",
+    "write_submission": "ossa.labels.submission",
 }
 
 __all__ = [*sorted(_HOME), "__version__"]

@@ -73,7 +73,7 @@ def test_bundle_export(images: Path, bright_model: Path, tmp_path: Path, monkeyp
     pytest.importorskip("onnx")
     from torch import nn
 
-    from ossa.models.bundle import Bundle
+    from ossa.bundle.bundle import Bundle
 
     def no_torch(self: Bundle) -> nn.Module:
         from ossa.errors import MissingExtraError

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from helpers_pictures import hand_picture, other_picture, save
 from ossa.cli import cli
-from ossa.export.csv import read_submission
+from ossa.labels.submission import read_submission
 from ossa.schema import load_schema
 
 

@@ -11,8 +11,8 @@ import pytest
 from helpers_dataset import SCHEMA, competition_json, draw, save_image, save_json, schematic_hand, write_ram_w600
 from ossa.dataset.audit import audit, audit_case
 from ossa.dataset.dataset import open_dataset
-from ossa.dataset.placement import misplaced
-from ossa.dataset.reference import anchors_of, fit_hand, load_reference
+from ossa.hand.misplaced import misplaced
+from ossa.hand.reference import anchors_of, fit_hand, load_reference
 from ossa.phantom.scene import PhantomOptions, generate
 from ossa.segmentation.outlines import Outline, map_outlines, outlines_from_segmentation
 

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
+from ossa.bundle.bundle import Bundle
 from ossa.errors import DeviceError, ImageError, OutputError
 from ossa.inference.batch import Done, Failed, Job, Part, Parts, read_ahead, run_batch
 from ossa.inference.predictor import Predictor
-from ossa.models.bundle import Bundle
 from ossa.radiograph.radiograph import Radiograph
 from ossa.segmentation.segmentation import Segmentation
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ossa.bundle.bundle import Bundle
 from ossa.errors import BundleError, ConfigError
 from ossa.inference.closer import Closer, look_closer, upright_angle, window_of
 from ossa.inference.predictor import Predictor
-from ossa.inference.tta import View, look
-from ossa.models.bundle import Bundle
+from ossa.inference.views import View, look
 from ossa.radiograph.prepare import Preparation
 from ossa.radiograph.radiograph import Radiograph
 from ossa.schema import BoneSchema, load_schema

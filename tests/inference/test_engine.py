@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 
+from ossa.bundle.bundle import Bundle
 from ossa.errors import BundleError, DeviceError
 from ossa.inference.engine import OnnxEngine, open_engine, parse_device
-from ossa.models.bundle import Bundle
 
 
 def test_onnx_and_torch_agree(bundle: Bundle) -> None:

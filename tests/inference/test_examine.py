@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from helpers_dataset import SCHEMA, draw, schematic_hand
-from ossa.inference.anatomy import fit_anatomy, geometry
+from ossa.hand.usual import fit_anatomy, geometry
 from ossa.inference.examine import examine, second_look
+from ossa.inference.judge import NO_HAND, SIGNS, Judge
 from ossa.inference.predictor import Predictor
-from ossa.inference.quality import NO_HAND, SIGNS, Judge
 from ossa.radiograph.radiograph import Radiograph
 from ossa.segmentation.outlines import segmentation_from_outlines
 

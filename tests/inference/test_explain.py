@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from helpers_dataset import draw, schematic_hand
+from ossa.bundle.bundle import Bundle
 from ossa.errors import ConfigError, SchemaError
 from ossa.export.heat import heat_panel, side_by_side
 from ossa.inference.explain import bottleneck, explain, grad_cam, layers
-from ossa.models.bundle import Bundle
 from ossa.radiograph.radiograph import Radiograph
 from ossa.segmentation.segmentation import Region
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from helpers_models import MakeBundle
+from ossa.bundle.bundle import Bundle
 from ossa.errors import BundleError, ConfigError
 from ossa.inference.predictor import Predictor, member_weights
 from ossa.inference.tiles import Tiles
-from ossa.inference.tta import View, views
-from ossa.models.bundle import Bundle
+from ossa.inference.views import View, views
 from ossa.radiograph.prepare import Preparation, prepare
 from ossa.radiograph.radiograph import Radiograph, Spacing
 from ossa.schema import BoneSchema

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ossa.bundle.bundle import Bundle
 from ossa.inference.predictor import Predictor
-from ossa.inference.tta import View, look, views
 from ossa.inference.upright import quarter_turn, sureness, turned
-from ossa.models.bundle import Bundle
+from ossa.inference.views import View, look, views
 from ossa.radiograph.radiograph import Radiograph
 
 

@@ -147,7 +147,7 @@ class TestContext:
     def test_it_is_an_ordinary_network_as_onnx(self, tmp_path: Path) -> None:
         runtime = pytest.importorskip("onnxruntime")
         pytest.importorskip("onnxscript")
-        from ossa.models.export_onnx import write_onnx
+        from ossa.bundle.onnx import write_onnx
 
         network = small("context").eval()
         write_onnx(network, tmp_path / "m.onnx", (2, 1, 256, 384))

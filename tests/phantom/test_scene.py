@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from ossa.errors import AnatomyError
-from ossa.phantom.anatomy import MYOHAND, load_anatomy
 from ossa.phantom.builtin import LENGTHS, builtin_anatomy
 from ossa.phantom.pose import Pose, place, proximal_end, rotation, sample_pose
 from ossa.phantom.scene import PhantomOptions, generate, render
+from ossa.phantom.skeleton import MYOHAND, load_anatomy
 from ossa.phantom.variation import long_axis, vary
 from ossa.schema import load_schema
 

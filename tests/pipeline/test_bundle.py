@@ -10,9 +10,9 @@ import pytest
 
 from helpers_models import small_net
 from helpers_pictures import hand_picture, save
+from ossa.bundle.bundle import Bundle, save_bundle
 from ossa.errors import BundleError, ConfigError
 from ossa.inference.engine import open_engine
-from ossa.models.bundle import Bundle, save_bundle
 from ossa.pipeline import bundle as module
 from ossa.pipeline.bundle import export_bundle
 

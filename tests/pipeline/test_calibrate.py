@@ -12,12 +12,12 @@ import pytest
 from click.testing import CliRunner
 
 from helpers_dataset import SCHEMA, write_competition
+from ossa.bundle.bundle import Bundle
 from ossa.cli import cli
 from ossa.dataset.dataset import open_dataset
 from ossa.dataset.folds import Folds, write_folds
 from ossa.errors import DatasetError, InputError
-from ossa.inference.store import Store
-from ossa.models.bundle import Bundle
+from ossa.labels.store import Store
 from ossa.pipeline.calibrate import calibrate
 from ossa.radiograph.prepare import Preparation, place
 

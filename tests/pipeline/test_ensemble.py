@@ -9,9 +9,9 @@ import pytest
 
 from helpers_pictures import hand_picture, save
 from ossa.errors import BundleError, ConfigError, InputError, SubmissionError
-from ossa.export.csv import read_submission, write_submission
 from ossa.inference.predictor import Predictor
-from ossa.inference.store import Store
+from ossa.labels.store import Store
+from ossa.labels.submission import read_submission, write_submission
 from ossa.pipeline.ensemble import (
     fit_weights,
     image_sizes,

@@ -12,8 +12,8 @@ import pytest
 from helpers_dataset import SCHEMA, schematic_hand, segmentation, write_competition
 from ossa.dataset.dataset import open_dataset
 from ossa.errors import ConfigError, InputError
-from ossa.export.csv import read_submission, write_submission
-from ossa.inference.store import Store
+from ossa.labels.store import Store
+from ossa.labels.submission import read_submission, write_submission
 from ossa.pipeline.evaluate import THRESHOLDS, evaluate
 from ossa.radiograph.prepare import Preparation, place
 from ossa.segmentation.segmentation import Segmentation

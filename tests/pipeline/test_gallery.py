@@ -11,9 +11,9 @@ import pytest
 
 from helpers_dataset import SCHEMA, draw, save_image, schematic_hand, segmentation, write_competition
 from ossa.dataset.dataset import open_dataset
-from ossa.dataset.formats.competition import write_label
 from ossa.errors import ConfigError, InputError
-from ossa.export.csv import write_submission
+from ossa.labels.competition import write_label
+from ossa.labels.submission import write_submission
 from ossa.pipeline.evaluate import evaluate
 from ossa.pipeline.gallery import gallery
 from ossa.segmentation.segmentation import Segmentation

@@ -10,9 +10,9 @@ from click.testing import CliRunner
 
 from helpers_pictures import hand_picture, save
 from ossa.cli import cli
-from ossa.dataset.formats.competition import write_case, write_label
 from ossa.errors import BundleError, DatasetError, ImageError, InputError, LabelError
-from ossa.export.csv import write_submission
+from ossa.labels.competition import write_case, write_label
+from ossa.labels.submission import write_submission
 from ossa.pipeline.info import describe
 from ossa.schema import load_schema
 from ossa.segmentation.segmentation import Region, Segmentation

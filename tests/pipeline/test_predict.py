@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from helpers_pictures import hand_picture, save
-from ossa.dataset.formats.competition import read_label
 from ossa.errors import ConfigError, DeviceError, InputError, OutputError
-from ossa.export.csv import read_submission
+from ossa.labels.competition import read_label
+from ossa.labels.submission import read_submission
 from ossa.pipeline import predict as module
 from ossa.pipeline.predict import fast_predictor, predict, predict_with
 from ossa.radiograph.radiograph import Radiograph

@@ -27,7 +27,7 @@ from ossa.cli import cli  # noqa: E402
 from ossa.config import RunConfig, check, dump  # noqa: E402
 from ossa.errors import ConfigError, DatasetError, OutputError  # noqa: E402
 from ossa.inference.predictor import Predictor  # noqa: E402
-from ossa.inference.store import Store  # noqa: E402
+from ossa.labels.store import Store  # noqa: E402
 from ossa.pipeline.train import train  # noqa: E402
 from ossa.schema import load_schema  # noqa: E402
 

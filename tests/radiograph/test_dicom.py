@@ -463,7 +463,7 @@ def test_a_frame_of_another_size(tmp_path: Path, syntax: str) -> None:
 
 def test_one_decoder_is_asked() -> None:
     """GDCM is never a second try: it ends the process on damaged streams."""
-    from ossa.radiograph.dicom import _plugin
+    from ossa.radiograph.dicom.read import _plugin
 
     class Has:
         def __init__(self, *names: str) -> None:
@@ -563,13 +563,13 @@ def test_deflated_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path / "a.dcm", data)
     assert path.stat().st_size < 20_000
     assert not read_radiograph(path).pixels.any()
-    monkeypatch.setattr("ossa.radiograph.dicom.MAX_IMAGE_BYTES", 6_000_000)
+    monkeypatch.setattr("ossa.radiograph.dicom.read.MAX_IMAGE_BYTES", 6_000_000)
     with pytest.raises(ImageError, match="unpacks to more"):
         read_radiograph(path)
 
 
 def test_oversized_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ossa.radiograph.dicom.MAX_IMAGE_BYTES", 1000)
+    monkeypatch.setattr("ossa.radiograph.dicom.read.MAX_IMAGE_BYTES", 1000)
     with pytest.raises(ImageError, match="too large"):
         read(tmp_path, dataset(DEEP))
 

@@ -122,7 +122,7 @@ def test_picture_and_outlines_move_together(seed):
 
 
 def test_bent_wrist_turns_the_forearm_by_the_angle_and_leaves_the_hand():
-    from ossa.dataset.geometry import centre, wrist_angle
+    from ossa.hand.geometry import centre, wrist_angle
 
     outlines = schematic_hand(512, seed=1)
     for degrees in (-30.0, 15.0, 30.0):

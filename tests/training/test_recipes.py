@@ -15,8 +15,8 @@ for package in ("lightning", "onnx", "numba"):
     if find_spec(package) is None:
         pytest.skip(f"{package} is not installed", allow_module_level=True)
 
+from ossa.bundle.bundle import Bundle  # noqa: E402
 from ossa.config import load_config, recipes  # noqa: E402
-from ossa.models.bundle import Bundle  # noqa: E402
 from ossa.models.weights import read_weights  # noqa: E402
 from ossa.pipeline.train import train  # noqa: E402
 

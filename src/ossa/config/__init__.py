@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from ossa.config.explain import explain, table
 from ossa.config.keys import (
     Data,
     DatasetSource,
@@ -23,6 +22,7 @@ from ossa.config.keys import (
     Window,
 )
 from ossa.config.load import check, check_arguments, dump, load_config, recipes, to_yaml, unknown_name
+from ossa.config.manual import explain, table
 
 __all__ = [
     "Data",

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.dataset.cache import decode
-from ossa.dataset.case import Case, Truth, check_inside
 from ossa.dataset.dataset import Dataset
-from ossa.dataset.geometry import side_of, wrist_angle
-from ossa.dataset.placement import area_findings, placement_findings
-from ossa.dataset.reference import STUBS, Fit, Reference, anchors_of, area_ratios, fit_hand, load_reference
 from ossa.errors import InputError
+from ossa.hand.geometry import side_of, wrist_angle
+from ossa.hand.misplaced import area_findings, placement_findings
+from ossa.hand.reference import STUBS, Fit, Reference, anchors_of, area_ratios, fit_hand, load_reference
+from ossa.labels.case import Case, Truth, check_inside
 from ossa.progress import Track, silent
 from ossa.radiograph.prepare import Placement, Preparation
 from ossa.radiograph.radiograph import Side

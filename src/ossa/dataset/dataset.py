@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from ossa.dataset.case import Case, Truth
 from ossa.dataset.metadata import Subject, read_metadata
 from ossa.errors import DatasetError
+from ossa.labels.case import Case, Truth
 from ossa.schema import BoneSchema, load_schema
 
 __all__ = ["Case", "Dataset", "Problem", "Truth", "formats", "open_dataset"]
@@ -93,19 +93,20 @@ class Dataset:
 
 @cache
 def formats() -> dict[str, ModuleType]:
-    """Every label format by its NAME. A format is one module of ``ossa.dataset.formats`` with
+    """Every label format by its NAME. A format is one module of ``ossa.labels`` with
 
     ``NAME: str``, ``LAYOUT: str`` (one line for error messages), ``detect(root: Path) -> bool`` and
     ``read_dataset(root: Path, schema: BoneSchema) -> Dataset``. The modules are asked in order of their
     ``PRIORITY: int`` (lower first), so that a format that recognises itself by little comes last.
     """
-    package = importlib.import_module("ossa.dataset.formats")
+    package = importlib.import_module("ossa.labels")
     modules = [
         importlib.import_module(f"{package.__name__}.{info.name}")
         for info in pkgutil.iter_modules(package.__path__)
         if not info.name.startswith("_")
     ]
-    return {module.NAME: module for module in sorted(modules, key=lambda m: int(m.PRIORITY))}
+    readers = [module for module in modules if hasattr(module, "read_dataset")]
+    return {module.NAME: module for module in sorted(readers, key=lambda m: int(m.PRIORITY))}
 
 
 def open_dataset(path: str | Path, schema: BoneSchema | None = None, format_name: str | None = None) -> Dataset:

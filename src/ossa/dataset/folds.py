@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from ossa.dataset.case import Case
-from ossa.dataset.geometry import BENT, side_of, wrist_angle
 from ossa.errors import ConfigError, DatasetError, InputError, LabelError
+from ossa.hand.geometry import BENT, side_of, wrist_angle
+from ossa.labels.case import Case
 from ossa.progress import Track, silent
 from ossa.safety import read_json, write_json
 from ossa.schema import BoneSchema

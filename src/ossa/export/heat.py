@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.export.pages import stretch
+from ossa.pages.page import stretch
 from ossa.segmentation.segmentation import Region
 
 Picture = NDArray[np.uint8]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ossa.errors import ConfigError
-from ossa.inference.anatomy import towards_fingers
+from ossa.hand.usual import towards_fingers
 from ossa.inference.upright import turned
 from ossa.radiograph.prepare import Preparation, place
 
@@ -135,7 +135,7 @@ def window_of(found: Segmentation, closer: Closer, tall: float = 1.0) -> tuple[i
 
 
 def upright_angle(found: Segmentation) -> float:
-    """The turn in degrees (0, 90, -90 or 180; inference.tta's sense) that brings the fingers to the top.
+    """The turn in degrees (0, 90, -90 or 180; inference.views's sense) that brings the fingers to the top.
 
     From the middles of the bones' boxes, which need no pixel; 0 when no finger or no wrist is found.
     """

@@ -19,8 +19,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ossa.bundle.bundle import Bundle
 from ossa.errors import BundleError, DeviceError, MissingExtraError
-from ossa.models.bundle import Bundle
 
 Float = NDArray[np.float32]
 

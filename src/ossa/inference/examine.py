@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.inference.quality import Assessment, Judge, assess, judged
-from ossa.inference.sides import side_notes
-from ossa.inference.tta import View
+from ossa.hand.sides import side_notes
+from ossa.inference.judge import Assessment, Judge, assess, judged
+from ossa.inference.views import View
 
 if TYPE_CHECKING:
     from ossa.inference.predictor import Predictor

@@ -25,7 +25,7 @@ from ossa.radiograph.prepare import Placement, Preparation, prepare
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from ossa.models.bundle import Bundle
+    from ossa.bundle.bundle import Bundle
     from ossa.radiograph.radiograph import Radiograph
 
 Float = NDArray[np.float32]

@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ossa.bundle.bundle import CARD, Bundle
 from ossa.errors import BundleError, ConfigError, SchemaError
 from ossa.inference.closer import Closer, look_closer
 from ossa.inference.engine import Engine, open_engine
 from ossa.inference.tiles import Tiles, run_tiled, run_whole
-from ossa.inference.tta import PLAIN, View, look, look_back
 from ossa.inference.upright import SURE, quarter_turn, sureness, turned
-from ossa.models.bundle import CARD, Bundle
+from ossa.inference.views import PLAIN, View, look, look_back
 from ossa.radiograph.prepare import Placement, Preparation, prepare
 from ossa.schema import BoneSchema
 from ossa.segmentation.decode import decode, logit, resample_logits
 
 if TYPE_CHECKING:
-    from ossa.inference.quality import Judge
+    from ossa.inference.judge import Judge
     from ossa.radiograph.radiograph import Radiograph
     from ossa.segmentation.segmentation import Segmentation
 
@@ -57,7 +57,7 @@ class Member:
 class Predictor:
     """Networks of one schema and how they are asked.
 
-    ``views``: test-time looks (inference.tta); ``tiles``: sliding windows, or None for the whole
+    ``views``: test-time looks (inference.views); ``tiles``: sliding windows, or None for the whole
     picture at once; ``thresholds``: bone name -> probability; ``tidy``: applied in turn to the
     decoded bones; ``judge``: gives confidences and warnings, and tells what is no hand; ``upright``:
     turn films that lie on their side or upside down; ``closer``: bones that are looked at again, enlarged.
@@ -205,8 +205,8 @@ class Predictor:
         return examine(self, radiograph, self.judge)
 
     def examined(self) -> Predictor:
-        """The same predictor with a judge of its results (inference.quality), where one was fitted for the schema."""
-        from ossa.inference.quality import default_judge
+        """The same predictor with a judge of its results (inference.judge), where one was fitted for the schema."""
+        from ossa.inference.judge import default_judge
 
         return replace(self, judge=default_judge(self.schema))
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ossa.inference.tta import Float, View
+from ossa.inference.views import Float, View
 
 #: Mean sureness over the bones from which on a picture is taken as it lies. With the shipped model 30 upright
 #: held-out phantoms had a median of .970 (lowest quarter below .951), the same ones upside down .893 (highest .946).

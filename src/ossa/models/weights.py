@@ -23,7 +23,7 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """
     where = Path(path)
     if where.is_dir():
-        from ossa.models.bundle import Bundle
+        from ossa.bundle.bundle import Bundle
 
         where = Bundle.load(where).weights_path
     if not where.is_file():

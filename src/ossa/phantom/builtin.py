@@ -13,9 +13,9 @@ from functools import cache
 
 import numpy as np
 
-from ossa.phantom.anatomy import Anatomy, Body, Joint, triple, with_styloid
 from ossa.phantom.mesh import F64, Mesh, ellipsoid, tube
 from ossa.phantom.pose import DIGITS
+from ossa.phantom.skeleton import Anatomy, Body, Joint, triple, with_styloid
 
 Triple = tuple[float, float, float]
 

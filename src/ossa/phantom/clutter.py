@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.phantom.placed import PlacedBone, axis_of
-from ossa.phantom.xray import F32
+from ossa.phantom.projection import F32
 
 
 def add_objects(mu: F32, mm: float, rng: np.random.Generator, share: float) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ossa.phantom.placed import PlacedBone, along_axis
-from ossa.phantom.xray import F32
+from ossa.phantom.projection import F32
 
 #: How much a bone takes part: the finger's end joints wear first, then the thumb's base, then the middle joints
 #: (47, 36 and 18 % of 3,906 people from 55 on: S. Dahaghin et al., Ann Rheum Dis 64:682-687, 2005); knuckles and

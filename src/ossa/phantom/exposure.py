@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.phantom import clutter
+from ossa.phantom.projection import F32
 from ossa.phantom.tissue import Projection
-from ossa.phantom.xray import F32
 
 U8 = NDArray[np.uint8]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ossa.phantom.anatomy import Anatomy
 from ossa.phantom.mesh import F64, I32
+from ossa.phantom.skeleton import Anatomy
 from ossa.phantom.variation import long_axis
 
 

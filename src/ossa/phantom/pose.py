@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ossa.phantom.anatomy import Anatomy, Body
 from ossa.phantom.mesh import F64
+from ossa.phantom.skeleton import Anatomy, Body
 
 #: Share of a radio-ulnar deviation that the proximal carpal row takes; the midcarpal joint takes the
 #: rest (equal shares in ulnar, more at the midcarpal joint in radial deviation: K. Imamura, Nihon

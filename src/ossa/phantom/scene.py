@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.phantom import clutter
-from ossa.phantom.anatomy import Anatomy
 from ossa.phantom.exposure import expose
 from ossa.phantom.mesh import F64
 from ossa.phantom.placed import placed
 from ossa.phantom.pose import place, rotation, sample_pose
+from ossa.phantom.skeleton import Anatomy
 from ossa.phantom.soft import soft_tissue
 from ossa.phantom.tissue import Projection, add_bones, add_sesamoids
 from ossa.phantom.variation import vary

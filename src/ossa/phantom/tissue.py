@@ -16,8 +16,8 @@ from ossa.phantom.disease import fracture, sample_disease, sclerosis, spurred
 from ossa.phantom.mesh import F64, ellipsoid
 from ossa.phantom.placed import PlacedBone, along_axis, axis_of
 from ossa.phantom.pose import CARPALS
+from ossa.phantom.projection import F32, thickness
 from ossa.phantom.variation import TUBULAR
-from ossa.phantom.xray import F32, thickness
 from ossa.schema import BoneSchema
 
 #: Bones whose growth plate lies at their far end; phalanges and the first metacarpal have it at their

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from ossa.phantom.anatomy import Anatomy, Body, triple
 from ossa.phantom.mesh import F64, Mesh
 from ossa.phantom.pose import CARPALS
+from ossa.phantom.skeleton import Anatomy, Body, triple
 
 TUBULAR = tuple(f"finger-{k}" for k in range(1, 20))
 #: How much wider (x) and longer (y) carpals look on two traced posteroanterior films than in the MyoHand meshes,

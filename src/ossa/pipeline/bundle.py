@@ -16,8 +16,8 @@ from ossa.errors import ConfigError, MissingExtraError
 from ossa.safety import sha256, write_json, write_text
 
 if TYPE_CHECKING:
+    from ossa.bundle.bundle import Bundle
     from ossa.inference.engine import Engine
-    from ossa.models.bundle import Bundle
     from ossa.radiograph.prepare import Placement
     from ossa.radiograph.radiograph import Radiograph
 
@@ -109,9 +109,9 @@ def export_bundle(
     Compared (and for 8 bit calibrated) on ``images``, or on phantoms when none are given.
     Raises BundleError, MissingExtraError, ConfigError, OutputError.
     """
+    from ossa.bundle import deploy
+    from ossa.bundle.bundle import Bundle
     from ossa.inference.engine import OnnxEngine, OpenVinoEngine
-    from ossa.models import deploy
-    from ossa.models.bundle import Bundle
     from ossa.radiograph.prepare import Preparation, prepare
 
     bundle = Bundle.load(model)

@@ -13,10 +13,10 @@ from ossa.progress import Track, silent
 from ossa.schema import BoneSchema, load_schema
 
 if TYPE_CHECKING:
-    from ossa.dataset.case import Case
     from ossa.dataset.folds import Folds
-    from ossa.inference.calibrate import Calibration, Sample
-    from ossa.inference.store import Store
+    from ossa.ensemble.calibrate import Calibration, Sample
+    from ossa.labels.case import Case
+    from ossa.labels.store import Store
     from ossa.pipeline.ensemble import Fitted
 
 #: What the result is called inside a run's folder.
@@ -53,9 +53,9 @@ def calibrate(
     be ruled out; InputError when images have no label; ConfigError with fewer than two subjects.
     """
     from ossa.dataset.dataset import open_dataset
-    from ossa.inference.calibrate import calibrate as fit
-    from ossa.inference.ensemble import same_images
-    from ossa.inference.store import Store
+    from ossa.ensemble.calibrate import calibrate as fit
+    from ossa.ensemble.vote import same_images
+    from ossa.labels.store import Store
     from ossa.pipeline.ensemble import fit_weights
 
     if not runs:
@@ -179,8 +179,8 @@ def _reader(
     def read() -> Sample:
         import numpy as np
 
-        from ossa.inference.calibrate import Sample
-        from ossa.inference.ensemble import mean_logits
+        from ossa.ensemble.calibrate import Sample
+        from ossa.ensemble.vote import mean_logits
 
         if weights is None:
             saved = stores[0].read(image)
@@ -195,7 +195,7 @@ def _reader(
 
 def _into_bundles(run: Path, found: Calibration) -> tuple[Path, ...]:
     """Put thresholds and rules into the cards of the run's bundles."""
-    from ossa.models.bundle import Bundle
+    from ossa.bundle.bundle import Bundle
 
     plain, _, both = found.means()
     figures = {

@@ -42,7 +42,7 @@ def summarise(path: str | Path, schema: BoneSchema | None = None, track: Track =
 
     from ossa.dataset.dataset import open_dataset
     from ossa.dataset.folds import Stratum
-    from ossa.dataset.geometry import BENT, area, side_of, wrist_angle
+    from ossa.hand.geometry import BENT, area, side_of, wrist_angle
 
     dataset = open_dataset(path, schema)
     problems = [str(problem) for problem in dataset.problems]
@@ -219,10 +219,10 @@ def convert(
     out. Raises ConfigError for another format.
     """
     from ossa.dataset.dataset import open_dataset
-    from ossa.dataset.formats.coco import write_coco
-    from ossa.dataset.formats.competition import write_label
-    from ossa.dataset.formats.labelme import write_labelme
     from ossa.errors import InputError
+    from ossa.labels.coco import write_coco
+    from ossa.labels.competition import write_label
+    from ossa.labels.labelme import write_labelme
 
     writers = {"labelme": write_labelme, "competition": write_label}
     if to not in (*writers, "coco"):

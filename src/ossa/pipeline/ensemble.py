@@ -16,7 +16,7 @@ from ossa.schema import BoneSchema, load_schema
 
 if TYPE_CHECKING:
     from ossa.inference.predictor import Predictor
-    from ossa.inference.store import Store
+    from ossa.labels.store import Store
     from ossa.pipeline.predict import Outcome
     from ossa.segmentation.cleanup import Cleanup
     from ossa.segmentation.segmentation import Segmentation
@@ -49,7 +49,7 @@ def save_probabilities(
     ConfigError when another model wrote the store.
     """
     from ossa.inference.batch import read_ahead
-    from ossa.inference.store import Store
+    from ossa.labels.store import Store
     from ossa.pipeline.sources import find_sources
     from ossa.radiograph.radiograph import read_radiograph
 
@@ -100,9 +100,9 @@ def soft_vote(
     clean-up are used; without it the threshold is .5 and nothing is cleaned. Raises InputError
     when the stores hold different images or pictures of different sizes.
     """
-    from ossa.export.csv import write_submission
-    from ossa.inference.ensemble import soft_vote as average
-    from ossa.inference.store import Store
+    from ossa.ensemble.vote import soft_vote as average
+    from ossa.labels.store import Store
+    from ossa.labels.submission import write_submission
 
     bones = load_schema(schema)
     opened = [Store.open(path, bones) for path in stores]
@@ -114,7 +114,7 @@ def soft_vote(
 
 
 def _rules(bundle: str | Path | None, bones: BoneSchema) -> tuple[Mapping[str, float], Cleanup]:
-    from ossa.models.bundle import Bundle
+    from ossa.bundle.bundle import Bundle
     from ossa.segmentation.cleanup import Cleanup
 
     if bundle is None:
@@ -143,9 +143,9 @@ def vote(
     votes against. Everything happens on run lengths, one image at a time. Raises SubmissionError
     for a malformed file or run, InputError when the files hold different images.
     """
-    from ossa.export.csv import COMPETITION_SHAPE, read_submission, write_submission
-    from ossa.inference.ensemble import same_images
+    from ossa.ensemble.vote import same_images
     from ossa.inference.predictor import member_weights
+    from ossa.labels.submission import COMPETITION_SHAPE, read_submission, write_submission
     from ossa.segmentation.rle import decode_runs, region_from_runs
     from ossa.segmentation.runs import vote as vote_runs
     from ossa.segmentation.segmentation import Segmentation
@@ -223,8 +223,8 @@ def fit_weights(
     Raises InputError when an image has no truth or the stores' images differ.
     """
     from ossa.dataset.dataset import open_dataset
-    from ossa.inference.ensemble import same_images, select_weights
-    from ossa.inference.store import Store
+    from ossa.ensemble.vote import same_images, select_weights
+    from ossa.labels.store import Store
 
     bones = load_schema(schema)
     opened = [Store.open(path, bones) for path in stores]
@@ -260,7 +260,7 @@ class _GridDice:
         self._boxes: list[list[tuple[NDArray[np.float16], NDArray[np.bool_]]]] = []
 
     def add(self, image: str, case: Any) -> None:
-        from ossa.inference.ensemble import mean_logits
+        from ossa.ensemble.vote import mean_logits
         from ossa.segmentation.outlines import bits_from_outlines, map_outlines
 
         count = len(self._stores)
@@ -320,7 +320,7 @@ def load_models(
     """A predictor of one or several bundles (none: the shipped one) from command-line words."""
     from ossa.inference.predictor import Predictor
     from ossa.inference.tiles import Tiles
-    from ossa.inference.tta import parse_views
+    from ossa.inference.views import parse_views
 
     tiles = None if tile is None else Tiles(tile)
     predictor = Predictor.load(list(models) or None, device, weights=weights, views=parse_views(tta), tiles=tiles)

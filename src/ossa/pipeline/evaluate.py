@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.errors import ConfigError, InputError
-from ossa.pipeline.results import Entry, Results, find_pictures, open_results, picture_shape
+from ossa.labels.results import Entry, Results, find_pictures, open_results, picture_shape
 from ossa.progress import Track, silent
 from ossa.schema import BoneSchema, load_schema
 
 if TYPE_CHECKING:
-    from ossa.export.report import ThresholdTable, WorstCase
+    from ossa.pages.report import ThresholdTable, WorstCase
     from ossa.segmentation.compare import Comparison, Summary
     from ossa.segmentation.scores import Scores
     from ossa.segmentation.segmentation import Segmentation
@@ -94,8 +94,8 @@ def evaluate(
     A picture without a prediction is left out and named. A bone that is not annotated is not scored. Raises
     InputError when nothing is to be compared, and the errors of the readers.
     """
-    from ossa.export.csv import write_submission
-    from ossa.export.workers import in_order
+    from ossa.labels.submission import write_submission
+    from ossa.parallel import in_order
     from ossa.segmentation.compare import aggregate
     from ossa.segmentation.scores import Scores
 
@@ -183,7 +183,7 @@ def _score(pair: _Pair, schema: BoneSchema, tolerance: float, thresholds: bool) 
 
 
 def _shape(pair: _Pair) -> tuple[int, int]:
-    from ossa.export.csv import COMPETITION_SHAPE
+    from ossa.labels.submission import COMPETITION_SHAPE
 
     if pair.picture is not None:
         return picture_shape(pair.picture)
@@ -193,7 +193,7 @@ def _shape(pair: _Pair) -> tuple[int, int]:
 
 
 def _threshold_table(rows: Sequence[Values | None]) -> ThresholdTable:
-    from ossa.export.report import ThresholdTable
+    from ossa.pages.report import ThresholdTable
     from ossa.segmentation.scores import finite_mean
 
     return ThresholdTable(THRESHOLDS, finite_mean(np.stack([row for row in rows if row is not None]), axis=0))
@@ -211,7 +211,7 @@ def _write_report(
     sources: tuple[Results, Results],
     worst: int,
 ) -> Path:
-    from ossa.export.report import Report, write_report
+    from ossa.pages.report import Report, write_report
 
     known, found = sources
     scores = evaluation.scores
@@ -244,7 +244,7 @@ def _write_report(
 
 def _worst_cases(scores: Scores, pairs: Sequence[_Pair], schema: BoneSchema, count: int) -> list[WorstCase]:
     """The lowest Dice pairs with a picture of the place; at most three bones of one picture."""
-    from ossa.export.report import WorstCase, case_picture
+    from ossa.pages.report import WorstCase, case_picture
     from ossa.radiograph.radiograph import read_radiograph
 
     chosen: list[tuple[int, int]] = []

@@ -39,10 +39,10 @@ def explain(
     """
     import cv2
 
+    from ossa.bundle.bundle import Bundle
     from ossa.export.heat import heat_panel, side_by_side
     from ossa.inference.explain import explain as heat_of
     from ossa.inference.predictor import Predictor
-    from ossa.models.bundle import Bundle
     from ossa.radiograph.radiograph import read_radiograph
     from ossa.safety import write_bytes
 
@@ -84,9 +84,9 @@ def explain(
 
 def layer_names(model: str | Path | None = None) -> list[str]:
     """The layers of a bundle's network that can be asked, in the order they are computed, with their maps' sizes."""
+    from ossa.bundle.bundle import Bundle
     from ossa.errors import MissingExtraError
     from ossa.inference.explain import bottleneck, layers
-    from ossa.models.bundle import Bundle
     from ossa.radiograph.prepare import Preparation
 
     bundle = Bundle.load(model)

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.errors import InputError, OssaError
-from ossa.pipeline.results import Entry, Results, find_pictures, open_results, picture_shape
+from ossa.labels.results import Entry, Results, find_pictures, open_results, picture_shape
 from ossa.progress import Track, silent
 from ossa.schema import BoneSchema, load_schema
 
 if TYPE_CHECKING:
-    from ossa.export.gallery import Content, Written
+    from ossa.pages.gallery import Content, Written
     from ossa.segmentation.segmentation import Segmentation
 
 
@@ -39,7 +39,7 @@ def gallery(
     of ``ossa train``; ``size`` the longest side in px of the pictures that a click shows. Raises InputError when no
     picture can be found for any of the results.
     """
-    from ossa.export.gallery import Item, Options, write_gallery
+    from ossa.pages.gallery import Item, Options, write_gallery
 
     bones = schema if schema is not None else load_schema()
     opened = [open_results(source, bones) for source in sources]
@@ -107,7 +107,7 @@ def _read_folds(path: str | Path) -> dict[str, str]:
 
 def _loader(picture: Path, known: Entry | None, entries: Sequence[Entry | None], schema: BoneSchema) -> Any:
     def load() -> Content:
-        from ossa.export.gallery import Content
+        from ossa.pages.gallery import Content
 
         shape = picture_shape(picture)
         flags: list[str] = []
@@ -137,7 +137,7 @@ def _loader(picture: Path, known: Entry | None, entries: Sequence[Entry | None],
 
 def _side(segmentation: Segmentation | None) -> str:
     """The side that the bones show, "" when they do not."""
-    from ossa.dataset.geometry import side_of
+    from ossa.hand.geometry import side_of
     from ossa.segmentation.outlines import outlines_from_segmentation
 
     return (side_of(outlines_from_segmentation(segmentation)) or "") if segmentation is not None else ""

@@ -68,7 +68,7 @@ def _image(path: Path) -> Facts:
 
 
 def _model(path: Path | None) -> Facts:
-    from ossa.models.bundle import Bundle
+    from ossa.bundle.bundle import Bundle
 
     bundle = Bundle.load(path)
     card = bundle.card
@@ -122,7 +122,7 @@ def _dataset(path: Path) -> Facts:
 
 
 def _label(path: Path) -> Facts:
-    from ossa.dataset.formats.competition import read_label
+    from ossa.labels.competition import read_label
     from ossa.schema import load_schema
 
     schema = load_schema()
@@ -139,7 +139,7 @@ def _label(path: Path) -> Facts:
 
 
 def _submission(path: Path) -> Facts:
-    from ossa.export.csv import read_submission
+    from ossa.labels.submission import read_submission
     from ossa.schema import load_schema
 
     schema = load_schema()

@@ -197,9 +197,9 @@ def _one_thread() -> None:
 def _make(job: _Job) -> None:
     import numpy as np
 
-    from ossa.dataset.formats.competition import write_case
-    from ossa.phantom.anatomy import load_anatomy
+    from ossa.labels.competition import write_case
     from ossa.phantom.scene import generate
+    from ossa.phantom.skeleton import load_anatomy
 
     # Neighbouring (seed, index) pairs give unrelated streams (numpy's SeedSequence, after O'Neill's seed_seq).
     seed = int(np.random.SeedSequence([job.seed, job.index]).generate_state(1)[0])

@@ -156,15 +156,15 @@ def _finished(source: Source, job: Job, parts: Parts, folder: Path) -> Predicted
 
 
 def _remember(job: Job, parts: Parts, segmentation: Segmentation) -> None:
-    from ossa.export.csv import submission_rows
     from ossa.inference.batch import Part
+    from ossa.labels.submission import submission_rows
 
     facts = {"bones": len(segmentation), "notes": list(segmentation.notes)}
     parts.put(job, Part(submission_rows(job.name, segmentation), facts))
 
 
 def _write_csv(folder: Path, parts: Parts, jobs: list[Job]) -> None:
-    from ossa.export.csv import COLUMNS
+    from ossa.labels.submission import COLUMNS
 
     parts.assemble(folder / CSV_NAME, ",".join(COLUMNS) + "\n", jobs)
 
@@ -199,7 +199,7 @@ def label_writer(label_format: str) -> Callable[[Path, Segmentation, str], None]
 def usual_predictor(model: str | Path | None, device: str, looks: str) -> Predictor:
     """What ``predict`` asks: every look, the closer one at the wrist, and a judge of the result."""
     from ossa.inference.predictor import Predictor
-    from ossa.inference.tta import parse_views
+    from ossa.inference.views import parse_views
 
     return Predictor.load(model, device=device, views=parse_views(looks)).examined()
 

@@ -20,10 +20,10 @@ from ossa.safety import read_json
 from ossa.schema import BoneSchema, load_schema
 
 if TYPE_CHECKING:
-    from ossa.dataset.case import Case
     from ossa.dataset.folds import Folds
+    from ossa.labels.case import Case
+    from ossa.pages.run import FoldFigures
     from ossa.training.material import Material
-    from ossa.training.report import FoldFigures
     from ossa.training.run import FoldResult
 
 _log = logging.getLogger("ossa.train")
@@ -367,7 +367,7 @@ def _train_one(
 
 
 def _report(run: Path, config: RunConfig, figures: Sequence[FoldFigures], pseudo: int) -> None:
-    from ossa.training.report import write_curves, write_summary
+    from ossa.pages.run import write_curves, write_summary
 
     notes = [f"{pseudo} pseudo-labelled pictures were trained on, none validated on."] if pseudo else []
     if not config.data.datasets:

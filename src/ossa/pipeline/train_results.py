@@ -17,8 +17,8 @@ from ossa.schema import BoneSchema
 
 if TYPE_CHECKING:
     from ossa.inference.closer import Closer
+    from ossa.pages.run import FoldFigures
     from ossa.training.material import Checks, Material
-    from ossa.training.report import FoldFigures
     from ossa.training.run import FoldResult
 
 Tell = Callable[[str], object]
@@ -35,8 +35,8 @@ def finish_fold(
     tell: Tell,
 ) -> FoldFigures:
     """Out-of-fold predictions, the fold's bundle, its figures."""
+    from ossa.pages.run import FoldFigures, read_curves
     from ossa.training.material import Checks
-    from ossa.training.report import FoldFigures, read_curves
 
     checks = Checks(material.checks, config.data.size, int(result.network.multiple))  # type: ignore[arg-type]
     per_bone = result.per_bone
@@ -61,7 +61,7 @@ def store_held_out(
     """Write the held-out logits of a fold to RUN/oof (the best weights') and their Dice; the Dice per bone."""
     import torch
 
-    from ossa.inference.store import Store
+    from ossa.labels.store import Store
     from ossa.segmentation.compare import dice
     from ossa.segmentation.decode import decode
 
@@ -99,7 +99,7 @@ def write_bundle(
     run: Path,
     number: int,
 ) -> None:
-    from ossa.models.bundle import Card, save_bundle
+    from ossa.bundle.bundle import Card, save_bundle
 
     network: Any = result.network
     options = getattr(network, "options", None) or config.model.arguments()

@@ -74,7 +74,7 @@ def read_radiograph(path: str | Path) -> Radiograph:
     where = Path(path)
     kind = _kind(where)
     if kind == "DICOM":
-        from ossa.radiograph.dicom import read_dicom
+        from ossa.radiograph.dicom.read import read_dicom
 
         return read_dicom(where)
     from ossa.radiograph.raster import read_raster
@@ -87,7 +87,7 @@ def read_size(path: str | Path) -> tuple[int, int]:
     where = Path(path)
     kind = _kind(where)
     if kind == "DICOM":
-        from ossa.radiograph.dicom import read_dicom_size
+        from ossa.radiograph.dicom.read import read_dicom_size
 
         return read_dicom_size(where)
     from ossa.radiograph.raster import read_raster_size

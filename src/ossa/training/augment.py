@@ -171,7 +171,7 @@ def _wrapped(angle: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def bend_of(outlines: Outlines, degrees: float) -> Bend | None:
     """The bend of this hand by ``degrees``; None when the wrist is not outlined or ``degrees`` is 0."""
-    from ossa.dataset.geometry import middle_of
+    from ossa.hand.geometry import middle_of
 
     if not degrees:
         return None

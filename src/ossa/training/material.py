@@ -13,9 +13,9 @@ from torch.utils.data import Dataset
 
 from ossa.config import RunConfig
 from ossa.dataset.cache import GreyCache
-from ossa.dataset.case import Case
 from ossa.dataset.folds import refuse_leak
 from ossa.errors import ConfigError, TrainingError
+from ossa.labels.case import Case
 from ossa.radiograph.prepare import Placement, Preparation, normalise, pad
 from ossa.safety import sha256
 from ossa.schema import BoneSchema

@@ -16,8 +16,8 @@ import numpy as np
 from ossa.config import PhantomSource as PhantomKeys
 from ossa.config import check_arguments
 from ossa.errors import ConfigError
-from ossa.phantom.anatomy import Anatomy
 from ossa.phantom.scene import PhantomOptions
+from ossa.phantom.skeleton import Anatomy
 from ossa.radiograph.prepare import Preparation, place
 from ossa.safety import sha256, write_bytes
 from ossa.schema import BoneSchema
@@ -94,7 +94,7 @@ def stored_phantoms(
 
 @cache
 def _anatomy(folder: str) -> Anatomy:
-    from ossa.phantom.anatomy import load_anatomy
+    from ossa.phantom.skeleton import load_anatomy
 
     return load_anatomy(folder).lightened(_LIGHTENED)
 

@@ -97,7 +97,7 @@ def fill(
     pool = open_pool(folder, count, size)
     source = None
     if anatomy is not None:
-        from ossa.phantom.anatomy import load_anatomy
+        from ossa.phantom.skeleton import load_anatomy
 
         source = load_anatomy(anatomy).lightened(0.55)
     for k in range(first_seed, first_seed + count * rounds, step):

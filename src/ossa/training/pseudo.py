@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ossa.dataset.case import Case, Truth
-from ossa.dataset.formats.competition import read_label, write_label
 from ossa.errors import LabelError
+from ossa.labels.case import Case, Truth
+from ossa.labels.competition import read_label, write_label
 from ossa.safety import inside, read_json, write_json
 from ossa.schema import BoneSchema
 from ossa.segmentation.segmentation import Segmentation

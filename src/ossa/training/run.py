@@ -71,7 +71,7 @@ def make_network(config: RunConfig, schema: BoneSchema) -> nn.Module:
     if model.weights and not imagenet:
         load_weights(network, model.weights)
     if config.finetune.model is not None:
-        from ossa.models.bundle import default_bundle
+        from ossa.bundle.bundle import default_bundle
 
         path = default_bundle() if config.finetune.model == "default" else Path(config.finetune.model)
         if config.finetune.matching_only:

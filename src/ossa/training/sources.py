@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.dataset.cache import GreyCache
-from ossa.dataset.case import Case, Truth
 from ossa.errors import DatasetError
-from ossa.phantom.anatomy import Anatomy
+from ossa.labels.case import Case, Truth
 from ossa.phantom.scene import PhantomOptions
+from ossa.phantom.skeleton import Anatomy
 from ossa.radiograph.prepare import Placement, Preparation, place
 from ossa.schema import BoneSchema
 from ossa.segmentation.outlines import Outlines, map_outlines

@@ -145,7 +145,7 @@ def main() -> None:
     a.out.mkdir(parents=True, exist_ok=True)
     anatomy = None
     if a.anatomy:
-        from ossa.phantom.anatomy import load_anatomy
+        from ossa.phantom.skeleton import load_anatomy
 
         anatomy = load_anatomy(a.anatomy).lightened(0.55)
     kinds = [("hands", a.size, PhantomOptions(), 1 - a.wrists), ("wrists", a.wrist_size, WRISTS, a.wrists)]

@@ -1,0 +1,317 @@
+"""How far a result can be trusted: a confidence per bone, warnings in words, and whether there is a hand at all.
+
+A Segmentation and the logits it was decoded from flow in, the same Segmentation with ``confidence``
+and ``notes`` flows out. Confidence is the estimated probability that a bone's Dice is at least
+``GOOD_DICE``: a logistic regression on a few signs of failure, fitted on synthetic hands that the
+network had not seen, some of them with planted faults (benchmarks/bench_quality.py says how many wrong
+bones it catches, and at what cost in false alarms).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ossa.errors import ConfigError
+from ossa.hand.usual import Anatomy, Geometry, geometry
+from ossa.schema import BoneSchema
+from ossa.segmentation.decode import threshold_logits
+from ossa.segmentation.segmentation import Segmentation
+
+Float = NDArray[np.float64]
+
+#: A bone below this Dice counts as wrong.
+GOOD_DICE = 0.8
+
+#: The signs of failure, in the order of the regression's weights.
+SIGNS = ("doubt", "blur", "disagreement", "size", "length", "shape", "place", "order", "parts", "cover")
+
+#: What is said of a bone whose strongest sign is this one.
+_REASONS = {
+    "doubt": "the network is unsure about much of it",
+    "blur": "its border is blurred",
+    "disagreement": "it looks different in the mirrored picture",
+    "size": "an unusual size for this hand",
+    "length": "an unusual length for this hand",
+    "shape": "an unusual shape",
+    "place": "an unusual place in this hand",
+    "order": "out of order along its digit",
+    "parts": "in several parts",
+    "cover": "mostly covered by another bone",
+}
+
+#: The file that holds what was fitted.
+_FITTED = "judge.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """What was fitted: the usual anatomy, the regression, and the limits of the warnings.
+
+    ``weights`` (signs + 1,) with the constant last; ``centre`` and ``spread`` (signs,) standardise the signs.
+    ``limits`` (signs,): beyond it a sign alone makes a bone doubtful; hardly any right bone goes so far.
+    ``unsure``: a bone below this confidence is named. ``hand``: below this evidence (``hand_evidence``) there is no
+    hand. ``cover`` (C, 2): mean and SD of the share of a bone that another one covers.
+    """
+
+    anatomy: Anatomy
+    cover: Float
+    weights: Float
+    centre: Float
+    spread: Float
+    limits: Float
+    unsure: float
+    hand: float
+
+    @property
+    def schema(self) -> BoneSchema:
+        """The bones it knows."""
+        return self.anatomy.schema
+
+    def confidence(self, signs: Float) -> Float:
+        """(C,) probability that a bone is right, from signs (C, signs); NaN for an absent bone."""
+        z = (signs - self.centre) / self.spread
+        with np.errstate(over="ignore"):
+            out: Float = 1.0 / (1.0 + np.exp(-(z @ self.weights[:-1] + self.weights[-1])))
+        beyond = (signs > self.limits).any(axis=1)
+        return np.where(beyond, np.minimum(out, self.unsure / 2), out)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {
+            "signs": list(SIGNS),
+            "anatomy": self.anatomy.to_json(),
+            "cover": _short(self.cover),
+            "weights": _short(self.weights),
+            "centre": _short(self.centre),
+            "spread": _short(self.spread),
+            "limits": _short(self.limits),
+            "unsure": self.unsure,
+            "hand": self.hand,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], schema: BoneSchema) -> Judge:
+        """From ``to_json``; ConfigError when it was fitted with other signs or bones."""
+        if list(value.get("signs", ())) != list(SIGNS):
+            raise ConfigError("quality was fitted with other signs", found=value.get("signs"), expected=list(SIGNS))
+        anatomy = Anatomy.from_json(value["anatomy"], schema)
+        arrays = {k: np.array(value[k], np.float64) for k in ("cover", "weights", "centre", "spread", "limits")}
+        return cls(anatomy=anatomy, unsure=float(value["unsure"]), hand=float(value["hand"]), **arrays)
+
+
+def _short(array: Float) -> Any:
+    """Nested lists of six significant digits."""
+    return [_short(x) for x in array] if array.ndim > 1 else [float(f"{x:.6g}") for x in array.tolist()]
+
+
+@cache
+def default_judge(schema: BoneSchema) -> Judge | None:
+    """The shipped judge; None for a schema that none was fitted for."""
+    resource = files("ossa").joinpath("inference", _FITTED)
+    if not resource.is_file():
+        return None
+    value = json.loads(resource.read_text(encoding="utf-8"))
+    if value["anatomy"]["bones"] != list(schema.names):
+        return None
+    return Judge.from_json(value, schema)
+
+
+# Signs ----------------------------------------------------------------------------------------
+
+
+def signs_of(
+    segmentation: Segmentation,
+    logits: NDArray[Any],
+    anatomy: Anatomy,
+    cover: Float,
+    measured: Geometry,
+    other: NDArray[Any] | None = None,
+    thresholds: Mapping[str, float] | None = None,
+) -> Float:
+    """(C, signs) float; NaN rows for absent bones. Every sign grows with the suspicion that a bone is wrong.
+
+    ``logits`` (C, h, w) as decoded; ``other``: the logits of another look at the same picture (mirrored, scaled), on
+    the same grid, without which the disagreement is taken to be usual (NaN, see ``assess``). A bone that only a closer
+    look found is not in ``logits``: doubt, blur, disagreement and parts are NaN.
+    """
+    schema = segmentation.schema
+    limits = threshold_logits(schema, thresholds)
+    odd = anatomy.oddness(measured)
+    out = np.full((len(schema), len(SIGNS)), np.nan)
+    covered = covered_shares(segmentation)
+    for i, name in enumerate(schema.names):
+        region = segmentation.get(name)
+        if region is None:
+            continue
+        doubt, blur, parts = _certainty(logits[i], float(limits[i]))
+        differ = np.nan if other is None else _disagreement(logits[i], other[i], float(limits[i]))
+        usual, spread = cover[i]
+        hidden = max(0.0, (covered[i] - usual) / max(spread, 0.05))
+        out[i] = (
+            doubt,
+            blur,
+            differ,
+            *(np.log1p(float(x[i])) for x in (odd.size, odd.length, odd.shape, odd.place)),
+            odd.order[i],
+            parts,
+            np.log1p(min(hidden, 20.0)),
+        )
+    return out
+
+
+def _certainty(plane: NDArray[Any], limit: float) -> tuple[float, float, float]:
+    """Doubt: 1 - soft Dice of the probabilities with their own mask (Dice that the network itself expects, to a first
+    approximation). Blur: mean binary entropy (bits) of the mask's border pixels and their outer neighbours. Parts: the
+    share of the mask outside its largest part. NaN without any mask.
+    """
+    import cv2
+
+    rows, columns = np.flatnonzero(plane.max(axis=1) > -3.0), np.flatnonzero(plane.max(axis=0) > -3.0)
+    if rows.size == 0 or columns.size == 0:
+        return np.nan, np.nan, np.nan
+    box = plane[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float64) - limit
+    p = 1.0 / (1.0 + np.exp(-np.clip(box, -30, 30)))
+    mask = box > 0
+    inside = float(mask.sum())
+    if inside == 0:
+        return np.nan, np.nan, np.nan
+    doubt = 1.0 - 2.0 * float(p[mask].sum()) / (float(p.sum()) + inside)
+    framed = cv2.copyMakeBorder(mask.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    kernel = np.ones((3, 3), np.uint8)
+    band = (cv2.dilate(framed, kernel) - cv2.erode(framed, kernel))[1:-1, 1:-1] > 0
+    q = np.clip(p[band], 1e-6, 1 - 1e-6)
+    blur = float(np.mean(-(q * np.log2(q) + (1 - q) * np.log2(1 - q))))
+    count, _, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    parts = 1.0 - float(stats[1:count, cv2.CC_STAT_AREA].max()) / inside if count > 2 else 0.0
+    return doubt, blur, parts
+
+
+def _disagreement(plane: NDArray[Any], other: NDArray[Any], limit: float) -> float:
+    """1 - Dice of the masks of two looks."""
+    a, b = plane > limit, other > limit
+    if not a.any():
+        return np.nan
+    total = int(np.count_nonzero(a)) + int(np.count_nonzero(b))
+    return 1.0 - 2.0 * int(np.count_nonzero(a & b)) / total if total else 0.0
+
+
+def covered_shares(segmentation: Segmentation) -> Float:
+    """(C,) the largest share of a bone's pixels that one other bone has too; 0 for an absent one."""
+    from ossa.segmentation.compare import intersection_area
+
+    out = np.zeros(len(segmentation.schema))
+    items = [(segmentation.schema.index(name), region, region.area) for name, region in segmentation]
+    for k, (i, a, area_a) in enumerate(items):
+        for j, b, area_b in items[k + 1 :]:
+            both = intersection_area(a, b)
+            if both:
+                out[i], out[j] = max(out[i], both / area_a), max(out[j], both / area_b)
+    return out
+
+
+# Judgement ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """``confidence`` (C,), NaN where absent; ``signs`` (C, signs); ``evidence`` 0..1 that this is a hand; the
+    indices of bones that are ``doubtful`` and that are ``missing`` between or beyond their neighbours.
+    """
+
+    confidence: Float
+    signs: Float
+    evidence: float
+    doubtful: tuple[int, ...]
+    missing: tuple[int, ...]
+
+
+def assess(
+    segmentation: Segmentation,
+    logits: NDArray[Any],
+    judge: Judge,
+    other: NDArray[Any] | None = None,
+    thresholds: Mapping[str, float] | None = None,
+) -> Assessment:
+    """Judge a result; see ``signs_of`` for the arguments. Raises ConfigError when the bones are not the judge's."""
+    if segmentation.schema.names != judge.schema.names:
+        raise ConfigError(
+            "quality was fitted for other bones", found=segmentation.schema.name, expected=judge.schema.name
+        )
+    measured = geometry(segmentation)
+    signs = signs_of(segmentation, logits, judge.anatomy, judge.cover, measured, other, thresholds)
+    known = np.where(np.isnan(signs) & measured.found[:, None], judge.centre, signs)
+    confidence = judge.confidence(known)
+    doubtful = tuple(int(i) for i in np.flatnonzero(measured.found & (confidence < judge.unsure)))
+    missing = _missing(segmentation, judge.anatomy, measured)
+    return Assessment(confidence, known, hand_evidence(confidence), doubtful, missing)
+
+
+def hand_evidence(confidence: Float) -> float:
+    """How much speaks for a hand, 0..1: the sum of the confidences over what a wrist-only view shows (15 bones), at
+    most 1. One bone alone is no evidence, however sure: long dark-bordered blobs occur in any picture.
+    """
+    found = confidence[np.isfinite(confidence)]
+    return min(1.0, float(found.sum()) / 15.0)
+
+
+def _missing(segmentation: Segmentation, anatomy: Anatomy, measured: Geometry) -> tuple[int, ...]:
+    """Absent bones that should be in the picture: inside it, by what their neighbours say, or one of a nearly whole
+    carpus."""
+    height, width = segmentation.shape
+    schema = segmentation.schema
+    carpals = [schema.index(name) for name in schema.in_row("carpal")]
+    nearly = sum(bool(measured.found[i]) for i in carpals) >= max(3, len(carpals) - 3)
+    out = []
+    for i in np.flatnonzero(~measured.found).tolist():
+        if i in carpals:
+            if nearly:
+                out.append(i)
+            continue
+        place = anatomy.expected(measured, i)
+        if place is not None and 0 <= place[0] < width and 0 <= place[1] < height:
+            out.append(i)
+    return tuple(out)
+
+
+def notes_of(assessment: Assessment, judge: Judge) -> tuple[str, ...]:
+    """Sentences for the reader of a result, the most important first."""
+    names = judge.schema.names
+    if assessment.evidence < judge.hand:
+        return (NO_HAND,)
+    notes = []
+    if len(assessment.doubtful) > len(names) // 3:
+        notes.append(f"{len(assessment.doubtful)} bones are doubtful: check this image before you use it")
+    else:
+        notes.extend(f"{names[i]} is doubtful ({reason(assessment.signs[i], judge)})" for i in assessment.doubtful)
+    if assessment.missing:
+        notes.append("not found though they should be in view: " + ", ".join(names[i] for i in assessment.missing))
+    return tuple(notes)
+
+
+#: Said of a picture that is not of a hand.
+NO_HAND = "no hand found: nothing here looks enough like the bones of a hand"
+
+
+def reason(signs: Float, judge: Judge) -> str:
+    """The sign that speaks most against a bone, in words."""
+    push = -judge.weights[:-1] * (signs - judge.centre) / judge.spread
+    push = np.where(signs > judge.limits, 1e3 + signs - judge.limits, push)
+    return _REASONS[SIGNS[int(np.argmax(push))]]
+
+
+def judged(segmentation: Segmentation, assessment: Assessment, judge: Judge) -> Segmentation:
+    """The segmentation with confidences and notes; without any bone when there is no hand."""
+    notes = (*segmentation.notes, *notes_of(assessment, judge))
+    if assessment.evidence < judge.hand:
+        return replace(segmentation, regions={}, confidence={}, notes=notes)
+    schema = segmentation.schema
+    confidence = {name: round(float(assessment.confidence[schema.index(name)]), 4) for name, _ in segmentation}
+    return replace(segmentation, confidence=confidence, notes=notes)

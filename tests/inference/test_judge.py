@@ -1,0 +1,256 @@
+"""Anatomy, signs and confidence on schematic hands: planted faults are caught, whole hands are left alone."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from helpers_dataset import SCHEMA, schematic_hand, segmentation
+from ossa.errors import ConfigError
+from ossa.hand.usual import Anatomy, fit_anatomy, geometry, rays
+from ossa.inference.judge import (
+    NO_HAND,
+    SIGNS,
+    Judge,
+    assess,
+    covered_shares,
+    hand_evidence,
+    judged,
+    notes_of,
+    signs_of,
+)
+from ossa.inference.judge_fit import fit_confidence, fit_cover, fit_hand, fit_limits
+from ossa.segmentation.segmentation import Segmentation
+
+SIZE = 256
+
+
+def hand(seed: int, **how: object) -> Segmentation:
+    return segmentation(schematic_hand(SIZE, seed=seed, **how), SIZE)
+
+
+def with_planes(truth: Segmentation, change) -> Segmentation:
+    planes = truth.planes()
+    change(planes)
+    return Segmentation.from_planes(planes, SCHEMA)
+
+
+def logits_of(found: Segmentation) -> np.ndarray:
+    return np.where(found.planes(), 6.0, -6.0).astype(np.float32)
+
+
+def i(name: str) -> int:
+    return SCHEMA.index(name)
+
+
+@pytest.fixture(scope="module")
+def anatomy() -> Anatomy:
+    return fit_anatomy((geometry(hand(k, side="LR"[k % 2], wrist=(k % 5) * 8.0)) for k in range(60)), SCHEMA)
+
+
+@pytest.fixture(scope="module")
+def judge(anatomy: Anatomy) -> Judge:
+    """Fitted on whole hands and on hands with one planted fault each."""
+    truths = [hand(k, side="LR"[k % 2]) for k in range(40)]
+    cover = fit_cover(truths)
+    rows, right = [], []
+    rng = np.random.default_rng(0)
+    for k, truth in enumerate(truths):
+        a, b = rng.choice(len(SCHEMA), 2, replace=False)
+
+        def change(planes: np.ndarray, a: int = a, b: int = b, k: int = k) -> None:
+            if k % 2:
+                planes[[a, b]] = planes[[b, a]]
+            else:
+                planes[a] = np.roll(planes[a], (25, 25), (0, 1))
+
+        found = with_planes(truth, change)
+        signs = signs_of(found, logits_of(found), anatomy, cover, geometry(found), logits_of(found))
+        there = np.isfinite(signs[:, 0])
+        rows.append(signs[there])
+        fine = np.ones(len(SCHEMA), bool)
+        fine[[a, b] if k % 2 else [a]] = False
+        right.append(fine[there])
+    signs, good = np.concatenate(rows), np.concatenate(right)
+    weights, centre, spread = fit_confidence(signs, good)
+    return Judge(anatomy, cover, weights, centre, spread, fit_limits(signs, good), 0.5, 0.3)
+
+
+def test_geometry_is_that_of_plain_moments() -> None:
+    truth = hand(1)
+    measured = geometry(truth)
+    ys, xs = np.nonzero(truth.plane("finger-10"))
+    points = np.stack([xs, ys], 1).astype(float)
+    values, vectors = np.linalg.eigh(np.cov(points.T, bias=True))
+    k = i("finger-10")
+    assert measured.centre[k] == pytest.approx(points.mean(axis=0))
+    assert measured.length[k] == pytest.approx(4 * np.sqrt(values[1] + 1 / 12))
+    assert measured.width[k] == pytest.approx(4 * np.sqrt(values[0] + 1 / 12))
+    assert abs(measured.axis[k] @ vectors[:, 1]) == pytest.approx(1)
+    assert not measured.cut[k]
+
+
+def test_rays_run_from_the_wrist_to_the_tip() -> None:
+    names = [[SCHEMA.names[k] for k in ray] for ray in rays(SCHEMA)]
+    assert names[0] == ["finger-3", "finger-2", "finger-1"]
+    assert names[4] == ["finger-19", "finger-18", "finger-17", "finger-16"]
+
+
+def test_whole_hands_are_not_odd_however_they_lie(anatomy: Anatomy) -> None:
+    for how in ({"side": "L"}, {"side": "R", "turn": 180.0}, {"wrist": 30.0}):
+        for size in (SIZE, 2 * SIZE):
+            found = segmentation(schematic_hand(size, seed=901, **how), size)
+            odd = anatomy.oddness(geometry(found))
+            assert np.nanmedian(odd.place) < 1.5
+            assert np.nanmax(odd.place) < 4.0
+            assert np.nanmedian(odd.size) < 1.5
+            assert np.nansum(odd.order) == 0
+
+
+def test_a_bone_in_the_wrong_place_is_odd_and_its_neighbours_are_not(anatomy: Anatomy) -> None:
+    truth = hand(902)
+    moved = with_planes(truth, lambda p: p.__setitem__(i("Lunate"), np.roll(p[i("Lunate")], (-60, 40), (0, 1))))
+    odd = anatomy.oddness(geometry(moved))
+    assert odd.place[i("Lunate")] > 4
+    assert max(odd.place[i(n)] for n in ("Capitate", "Scaphoid", "Triquetrum")) < 3
+
+
+def test_bones_out_of_order_along_their_digit(anatomy: Anatomy) -> None:
+    truth = hand(903)
+
+    def swap(planes: np.ndarray) -> None:
+        planes[[i("finger-4"), i("finger-6")]] = planes[[i("finger-6"), i("finger-4")]]
+
+    order = anatomy.oddness(geometry(with_planes(truth, swap))).order
+    assert order[i("finger-6")] == order[i("finger-5")] == 1
+    assert order[i("finger-8")] == 0
+
+
+def test_sizes_of_cut_bones_are_not_judged(anatomy: Anatomy) -> None:
+    truth = hand(904)
+    cut = Segmentation.from_planes(truth.planes()[:, : SIZE - 40], SCHEMA)
+    odd = anatomy.oddness(geometry(cut))
+    assert odd.size[i("Radius")] == odd.length[i("Radius")] == 0
+
+
+def test_an_absent_bone_is_expected_between_or_beyond_its_neighbours(anatomy: Anatomy) -> None:
+    truth = hand(905)
+    for name in ("finger-5", "finger-4", "finger-7"):
+        without = Segmentation(SCHEMA, truth.shape, {n: r for n, r in truth if n != name})
+        place = anatomy.expected(geometry(without), i(name))
+        assert place is not None
+        error = np.linalg.norm(place - geometry(truth).centre[i(name)])
+        assert error < 0.5 * geometry(truth).length[i(name)]
+
+
+def test_covered_shares_against_planes() -> None:
+    truth = hand(906)
+    planes = truth.planes()
+    expected = [max((planes[a] & planes[b]).sum() / planes[a].sum() for b in range(29) if b != a) for a in range(29)]
+    assert covered_shares(truth) == pytest.approx(expected)
+
+
+def test_faults_are_named_and_whole_hands_are_not(judge: Judge) -> None:
+    flagged_whole = caught = 0
+    for k in range(950, 960):
+        truth = hand(k)
+        whole = assess(truth, logits_of(truth), judge, logits_of(truth))
+        flagged_whole += len(whole.doubtful)
+        assert whole.evidence == 1.0
+        a, b = [("finger-5", "finger-9"), ("finger-2", "finger-17")][k % 2]
+
+        def swap(planes: np.ndarray, a: str = a, b: str = b) -> None:
+            planes[[i(a), i(b)]] = planes[[i(b), i(a)]]
+
+        wrong = with_planes(truth, swap)
+        found = assess(wrong, logits_of(wrong), judge, logits_of(wrong))
+        caught += {i(a), i(b)} <= set(found.doubtful)
+        notes = notes_of(found, judge)
+        assert all(isinstance(note, str) for note in notes)
+    assert caught >= 8
+    assert flagged_whole <= 10  # of 290
+
+
+def test_missing_bones_are_said_to_be_missing_only_where_they_would_be_in_view(judge: Judge) -> None:
+    truth = hand(970)
+    without = Segmentation(SCHEMA, truth.shape, {n: r for n, r in truth if n not in ("finger-9", "Hamate")})
+    found = assess(without, logits_of(without), judge, logits_of(without))
+    assert found.missing == (i("finger-9"), i("Hamate"))
+    assert any("finger-9, Hamate" in note for note in notes_of(found, judge))
+    top = min(truth.regions[n].bottom for n in ("finger-8", "finger-12", "finger-4"))
+    cropped = Segmentation.from_planes(truth.planes()[:, top + 2 :], SCHEMA)
+    names = [n for n in SCHEMA.names if n not in cropped.regions]
+    assert names
+    assert assess(cropped, logits_of(cropped), judge, None).missing == ()
+
+
+def test_few_scattered_blobs_are_no_hand(judge: Judge) -> None:
+    planes = np.zeros((29, SIZE, SIZE), bool)
+    planes[3, 20:90, 20:40] = planes[17, 200:220, 30:200] = planes[24, 100:140, 150:190] = True
+    found = Segmentation.from_planes(planes, SCHEMA)
+    a = assess(found, logits_of(found), judge, logits_of(found))
+    assert a.evidence < judge.hand
+    result = judged(found, a, judge)
+    assert len(result) == 0
+    assert result.notes == (NO_HAND,)
+    assert hand_evidence(np.full(29, np.nan)) == 0
+
+
+def test_confidences_and_notes_go_into_the_result(judge: Judge) -> None:
+    truth = hand(971)
+    result = judged(truth, assess(truth, logits_of(truth), judge, logits_of(truth)), judge)
+    assert set(result.confidence) == set(truth.regions)
+    assert min(result.confidence.values()) >= 0
+    assert np.mean(list(result.confidence.values())) > 0.8
+
+
+def test_unsure_logits_and_disagreement_lower_the_confidence(judge: Judge) -> None:
+    """Signs grow with the fault they stand for."""
+    truth = hand(972)
+    sharp = signs_of(truth, logits_of(truth), judge.anatomy, judge.cover, geometry(truth), logits_of(truth))
+    soft = signs_of(truth, logits_of(truth) * 0.05, judge.anatomy, judge.cover, geometry(truth), logits_of(truth))
+    other = np.roll(logits_of(truth), 6, 2)
+    apart = signs_of(truth, logits_of(truth), judge.anatomy, judge.cover, geometry(truth), other)
+    column = {name: k for k, name in enumerate(SIGNS)}
+    for name in ("doubt", "blur"):
+        assert (soft[:, column[name]] > sharp[:, column[name]]).all()
+    assert (apart[:, column["disagreement"]] > sharp[:, column["disagreement"]]).all()
+    split = logits_of(truth)
+    split[0, 5:15, 5:15] = 6
+    parts = signs_of(truth, split, judge.anatomy, judge.cover, geometry(truth), None)
+    assert parts[0, column["parts"]] > 0.1
+    assert np.isnan(parts[:, column["disagreement"]]).all()
+
+
+def test_the_judge_survives_its_file(judge: Judge) -> None:
+    back = Judge.from_json(json.loads(json.dumps(judge.to_json())), SCHEMA)
+    truth = hand(973)
+    a = assess(truth, logits_of(truth), judge, logits_of(truth)).confidence
+    b = assess(truth, logits_of(truth), back, logits_of(truth)).confidence
+    assert np.abs(a - b).max() < 0.01
+    with pytest.raises(ConfigError, match="other signs"):
+        Judge.from_json({**judge.to_json(), "signs": ["doubt"]}, SCHEMA)
+
+
+def test_the_regression_finds_planted_weights_and_never_a_reward_for_a_sign() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(4000, 3))
+    p = 1 / (1 + np.exp(-(1.0 - 2.0 * x[:, 0] + 0.7 * x[:, 2])))
+    weights, _, spread = fit_confidence(x, rng.random(4000) < p, ridge=1e-3)
+    assert weights[0] / spread[0] == pytest.approx(-2.0, rel=0.15)
+    assert abs(weights[1]) < 0.15
+    assert weights[2] == 0  # what speaks for a bone is not believed
+    with pytest.raises(ConfigError, match="one kind"):
+        fit_confidence(x, np.ones(4000, bool))
+
+
+def test_the_limit_of_evidence_keeps_hands() -> None:
+    assert 0.1 < fit_hand(np.linspace(0.8, 1, 100), np.linspace(0, 0.1, 100)) < 0.8
+    assert fit_hand(np.linspace(0.2, 1, 1000), np.linspace(0, 0.9, 1000)) <= 0.21
+
+
+def test_too_few_hands_teach_nothing() -> None:
+    with pytest.raises(ConfigError, match="too few"):
+        fit_anatomy([geometry(hand(0))] * 5, SCHEMA)

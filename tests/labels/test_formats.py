@@ -1,0 +1,242 @@
+"""COCO (RAM-H1200), RAM-W600, labelme and plain folders, on files written exactly as those sets are."""
+
+import base64
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from helpers_dataset import (
+    RAM_NAMES,
+    SCHEMA,
+    draw,
+    save_image,
+    save_json,
+    schematic_hand,
+    segmentation,
+    write_prediction_folder,
+    write_ram_h1200,
+    write_ram_w600,
+)
+from ossa.dataset.dataset import formats, open_dataset
+from ossa.errors import LabelError, SchemaError
+from ossa.labels.coco import write_coco
+from ossa.labels.labelme import read_labelme, write_labelme
+from ossa.labels.schema_map import load_map
+from ossa.schema import Bone, BoneSchema
+from ossa.segmentation.outlines import region_from_outlines, segmentation_from_outlines
+
+MERGED = frozenset({"Triquetrum", "Pisiform"})
+
+
+# --- RAM-H1200 ----------------------------------------------------------------------------------------------------
+
+
+def test_ram_h1200_is_recognised_and_read(tmp_path):
+    dataset = open_dataset(write_ram_h1200(tmp_path, per_split=2))
+    assert dataset.format == "coco"
+    assert len(dataset) == 6
+    assert not dataset.problems
+    assert [c.split for c in dataset] == ["train"] * 2 + ["val"] * 2 + ["test"] * 2 or len(
+        {c.split for c in dataset}
+    ) == 3
+    for case in dataset:
+        number = int(case.id.split("_")[2][1:])
+        outlines = schematic_hand(128, seed=100 * (number // 100) + number % 100, side=case.side)
+        truth, expected = case.truth(SCHEMA, (128, 128)), segmentation(outlines, 128)
+        assert case.annotated == truth.annotated == frozenset(SCHEMA.names) - MERGED
+        assert set(truth.outlines) == set(SCHEMA.names) - MERGED
+        read = truth.segmentation(SCHEMA, (128, 128))
+        for name, region in read:
+            assert region.area == expected.get(name).area, name
+            np.testing.assert_array_equal(region.mask, expected.get(name).mask, err_msg=name)
+        (merged,) = truth.merged
+        assert merged.bones == MERGED
+        union = region_from_outlines(merged.parts, (128, 128)).plane((128, 128))
+        np.testing.assert_array_equal(union, expected.plane("Triquetrum") | expected.plane("Pisiform"))
+        assert case.subject == f"JP_HKD_P{number:04d}"
+
+
+def test_ram_h1200_strangers(tmp_path):
+    write_ram_h1200(tmp_path)
+    base = tmp_path / "Segmentation" / "train"
+    path = base / "_annotations_bone_rle.coco.json"
+    data = json.loads(path.read_text())
+    data["images"] += [
+        {"id": 77, "file_name": "gone.bmp", "height": 9, "width": 9},
+        {"id": 78, "file_name": "bare.bmp", "height": 9, "width": 9},
+    ]
+    save_image(base / "bare.bmp", np.zeros((9, 9), np.uint8))
+    save_image(base / "stranger.bmp", np.zeros((9, 9), np.uint8))
+    save_json(path, data)
+    dataset = open_dataset(tmp_path)
+    text = "\n".join(map(str, dataset.problems))
+    assert "gone.bmp" in text
+    assert "without annotations" in text
+    assert "stranger.bmp: a picture that the COCO" in text
+    assert dataset.case("bare.bmp").label is None
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda d: d["categories"][8].update(name="DPX"), "unknown category 'DPX'"),
+        (lambda d: d["annotations"][0]["segmentation"].update(counts="~~"), "malformed"),
+        (lambda d: d["annotations"][0]["segmentation"].update(counts="11"), "malformed"),
+        (lambda d: d["annotations"][0].update(segmentation=7), "neither polygons nor run lengths"),
+        (lambda d: d["annotations"][0].update(segmentation=[[1, 2, 3]]), "not a list of points"),
+        (lambda d: d["annotations"][0].update(segmentation=[[1, 2, 3, 4]]), "too few points"),
+        (lambda d: d["annotations"][0].update(category_id=999), "incomplete"),
+        (lambda d: d.pop("categories"), "not a COCO file"),
+    ],
+)
+def test_malformed_coco_names_the_file(tmp_path, change, word):
+    write_ram_h1200(tmp_path)
+    path = tmp_path / "Segmentation" / "train" / "_annotations_bone_rle.coco.json"
+    data = json.loads(path.read_text())
+    change(data)
+    save_json(path, data)
+    with pytest.raises(LabelError) as caught:
+        [case.truth(SCHEMA) for case in open_dataset(tmp_path)]
+    assert word in str(caught.value)
+    assert "_annotations_bone_rle.coco.json" in str(caught.value)
+
+
+def test_written_coco_comes_back(tmp_path):
+    items = []
+    for k in range(3):
+        outlines = schematic_hand(100, seed=k)
+        save_image(tmp_path / f"s{k}_R.png", draw(outlines, 100, k))
+        items.append((f"s{k}_R.png", segmentation(outlines, 100)))
+    write_coco(tmp_path / "_annotations.coco.json", items)
+    dataset = open_dataset(tmp_path)
+    assert dataset.format == "coco"
+    for name, truth in items:
+        case = dataset.case(name)
+        assert case.annotated == frozenset(SCHEMA.names)
+        np.testing.assert_array_equal(case.segmentation(SCHEMA, (100, 100)).planes(), truth.planes())
+
+
+def test_every_h1200_name_maps_to_the_bone_it_means():
+    naming = load_map("ram-h1200", SCHEMA)
+    for bone, name in RAM_NAMES.items():
+        assert naming.targets(name, "x") == (bone,)
+        title = SCHEMA.bone(bone).title.lower()
+        if name[:2] in ("DP", "MP", "PP", "MC"):
+            assert SCHEMA.bone(bone).digit == int(name[2])
+            assert {"D": "distal", "P": "proximal"}.get(name[0], "m") in SCHEMA.bone(bone).row
+        else:
+            assert bone.lower() in title.lower() or bone in naming.annotated
+    assert naming.targets("intravenous_Cannula", "x") == ()
+    assert naming.annotated == frozenset(SCHEMA.names) - MERGED
+    foot = BoneSchema("foot", "Foot", (Bone("talus", "Talus", "tarsal", None, (1, 2, 3), None, "talus"),))
+    with pytest.raises(SchemaError, match="made for schema 'hand29'"):
+        load_map("ram-h1200", foot)
+
+
+# --- RAM-W600 -----------------------------------------------------------------------------------------------------
+
+
+def test_ram_w600_is_recognised_and_read(tmp_path):
+    dataset = open_dataset(write_ram_w600(tmp_path, per_split=2))
+    assert dataset.format == "ramw600"
+    assert len(dataset) == 6
+    case = dataset.split("val").cases[1]
+    assert case.subject == "0101"
+    assert case.side == "R"
+    masks = np.load(case.label)
+    truth = case.truth(SCHEMA)
+    planes = truth.segmentation(SCHEMA, masks.shape[1:])
+    order = ["Capitate", "Radius", "Ulna", "Hamate", "Lunate", None, "Scaphoid", "Trapezium", "Trapezoid"]
+    for mask, name in zip(masks, [*order, "finger-3", "finger-7", "finger-11", "finger-15", "finger-19"], strict=True):
+        if name is not None:
+            np.testing.assert_array_equal(planes.plane(name), mask > 0, err_msg=name)
+    assert truth.annotated == case.annotated
+    assert len(truth.annotated) == 13
+    assert not MERGED & truth.annotated
+    union = region_from_outlines(truth.merged[0].parts, masks.shape[1:])
+    np.testing.assert_array_equal(union.plane(masks.shape[1:]), masks[5] > 0)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [np.zeros((13, 8, 8), np.uint8), np.full((14, 8, 8), 3), np.array([{"a": 1}], dtype=object), b"not numpy", b""],
+)
+def test_malformed_masks_name_the_file(tmp_path, value):
+    write_ram_w600(tmp_path)
+    path = next((tmp_path / "BoneSegmentation/masks/train").glob("*.npy"))
+    if isinstance(value, bytes):
+        path.write_bytes(value)
+    else:
+        np.save(path, value, allow_pickle=True)
+    with pytest.raises(LabelError, match=path.name):
+        open_dataset(tmp_path).split("train").cases[0].truth(SCHEMA)
+
+
+def test_w600_pairs_that_do_not_match(tmp_path):
+    write_ram_w600(tmp_path)
+    next((tmp_path / "BoneSegmentation/masks/train").glob("*.npy")).unlink()
+    next((tmp_path / "BoneSegmentation/images/test").glob("*.bmp")).unlink()
+    dataset = open_dataset(tmp_path)
+    assert sorted(p.message for p in dataset.problems) == ["a picture without masks", "masks without a picture"]
+    assert len(dataset.labelled) == 1
+    assert len(dataset.unlabelled) == 1
+
+
+# --- labelme and plain folders ------------------------------------------------------------------------------------
+
+
+def test_labelme_comes_back(tmp_path):
+    truth = segmentation(schematic_hand(120, seed=2), 120)
+    save_image(tmp_path / "P1" / "a_R.png", draw(schematic_hand(120, seed=2), 120))
+    write_labelme(tmp_path / "P1" / "a_R.json", truth, "a_R.png")
+    dataset = open_dataset(tmp_path)
+    assert dataset.format == "labelme"
+    assert dataset.cases[0].subject == "P1"
+    assert dataset.cases[0].side == "R"
+    np.testing.assert_array_equal(dataset.cases[0].segmentation(SCHEMA, (120, 120)).planes(), truth.planes())
+
+
+def test_labelme_rectangles_masks_and_the_rest(tmp_path):
+    mask = np.zeros((4, 5), np.uint8)
+    mask[1:, 2:] = 1
+    text = base64.b64encode(cv2.imencode(".png", mask)[1].tobytes()).decode()
+    shapes = [
+        {"label": "Ulna", "points": [[2, 3], [6, 9]], "shape_type": "rectangle"},
+        {"label": "Radius", "points": [[10, 20], [14, 23]], "shape_type": "mask", "mask": text},
+    ]
+    save_json(tmp_path / "s.json", {"shapes": shapes})
+    read = segmentation_from_outlines(read_labelme(tmp_path / "s.json", SCHEMA), SCHEMA, (40, 40))
+    assert read.get("Ulna").area == 5 * 7
+    assert read.get("Ulna").top == 3
+    radius = read.get("Radius")
+    assert (radius.top, radius.left, radius.area) == (21, 12, 9)
+    for bad in (
+        {"label": "Ulna", "points": [[2, 3]], "shape_type": "point"},
+        {"label": "Radius", "points": [[1, 1], [2, 2]], "shape_type": "mask", "mask": "###"},
+        {"label": "Hammate", "points": [[1, 1], [2, 2], [3, 1]], "shape_type": "polygon"},
+        {"points": []},
+    ):
+        save_json(tmp_path / "bad.json", {"shapes": [bad]})
+        with pytest.raises(LabelError, match=r"bad\.json"):
+            read_labelme(tmp_path / "bad.json", SCHEMA)
+
+
+def test_plain_folder_with_and_without_labels(tmp_path):
+    write_prediction_folder(tmp_path, count=2)
+    save_image(tmp_path / "more" / "x_L.png", np.zeros((9, 9), np.uint8))
+    dataset = open_dataset(tmp_path)
+    assert dataset.format == "flat"
+    assert [(c.subject, c.side, c.label is not None) for c in dataset] == [
+        ("hand0", None, True), ("hand1", None, True), ("more", "L", False),
+    ]  # fmt: skip
+    assert len(dataset.labelled[0].outlines(SCHEMA, (128, 128))) == 29
+
+
+def test_every_format_module_says_what_it_needs():
+    assert list(formats()) == ["competition", "coco", "ramw600", "labelme", "flat"]
+    for module in formats().values():
+        assert module.LAYOUT
+        assert callable(module.detect)
+        assert callable(module.read_dataset)

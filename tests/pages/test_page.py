@@ -1,0 +1,85 @@
+"""Pages are self-contained, and text that comes from files cannot become markup or script."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ossa.pages.page import asset, data_uri, escape, jpeg, page, script_json, stretch
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\u2028"
+
+
+class Collector(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes.extend(attrs)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text())
+def test_script_json_survives_any_text(text: str) -> None:
+    written = script_json({"name": text, "list": [text]})
+    assert json.loads(written) == {"name": text, "list": [text]}
+    assert not re.search("[<>&\u2028\u2029]", written)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text())
+def test_escaped_text_makes_no_tag(text: str) -> None:
+    parser = Collector()
+    parser.feed(f'<p title="{escape(text)}">{escape(text)}</p>')
+    assert parser.tags == ["p"]
+    assert [name for name, _ in parser.attributes] == ["title"]
+
+
+def test_nan_does_not_become_broken_json() -> None:
+    with pytest.raises(ValueError, match="Out of range"):
+        script_json({"x": float("nan")})
+
+
+def test_a_page_allows_its_own_scripts_only() -> None:
+    text = page(HOSTILE, f"<p>{escape(HOSTILE)}</p>", "p{}", ("let a = 1;",))
+    assert text.count("<script>") == 1
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)
+    assert policy is not None
+    assert "default-src 'none'" in policy[1]
+    assert "'sha256-" in policy[1]
+    assert "unsafe-inline" not in policy[1].split("script-src")[1]
+    assert "http" not in text.replace("http-equiv", "")
+
+
+def test_the_shipped_pages_name_no_host() -> None:
+    for name in ("gallery.html", "gallery.js", "gallery.css", "report.css", "report.js"):
+        assert not re.search(r"https?:|//[a-z]+\.[a-z]", asset(name)), name
+
+
+def test_pages_never_write_markup_from_data() -> None:
+    for name in ("gallery.js", "report.js"):
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b", asset(name)), name
+
+
+def test_stretch_and_jpeg() -> None:
+    import cv2
+
+    grey = np.linspace(1000, 3000, 64 * 64).reshape(64, 64).astype(np.uint16)
+    shown = stretch(grey)
+    assert shown.dtype == np.uint8
+    assert (shown.min(), shown.max()) == (0, 255)
+    assert not stretch(np.full((8, 8), 7, np.uint8)).any()
+    colour = np.zeros((16, 16, 3), np.uint8)
+    colour[..., 0] = 250  # red in RGB
+    back = cv2.imdecode(np.frombuffer(jpeg(colour), np.uint8), cv2.IMREAD_COLOR)
+    assert back[8, 8, 2] > 200 > 60 > back[8, 8, 0]
+    assert data_uri(b"abc") == "data:image/jpeg;base64,YWJj"
