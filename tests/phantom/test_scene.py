@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -158,3 +159,40 @@ def test_a_malformed_tree_is_refused(tmp_path: Path, xml: str, problem: str) -> 
 
 def test_every_schema_bone_has_a_mesh_name() -> None:
     assert set(MYOHAND.values()) == set(load_schema().names)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_record_tells_where_the_hand_lies(seed: int) -> None:
+    """The wrist's middle lies at the capitate's near end, the way from it leads along the middle finger, and the length
+    is that of wrist and finger."""
+    options = replace(CALM, turned=1.0, fill=(0.5, 0.6))
+    radiograph, truth = generate(seed, 320, options)
+    _, scene = render(seed, 320, options)
+    hand = scene.hand
+    assert hand.side == radiograph.side
+    assert set(hand.bones) == set(truth.regions)
+    assert hand.rays == (1, 2, 3, 4, 5)
+
+    def middle(name: str) -> np.ndarray:
+        region = truth.get(name)
+        assert region is not None
+        y, x = np.nonzero(region.mask)
+        return np.array([region.left + x.mean(), region.top + y.mean()])
+
+    wrist, knuckle, tip = middle("Lunate") / 2 + middle("Capitate") / 2, middle("finger-11"), middle("finger-8")
+    assert np.linalg.norm(np.array(hand.wrist) - wrist) < 0.05 * hand.length
+    way = (knuckle - wrist) / np.linalg.norm(knuckle - wrist)
+    assert np.dot(way, hand.towards_fingers) > np.cos(np.deg2rad(12))
+    assert 0.85 < np.linalg.norm(tip - wrist) / hand.length < 1.0
+    top, left, bottom, right = hand.box
+    region = truth.get("finger-1")
+    assert region is not None
+    assert top - 1 <= region.top < region.bottom <= bottom + 1
+    assert left - 1 <= region.left < region.right <= right + 1
+
+
+def test_the_record_names_only_what_the_truth_holds() -> None:
+    _, scene = render(3, 256, replace(CALM, wrist_only=1.0))
+    seen = np.bitwise_or.reduce(scene.bits, axis=None)
+    assert set(scene.hand.bones) == {n for k, n in enumerate(load_schema().names) if seen >> k & 1}
+    assert len(scene.hand.bones) < 29

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from ossa.phantom.mesh import F64
 from ossa.phantom.skeleton import Anatomy, Body
+
+View = Literal["frontal", "oblique", "lateral"]
 
 #: Share of a radio-ulnar deviation that the proximal carpal row takes; the midcarpal joint takes the
 #: rest (equal shares in ulnar, more at the midcarpal joint in radial deviation: K. Imamura, Nihon
@@ -36,7 +39,7 @@ class Pose:
     """``angles`` by joint name; ``turn``: extra rotation vectors (3,) of a body and all beyond it,
     about its proximal end; ``shift``: extra displacement in mm (3,) of a body and all beyond it;
     ``nudge``: (rotation vector, displacement mm) of one bone alone; ``view``: rotation (3, 3) of the
-    whole hand before projection.
+    whole hand before projection, ``kind`` its name.
     """
 
     angles: Mapping[str, float] = field(default_factory=dict)
@@ -44,6 +47,7 @@ class Pose:
     shift: Mapping[str, F64] = field(default_factory=dict)
     nudge: Mapping[str, tuple[F64, F64]] = field(default_factory=dict)
     view: F64 = field(default_factory=lambda: np.eye(3))
+    kind: View = "frontal"
 
 
 def rotation(vector: F64 | tuple[float, float, float]) -> F64:
@@ -113,7 +117,7 @@ def sample_pose(rng: np.random.Generator, bend_share: float = 0.15, oblique_shar
     oblique = uniform() < oblique_share
     roll = float(rng.choice((-1, 1)) * uniform(0.25, 0.8)) if oblique else float(normal(0, 0.12))
     view = rotation((0.0, roll, 0.0)) @ rotation((normal(0, 0.07), 0.0, 0.0))
-    return Pose(angles, turn, shift, nudge, view)
+    return Pose(angles, turn, shift, nudge, view, "oblique" if oblique else "frontal")
 
 
 def place(anatomy: Anatomy, pose: Pose) -> dict[str, tuple[F64, F64]]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.phantom import clutter
+from ossa.phantom.drawn import drawn_hand
 from ossa.phantom.exposure import expose
 from ossa.phantom.mesh import F64
 from ossa.phantom.placed import placed
@@ -52,23 +53,22 @@ def generate(
     picture, scene = render(seed, size, options or PhantomOptions(), anatomy)
     schema = load_schema("hand29")
     truth = Segmentation.from_bits(scene.bits, schema)
-    # The anatomy has its thumb towards +x; mirrored, the thumb is on the picture's left: a right hand from the back.
-    side: Side = "R" if scene.left else "L"
     spacing = Spacing(scene.mm, scene.mm, "phantom")
-    return Radiograph(picture, spacing, side, Provenance(format="phantom", notes=(f"seed {seed}",))), truth
+    return Radiograph(picture, spacing, scene.hand.side, Provenance(format="phantom", notes=(f"seed {seed}",))), truth
 
 
 def render(
     seed: int, size: int, options: PhantomOptions, anatomy: Anatomy | None = None
 ) -> tuple[NDArray[np.uint8], Projection]:
-    """The picture (H, W) uint8 and the projection it was exposed from (its bits are the truth)."""
+    """The picture (H, W) uint8 and the projection it was exposed from: its bits are the truth, its hand tells what
+    was drawn where."""
     rng = np.random.default_rng(np.random.SeedSequence([20260101, seed]))
     scene = project(rng, size, options, anatomy)
     picture, reached = expose(scene, rng, options.clutter)
     bits = np.where(reached, scene.bits, np.uint32(0))
     if rng.uniform() < options.inverted:
         picture = 255 - picture
-    return picture, replace(scene, bits=bits)
+    return picture, replace(scene, bits=bits, hand=scene.hand.with_truth(bits, load_schema("hand29").names))
 
 
 def project(rng: np.random.Generator, size: int, options: PhantomOptions, anatomy: Anatomy | None = None) -> Projection:
@@ -84,14 +84,16 @@ def project(rng: np.random.Generator, size: int, options: PhantomOptions, anatom
     pose = sample_pose(rng, options.bent_wrists, options.oblique_views)
     frames = place(hand, pose)
     age = float(rng.uniform(9, 22) if rng.uniform() < options.young else rng.uniform(22, 90))
-    left = bool(rng.uniform() < 0.5)
-    to_picture, mm = _framing(hand, frames, shape, options, left, rng)
+    # The anatomy has its thumb towards +x; mirrored, the thumb is on the picture's left: a right hand from the back.
+    side: Side = "R" if rng.uniform() < 0.5 else "L"
+    to_picture, mm = _framing(hand, frames, shape, options, side, rng)
     bones = placed(hand, frames, to_picture, mm)
     cortex, spongy, bits = add_bones(bones, schema, shape, mm, age, rng)
     add_sesamoids(bones, cortex, spongy, mm, rng)
     soft = soft_tissue(bones, shape, mm, rng)
     metal = clutter.hardware(bones, shape, mm, rng)
-    return Projection(cortex, spongy, soft, metal, bits, mm, left)
+    drawn = drawn_hand(bones, pose.kind, side).with_truth(bits, schema.names)
+    return Projection(cortex, spongy, soft, metal, bits, mm, drawn)
 
 
 def _framing(
@@ -99,7 +101,7 @@ def _framing(
     frames: dict[str, tuple[F64, F64]],
     shape: tuple[int, int],
     options: PhantomOptions,
-    left: bool,
+    side: Side,
     rng: np.random.Generator,
 ) -> tuple[tuple[F64, F64], float]:
     """The map from mm to picture (matrix (3, 3), shift (3,)), and the pixel size in mm."""
@@ -113,7 +115,7 @@ def _framing(
     )
     roll = uniform(-np.pi, np.pi) if uniform() < options.turned else rng.normal(0, 0.14)
     turn = rotation((0.0, 0.0, float(roll)))
-    mirror = np.diag([-1.0 if left else 1.0, 1.0, 1.0])
+    mirror = np.diag([-1.0 if side == "R" else 1.0, 1.0, 1.0])
     turned = points @ (turn @ mirror).T
     low, high = np.quantile(turned[:, :2], 0.001, axis=0), np.quantile(turned[:, :2], 0.999, axis=0)
     extent = high - low

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.phantom.disease import fracture, sample_disease, sclerosis, spurred
+from ossa.phantom.drawn import DrawnHand
 from ossa.phantom.mesh import F64, ellipsoid
 from ossa.phantom.placed import PlacedBone, along_axis, axis_of
 from ossa.phantom.pose import CARPALS
@@ -34,7 +35,7 @@ END_WALL, CARPAL_WALL, LEAST_BONE = 0.35, 0.5, 0.05
 class Projection:
     """Path lengths in mm, each (H, W) float32, and the truth as ``bits`` (H, W) uint32.
 
-    ``mm`` is the pixel size. ``left`` tells a left hand.
+    ``mm`` is the pixel size; ``hand`` tells what lies where.
     """
 
     cortex: F32
@@ -43,7 +44,7 @@ class Projection:
     metal: F32
     bits: NDArray[np.uint32]
     mm: float
-    left: bool
+    hand: DrawnHand
 
 
 def add_bones(

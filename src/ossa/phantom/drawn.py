@@ -1,0 +1,82 @@
+"""What a phantom shows, in the picture's own pixels: for whoever learns to find hands and to tell views apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ossa.phantom.mesh import F64
+from ossa.phantom.placed import PlacedBone, axis_of
+from ossa.phantom.pose import DIGITS, View
+from ossa.radiograph.radiograph import Side
+
+FOREARM = ("Radius", "Ulna")
+
+
+@dataclass(frozen=True)
+class DrawnHand:
+    """One hand of a phantom, in px of the picture; points are (column, row) and may lie outside of it.
+
+    ``wrist``: the middle between lunate and capitate. ``towards_fingers``: unit vector from there to the third
+    metacarpal's head. ``length``: from ``wrist`` to the tip of the middle finger if it were stretched out and seen
+    from the front, whatever the pose and the view: the hand's scale. ``box``: (top, left, bottom, right) of
+    all its bones but the forearm's, seen or not. ``bones``: those of the truth. ``rays``: digits (1: thumb) of which
+    a bone is in the truth. ``side`` is that of a hand seen from the back, as radiographs are: a right hand's thumb lies
+    on the picture's left.
+    """
+
+    view: View
+    side: Side
+    wrist: tuple[float, float]
+    towards_fingers: tuple[float, float]
+    length: float
+    box: tuple[float, float, float, float]
+    bones: tuple[str, ...] = ()
+    rays: tuple[int, ...] = ()
+
+    def with_truth(self, bits: NDArray[np.uint32], names: tuple[str, ...]) -> DrawnHand:
+        """The same hand with ``bones`` and ``rays`` told from its truth ``bits`` (H, W), whose bit k is names[k]."""
+        seen = int(np.bitwise_or.reduce(bits, axis=None))
+        present = tuple(name for k, name in enumerate(names) if seen >> k & 1)
+        rays = tuple(digit for digit, own in DIGITS.items() if set(own) & set(present))
+        return replace(self, bones=present, rays=rays)
+
+
+def drawn_hand(bones: list[PlacedBone], view: View, side: Side) -> DrawnHand:
+    """The record of a hand whose ``bones`` lie in picture space, its truth not told yet."""
+    by_name = {bone.bone: bone for bone in bones}
+    wrist = (_middle(by_name["Lunate"]) + _middle(by_name["Capitate"])) / 2
+    near, direction, reach = axis_of(by_name["finger-11"])
+    to_knuckle = near + direction * reach - wrist
+    points = np.concatenate([b.points[:, :2] for b in bones if b.bone not in FOREARM])
+    (left_edge, top), (right_edge, bottom) = points.min(axis=0), points.max(axis=0)
+    return DrawnHand(
+        view,
+        side,
+        (float(wrist[0]), float(wrist[1])),
+        _unit(to_knuckle),
+        _stretched(by_name),
+        (float(top), float(left_edge), float(bottom), float(right_edge)),
+    )
+
+
+def _middle(bone: PlacedBone) -> F64:
+    return np.asarray(bone.points[:, :2].mean(axis=0))
+
+
+def _unit(vector: F64) -> tuple[float, float]:
+    length = max(float(np.linalg.norm(vector)), 1e-6)
+    return float(vector[0]) / length, float(vector[1]) / length
+
+
+def _stretched(bones: Mapping[str, PlacedBone]) -> float:
+    """From the middle of the wrist to the tip of the middle finger along the bones, in space: px."""
+    chain = [(bones["Lunate"].points.mean(axis=0) + bones["Capitate"].points.mean(axis=0)) / 2]
+    for name in DIGITS[3]:
+        bone = bones[name]
+        chain += [bone.points[bone.t < -0.9].mean(axis=0), bone.points[bone.t > 0.9].mean(axis=0)]
+    chain[-1] = bones[DIGITS[3][-1]].points[int(np.argmax(bones[DIGITS[3][-1]].t))]
+    return float(np.linalg.norm(np.diff(chain, axis=0), axis=1).sum())
