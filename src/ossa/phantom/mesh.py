@@ -77,13 +77,22 @@ def cluster(mesh: Mesh, cell: float) -> Mesh:
 
     A closed surface stays a closed cycle, so signed depths still cancel outside of the bone.
     """
-    key = np.floor(mesh.vertices / cell).astype(np.int64)
-    _, index, count = np.unique(key, axis=0, return_inverse=True, return_counts=True)
-    index = index.reshape(-1)
-    mean = np.stack([np.bincount(index, mesh.vertices[:, k]) / count for k in range(3)], axis=1)
+    index = cells(mesh, cell)
     faces = index[mesh.faces].astype(np.int32)
     keep = (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 0] != faces[:, 2])
-    return Mesh(mean, np.ascontiguousarray(faces[keep]))
+    return Mesh(means(mesh.vertices, index), np.ascontiguousarray(faces[keep]))
+
+
+def cells(mesh: Mesh, cell: float) -> NDArray[np.int64]:
+    """For each vertex (V,) the number of the cube of ``cell`` mm that it lies in, counted from 0 without gaps."""
+    key = np.floor(mesh.vertices / cell).astype(np.int64)
+    return np.asarray(np.unique(key, axis=0, return_inverse=True)[1].reshape(-1))
+
+
+def means(values: F64, index: NDArray[np.int64]) -> F64:
+    """The mean (G, 3) of those ``values`` (V, 3) that share a number in ``index`` (V,)."""
+    count = np.bincount(index)
+    return np.stack([np.bincount(index, values[:, k]) / count for k in range(3)], axis=1)
 
 
 def smooth(mesh: Mesh, rounds: int) -> Mesh:
@@ -152,7 +161,7 @@ def two_sheets(mesh: Mesh, cell: float, start: float, stop: float) -> Mesh:
     """
     import cv2
 
-    points = _surface_points(mesh, cell / 2)
+    points = surface_points(mesh, cell / 2)
     points = points[(points[:, 1] >= start) & (points[:, 1] <= stop)]
     low = points[:, :2].min(axis=0) - 3 * cell
     node = np.round((points[:, :2] - low) / cell).astype(np.int64)
@@ -192,7 +201,7 @@ def two_sheets(mesh: Mesh, cell: float, start: float, stop: float) -> Mesh:
     return smooth(_relaxed(Mesh(joined.vertices, joined.faces[keep]), 10), 10).outward()
 
 
-def _surface_points(mesh: Mesh, step: float) -> F64:
+def surface_points(mesh: Mesh, step: float) -> F64:
     """Points on the triangles, at most ``step`` mm apart."""
     out = []
     for a, b, c in mesh.vertices[mesh.faces]:

@@ -7,14 +7,14 @@ the back of the hand; a PA beam runs along z, so (x, y) are a picture's columns 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from ossa.errors import AnatomyError
-from ossa.phantom.mesh import F64, Mesh, closed, cluster, ellipsoid, merged, read_stl, two_sheets
+from ossa.phantom.mesh import F64, Mesh, cells, closed, cluster, ellipsoid, means, merged, read_stl, two_sheets
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,8 @@ class Joint:
 class Body:
     """One bone in the tree: its ``offset`` (3,) in the parent's frame, its joints and its mesh.
 
-    ``bone`` is a name of the hand29 schema.
+    ``bone`` is a name of the hand29 schema. ``forms`` (P, V, 3): how the mesh's vertices would have to be displaced to
+    give the bone of each of P other people; without other people P is 0.
     """
 
     bone: str
@@ -38,6 +39,13 @@ class Body:
     offset: tuple[float, float, float]
     joints: tuple[Joint, ...]
     mesh: Mesh
+    forms: F64 = field(default_factory=lambda: np.zeros((0, 0, 3)))
+
+    def lightened(self, cell: float) -> Body:
+        """The same bone with vertices closer than ``cell`` mm merged."""
+        index = cells(self.mesh, cell)
+        forms = np.stack([means(form, index) for form in self.forms]) if len(self.forms) else self.forms
+        return replace(self, mesh=cluster(self.mesh, cell), forms=forms)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +57,7 @@ class Anatomy:
 
     def lightened(self, cell: float) -> Anatomy:
         """The same hand with vertices closer than ``cell`` mm merged: enough for pixels of that size."""
-        return Anatomy(
-            self.name, tuple(Body(b.bone, b.parent, b.offset, b.joints, cluster(b.mesh, cell)) for b in self.bodies)
-        )
+        return Anatomy(self.name, tuple(body.lightened(cell) for body in self.bodies))
 
 
 #: Mesh name in a MyoHand folder -> hand29 bone.
