@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from ossa.errors import AnatomyError
-from ossa.phantom.anatomy import MYOHAND, Anatomy, Body, load_anatomy
 from ossa.phantom.mesh import F64, Mesh, closed, cluster, read_stl, surface_points
+from ossa.phantom.skeleton import MYOHAND, Anatomy, Body, load_anatomy
 
 #: A surface farther than this from the one that it was laid over (mean, mm) is another bone or another shape.
 MAX_MISFIT = 0.8
@@ -100,7 +100,9 @@ def lay_over(template: Mesh, other: Mesh) -> tuple[F64, F64, float]:
             moved = moved + kernel @ pull
     there, _ = _nearest(moved, surface)
     back, _ = _nearest(surface, moved)
-    misfit = np.linalg.norm(surface[there] - moved, axis=1).mean() + np.linalg.norm(moved[back] - surface, axis=1).mean()
+    misfit = (
+        np.linalg.norm(surface[there] - moved, axis=1).mean() + np.linalg.norm(moved[back] - surface, axis=1).mean()
+    )
     return points, moved, float(misfit / 2)
 
 
