@@ -36,7 +36,8 @@ from ossa.phantom import exposure, pose, tissue, variation
 from ossa.phantom.disease import Disease
 from ossa.phantom.scene import PhantomOptions, render
 from ossa.phantom.skeleton import Anatomy, load_anatomy
-from ossa.radiograph.radiograph import Radiograph, read_radiograph
+from ossa.radiograph.radiograph import Radiograph
+from ossa.radiograph.read import read_radiograph
 from ossa.segmentation.segmentation import Segmentation
 from ossa.training.allocator import keep_freed_memory
 from ossa.training.pool import FIRST_HELD_OUT_SEED, Pool

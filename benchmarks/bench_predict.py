@@ -27,7 +27,8 @@ from ossa.inference.predictor import Predictor
 from ossa.labels.submission import COLUMNS, submission_rows
 from ossa.phantom.scene import generate
 from ossa.radiograph.prepare import Preparation, prepare
-from ossa.radiograph.radiograph import Radiograph, read_radiograph
+from ossa.radiograph.radiograph import Radiograph
+from ossa.radiograph.read import read_radiograph
 
 THREADS = 2
 

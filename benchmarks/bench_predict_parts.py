@@ -39,7 +39,7 @@ def ours(image: Path, model: str | None, folder: Path) -> tuple[Callable[[], dic
     from ossa.inference.views import parse_views
     from ossa.labels.competition import write_label
     from ossa.labels.submission import write_submission
-    from ossa.radiograph.radiograph import read_radiograph
+    from ossa.radiograph.read import read_radiograph
     from ossa.segmentation import rle
 
     predictor = Predictor.load(model, views=parse_views("flip")).examined()

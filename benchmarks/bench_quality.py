@@ -31,7 +31,8 @@ from ossa.inference.judge import GOOD_DICE, SIGNS, Judge, assess, signs_of
 from ossa.inference.judge_fit import fit_confidence, fit_cover, fit_hand, fit_limits
 from ossa.inference.predictor import Predictor
 from ossa.phantom.scene import PhantomOptions, generate
-from ossa.radiograph.radiograph import Radiograph, read_radiograph
+from ossa.radiograph.radiograph import Radiograph
+from ossa.radiograph.read import read_radiograph
 from ossa.schema import load_schema
 from ossa.segmentation.compare import dice_per_bone
 from ossa.segmentation.segmentation import Segmentation

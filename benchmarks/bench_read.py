@@ -61,14 +61,14 @@ def decoder(path: Path) -> np.ndarray:
 
 
 def reader(path: Path) -> object:
-    from ossa.radiograph.radiograph import read_radiograph
+    from ossa.radiograph.read import read_radiograph
 
     return read_radiograph(path)
 
 
 def ours(path: Path) -> object:
     from ossa.radiograph.prepare import Preparation, prepare
-    from ossa.radiograph.radiograph import read_radiograph
+    from ossa.radiograph.read import read_radiograph
 
     return prepare(read_radiograph(path), Preparation(SIDE))
 

@@ -352,7 +352,7 @@ def _shape(path: Path) -> tuple[int, int]:
 def predictor_of(model: str, times: dict[str, list[float]]) -> Predict:
     """Prediction with a bundle, timed: reading and everything after it."""
     from ossa.inference.predictor import Predictor
-    from ossa.radiograph.radiograph import read_radiograph
+    from ossa.radiograph.read import read_radiograph
 
     start = time.perf_counter()
     predictor = Predictor.load(model, views=parse_views("flip"))  # as ossa predict does by itself

@@ -119,7 +119,7 @@ def test_a_bomb_is_refused_without_room_for_it(tmp_path: Path) -> None:
     (tmp_path / "bomb.png").write_bytes(bomb())
     code = (
         "import resource, cv2, ossa\n"
-        "from ossa.radiograph.radiograph import read_radiograph\n"
+        "from ossa.radiograph.read import read_radiograph\n"
         "pages = int(open('/proc/self/statm').read().split()[0])\n"
         "limit = pages * resource.getpagesize() + 200_000_000\n"
         "resource.setrlimit(resource.RLIMIT_AS, (limit, limit))\n"

@@ -49,8 +49,6 @@ DEBTS: set[tuple[str, str]] = {
     ),
     ("ossa.labels.results", "ossa.pipeline.sources"),
     ("ossa.models.weights", "ossa.bundle.bundle"),
-    ("ossa.radiograph.radiograph", "ossa.radiograph.dicom.read"),
-    ("ossa.radiograph.radiograph", "ossa.radiograph.raster"),
     ("ossa.inference.predictor", "ossa.inference.examine"),
     ("ossa.inference.closer", "ossa.inference.predictor"),
 }

@@ -9,7 +9,7 @@ import pytest
 from ossa.bundle.bundle import Bundle
 from ossa.inference.predictor import Predictor
 from ossa.labels.competition import read_label
-from ossa.radiograph.radiograph import read_radiograph
+from ossa.radiograph.read import read_radiograph
 from ossa.schema import load_schema
 from ossa.segmentation.compare import compare
 from ossa.segmentation.outlines import segmentation_from_outlines

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ossa.radiograph.prepare import prepare as prepare
     from ossa.radiograph.radiograph import Radiograph as Radiograph
     from ossa.radiograph.radiograph import Spacing as Spacing
-    from ossa.radiograph.radiograph import read_radiograph as read_radiograph
+    from ossa.radiograph.read import read_radiograph as read_radiograph
     from ossa.schema import Bone as Bone
     from ossa.schema import BoneSchema as BoneSchema
     from ossa.schema import load_schema as load_schema
@@ -58,7 +58,7 @@ _HOME = {
     "open_dataset": "ossa.dataset.dataset",
     "overlay": "ossa.export.overlay",
     "prepare": "ossa.radiograph.prepare",
-    "read_radiograph": "ossa.radiograph.radiograph",
+    "read_radiograph": "ossa.radiograph.read",
     "read_submission": "ossa.labels.submission",
     "write_overlay": "ossa.export.overlay",
     "write_submission": "ossa.labels.submission",

@@ -17,7 +17,7 @@ from ossa.labels.results import find_pictures, open_results, picture_shape
 from ossa.labels.store import Store
 from ossa.labels.submission import write_submission
 from ossa.radiograph.prepare import Preparation, place
-from ossa.radiograph.radiograph import read_radiograph
+from ossa.radiograph.read import read_radiograph
 from ossa.segmentation.compare import dice
 from ossa.segmentation.segmentation import Segmentation
 

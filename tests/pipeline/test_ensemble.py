@@ -132,7 +132,7 @@ def test_save_resume_average(bright_model: Path, tmp_path: Path) -> None:
     assert "c.png" in said[0]
     assert soft_vote([tmp_path / "s", tmp_path / "s"], tmp_path / "o.csv", rules=bright_model) == 2
     result = read_submission(tmp_path / "o.csv", SCHEMA, (240, 200))
-    from ossa.radiograph.radiograph import read_radiograph
+    from ossa.radiograph.read import read_radiograph
 
     direct = predictor.predict(read_radiograph(tmp_path / "in" / "a.png"))
     assert (result["a.png"].planes() == direct.planes()).all()

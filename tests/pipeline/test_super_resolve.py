@@ -22,7 +22,7 @@ if find_spec("spandrel") is None:  # imported by ossa itself, which mends torchv
 from ossa.cli import cli
 from ossa.errors import InputError, OutputError
 from ossa.pipeline.super_resolve import RECORD, super_resolve
-from ossa.radiograph.radiograph import read_radiograph
+from ossa.radiograph.read import read_radiograph
 from ossa.radiograph.superres import Tiling
 
 FILM = film(80)

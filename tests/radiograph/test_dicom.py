@@ -29,7 +29,8 @@ from pydicom.uid import (
 from helpers_dicom import DX, SECONDARY, dataset, item, jpeg_baseline, save
 from helpers_films import film
 from ossa.errors import ImageError, MissingExtraError
-from ossa.radiograph.radiograph import Radiograph, Spacing, read_radiograph, read_size
+from ossa.radiograph.radiograph import Radiograph, Spacing
+from ossa.radiograph.read import read_radiograph, read_size
 
 FILM = film(160)
 DEEP = FILM.astype(np.uint16) * 16 + 5  # 12-bit, as a CR plate gives

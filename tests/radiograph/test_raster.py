@@ -17,7 +17,7 @@ from PIL import Image
 
 from helpers_films import collimated, film, png_header, tiff
 from ossa.errors import ImageError
-from ossa.radiograph.radiograph import read_radiograph, read_size
+from ossa.radiograph.read import read_radiograph, read_size
 
 FILM = film(200)
 

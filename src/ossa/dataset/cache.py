@@ -27,7 +27,8 @@ from ossa.dataset.dataset import Problem
 from ossa.errors import InputError, OutputError
 from ossa.progress import Track, silent
 from ossa.radiograph.prepare import Placement, Preparation, place, resample
-from ossa.radiograph.radiograph import Radiograph, read_radiograph
+from ossa.radiograph.radiograph import Radiograph
+from ossa.radiograph.read import read_radiograph
 from ossa.safety import read_json, sha256, write_bytes, write_json
 
 #: Raised whenever decoding or resampling changes what an array holds.

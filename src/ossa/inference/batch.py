@@ -76,7 +76,7 @@ def run_batch(jobs: Sequence[Job], predictor: Predictor, sink: Sink, ahead: int 
     the run goes on; DeviceError and OutputError end it (what was done stays done), and so does
     closing the generator.
     """
-    from ossa.radiograph.radiograph import read_radiograph
+    from ossa.radiograph.read import read_radiograph
 
     def read(job: Job) -> Radiograph | None:
         return None if sink.has(job) else read_radiograph(job.path)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ossa.errors import DatasetError, LabelError
-from ossa.radiograph.radiograph import Radiograph, Side, read_radiograph
+from ossa.radiograph.radiograph import Radiograph, Side
+from ossa.radiograph.read import read_radiograph
 from ossa.schema import BoneSchema
 from ossa.segmentation.outlines import Outline, Outlines, region_from_outlines
 from ossa.segmentation.segmentation import Region, Segmentation

@@ -250,7 +250,7 @@ def find_pictures(images: str | Path | None, results: Iterable[Results]) -> dict
 def picture_shape(path: Path) -> Shape:
     """(H, W) of a picture as ``read_radiograph`` gives it, from the header alone wherever that says it."""
     from ossa.radiograph.headers import read_header, sniff
-    from ossa.radiograph.radiograph import read_radiograph, read_size
+    from ossa.radiograph.read import read_radiograph, read_size
 
     size = read_size(path)
     with path.open("rb") as stream:

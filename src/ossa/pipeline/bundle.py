@@ -178,7 +178,7 @@ def _reference(bundle: Bundle) -> tuple[Engine, str]:
 
 def _pictures(images: Sequence[str | Path], seeds: Iterable[int], preparation: Any) -> Iterator[tuple[str, Radiograph]]:
     if images:
-        from ossa.radiograph.radiograph import read_radiograph
+        from ossa.radiograph.read import read_radiograph
 
         for path in images:
             yield Path(path).name, read_radiograph(path)

@@ -51,7 +51,7 @@ def save_probabilities(
     from ossa.inference.batch import read_ahead
     from ossa.labels.store import Store
     from ossa.pipeline.sources import find_sources
-    from ossa.radiograph.radiograph import read_radiograph
+    from ossa.radiograph.read import read_radiograph
 
     sources = find_sources(paths, output)
     store = Store.create(output, predictor.schema, predictor.source())
@@ -347,7 +347,7 @@ def read_shares(text: str | None, schema: str, members: int) -> list[float] | ND
 def image_sizes(paths: Iterable[str | Path]) -> dict[str, tuple[int, int]]:
     """The (H, W) of every radiograph of ``paths`` by image name, from the files' headers."""
     from ossa.pipeline.sources import find_sources
-    from ossa.radiograph.radiograph import read_size as size_of
+    from ossa.radiograph.read import read_size as size_of
 
     return {source.image_name: size_of(source.path) for source in find_sources(paths, "")}
 

@@ -245,7 +245,7 @@ def _write_report(
 def _worst_cases(scores: Scores, pairs: Sequence[_Pair], schema: BoneSchema, count: int) -> list[WorstCase]:
     """The lowest Dice pairs with a picture of the place; at most three bones of one picture."""
     from ossa.pages.report import WorstCase, case_picture
-    from ossa.radiograph.radiograph import read_radiograph
+    from ossa.radiograph.read import read_radiograph
 
     chosen: list[tuple[int, int]] = []
     per_picture: dict[int, int] = {}

@@ -43,7 +43,7 @@ def explain(
     from ossa.export.heat import heat_panel, side_by_side
     from ossa.inference.explain import explain as heat_of
     from ossa.inference.predictor import Predictor
-    from ossa.radiograph.radiograph import read_radiograph
+    from ossa.radiograph.read import read_radiograph
     from ossa.safety import write_bytes
 
     target = Path(output)

@@ -157,6 +157,6 @@ def read_small(path: Path, shape: tuple[int, int]) -> NDArray[np.generic]:
         grey: NDArray[np.generic] | None = cv2.imdecode(data, mode) if data.size else None
         if grey is not None:
             return grey
-    from ossa.radiograph.radiograph import read_radiograph
+    from ossa.radiograph.read import read_radiograph
 
     return read_radiograph(path).pixels

@@ -45,7 +45,7 @@ def describe(path: str | Path | None = None) -> Facts:
 
 
 def _image(path: Path) -> Facts:
-    from ossa.radiograph.radiograph import read_radiograph
+    from ossa.radiograph.read import read_radiograph
 
     radiograph = read_radiograph(path)
     height, width = radiograph.shape

@@ -99,7 +99,7 @@ def predict_with(
 ) -> Outcome:
     """``predict`` with any predictor; ``load`` is called once images and output folder are known to be usable."""
     from ossa.inference.batch import Job, Parts, read_ahead
-    from ossa.radiograph.radiograph import read_radiograph
+    from ossa.radiograph.read import read_radiograph
 
     folder = Path(output)
     sources = find_sources(paths, folder)

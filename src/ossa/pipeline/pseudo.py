@@ -23,7 +23,7 @@ def make_pseudo(wanted: Pseudo, schema: BoneSchema, folder: Path, track: Track =
     """
     from ossa.inference.predictor import Predictor
     from ossa.pipeline.sources import find_sources
-    from ossa.radiograph.radiograph import read_radiograph
+    from ossa.radiograph.read import read_radiograph
     from ossa.training.pseudo import keep, write_index, write_pseudo
 
     models: Sequence[str] | None = list(wanted.models) or None

@@ -13,7 +13,7 @@ import numpy as np
 from ossa.errors import InputError, MissingExtraError, OssaError, OutputError
 from ossa.pipeline.sources import find_sources
 from ossa.progress import Track, silent
-from ossa.radiograph.radiograph import read_radiograph, read_size
+from ossa.radiograph.read import read_radiograph, read_size
 from ossa.radiograph.superres import Tiling, enhance_tiles, pixels_seen, tile_count
 from ossa.safety import read_json, sha256, write_bytes, write_json
 
