@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from helpers_dataset import SCHEMA, schematic_hand, segmentation
 from ossa.ensemble.calibrate import THRESHOLDS, Sample, calibrate, dice_curve
+from ossa.ensemble.crossfit import both_ways
 from ossa.errors import ConfigError
 from ossa.radiograph.prepare import Placement, Preparation, place
 from ossa.segmentation.cleanup import Rule
@@ -95,6 +97,51 @@ def test_noise_promises_no_gain() -> None:
     assert set(result.thresholds) <= {c.bone for c in result.choices if c.with_threshold > c.plain}
     assert result.images == 6
     assert result.subjects == 3
+
+
+def contrary(kind: str) -> tuple[list, list[str]]:
+    """Eight subjects; what helps the one half of them harms the other."""
+    readers, _ = samples(8, "none")
+    subjects = [f"s{k}" for k in range(8)]
+    first = both_ways(subjects)[0][0]
+    i = SCHEMA.index("Radius")
+    made = []
+    for k, reader in enumerate(readers):
+        sample = reader()
+        plane = sample.logits[i]
+        inside = plane > 0
+        if kind == "threshold":  # in one half the bone's own rim is hesitant, in the other a rim around it
+            inner = cv2.erode(inside.view(np.uint8), np.ones((3, 3), np.uint8)) > 0
+            outer = cv2.dilate(inside.view(np.uint8), np.ones((3, 3), np.uint8)) > 0
+            core, rim = (inside, outer & ~inside) if first[k] else (inner, inside & ~inner)
+            plane[...] = np.where(core, 3.0, np.where(rim, 0.4, -5.0))
+        truth = sample.truth
+        if kind == "rule":
+            ys, xs = np.nonzero(inside)
+            far = slice(max(0, int(ys.min()) - 8), max(1, int(ys.min()) - 3)), slice(int(xs.min()), int(xs.max()) + 1)
+            plane[far] = 3.0
+            if not first[k]:  # here the second part belongs to the bone
+                planes = truth.planes()
+                planes[i][far] = True
+                truth = Segmentation.from_planes(planes, SCHEMA)
+        kept = Sample(sample.logits, sample.placement, truth, ALL)
+        made.append(lambda kept=kept: kept)
+    return made, subjects
+
+
+def test_thresholds_are_judged_on_subjects_that_they_were_not_fitted_on() -> None:
+    """A threshold fitted on everybody would seem to gain; fitted on the others it loses, and .5 stays."""
+    readers, subjects = contrary("threshold")
+    radius = {c.bone: c for c in calibrate(readers, subjects, SCHEMA).choices}["Radius"]
+    assert radius.with_threshold < radius.plain - 0.02
+    assert radius.threshold == 0.5
+
+
+def test_rules_are_judged_on_subjects_that_they_were_not_fitted_on() -> None:
+    readers, subjects = contrary("rule")
+    radius = {c.bone: c for c in calibrate(readers, subjects, SCHEMA).choices}["Radius"]
+    assert radius.with_rule < radius.with_threshold - 0.01
+    assert radius.rule == Rule()
 
 
 def test_only_annotated_bones_are_fitted() -> None:

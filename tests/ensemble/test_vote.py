@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ossa.ensemble.vote import mean_logits, same_images, select_weights, soft_vote
+from ossa.ensemble.crossfit import both_ways
+from ossa.ensemble.vote import mean_logits, mean_probabilities, same_images, select_weights, soft_vote
 from ossa.errors import ConfigError, InputError
 from ossa.inference.predictor import member_weights
 from ossa.labels.store import Store
@@ -39,6 +40,24 @@ def test_soft_vote_is_the_weighted_mean(tmp_path: Path, few: BoneSchema) -> None
     expected = decode(mean, saved[0].placement, few, {"c": 0.3})
     differing = (voted["b.png"].planes() != expected.planes()).sum()
     assert differing <= 2  # single precision at the threshold itself
+
+
+def test_the_mean_of_probabilities_is_no_mean_of_logits(tmp_path: Path, few: BoneSchema) -> None:
+    """One store very sure of bone, two that doubt it: bone by the mean of logits, none by that of probabilities."""
+    placement = place((16, 16), Preparation(16, 16))
+    stores = []
+    for k, value in enumerate((9.0, -2.0, -2.0)):
+        stores.append(Store.create(tmp_path / str(k), few, {"k": k}))
+        stores[-1].write("a", np.full((len(few), 16, 16), value, np.float32), placement)
+    ((_, by_logits),) = soft_vote(stores)
+    ((_, by_probability),) = soft_vote(stores, average=mean_probabilities)
+    assert len(by_logits) == len(few)
+    assert len(by_probability) == 0  # (1.00 + 2 x .12) / 3 = .41
+    ((_, lower),) = soft_vote(stores, thresholds={"a": 0.4}, average=mean_probabilities)
+    assert list(lower.regions) == ["a"]
+    weighted, _ = mean_probabilities(stores, "a", member_weights([2, 1, 1], 3, len(few)))
+    expected = 0.5 / (1 + np.exp(-9.0)) + 0.5 / (1 + np.exp(2.0))
+    np.testing.assert_allclose(1 / (1 + np.exp(-weighted)), expected, atol=0.01)
 
 
 def test_one_store_is_itself(tmp_path: Path, few: BoneSchema) -> None:
@@ -123,6 +142,48 @@ def test_absent_bones_do_not_count() -> None:
     chosen = select_weights(score, GROUPS, 2, 2)
     assert chosen.weights[0, 0] == pytest.approx(1)
     assert chosen.weights[1, 1] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("annotated", [range(20), range(0, 40, 2), range(0, 40, 4), range(38, 40)])
+def test_a_bone_that_few_have_is_worth_what_it_is_where_it_is(annotated: range) -> None:
+    """Worth .9 on the images that have it, whichever and however few these are; half of that would be a sham."""
+    base = Dice(np.array([[0.9, 0.5], [0.9, 0.6]]))
+
+    def score(weights: np.ndarray) -> np.ndarray:
+        table = base(weights)
+        table[[n for n in range(40) if n not in annotated], 0] = np.nan
+        return table
+
+    chosen = select_weights(score, GROUPS, 2, 2)
+    assert chosen.uniform[0] == pytest.approx(0.9)
+    assert chosen.selected[0] == pytest.approx(0.9)
+    np.testing.assert_allclose(chosen.weights[:, 0], 0.5)
+    assert chosen.weights[1, 1] == pytest.approx(1)
+
+
+def test_a_bone_that_none_has_keeps_equal_weights() -> None:
+    base = Dice(np.array([[0.9, 0.5], [0.8, 0.6]]))
+
+    def score(weights: np.ndarray) -> np.ndarray:
+        table = base(weights)
+        table[:, 0] = np.nan
+        return table
+
+    chosen = select_weights(score, GROUPS, 2, 2)
+    assert chosen.uniform[0] == chosen.selected[0] == 0
+    np.testing.assert_allclose(chosen.weights[:, 0], 0.5)
+
+
+def test_weights_are_judged_on_subjects_that_they_were_not_fitted_on() -> None:
+    """Each half of the subjects has its own best member, the worst of the other half: the honest gain is a loss."""
+    halves = both_ways(GROUPS)[0][0]
+
+    def score(weights: np.ndarray) -> np.ndarray:
+        return np.where(halves[:, None], 0.9 * weights[0] + 0.5 * weights[1], 0.5 * weights[0] + 0.91 * weights[1])
+
+    chosen = select_weights(score, GROUPS, 2, 1)
+    assert chosen.selected[0] == pytest.approx(0.5)
+    np.testing.assert_allclose(chosen.weights[:, 0], 0.5)
 
 
 def test_too_little_to_select_from() -> None:

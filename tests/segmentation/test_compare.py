@@ -16,6 +16,7 @@ from ossa.radiograph.radiograph import Spacing
 from ossa.schema import Bone, BoneSchema, load_schema
 from ossa.segmentation import compare as c
 from ossa.segmentation.distances import surface_distances
+from ossa.segmentation.scores import Scores
 from ossa.segmentation.segmentation import Region, Segmentation
 
 SCHEMA = load_schema()
@@ -244,6 +245,21 @@ def test_pictures_put_together() -> None:
     assert np.isnan(summary.hd95[2])
     assert summary.rows()[0]["both"] == 2
     assert set(c.MEASURES) <= set(summary.rows()[0])
+
+
+def test_a_measure_has_one_mean_wherever_it_is_told() -> None:
+    """Of the overlap's Dice few pictures have a value: the table of bones and the table of all scores agree on it."""
+    rng = np.random.default_rng(0)
+    tables = []
+    for k in range(6):
+        p, t = rng.random((3, 12, 12)) < 0.3, rng.random((3, 12, 12)) < 0.3
+        p[1:], t[1:] = p[1:] & (k < 4), t[1:] & (k < 2)
+        tables.append(c.compare(Segmentation.from_planes(p, THREE), Segmentation.from_planes(t, THREE)))
+    names = tuple("abcdef")
+    scores = Scores(names, names, THREE.names, {m: np.stack([getattr(x, m) for x in tables]) for m in c.MEASURES})
+    means = c.aggregate(tables).means()
+    for measure in c.MEASURES:
+        assert means[measure] == pytest.approx(scores.mean(measure)), measure
 
 
 def test_what_cannot_be_compared_is_refused() -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ossa.errors import ConfigError, SchemaError
+from ossa.errors import ConfigError, InputError, SchemaError
 from ossa.radiograph.prepare import Placement, Preparation, place
 from ossa.schema import Bone, BoneSchema, load_schema
-from ossa.segmentation.decode import decode, logit, resample_logits
+from ossa.segmentation.decode import decode, logit, resample_logits, scales
 
 
 def schema_of(count: int) -> BoneSchema:
@@ -115,6 +119,33 @@ def test_bad_input() -> None:
         decode(np.zeros((2, 32, 32), np.float32), placement, schema_of(2), {"nope": 0.5})
     with pytest.raises(ConfigError, match="between 0 and 1"):
         decode(np.zeros((2, 32, 32), np.float32), placement, schema_of(2), {"b0": 1.0})
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"scale_x": 0.0}, {"scale_y": -0.5}, {"scale_y": math.nan}, {"scale_x": math.inf}, {"scale_x": 1e-300},
+        {"scale_y": 40.0}, {"image_shape": (0, 64)}, {"image_shape": (64, 1 << 40)},
+        {"grid_shape": (0, 32)}, {"grid_shape": (32, -1)},
+        {"image_shape": (1 << 14, 1 << 14), "scale_x": 2**-9, "scale_y": 2**-9},
+    ],
+)  # fmt: skip
+def test_a_placement_that_no_picture_has_is_refused(broken: dict[str, Any]) -> None:
+    """As a damaged file of probabilities may hold; nothing is allocated by its word."""
+    placement = dataclasses.replace(place((64, 64), Preparation(32, 8)), **broken)
+    logits = np.ones((2, 32, 32), np.float32)
+    with pytest.raises(InputError, match="placed on no picture"):
+        decode(logits, placement, schema_of(2))
+    with pytest.raises(InputError, match="placed on no picture"):
+        resample_logits(logits, placement, place((64, 64), Preparation(32, 8)), (32, 32))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 4000), st.integers(1, 4000), st.integers(1, 2048), st.sampled_from([1, 16, 32]))
+def test_every_placement_of_a_picture_is_accepted(height: int, width: int, size: int, multiple: int) -> None:
+    placement = place((height, width), Preparation(size, multiple))
+    y, x = scales(placement.grid_shape, placement)
+    assert (y, x) == pytest.approx((placement.scale_y, placement.scale_x))
 
 
 @settings(max_examples=30, deadline=None)

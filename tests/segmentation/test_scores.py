@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from ossa.errors import ConfigError, InputError
+from ossa.schema import Bone, BoneSchema
+from ossa.segmentation.compare import MEASURES, compare
 from ossa.segmentation.scores import Scores, bootstrap, finite_mean
+from ossa.segmentation.segmentation import Segmentation
 
 
 def table(values: np.ndarray, subjects: tuple[str, ...] | None = None, metric: str = "dice") -> Scores:
@@ -31,6 +34,19 @@ def test_infinite_distances_are_counted_and_not_averaged() -> None:
     assert scores.per_bone("hd95").tolist() == [3.0, 6.0]
     assert scores.infinite("hd95") == 1
     assert scores.worst("hd95", 2) == [(0, 1), (1, 1)]  # infinite is the worst distance, then the largest
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_the_worst_of_every_measure_is_its_worst(measure: str) -> None:
+    """Of an exact and a shifted bone the shifted one is worse, whichever way the measure counts."""
+    bone = np.zeros((2, 40, 40), dtype=bool)
+    bone[:, 10:20, 10:20] = True
+    moved = np.roll(bone, 4, axis=2)
+    two = BoneSchema("two", "two", tuple(Bone(n, n, "carpal", None, (0, 0, 0), None, n) for n in "ab"))
+    truth = Segmentation.from_planes(bone, two)
+    pairs = [compare(Segmentation.from_planes(found, two), truth) for found in (bone, moved)]
+    scores = Scores(("same", "moved"), ("s", "s"), two.names, {measure: np.stack([getattr(p, measure) for p in pairs])})
+    assert scores.worst(measure, 1)[0][0] == 1
 
 
 def test_worst_cases_of_dice_come_lowest_first_without_unscored_pairs() -> None:
@@ -93,3 +109,5 @@ def test_finite_mean_against_a_loop() -> None:
     array = np.array([[1.0, np.nan, np.inf], [3.0, 5.0, np.nan]])
     assert finite_mean(array, 0)[:2].tolist() == [2.0, 5.0]
     assert math.isnan(finite_mean(array, 0)[2])
+    assert finite_mean(array[0], 0) == 1.0
+    assert math.isnan(finite_mean(np.array([np.nan]), 0))

@@ -28,6 +28,7 @@ from ossa.radiograph.prepare import Placement, Preparation
 from ossa.radiograph.radiograph import Side
 from ossa.safety import sha256
 from ossa.schema import BoneSchema
+from ossa.segmentation.compare import iou
 from ossa.segmentation.outlines import Outlines, map_outlines, region_from_outlines
 from ossa.segmentation.segmentation import Region
 
@@ -208,16 +209,7 @@ def _shared_outlines(regions: Mapping[str, Region]) -> Told:
     names = list(regions)
     for i, first in enumerate(names):
         for second in names[i + 1 :]:
-            a, b = regions[first], regions[second]
-            top, left = max(a.top, b.top), max(a.left, b.left)
-            bottom, right = min(a.bottom, b.bottom), min(a.right, b.right)
-            if top >= bottom or left >= right:
-                continue
-            both = np.count_nonzero(
-                a.mask[top - a.top : bottom - a.top, left - a.left : right - a.left]
-                & b.mask[top - b.top : bottom - b.top, left - b.left : right - b.left]
-            )
-            if both / (a.area + b.area - both) >= SAME_OUTLINE:
+            if iou(regions[first], regions[second]) >= SAME_OUTLINE:
                 yield (
                     "twice",
                     f"{first} and {second} have the same outline: one of them is labelled wrongly",

@@ -6,7 +6,6 @@ picture: for every threshold at once, from one histogram of the interpolated log
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.ensemble.crossfit import both_ways, mean_of_finite
+from ossa.ensemble.crossfit import both_ways, judged
 from ossa.errors import ConfigError
 from ossa.schema import BoneSchema
 from ossa.segmentation.cleanup import Cleanup, Rule
 from ossa.segmentation.compare import EPS, dice
-from ossa.segmentation.decode import GridPlacement, decode, interpolate, logit, taps
+from ossa.segmentation.decode import GridPlacement, decode, interpolate, logit, reach, scales, taps
+from ossa.segmentation.scores import finite_mean
 from ossa.segmentation.segmentation import Region, Segmentation
 
 Table = NDArray[np.float64]
@@ -58,8 +58,9 @@ class Choice:
     """What was fitted for one bone, and its worth.
 
     ``plain``: mean Dice at .5 without clean-up; ``with_threshold`` and ``with_rule``: after one and after both steps,
-    each on subjects that neither had been fitted on. ``threshold`` and ``rule`` are those to be used: fitted on
-    everything, but .5 and no rule where the gain was not positive. ``images``: how many had the bone annotated.
+    each on subjects that neither had been fitted on; 0 where no image has the bone annotated. ``threshold`` and
+    ``rule`` are those to be used: fitted on everything, but .5 and no rule where the gain was not positive.
+    ``images``: how many had the bone annotated.
     """
 
     bone: str
@@ -119,17 +120,17 @@ def dice_curve(
     if rows.size:
         columns = np.flatnonzero(plane.max(axis=0) > limits.min())
         height, width = placement.image_shape
-        scale_y = plane.shape[0] / placement.grid_shape[0] * placement.scale_y
-        scale_x = plane.shape[1] / placement.grid_shape[1] * placement.scale_x
-        top, bottom = _reach(int(rows[0]), int(rows[-1]) + 1, scale_y, height)
-        left, right = _reach(int(columns[0]), int(columns[-1]) + 1, scale_x, width)
+        scale_y, scale_x = scales((plane.shape[0], plane.shape[1]), placement)
+        top, bottom = reach(int(rows[0]), int(rows[-1]) + 1, scale_y, height)
+        left, right = reach(int(columns[0]), int(columns[-1]) + 1, scale_x, width)
         if top < bottom and left < right:
             down = taps(top, bottom, scale_y, plane.shape[0])
             across = taps(left, right, scale_x, plane.shape[1])
             fine = interpolate(plane.astype(np.float32), down, across)
             inside = np.zeros(fine.shape, bool)
-            if truth is not None:
-                _paste(inside, truth, top, left)
+            both_boxes = None if truth is None else truth.shared(Region(top, left, inside))
+            if both_boxes is not None:
+                both_boxes[1][...] = both_boxes[0]
             # How many limits each pixel is above: a pixel above its k lowest limits counts for those k.
             rank = np.searchsorted(limits[order], fine.ravel(), side="left")
             found[order] = _above_each(rank, len(limits))
@@ -142,18 +143,6 @@ def _above_each(rank: NDArray[np.intp], count: int) -> Table:
     histogram = np.bincount(rank, minlength=count + 1)[: count + 1]
     above: Table = histogram[::-1].cumsum()[::-1][1:].astype(np.float64)
     return above
-
-
-def _reach(first: int, stop: int, scale: float, size: int) -> tuple[int, int]:
-    return max(0, math.floor((first - 0.5) / scale - 0.5)), min(size, math.ceil((stop + 0.5) / scale - 0.5) + 1)
-
-
-def _paste(target: NDArray[np.bool_], region: Region, top: int, left: int) -> None:
-    a, b = max(region.top, top), min(region.bottom, top + target.shape[0])
-    c, d = max(region.left, left), min(region.right, left + target.shape[1])
-    if a < b and c < d:
-        part = region.mask[a - region.top : b - region.top, c - region.left : d - region.left]
-        target[a - top : b - top, c - left : d - left] = part
 
 
 def calibrate(
@@ -195,17 +184,13 @@ def calibrate(
         for k, choice in enumerate(fitted):
             at = {name: thresholds[t] for name, t in zip(schema.names, choice, strict=True)}
             tidied[k, n] = _rule_dice(sample, schema, at, rules)
-    base = mean_of_finite(curves[:, :, plain])
-    threshold_dice, rule_dice = np.zeros(len(schema)), np.zeros(len(schema))
-    counts = np.isfinite(curves[:, :, plain])
     bones = np.arange(len(schema))
-    for k, (fit, check) in enumerate(sides):
-        chosen = _best(tidied[k][fit], 0)
-        weight = counts[check].sum(axis=0)
-        threshold_dice += mean_of_finite(curves[check][:, bones, fitted[k]]) * weight
-        rule_dice += mean_of_finite(tidied[k][check][:, bones, chosen]) * weight
-    total = np.maximum(counts.sum(axis=0), 1)
-    threshold_dice, rule_dice = threshold_dice / total, rule_dice / total
+    by_threshold = [curves[:, bones, fitted[k]] for k in (0, 1)]
+    by_rule = [tidied[k][:, bones, _best(tidied[k][fit], 0)] for k, (fit, _) in enumerate(sides)]
+    base = _mean(curves[:, :, plain])
+    threshold_dice = _mean(judged(by_threshold, subjects))
+    rule_dice = _mean(judged(by_rule, subjects))
+    counts = np.isfinite(curves[:, :, plain]).sum(axis=0)
     final_rules = _best(tidied[2], 0)
     choices = []
     for i, name in enumerate(schema.names):
@@ -214,7 +199,7 @@ def calibrate(
         choices.append(
             Choice(
                 bone=name,
-                images=int(counts[:, i].sum()),
+                images=int(counts[i]),
                 plain=float(base[i]),
                 with_threshold=float(threshold_dice[i]),
                 with_rule=float(rule_dice[i]),
@@ -225,10 +210,15 @@ def calibrate(
     return Calibration(schema, tuple(choices), len(readers), people)
 
 
+def _mean(table: Table) -> Table:
+    """Mean over the images (first axis); 0 for what no image has: it is written down, and decides nothing."""
+    return np.nan_to_num(finite_mean(table, axis=0))
+
+
 def _best(table: Table, plain: int) -> NDArray[np.intp]:
     """Per bone the choice (last axis) with the highest mean over images; equal ones: nearest to ``plain``."""
     distance = np.abs(np.arange(table.shape[2]) - plain)
-    out: NDArray[np.intp] = np.argmax(np.round(mean_of_finite(table), 9) - 1e-12 * distance, axis=1)
+    out: NDArray[np.intp] = np.argmax(np.round(_mean(table), 9) - 1e-12 * distance, axis=1)
     return out
 
 

@@ -25,8 +25,13 @@ def both_ways(subjects: Sequence[str]) -> tuple[tuple[Rows, Rows], tuple[Rows, R
     return (first, ~first), (~first, first)
 
 
-def mean_of_finite(table: Table) -> Table:
-    """Mean over the images (first axis), NaN left out; 0 where no image counts."""
-    finite = np.isfinite(table)
-    mean: Table = np.where(finite, table, 0.0).sum(axis=0) / np.maximum(finite.sum(axis=0), 1)
-    return mean
+def judged(by_half: Sequence[Table], subjects: Sequence[str]) -> Table:
+    """The score (N, ...) of every image by what was fitted on the subjects of the other half.
+
+    ``by_half`` holds the scores (N, ...) of all images by the fit on the first and by the one on the second half of
+    ``both_ways``. A mean over the result is a mean over images, however unevenly a bone is annotated.
+    """
+    (first, _), _ = both_ways(subjects)
+    by_first, by_second = by_half
+    out: Table = np.where(first.reshape(-1, *(1,) * (by_first.ndim - 1)), by_second, by_first)
+    return out

@@ -102,14 +102,11 @@ def _without(region: Region | None, other: Region | None) -> Region | None:
     """The pixels of ``region`` that ``other`` does not have."""
     if region is None or other is None:
         return region
-    kept = region.mask.copy()
-    top, bottom = max(region.top, other.top), min(region.bottom, other.bottom)
-    left, right = max(region.left, other.left), min(region.right, other.right)
-    if top < bottom and left < right:
-        kept[top - region.top : bottom - region.top, left - region.left : right - region.left] &= ~other.mask[
-            top - other.top : bottom - other.top, left - other.left : right - other.left
-        ]
-    return Region.tight(kept, region.top, region.left)
+    own = Region(region.top, region.left, region.mask.copy())
+    both = own.shared(other)
+    if both is not None:
+        both[0][...] &= ~both[1]
+    return Region.tight(own.mask, own.top, own.left)
 
 
 def write_names(picture: Picture, segmentation: Segmentation) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from ossa.hand.reference import Fit, Reference, anchors_of, area_ratios, fit_hand
+from ossa.segmentation.compare import intersection_area
 from ossa.segmentation.outlines import Outlines
 from ossa.segmentation.segmentation import Region
 
@@ -126,15 +127,7 @@ def _on_ulna(regions: Mapping[str, Region]) -> str | None:
 
 def _share_of(a: Region, b: Region) -> float:
     """The share of ``a`` that lies in ``b``."""
-    top, left = max(a.top, b.top), max(a.left, b.left)
-    bottom, right = min(a.bottom, b.bottom), min(a.right, b.right)
-    if top >= bottom or left >= right:
-        return 0.0
-    both = (
-        a.mask[top - a.top : bottom - a.top, left - a.left : right - a.left]
-        & b.mask[top - b.top : bottom - b.top, left - b.left : right - b.left]
-    )
-    return float(np.count_nonzero(both)) / a.area
+    return intersection_area(a, b) / a.area
 
 
 def area_findings(outlines: Outlines, fit: Fit, reference: Reference) -> Told:

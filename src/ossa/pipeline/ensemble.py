@@ -261,6 +261,7 @@ class _GridDice:
 
     def add(self, image: str, case: Any) -> None:
         from ossa.ensemble.vote import mean_logits
+        from ossa.segmentation.decode import scales
         from ossa.segmentation.outlines import bits_from_outlines, map_outlines
 
         count = len(self._stores)
@@ -271,8 +272,7 @@ class _GridDice:
             share[m] = 1
             members.append(mean_logits(self._stores, image, share)[0])
         height, width = first.shape[1:]
-        scale_y = height / placement.grid_shape[0] * placement.scale_y
-        scale_x = width / placement.grid_shape[1] * placement.scale_x
+        scale_y, scale_x = scales((height, width), placement)
         outlines = map_outlines(case.outlines(self._schema), lambda p: (p + 0.5) * (scale_x, scale_y) - 0.5)
         truth = bits_from_outlines(outlines, self._schema, (height, width))
         rows = []

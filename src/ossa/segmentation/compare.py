@@ -10,7 +10,7 @@ overlap Dice NaN (not in the overlap) / about 0. Means leave out what is not fin
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ from ossa.errors import ConfigError, LabelError, SchemaError
 from ossa.radiograph.radiograph import Spacing
 from ossa.schema import BoneSchema
 from ossa.segmentation.distances import surface_distances
+from ossa.segmentation.scores import finite_mean
 from ossa.segmentation.segmentation import BoolArray, Region, Segmentation
 
 Values = NDArray[np.float64]
@@ -37,15 +38,8 @@ MEASURES = ("dice", "iou", "surface_dice", "hd95", "assd", "overlap_dice")
 
 def intersection_area(a: Region | None, b: Region | None) -> int:
     """Pixels in both regions."""
-    if a is None or b is None:
-        return 0
-    top, bottom = max(a.top, b.top), min(a.bottom, b.bottom)
-    left, right = max(a.left, b.left), min(a.right, b.right)
-    if top >= bottom or left >= right:
-        return 0
-    first = a.mask[top - a.top : bottom - a.top, left - a.left : right - a.left]
-    second = b.mask[top - b.top : bottom - b.top, left - b.left : right - b.left]
-    return int(np.count_nonzero(first & second))
+    both = None if a is None or b is None else a.shared(b)
+    return 0 if both is None else int(np.count_nonzero(both[0] & both[1]))
 
 
 def _area(region: Region | None) -> int:
@@ -179,7 +173,7 @@ class Comparison:
 
     def means(self) -> dict[str, float]:
         """Each measure's mean over the bones for which it is finite; NaN when there is none."""
-        return {measure: _finite_mean(getattr(self, measure)) for measure in MEASURES}
+        return {measure: float(finite_mean(getattr(self, measure), axis=0)) for measure in MEASURES}
 
     def counts(self) -> dict[str, int]:
         """How many bones are on both sides, missed (annotated only), extra (predicted only), on neither."""
@@ -195,8 +189,8 @@ class Comparison:
 class Summary:
     """Comparisons of ``images`` pictures put together: every array is (C,) in schema order.
 
-    A measure is the mean over the pictures in which it is finite; the mean of ``dice`` over bones is the
-    competition's score. ``both``, ``missed``, ``extra`` and ``absent`` count pictures, as ``Comparison.counts``.
+    A measure is the mean over the pictures in which it is finite, ``scored`` says how many those are.
+    ``both``, ``missed``, ``extra`` and ``absent`` count pictures, as ``Comparison.counts``.
     """
 
     schema: BoneSchema
@@ -213,14 +207,24 @@ class Summary:
     hd95: Values
     assd: Values
     overlap_dice: Values
+    scored: Mapping[str, Counts]
 
     def rows(self) -> list[dict[str, object]]:
         """One plain dict per bone: its name, the counts and the measures."""
         return _rows(self, ("both", "missed", "extra", "absent", *MEASURES))
 
     def means(self) -> dict[str, float]:
-        """Each measure's mean over the bones for which it is finite; NaN when there is none."""
-        return {measure: _finite_mean(getattr(self, measure)) for measure in MEASURES}
+        """Each measure's mean over all pairs of picture and bone for which it is finite; NaN when there is none.
+
+        That is ``Scores.mean``, and for ``dice`` the competition's score: a bone that few pictures show counts
+        as often as it is shown.
+        """
+        return {measure: self._mean(getattr(self, measure), self.scored[measure]) for measure in MEASURES}
+
+    @staticmethod
+    def _mean(values: Values, pairs: Counts) -> float:
+        seen = pairs > 0
+        return float(np.average(values[seen], weights=pairs[seen])) if seen.any() else float("nan")
 
 
 def compare(
@@ -304,6 +308,7 @@ def aggregate(comparisons: Iterable[Comparison]) -> Summary:
         missed=seen["missed"],
         extra=seen["extra"],
         absent=seen["absent"],
+        scored=finite,
         **means,
     )
 
@@ -311,11 +316,6 @@ def aggregate(comparisons: Iterable[Comparison]) -> Summary:
 def _rows(table: Comparison | Summary, columns: Iterable[str]) -> list[dict[str, object]]:
     lists = {column: getattr(table, column).tolist() for column in columns}
     return [{"bone": name} | {c: values[i] for c, values in lists.items()} for i, name in enumerate(table.schema.names)]
-
-
-def _finite_mean(values: Values) -> float:
-    good = values[np.isfinite(values)]
-    return float(good.mean()) if good.size else float("nan")
 
 
 def _comparable(pred: Segmentation, truth: Segmentation) -> None:

@@ -17,7 +17,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.errors import ConfigError, SchemaError
+from ossa.errors import ConfigError, InputError, SchemaError
+from ossa.safety import MAX_PIXELS
 from ossa.schema import BoneSchema
 from ossa.segmentation.segmentation import Region, Segmentation
 
@@ -70,15 +71,35 @@ def interpolate(plane: Float, rows: Taps, columns: Taps) -> Float:
     return top
 
 
+def scales(shape: tuple[int, int], placement: GridPlacement) -> tuple[float, float]:
+    """(y, x): pixels of logits of ``shape`` (h, w), which cover the whole grid, per pixel of the picture.
+
+    Raises InputError for a placement that no picture can have (a damaged file's): every way from logits to a
+    picture starts here.
+    """
+    picture, grid = placement.image_shape, placement.grid_shape
+    across = (placement.scale_y, placement.scale_x)
+    sound = min(*shape, *picture, *grid) >= 1 and all(0.0 < scale < math.inf for scale in across)
+    if sound:
+        # The picture ends inside the grid, give or take the rounding of its sides to whole grid pixels.
+        sound = all(0.5 <= side * scale < size + 1 for side, scale, size in zip(picture, across, grid, strict=True))
+    if not sound or picture[0] * picture[1] > MAX_PIXELS:
+        raise InputError(
+            "logits are placed on no picture",
+            found=f"a picture of {picture[0]}x{picture[1]} on a grid of {grid[0]}x{grid[1]} by {across}",
+            expected=f"a picture of at most {MAX_PIXELS:,} px that fills part of its grid",
+        )
+    return shape[0] / grid[0] * across[0], shape[1] / grid[1] * across[1]
+
+
 def resample_logits(logits: Logits, source: GridPlacement, target: GridPlacement, shape: tuple[int, int]) -> Float:
     """Logits (C, h, w) of one grid on another grid of the same picture, (C, *shape) float32.
 
     ``source`` and ``target`` place the same picture; ``shape`` is the size of the target's logits.
     """
     height, width = logits.shape[1:]
-    step_y = (height / source.grid_shape[0] * source.scale_y) / (shape[0] / target.grid_shape[0] * target.scale_y)
-    step_x = (width / source.grid_shape[1] * source.scale_x) / (shape[1] / target.grid_shape[1] * target.scale_x)
-    rows, columns = taps(0, shape[0], step_y, height), taps(0, shape[1], step_x, width)
+    (from_y, from_x), (to_y, to_x) = scales((height, width), source), scales(shape, target)
+    rows, columns = taps(0, shape[0], from_y / to_y, height), taps(0, shape[1], from_x / to_x, width)
     return np.stack([interpolate(plane.astype(np.float32, copy=False), rows, columns) for plane in logits])
 
 
@@ -113,16 +134,14 @@ def decode(
     """
     if logits.ndim != 3 or logits.shape[0] != len(schema):
         raise SchemaError("logits do not fit the schema", found=logits.shape, expected=f"({len(schema)}, h, w)")
-    height, width = logits.shape[1:]
-    scale_y = height / placement.grid_shape[0] * placement.scale_y
-    scale_x = width / placement.grid_shape[1] * placement.scale_x
+    scale_y, scale_x = scales((logits.shape[1], logits.shape[2]), placement)
     regions, confidence = {}, {}
     for name, plane, limit in zip(schema.names, logits, threshold_logits(schema, thresholds), strict=True):
         box = _box(plane, limit)
         if box is None:
             continue
-        top, bottom = _reach(box[0], box[1], scale_y, placement.image_shape[0])
-        left, right = _reach(box[2], box[3], scale_x, placement.image_shape[1])
+        top, bottom = reach(box[0], box[1], scale_y, placement.image_shape[0])
+        left, right = reach(box[2], box[3], scale_x, placement.image_shape[1])
         if top >= bottom or left >= right:
             continue
         mask = _above(plane, float(limit), (top, bottom, scale_y), (left, right, scale_x))
@@ -144,8 +163,11 @@ def _box(plane: Logits, limit: np.float32) -> tuple[int, int, int, int] | None:
     return top, bottom, int(columns[0]), int(columns[-1]) + 1
 
 
-def _reach(first: int, stop: int, scale: float, size: int) -> tuple[int, int]:
-    """The output pixels that source pixels ``first`` to ``stop`` - 1 can touch (one more at each end does no harm)."""
+def reach(first: int, stop: int, scale: float, size: int) -> tuple[int, int]:
+    """Start and stop of the output pixels, 0 to ``size``, that source pixels ``first`` to ``stop`` - 1 can touch.
+
+    One more at each end does no harm. ``scale``: source pixels per output pixel.
+    """
     start = math.floor((first - 0.5) / scale - 0.5)
     end = math.ceil((stop + 0.5) / scale - 0.5) + 1
     return max(0, start), min(size, end)

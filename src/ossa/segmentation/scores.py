@@ -16,8 +16,8 @@ from ossa.errors import ConfigError, InputError
 
 FloatArray = NDArray[np.float64]
 
-#: Metrics for which a lower number is better.
-LOWER_IS_BETTER = frozenset({"hd95"})
+#: Metrics for which a lower number is better: distances. Every other one is a share, of which more is better.
+LOWER_IS_BETTER = frozenset({"hd95", "assd"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Interval:
 class Scores:
     """Scores of ``images`` (N) by ``bones`` (C): metric name -> (N, C) float64; NaN says "not scored".
 
-    ``subjects`` (N) groups pictures of one person. HD95 is infinite where one of two masks is missing.
+    ``subjects`` (N) groups pictures of one person. HD95 and ASSD are infinite where one of two masks is missing.
     """
 
     images: tuple[str, ...]
@@ -79,7 +79,10 @@ class Scores:
 
 
 def finite_mean(values: FloatArray, axis: int) -> FloatArray:
-    """Mean over finite entries (NaN = not scored, infinite = no distance exists); NaN where there is none."""
+    """Mean along ``axis`` of what is finite (NaN: not scored, infinite: no distance exists); NaN where nothing is.
+
+    The one mean of scores in ossa: a caller that wants another word for "nothing scored" says so where it asks.
+    """
     good = np.isfinite(values)
     count = good.sum(axis=axis)
     total = np.where(good, values, 0.0).sum(axis=axis)

@@ -56,6 +56,17 @@ class Region:
         start, stop = int(columns[0]), int(columns[-1]) + 1
         return cls(top + first, left + start, np.ascontiguousarray(array[first:last, start:stop]))
 
+    def shared(self, other: Region) -> tuple[BoolArray, BoolArray] | None:
+        """Both masks where the two boxes overlap, as views of one shape; None where the boxes do not meet."""
+        top, bottom = max(self.top, other.top), min(self.bottom, other.bottom)
+        left, right = max(self.left, other.left), min(self.right, other.right)
+        if top >= bottom or left >= right:
+            return None
+        return (
+            self.mask[top - self.top : bottom - self.top, left - self.left : right - self.left],
+            other.mask[top - other.top : bottom - other.top, left - other.left : right - other.left],
+        )
+
     def plane(self, shape: tuple[int, int]) -> BoolArray:
         """The full (H, W) bool plane."""
         out = np.zeros(shape, dtype=bool)
