@@ -5,15 +5,34 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import signal
+import socket
 import stat
+import subprocess
+import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ossa.errors import InputError, OutputError
-from ossa.safety import inside, read_json, replacing, sha256, write_bytes, write_json, write_text
+from ossa.safety import (
+    LOCK_NAME,
+    clear_leftovers,
+    inside,
+    output_folder,
+    read_json,
+    refuse_inputs,
+    replacing,
+    replacing_folder,
+    sha256,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
 
 def test_an_error_inside_leaves_the_old_file(tmp_path: Path) -> None:
@@ -62,6 +81,207 @@ def test_someone_elses_error_is_not_renamed(tmp_path: Path) -> None:
         (tmp_path / "other").read_text()
 
 
+def test_an_existing_file_keeps_its_permissions_and_a_link_stays_a_link(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("old")
+    secret.chmod(0o600)
+    (tmp_path / "link").symlink_to(secret)
+    write_text(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert secret.read_text() == "new"
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+
+
+def test_many_threads_leave_the_umask_alone(tmp_path: Path) -> None:
+    """A umask asked for by setting it would be lost where two threads do so at once."""
+    before = os.umask(0o027)
+    try:
+        work = [threading.Thread(target=write_text, args=(tmp_path / f"{i}", "x")) for i in range(64)]
+        for thread in work:
+            thread.start()
+        for thread in work:
+            thread.join()
+        modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    finally:
+        after = os.umask(before)
+    assert (modes, after) == ({0o640}, 0o027)
+
+
+def test_many_threads_write_the_same_file(tmp_path: Path) -> None:
+    work = [threading.Thread(target=write_text, args=(tmp_path / "a", str(i) * 100_000)) for i in range(8)]
+    for thread in work:
+        thread.start()
+    for thread in work:
+        thread.join()
+    text = (tmp_path / "a").read_text()
+    assert len(text) == 100_000
+    assert len(set(text)) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("/dev/null")
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(tmp_path / "socket"))
+    kinds = {"pipe": "a named pipe", "folder": "a folder", "socket": "a socket", "link": "a device"}
+    for name, kind in kinds.items():
+        with pytest.raises(OutputError, match=f"cannot be written; found {kind}; expected a file"):
+            write_text(tmp_path / name, "x")
+    with pytest.raises(OutputError, match="found a device"):
+        write_text("/dev/full", "x")
+    server.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "link", "pipe", "socket"]
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+def test_a_read_only_file_stays(tmp_path: Path) -> None:
+    write_text(tmp_path / "a", "precious")
+    (tmp_path / "a").chmod(0o444)
+    with pytest.raises(OutputError, match="read-only"):
+        write_text(tmp_path / "a", "x")
+    assert (tmp_path / "a").read_text() == "precious"
+
+
+def _run(code: str, *arguments: object) -> subprocess.Popen[str]:
+    """A process that runs ``code`` with sys.argv; it says "ready" and waits."""
+    head = "import sys, time\nfrom pathlib import Path\nfrom ossa import safety\n"
+    tail = "\n    print('ready', flush=True)\n    time.sleep(60)\n"
+    process = subprocess.Popen(
+        [sys.executable, "-c", head + code + tail, *map(str, arguments)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert process.stdout is not None
+    process.stdout.close()
+
+
+def test_the_rest_of_a_killed_writer_is_used_up_and_a_living_one_is_left_alone(tmp_path: Path) -> None:
+    code = "with safety.replacing(sys.argv[1]) as part:\n    part.write_text('half')"
+    living = _run(code, tmp_path / "a")
+    assert len(list(tmp_path.iterdir())) == 1
+    write_text(tmp_path / "a", "whole")
+    clear_leftovers(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2  # the living one's file is still there
+    _kill(living)
+    write_text(tmp_path / "a", "again")
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a", "again")]
+    _kill(_run(code, tmp_path / "b"))
+    clear_leftovers(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_leftovers_of_former_versions_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    for name in (".phantoms.json.ab_cd12x.part", "a.part", ".part", ".a.part", ".gitignore"):
+        (tmp_path / name).write_text("x")
+    with output_folder(tmp_path):
+        pass
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".a.part", ".gitignore", ".part", "a.part"]
+
+
+def test_a_folder_is_replaced_at_once_or_not_at_all(tmp_path: Path) -> None:
+    with replacing_folder(tmp_path / "m") as work:
+        (work / "a").write_text("1")
+    assert [p.name for p in (tmp_path / "m").iterdir()] == ["a"]
+    with pytest.raises(ZeroDivisionError), replacing_folder(tmp_path / "m") as work:
+        (work / "b").write_text("2")
+        _ = 1 / 0
+    code = "with safety.replacing_folder(sys.argv[1]) as work:\n    (work / 'c').write_text('half')"
+    living = _run(code, tmp_path / "m")
+    with pytest.raises(OutputError, match="another run"), replacing_folder(tmp_path / "m"):
+        pass
+    clear_leftovers(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+    _kill(living)
+    assert (tmp_path / "m" / "a").read_text() == "1"
+    with replacing_folder(tmp_path / "m") as work:
+        (work / "d").write_text("4")
+    assert [p.name for p in tmp_path.iterdir()] == ["m"]
+    assert [p.name for p in (tmp_path / "m").iterdir()] == ["d"]
+    _kill(_run(code, tmp_path / "m"))
+    clear_leftovers(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["m"]
+
+
+HOLDER = "with safety.output_folder(sys.argv[1]) as folder:\n    (folder / 'x').write_text('x')"
+
+
+def test_a_second_run_is_refused_and_a_dead_ones_lock_is_taken_over(tmp_path: Path) -> None:
+    first = _run(HOLDER, tmp_path / "o")
+    with (
+        pytest.raises(OutputError, match=f"another run is writing into this folder; found process {first.pid}"),
+        output_folder(tmp_path / "o"),
+    ):
+        pass
+    _kill(first)
+    assert (tmp_path / "o" / LOCK_NAME).exists()
+    # Even where a living process (this one) has got the number of the dead one.
+    (tmp_path / "o" / LOCK_NAME).write_text(str(os.getpid()))
+    with (
+        output_folder(tmp_path / "o") as folder,
+        pytest.raises(OutputError, match="another run"),
+        output_folder(folder),
+    ):
+        pass
+    assert [p.name for p in (tmp_path / "o").iterdir()] == ["x"]
+
+
+def test_a_lock_whose_folder_was_removed_harms_no_other(tmp_path: Path) -> None:
+    import shutil
+
+    with output_folder(tmp_path / "o"):
+        shutil.rmtree(tmp_path / "o")
+        other = _run(HOLDER, tmp_path / "o")
+    assert (tmp_path / "o" / LOCK_NAME).exists()
+    _kill(other)
+
+
+def test_an_output_is_never_an_input(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    (data / "labels").mkdir(parents=True)
+    (data / "labels" / "a.json").write_text("{}")
+    (data / "a.png").write_text("x")
+    (tmp_path / "link").symlink_to(data)
+    os.link(data / "a.png", tmp_path / "hard.png")
+
+    def refused(output: Path, *inputs: Path, **more: Any) -> None:
+        with pytest.raises(OutputError, match="an output would be one of the inputs"):
+            refuse_inputs(output, inputs, **more)
+
+    refused(data, data)
+    refused(tmp_path / "link", data)
+    refused(data / "labels" / "..", data)
+    refused(data, data / "labels")
+    refused(tmp_path, tmp_path / "link" / "a.png")
+    refused(data / "labels", data)
+    refused(tmp_path / "link" / "labels", data)
+    refused(data / "labels" / "a.json", data)
+    refused(tmp_path / "hard.png", data / "a.png")
+    refused(data / "new.png", data)
+    (data / "report").mkdir()
+    (data / "report" / "page.html").write_text("x")
+    refused(data / "report", data)
+    refuse_inputs(data / "report", [data], ["page.html"])
+    refuse_inputs(data / "new", [data])
+    refuse_inputs(data / "table.csv", [data])
+    refuse_inputs(tmp_path / "out", [data, tmp_path / "gone", data / "*.png"])
+
+
+def test_an_output_under_another_spelling_of_an_input(tmp_path: Path) -> None:
+    (tmp_path / "Data").mkdir()
+    if not (tmp_path / "data").exists():
+        pytest.skip("this file system tells capitals apart")
+    with pytest.raises(OutputError, match="one of the inputs"):
+        refuse_inputs(tmp_path / "data", [tmp_path / "Data"])
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -81,6 +301,9 @@ def test_json_that_cannot_be_read(tmp_path: Path) -> None:
         read_json(tmp_path / "gone.json")
     (tmp_path / "x.json").write_bytes(b'{"a": \xff}')
     with pytest.raises(InputError, match="is not valid JSON"):
+        read_json(tmp_path / "x.json")
+    (tmp_path / "x.json").write_text("[1, -Infinity]")
+    with pytest.raises(InputError, match="is not valid JSON; found -Infinity"):
         read_json(tmp_path / "x.json")
     (tmp_path / "x.json").write_text("[1, 2]")
     with pytest.raises(InputError, match=r"too large; found 6 bytes; expected at most 5"):

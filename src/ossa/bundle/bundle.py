@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
@@ -22,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossa.errors import BundleError, InputError, MissingExtraError, OutputError, SchemaError
-from ossa.safety import inside, read_json, sha256, write_json
+from ossa.safety import contents, inside, read_json, replacing_folder, sha256, write_json
 from ossa.schema import Bone, BoneSchema, load_schema
 
 if TYPE_CHECKING:
@@ -330,7 +328,7 @@ def save_bundle(folder: str | os.PathLike[str], module: nn.Module, card: Card) -
         raise MissingExtraError.of("saving a model", "train", error) from error
     card.check()
     final = Path(folder)
-    if final.exists() and not (final / CARD).is_file() and (not final.is_dir() or any(final.iterdir())):
+    if final.exists() and not (final / CARD).is_file() and (not final.is_dir() or contents(final)):
         raise OutputError("is in the way", path=final, found="something that is no bundle", remedy="Give a new folder")
     rounded = copy.deepcopy(module).cpu().float().eval()
     state = {}
@@ -345,24 +343,13 @@ def save_bundle(folder: str | os.PathLike[str], module: nn.Module, card: Card) -
             tensor.copy_(half.float())
             tensor = half
         state[name] = tensor.clone().contiguous()
-    try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{final.name}.", suffix=".part", dir=final.parent))
-    except OSError as error:
-        raise OutputError("cannot be written", path=final, found=error.strerror) from error
-    try:
+    with replacing_folder(final) as work:
         save_file(state, work / WEIGHTS, metadata={"format": "pt"})
         _write_onnx(rounded, card, work / ONNX)
         written = replace(card, files={name: sha256(work / name) for name in (ONNX, WEIGHTS)})
         write_json(work / CARD, written.to_json())
-        os.chmod(work, 0o755)
         for name in (ONNX, WEIGHTS):
-            os.chmod(work / name, 0o644)
-        _swap(work, final)
-    except OSError as error:
-        raise OutputError("cannot be written", path=final, found=error.strerror or str(error)) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+            os.chmod(work / name, (work / CARD).stat().st_mode)  # usual permissions, whatever the libraries give
     return Bundle(final, written)
 
 
@@ -379,19 +366,3 @@ def _write_onnx(module: nn.Module, card: Card, path: Path) -> None:
         if not isinstance(side, int):
             raise
         write_half_onnx(module, path, (2, card.channels, side, side), free=("batch",))
-
-
-def _swap(work: Path, final: Path) -> None:
-    """Move ``work`` to ``final``; an old bundle there is moved aside first and removed after."""
-    if not final.exists():
-        os.rename(work, final)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{final.name}.", suffix=".old", dir=final.parent))
-    os.rename(final, old / "bundle")
-    try:
-        os.rename(work, final)
-    except OSError:
-        os.rename(old / "bundle", final)
-        raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)

@@ -187,7 +187,7 @@ class GreyCache:
             kept = 0
             for entry in os.scandir(home):
                 kept += entry.name.endswith(".npy")
-                if entry.name.endswith(".part") and entry.stat().st_mtime < time.time() - _STALE:
+                if entry.name.endswith((".part", ".ossa-part")) and entry.stat().st_mtime < time.time() - _STALE:
                     os.unlink(entry.path)
             free = shutil.disk_usage(home).free
         except OSError as error:

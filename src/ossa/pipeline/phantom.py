@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ossa.errors import ConfigError, DeviceError, InputError
 from ossa.progress import Track, silent
-from ossa.safety import read_json, write_json
+from ossa.safety import contents, output_folder, read_json, write_json
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -79,12 +79,13 @@ def make_phantoms(
     chosen = options if options is not None else PhantomOptions()
     folder = Path(output)
     meshes = None if anatomy is None else Path(anatomy).resolve()
-    _claim(folder, {"seed": seed, "size": size, "anatomy": _anatomy_name(meshes), "options": asdict(chosen)})
-    present = _present(folder)
-    jobs = [_Job(folder, seed, i, size, chosen, meshes) for i in range(count) if _stem(seed, i) not in present]
-    workers = min(processes if processes is not None else _cores(), max(len(jobs), 1))
-    for _ in track(_run(jobs, workers), len(jobs), "Making phantoms"):
-        pass
+    with output_folder(folder, () if meshes is None else (meshes,), (RECORD,)):
+        _claim(folder, {"seed": seed, "size": size, "anatomy": _anatomy_name(meshes), "options": asdict(chosen)})
+        present = _present(folder)
+        jobs = [_Job(folder, seed, i, size, chosen, meshes) for i in range(count) if _stem(seed, i) not in present]
+        workers = min(processes if processes is not None else _cores(), max(len(jobs), 1))
+        for _ in track(_run(jobs, workers), len(jobs), "Making phantoms"):
+            pass
     return Made(folder, len(jobs), count - len(jobs))
 
 
@@ -126,11 +127,11 @@ def _claim(folder: Path, settings: dict[str, Any]) -> None:
                 remedy="Give the same settings to continue it, or another folder",
             )
         return
-    if folder.is_dir() and any(folder.iterdir()):
+    if strange := contents(folder):
         raise ConfigError(
             "the folder holds something else",
             path=folder,
-            found=", ".join(sorted(p.name for p in folder.iterdir())[:5]),
+            found=", ".join(strange[:5]),
             expected=f"a new folder, or one with {RECORD}",
             remedy="Give another folder",
         )

@@ -25,7 +25,7 @@ from typing import Any
 
 from ossa.config import RunConfig, dump, to_yaml
 from ossa.errors import ConfigError, OutputError
-from ossa.safety import read_json, write_json, write_text
+from ossa.safety import contents, read_json, write_json, write_text
 
 #: Packages whose version can change a result.
 _PACKAGES = (
@@ -63,7 +63,7 @@ def new_folder(config: RunConfig) -> Path:
 
 def exact_folder(folder: Path) -> Path:
     """``folder`` itself, made; OutputError when a run, or anything but the log of a failed start, is in it already."""
-    if folder.exists() and (not folder.is_dir() or any(path.name != "run.log" for path in folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or any(name != "run.log" for name in contents(folder))):
         raise OutputError(
             "the run folder exists",
             path=folder,
