@@ -1,0 +1,119 @@
+"""Output folders: apart from what is read, free of what killed runs left, one run's alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NoReturn
+
+from ossa.errors import OutputError
+from ossa.safety.lock import LOCK_NAME, hold, identity, is_at, lock
+from ossa.safety.whole import TEMPORARY, remove
+
+#: Endings of files that a search for radiographs would take for one.
+_PICTURES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm"})
+
+
+@contextmanager
+def output_folder(
+    path: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str]] = (), marks: Iterable[str] = ()
+) -> Iterator[Path]:
+    """A folder that this run alone writes into: apart from ``inputs``, there, writable, free of a killed run's rests.
+
+    ``marks`` are names by which the result of an earlier run is known; see ``refuse_inputs``. Raises OutputError when
+    an input lies there, when another run is at work there, or when nothing can be written.
+    """
+    folder = Path(path)
+    refuse_inputs(folder, inputs, marks)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = hold(folder)
+    except OSError as error:
+        raise OutputError(
+            "the output folder cannot be written",
+            path=folder,
+            found=error.strerror or str(error),
+            remedy="Give a folder that you may write to",
+        ) from error
+    try:
+        clear_leftovers(folder)
+        yield folder
+    finally:
+        if is_at(handle, folder / LOCK_NAME):  # else the folder was removed, and the lock there is another run's
+            with suppress(OSError):
+                (folder / LOCK_NAME).unlink()
+        os.close(handle)
+
+
+def refuse_inputs(
+    output: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str]], marks: Iterable[str] = ()
+) -> None:
+    """Raise OutputError where writing ``output`` (a file or a folder) could replace one of ``inputs``, or become one.
+
+    Files and folders are told by what they are on the disk, so links, hard links and another spelling do not hide
+    them. Refused are: an input itself; a folder that holds an input; what exists below an input folder, since it
+    counts as a part of it, except a folder in which one of ``marks`` shows that an earlier run made it; and a new
+    picture below an input folder, which the next run would read.
+    """
+    target = Path(output)
+    here = identity(target)
+    above = _identities(_resolved(target).parents)
+    for given in inputs:
+        source = Path(given)
+        known = identity(source)
+        if known is None:
+            continue
+        if known == here:
+            _refuse(target, source, "it is what is read")
+        if here is not None and here in _identities(_resolved(source).parents):
+            _refuse(target, source, f"what is read lies in it: {source}")
+        if known not in above:
+            continue
+        if here is None:
+            if target.suffix.lower() in _PICTURES:
+                _refuse(target, source, f"a picture in the folder that is read, {source}")
+        elif not target.is_dir() or (contents(target) and not any((target / m).exists() for m in marks)):
+            _refuse(target, source, f"a part of what is read, {source}")
+
+
+def _refuse(output: Path, source: Path, found: str) -> NoReturn:
+    beside = _resolved(source).parent / "results"
+    raise OutputError(
+        "an output would be one of the inputs",
+        path=output,
+        found=found,
+        expected="a place of its own for results",
+        remedy=f"Give another output, for instance {beside if output.suffix == '' else beside / output.name}",
+    )
+
+
+def contents(folder: str | os.PathLike[str]) -> list[str]:
+    """The sorted names of what a folder holds, without the lock and what killed runs left half-written."""
+    names = sorted(path.name for path in Path(folder).iterdir())
+    return [name for name in names if not TEMPORARY.fullmatch(name) and name != LOCK_NAME]
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # a loop of links
+        return path.absolute()
+
+
+def _identities(paths: Iterable[Path]) -> set[tuple[int, int]]:
+    return {known for path in paths if (known := identity(path)) is not None}
+
+
+def clear_leftovers(folder: str | os.PathLike[str]) -> None:
+    """Remove what killed runs left of the files and folders that they were writing directly in ``folder``."""
+    with suppress(OSError):
+        for path in [p for p in Path(folder).iterdir() if TEMPORARY.fullmatch(p.name)]:
+            with suppress(OSError, OutputError):  # OutputError: its writer lives
+                handle = hold(path) if path.is_dir() else os.open(path, os.O_RDWR)
+                try:
+                    if path.is_dir() or lock(handle):
+                        remove(path)
+                finally:
+                    os.close(handle)

@@ -1,0 +1,64 @@
+"""What is asked before a file is read: its size, its place, whether it is what it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ossa.errors import InputError
+
+#: Largest accepted picture, in pixels. A 6000x8000 mammography plate is 48 Mpx; a 30000x30000
+#: decompression bomb (900 Mpx) is refused from its header.
+MAX_PIXELS = 150_000_000
+
+#: Largest accepted picture file, in bytes: MAX_PIXELS at 16 bits and four channels fit.
+MAX_IMAGE_BYTES = 1_500_000_000
+
+#: Largest accepted text file (labels, submissions, configuration), in bytes. A submission of
+#: 288 images x 29 bones is about 25 MB.
+MAX_TEXT_BYTES = 2_000_000_000
+
+#: Largest accepted JSON label or card, in bytes.
+MAX_JSON_BYTES = 1_000_000_000
+
+
+def read_json(path: str | os.PathLike[str], limit: int = MAX_JSON_BYTES) -> Any:
+    """Read a JSON file of at most ``limit`` bytes. Raises InputError that names the file; NaN and Infinity are none."""
+    where = Path(path)
+    try:
+        size = where.stat().st_size
+        if size > limit:
+            raise InputError(
+                "the file is too large", path=where, found=f"{size:,} bytes", expected=f"at most {limit:,}"
+            )
+        return json.loads(where.read_text(encoding="utf-8-sig"), parse_constant=_no_number)
+    except OSError as error:
+        raise InputError("cannot be read", path=where, found=error.strerror or str(error)) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            "is not valid JSON", path=where, found=str(error) or type(error).__name__, expected="a JSON file"
+        ) from error
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name}, which JSON does not have")
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """The SHA-256 of a file's bytes, in lower-case hexadecimal."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def inside(root: str | os.PathLike[str], name: str | os.PathLike[str]) -> Path:
+    """``root / name``, refused with InputError when it would lie outside ``root``."""
+    base = Path(root).resolve()
+    target = (base / name).resolve()
+    if not target.is_relative_to(base):
+        raise InputError(
+            "a name that leaves its folder", path=root, found=repr(str(name)), expected="a plain relative name"
+        )
+    return target
