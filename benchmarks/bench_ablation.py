@@ -27,7 +27,6 @@ import torch
 from _real import match_carpals, overlap_scores, read_hands, read_wrists, real_folder, truth_of
 from _record import record
 from ossa.bundle.bundle import default_bundle
-from ossa.inference.closer import Closer, look_closer
 from ossa.inference.predictor import Predictor
 from ossa.inference.views import parse_views
 from ossa.models.compact import CompactNet
@@ -225,10 +224,9 @@ def main() -> None:
         "|---|---|---|",
     ]
 
-    def row(name: str, asked: Predictor, closer: Closer) -> None:
+    def row(name: str, asked: Predictor) -> None:
         means = [
-            statistics.fmean(x.judge(look_closer(asked, x.film, x.found, closer)) for x in group)
-            for group in (hands, wrists)
+            statistics.fmean(x.judge(asked.looked_closer(x.found, x.film)) for x in group) for group in (hands, wrists)
         ]
         lines.append(f"| {name} | {means[0]:.4f} | {means[1]:.4f} |")
         print(lines[-1], flush=True)
@@ -236,15 +234,15 @@ def main() -> None:
     first = [statistics.fmean(x.judge(x.found) for x in group) for group in (hands, wrists)]
     lines.append(f"| (first look alone, as shipped) | {first[0]:.4f} | {first[1]:.4f} |")
     print(lines[-1], flush=True)
-    row("(as shipped, not trained on)", predictor, predictor.closer)
+    row("(as shipped, not trained on)", predictor)
     for name, part in PARTS.items():
         if a.only and name not in a.only:
             continue
         with part() as options:
             pool = drawn(a.count, options, anatomy)
         net = trained_on(pool, a.steps, 0)
-        member = replace(predictor.members[0], engine=TorchEngine(net))
-        row(name, replace(predictor, members=(member,)), predictor.closer)
+        member = replace(predictor.networks.members[0], engine=TorchEngine(net))
+        row(name, replace(predictor, networks=replace(predictor.networks, members=(member,))))
     if a.record:
         record("Ablation of the phantom", lines)
 

@@ -64,11 +64,11 @@ def ours(paths: list[Path], model: str | None, output: Path) -> tuple[float, dic
             if isinstance(radiograph, Exception):
                 raise radiograph
             laps = [waited, time.perf_counter()]
-            prepared = predictor.prepare(radiograph)
+            prepared = predictor.networks.prepare(radiograph)
             laps.append(time.perf_counter())
-            logits, placement = predictor.network(prepared)
+            look = predictor.networks.look(prepared)
             laps.append(time.perf_counter())
-            segmentation = predictor.decode(logits, placement)
+            segmentation = predictor.tidied(predictor.decode(look))
             laps.append(time.perf_counter())
             stream.write(submission_rows(path.name, segmentation))
             laps.append(time.perf_counter())
@@ -98,7 +98,7 @@ def usual_model(folder: Path) -> OnnxEngine:
 def main(images: int, model: str | None, usual_images: int) -> None:
     with tempfile.TemporaryDirectory() as work:
         paths = phantoms(Path(work), images)
-        preparation = Predictor.load(model, "cpu").members[0].preparation
+        preparation = Predictor.load(model, "cpu").networks.members[0].preparation
         seconds, parts, memory = ours(paths, model, Path(work) / "ours.csv")
         engine = usual_model(Path(work))  # after ours: torch would count as our memory
         start = time.perf_counter()

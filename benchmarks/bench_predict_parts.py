@@ -32,8 +32,6 @@ def ours(image: Path, model: str | None, folder: Path) -> tuple[Callable[[], dic
     """A function that predicts once and gives ms per part; and the ms that loading took."""
     start = time.perf_counter()
     from ossa.export.overlay import write_overlay
-    from ossa.inference.closer import look_closer
-    from ossa.inference.examine import second_look
     from ossa.inference.judge import assess, judged
     from ossa.inference.predictor import Predictor
     from ossa.inference.views import parse_views
@@ -49,18 +47,17 @@ def ours(image: Path, model: str | None, folder: Path) -> tuple[Callable[[], dic
         clock = Clock()
         radiograph = read_radiograph(image)
         clock.lap("decode the PNG")
-        prepared = predictor.prepare(radiograph)
+        prepared = predictor.networks.prepare(radiograph)
         clock.lap("prepare")
-        logits, placement = predictor.network(prepared)
+        look = predictor.networks.look(prepared)
         clock.lap("network")
-        segmentation = predictor.decode(logits, placement)
+        segmentation = predictor.tidied(predictor.decode(look))
         clock.lap("regions")
-        if predictor.closer is not None:
-            segmentation = look_closer(predictor, radiograph, segmentation, predictor.closer)
+        segmentation = predictor.looked_closer(segmentation, radiograph)
         clock.lap("closer look at the wrist")
         if predictor.judge is not None:
-            look = second_look(predictor, radiograph)
-            assessment = assess(segmentation, logits, predictor.judge, look, predictor.thresholds)
+            other = predictor.second_look(prepared, look)
+            assessment = assess(segmentation, look.logits, predictor.judge, other, predictor.thresholds)
             segmentation = judged(segmentation, assessment, predictor.judge)
         clock.lap("second look, confidences, warnings")
         for _, region in segmentation:

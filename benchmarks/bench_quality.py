@@ -26,8 +26,7 @@ from _not_hands import not_hands, shipped_medical
 from _real import read_hands, read_wrists, real_folder, truth_of
 from _record import record
 from ossa.hand.usual import fit_anatomy, geometry
-from ossa.inference.examine import looked_at, second_look
-from ossa.inference.judge import GOOD_DICE, SIGNS, Judge, assess, signs_of
+from ossa.inference.judge import GOOD_DICE, SIGNS, Assessment, Judge, assess, signs_of
 from ossa.inference.judge_fit import fit_confidence, fit_cover, fit_hand, fit_limits
 from ossa.inference.predictor import Predictor
 from ossa.phantom.scene import PhantomOptions, generate
@@ -121,13 +120,14 @@ def results(predictor: Predictor, seed: int, count: int) -> Iterator[Case]:
         kind = ("plain", "hard", "planted")[k % 3]
         if kind == "hard":
             radiograph = hard(radiograph, rng)
-        logits, placement = predictor.logits(radiograph)
-        other = second_look(predictor, radiograph)
+        prepared = predictor.networks.prepare(radiograph)
+        look = predictor.networks.look(prepared)
+        logits, other = look.logits, predictor.second_look(prepared, look)
         if kind == "planted":
             logits, other, kind = plant(logits, other, rng)
-            found = predictor.decode(logits, placement)
+            found = predictor.tidied(predictor.decode(replace(look, logits=logits)))
         else:
-            found = predictor.found_in(radiograph, logits, placement)
+            found = predictor.found_in(look, radiograph)
         in_truth = np.array([name in truth.regions for name in SCHEMA.names])
         yield Case(found, logits, other, dice_per_bone(found, truth), in_truth, kind)
 
@@ -211,6 +211,15 @@ def judge_bones(cases: list[Case], judge: Judge) -> list[str]:
     single = ", ".join(f"{name} {auc(-signs[:, k], right):.2f}" for k, name in enumerate(SIGNS))
     lines.append(f"AUC of each sign alone: {single}.")
     return lines
+
+
+def looked_at(predictor: Predictor, radiograph: Radiograph, judge: Judge) -> tuple[Segmentation, Assessment]:
+    """What was found, as it was decoded, and its assessment."""
+    prepared = predictor.networks.prepare(radiograph)
+    look = predictor.networks.look(prepared)
+    found = predictor.found_in(look, radiograph)
+    other = predictor.second_look(prepared, look)
+    return found, assess(found, look.logits, judge, other, predictor.thresholds)
 
 
 def evidence_of(predictor: Predictor, judge: Judge, radiograph: Radiograph) -> float:

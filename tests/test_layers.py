@@ -49,8 +49,6 @@ DEBTS: set[tuple[str, str]] = {
     ),
     ("ossa.labels.results", "ossa.pipeline.sources"),
     ("ossa.models.weights", "ossa.bundle.bundle"),
-    ("ossa.inference.predictor", "ossa.inference.examine"),
-    ("ossa.inference.closer", "ossa.inference.predictor"),
 }
 
 #: Third-party packages that a layer may import, where that is restricted. A layer that is not listed is free.

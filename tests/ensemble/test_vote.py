@@ -10,7 +10,7 @@ import pytest
 from ossa.ensemble.crossfit import both_ways
 from ossa.ensemble.vote import mean_logits, mean_probabilities, same_images, select_weights, soft_vote
 from ossa.errors import ConfigError, InputError
-from ossa.inference.predictor import member_weights
+from ossa.inference.networks import member_weights
 from ossa.labels.store import Store
 from ossa.radiograph.prepare import Preparation, place
 from ossa.schema import BoneSchema

@@ -150,6 +150,6 @@ def test_a_device_that_fails_ends_the_run(bundle: Bundle, jobs: list[Job], tmp_p
             raise DeviceError("out of memory")
 
     loaded = Predictor.load(bundle.path)
-    broken = Broken(loaded.schema, loaded.members)
+    broken = Broken(loaded.networks)
     with pytest.raises(DeviceError):
         list(run_batch(jobs, broken, Folder(Parts.begin(tmp_path / "parts", {}))))

@@ -11,7 +11,8 @@ import pytest
 from helpers_models import MakeBundle
 from ossa.bundle.bundle import Bundle
 from ossa.errors import BundleError, ConfigError
-from ossa.inference.predictor import Predictor, member_weights
+from ossa.inference.networks import Look, Networks, member_weights
+from ossa.inference.predictor import Predictor
 from ossa.inference.tiles import Tiles
 from ossa.inference.views import View, views
 from ossa.radiograph.prepare import Preparation, prepare
@@ -26,20 +27,24 @@ def picture(height: int, width: int, seed: int = 0, spacing: Spacing | None = No
     return Radiograph(np.kron(coarse, np.ones((8, 8), np.uint8))[:height, :width].copy(), spacing)
 
 
+def seen(networks: Networks, radiograph: Radiograph) -> Look:
+    return networks.look(networks.prepare(radiograph))
+
+
 def test_one_model_is_the_network_and_nothing_else(bundle: Bundle) -> None:
     import torch
 
     radiograph = picture(150, 110)
     predictor = Predictor.load(bundle.path)
-    logits, placement = predictor.logits(radiograph)
+    look = seen(predictor.networks, radiograph)
     grid, expected_placement = prepare(radiograph, Preparation(64))
-    assert placement == expected_placement
+    assert look.placement == expected_placement
     with torch.inference_mode():
         expected = bundle.torch_module()(torch.from_numpy(grid[None]))[0].numpy()
-    np.testing.assert_allclose(logits, expected, atol=1e-4)
+    np.testing.assert_allclose(look.logits, expected, atol=1e-4)
     found = predictor.predict(radiograph)
     assert found.shape == (150, 110)
-    assert np.array_equal(found.planes(), decode(logits, placement, predictor.schema).planes())
+    assert np.array_equal(found.planes(), decode(look.logits, look.placement, predictor.schema).planes())
 
 
 @pytest.mark.parametrize("shape", [(200, 300), (1, 1), (700, 20), (6000, 8000)])
@@ -53,7 +58,7 @@ def test_pixels_that_are_not_square(bundle: Bundle) -> None:
     square = picture(160, 80)
     tall = Radiograph(np.ascontiguousarray(square.pixels[::2]), Spacing(0.2, 0.1, "user"))
     predictor = Predictor.load(bundle.path)
-    assert predictor.logits(tall)[0].shape == predictor.logits(square)[0].shape
+    assert seen(predictor.networks, tall).logits.shape == seen(predictor.networks, square).logits.shape
     assert predictor.predict(tall).shape == (80, 80)
 
 
@@ -61,13 +66,12 @@ def test_an_ensemble_is_the_weighted_mean_on_the_finest_grid(bundle: Bundle, sec
     radiograph = picture(150, 110)
     weights = np.random.default_rng(0).uniform(0.1, 1, (2, 29))
     both = Predictor.load([bundle.path, second_bundle.path], weights=weights)
-    logits, placement = both.logits(radiograph)
-    one, first = Predictor.load(bundle.path).logits(radiograph)
-    two, second = Predictor.load(second_bundle.path).logits(radiograph)
-    assert placement == second
+    look = seen(both.networks, radiograph)
+    one, two = (seen(Networks.load(b.path), radiograph) for b in (bundle, second_bundle))
+    assert look.placement == two.placement
     share = (weights / weights.sum(axis=0))[:, :, None, None]
-    expected = resample_logits(one, first, second, two.shape[1:]) * share[0] + two * share[1]
-    np.testing.assert_allclose(logits, expected, atol=1e-3)
+    brought = resample_logits(one.logits, one.placement, two.placement, two.logits.shape[1:])
+    np.testing.assert_allclose(look.logits, brought * share[0] + two.logits * share[1], atol=1e-3)
     # thresholds: the mean as logits, only where a member has one
     assert set(both.thresholds) == {"Radius"}
     share_radius = float(share[1, both.schema.index("Radius"), 0, 0])
@@ -77,8 +81,8 @@ def test_an_ensemble_is_the_weighted_mean_on_the_finest_grid(bundle: Bundle, sec
 
 def test_the_same_model_twice_is_the_model(bundle: Bundle) -> None:
     radiograph = picture(90, 120)
-    one = Predictor.load(bundle.path).logits(radiograph)[0]
-    two = Predictor.load([bundle.path, bundle.path], weights=[3, 1]).logits(radiograph)[0]
+    one = seen(Networks.load(bundle.path), radiograph).logits
+    two = seen(Networks.load([bundle.path, bundle.path], weights=[3, 1]), radiograph).logits
     np.testing.assert_allclose(one, two, atol=1e-4)
 
 
@@ -87,9 +91,9 @@ def test_thresholds_of_the_bundle_are_used(second_bundle: Bundle) -> None:
     predictor = Predictor.load(second_bundle.path)
     assert predictor.thresholds == {"Radius": 0.3}
     halves = replace(predictor, thresholds={})
-    logits, placement = predictor.logits(radiograph)
-    logits -= np.quantile(logits, 0.6, axis=(1, 2), keepdims=True)  # every bone is there
-    found, with_half = predictor.decode(logits, placement), halves.decode(logits, placement)
+    look = seen(predictor.networks, radiograph)
+    look.logits[:] -= np.quantile(look.logits, 0.6, axis=(1, 2), keepdims=True)  # every bone is there
+    found, with_half = predictor.decode(look), halves.decode(look)
     assert found.regions["Radius"].area > with_half.regions["Radius"].area
     assert found.regions["Ulna"].area == with_half.regions["Ulna"].area
 
@@ -98,17 +102,17 @@ def test_views_of_a_symmetric_network(bundle: Bundle) -> None:
     """A mirrored view of a mirrored picture is the picture: the mean over both is the same, mirrored."""
     radiograph = picture(128, 128)
     mirrored = Radiograph(np.ascontiguousarray(radiograph.pixels[:, ::-1]))
-    predictor = replace(Predictor.load(bundle.path), views=views(True))
-    a, b = predictor.logits(radiograph)[0], predictor.logits(mirrored)[0]
+    networks = Networks.load(bundle.path, views=views(True))
+    a, b = seen(networks, radiograph).logits, seen(networks, mirrored).logits
     np.testing.assert_allclose(a, b[:, :, ::-1], atol=1e-3)
 
 
 def test_view_weights(bundle: Bundle) -> None:
     radiograph = picture(128, 96)
-    predictor = Predictor.load(bundle.path)
+    networks = Networks.load(bundle.path)
 
     def logits(*given: View) -> np.ndarray:
-        return replace(predictor, views=given).logits(radiograph)[0]
+        return seen(replace(networks, views=given), radiograph).logits
 
     plain, flipped = logits(View()), logits(View(mirrored=True))
     mean = logits(View(weight=3), View(mirrored=True))
@@ -118,9 +122,9 @@ def test_view_weights(bundle: Bundle) -> None:
 def test_windows_agree_with_the_whole_inside(tmp_path: Path, make_bundle: MakeBundle) -> None:
     made = make_bundle(tmp_path / "m", preparation={"size": 256, "multiple": 32})
     radiograph = picture(256, 192)
-    predictor = Predictor.load(made.path)
-    whole = predictor.logits(radiograph)[0]
-    tiled = replace(predictor, tiles=Tiles(96, 0.5)).logits(radiograph)[0]
+    networks = Networks.load(made.path)
+    whole = seen(networks, radiograph).logits
+    tiled = seen(replace(networks, tiles=Tiles(96, 0.5)), radiograph).logits
     # the network sees 4 px to each side; only window borders, which weigh next to nothing, may differ
     assert np.abs(whole - tiled).mean() < 0.05
     assert np.corrcoef(whole.ravel(), tiled.ravel())[0, 1] > 0.999
@@ -130,8 +134,9 @@ def test_a_network_with_context(tmp_path: Path, make_bundle: MakeBundle) -> None
     preparation = {"size": 128, "multiple": 32}
     made = make_bundle(tmp_path / "m", channels=2, preparation=preparation)
     predictor = Predictor.load(made.path, tiles=Tiles(64))
-    assert predictor.logits(picture(128, 128))[0].shape == (29, 64, 64)
-    assert replace(predictor, tiles=None).predict(picture(128, 100)).shape == (128, 100)
+    assert seen(predictor.networks, picture(128, 128)).logits.shape == (29, 64, 64)
+    whole = replace(predictor, networks=replace(predictor.networks, tiles=None))
+    assert whole.predict(picture(128, 100)).shape == (128, 100)
 
 
 def test_bundles_of_different_schemas(bundle: Bundle, tmp_path: Path, make_bundle: MakeBundle, few: BoneSchema) -> None:

@@ -1,6 +1,6 @@
 """Several opinions as one: means of saved probabilities, votes of masks, and weights per bone.
 
-The streamed ensemble of models is inference.predictor.Predictor itself; here is what works on
+The streamed ensemble of models is inference.networks.Networks itself; here is what works on
 results that other runs left behind.
 """
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ossa.ensemble.crossfit import both_ways, judged
 from ossa.errors import ConfigError, InputError
-from ossa.inference.predictor import member_weights
+from ossa.inference.networks import member_weights
 from ossa.labels.store import Store
 from ossa.radiograph.prepare import Placement
 from ossa.segmentation.decode import decode, resample_logits, scales

@@ -15,13 +15,13 @@ import numpy as np
 
 from ossa.errors import ConfigError
 from ossa.hand.usual import towards_fingers
-from ossa.inference.upright import turned
 from ossa.radiograph.prepare import Preparation, place
+from ossa.segmentation.decode import decode
+from ossa.segmentation.segmentation import Region, Segmentation
 
 if TYPE_CHECKING:
-    from ossa.inference.predictor import Predictor
+    from ossa.inference.networks import Networks
     from ossa.radiograph.radiograph import Radiograph
-    from ossa.segmentation.segmentation import Segmentation
 
 #: The closer look must enlarge by this much, else it shows nothing new (a film of the wrist alone).
 LEAST_GAIN = 1.2
@@ -69,42 +69,38 @@ class Closer:
         return cls(**{**values, "bones": tuple(bones)})
 
 
-def look_closer(predictor: Predictor, radiograph: Radiograph, found: Segmentation, closer: Closer) -> Segmentation:
-    """``found`` with the bones of ``closer`` as the closer look sees them; as it is where there is nothing to gain.
+def look_closer(
+    networks: Networks, radiograph: Radiograph, found: Segmentation, closer: Closer, thresholds: Mapping[str, float]
+) -> Segmentation | None:
+    """The bones of ``closer`` as the closer look sees them, in the whole picture; None where nothing is to be gained.
 
-    A bone that only the first look found stays.
+    ``found``: the bones of the first look, by which the wrist's place is known. Only bones that the closer look finds
+    are in the result.
     """
-    from ossa.segmentation.segmentation import Region
-
     window = window_of(found, closer, _height_of_a_pixel(radiograph))
     if window is None:
-        return found
+        return None
     top, bottom, left, right = window
     pixels: Any = np.ascontiguousarray(radiograph.pixels[top:bottom, left:right])
     cut = replace(radiograph, pixels=pixels)
     natural = place(cut.shape, Preparation(closer.size, 1), radiograph.spacing)
     size = round(closer.size * min(1.0, MOST_ENLARGED / natural.scale_x))
-    first = max(place(radiograph.shape, m.preparation, radiograph.spacing).scale_x for m in predictor.members)
+    first = max(place(radiograph.shape, m.preparation, radiograph.spacing).scale_x for m in networks.members)
     if min(natural.scale_x, MOST_ENLARGED) < LEAST_GAIN * first:
-        return found
+        return None
     members = tuple(
         replace(m, preparation=Preparation(max(size, m.preparation.multiple), m.preparation.multiple))
-        for m in predictor.members
+        for m in networks.members
     )
-    views = turned(predictor.views, upright_angle(found) if predictor.upright else 0.0)
-    # Tidied below, in the whole picture: some rules count shares of it.
-    inner = replace(predictor, members=members, views=views, upright=False, closer=None, judge=None, tidy=())
-    seen = inner.predict(cut)
-    regions, confidence = dict(found.regions), dict(found.confidence)
-    for name in closer.bones:
-        region = seen.get(name)
-        if region is not None:
-            regions[name] = Region(region.top + top, region.left + left, region.mask)
-            confidence[name] = seen.confidence.get(name, confidence.get(name, 0.0))
-    out = replace(found, regions=regions, confidence=confidence)
-    for step in predictor.tidy:
-        out = step(out)
-    return out
+    inner = replace(networks, members=members)
+    angle = upright_angle(found) if networks.upright else 0.0
+    look = inner.look_through(inner.prepare(cut), networks.views, angle)
+    seen = decode(look.logits, look.placement, found.schema, thresholds)
+    regions = {
+        name: Region(region.top + top, region.left + left, region.mask) for name, region in seen if name in closer.bones
+    }
+    confidence = {name: seen.confidence[name] for name in regions}
+    return replace(found, regions=regions, confidence=confidence)
 
 
 def _height_of_a_pixel(radiograph: Radiograph) -> float:

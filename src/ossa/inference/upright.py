@@ -40,17 +40,24 @@ def sureness(logits: Float) -> float:
     return float(total / logits.shape[0])
 
 
-def quarter_turn(ask: Callable[[View], Float]) -> float:
-    """The angle in degrees (0, 180, 90 or -90) of the view whose logits, from ``ask``, are surest.
+def quarter_turn(ask: Callable[[View], Float]) -> tuple[float, Float]:
+    """The angle in degrees (0, 180, 90 or -90) of the view whose logits, from ``ask``, are surest; and those logits.
 
     0 unless another one is surer by MARGIN.
     """
-    scores = {angle: sureness(ask(View(angle=angle))) for angle in QUARTERS}
-    best = max(scores, key=lambda angle: scores[angle])
-    return best if scores[best] > scores[0.0] + MARGIN else 0.0
+    angle, seen = QUARTERS[0], ask(View())
+    best = sureness(seen) + MARGIN
+    for quarter in QUARTERS[1:]:
+        other = ask(View(angle=quarter))
+        score = sureness(other)
+        if score > best:
+            angle, seen, best = quarter, other, score
+    return angle, seen
 
 
 def turned(views: tuple[View, ...], angle: float) -> tuple[View, ...]:
-    """The same views of a picture that is first turned by ``angle`` degrees."""
+    """The same views of a picture that is first turned by ``angle`` degrees; angles above -180, up to 180."""
+    if not angle:
+        return views
     # A mirrored view is mirrored after its turn, so both kinds turn the same way.
-    return tuple(replace(v, angle=(v.angle + angle + 180.0) % 360.0 - 180.0) for v in views)
+    return tuple(replace(v, angle=180.0 - (180.0 - v.angle - angle) % 360.0) for v in views)

@@ -54,7 +54,7 @@ def save_probabilities(
     from ossa.radiograph.read import read_radiograph
 
     sources = find_sources(paths, output)
-    store = Store.create(output, predictor.schema, predictor.source())
+    store = Store.create(output, predictor.schema, predictor.networks.source())
     waiting = [source for source in sources if source.image_name not in store]
     skipped = []
     stream = read_ahead(waiting, lambda source: read_radiograph(source.path))
@@ -62,7 +62,8 @@ def save_probabilities(
         try:
             if isinstance(radiograph, Exception):
                 raise radiograph
-            store.write(source.image_name, *predictor.logits(radiograph))
+            look = predictor.networks.look(predictor.networks.prepare(radiograph))
+            store.write(source.image_name, look.logits, look.placement)
         except (DeviceError, OutputError):
             raise
         except Exception as error:  # whatever one file does, the others are done
@@ -144,7 +145,7 @@ def vote(
     for a malformed file or run, InputError when the files hold different images.
     """
     from ossa.ensemble.vote import same_images
-    from ossa.inference.predictor import member_weights
+    from ossa.inference.networks import member_weights
     from ossa.labels.submission import COMPETITION_SHAPE, read_submission, write_submission
     from ossa.segmentation.rle import decode_runs, region_from_runs
     from ossa.segmentation.runs import vote as vote_runs

@@ -59,5 +59,5 @@ def make_pseudo(wanted: Pseudo, schema: BoneSchema, folder: Path, track: Track =
 
 
 def _provenance(wanted: Pseudo, predictor: Predictor) -> dict[str, Any]:
-    models = [{"name": m.bundle.card.name, "files": dict(m.bundle.card.files)} for m in predictor.members]
+    models = [{"name": m.bundle.card.name, "files": dict(m.bundle.card.files)} for m in predictor.networks.members]
     return {"models": models, "weights": list(wanted.weights), "floor": wanted.floor, "min_bones": wanted.min_bones}

@@ -1,4 +1,4 @@
-"""An examined predictor: confidences and notes in its result, the second look on the first one's grid."""
+"""A judged result: its confidences and notes, and the second look, on the first one's grid."""
 
 from __future__ import annotations
 
@@ -8,20 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from helpers_dataset import SCHEMA, draw, schematic_hand
-from ossa.hand.usual import fit_anatomy, geometry
-from ossa.inference.examine import examine, second_look
-from ossa.inference.judge import NO_HAND, SIGNS, Judge
+from helpers_judge import a_judge
+from ossa.inference.judge import NO_HAND
 from ossa.inference.predictor import Predictor
 from ossa.radiograph.radiograph import Radiograph
-from ossa.segmentation.outlines import segmentation_from_outlines
-
-
-def a_judge(hand: float) -> Judge:
-    """Every bone gets the confidence .73, whatever its signs."""
-    hands = (segmentation_from_outlines(schematic_hand(128, seed=k), SCHEMA, (128, 128)) for k in range(20))
-    anatomy = fit_anatomy(map(geometry, hands), SCHEMA)
-    zero, one = np.zeros(len(SIGNS)), np.ones(len(SIGNS))
-    return Judge(anatomy, np.tile([0.0, 1.0], (29, 1)), np.r_[zero, 1.0], zero, one, one * 1e9, 0.5, hand)
 
 
 def test_an_examined_result_has_confidences_and_the_pixels_of_a_plain_one(bright_model: Path) -> None:
@@ -37,16 +27,18 @@ def test_an_examined_result_has_confidences_and_the_pixels_of_a_plain_one(bright
 
 def test_too_little_evidence_is_no_hand(bright_model: Path) -> None:
     picture = Radiograph(draw(schematic_hand(96, seed=1), 96))
-    result = examine(Predictor.load(bright_model, "cpu"), picture, a_judge(2.0))
+    result = replace(Predictor.load(bright_model, "cpu"), judge=a_judge(2.0)).predict(picture)
     assert len(result) == 0
     assert NO_HAND in result.notes
 
 
 def test_the_second_look_lies_on_the_grid_of_the_first(bright_model: Path) -> None:
     picture = Radiograph(draw(schematic_hand(96, seed=1), 96)[:, 20:])
-    predictor = replace(Predictor.load(bright_model, "cpu"), upright=False)
-    first, _ = predictor.logits(picture)
-    other = second_look(predictor, picture)
+    predictor = Predictor.load(bright_model, "cpu")
+    networks = replace(predictor.networks, upright=False)
+    prepared = networks.prepare(picture)
+    look = networks.look(prepared)
+    first, other = look.logits, replace(predictor, networks=networks).second_look(prepared, look)
     assert other.shape == first.shape
     inside = np.s_[0, 4:-4, 4:28]
     assert np.corrcoef(first[inside].ravel(), other[inside].ravel())[0, 1] > 0.8
@@ -54,5 +46,6 @@ def test_the_second_look_lies_on_the_grid_of_the_first(bright_model: Path) -> No
 
 def test_a_schema_without_a_judge_is_not_examined(bright_model: Path) -> None:
     predictor = Predictor.load(bright_model, "cpu")
-    other = replace(predictor, schema=replace(SCHEMA, bones=SCHEMA.bones[:5], name="five"))
+    five = replace(SCHEMA, bones=SCHEMA.bones[:5], name="five")
+    other = replace(predictor, networks=replace(predictor.networks, schema=five))
     assert other.examined().judge is None
