@@ -1,3 +1,4 @@
+import io
 import json
 import multiprocessing
 import os
@@ -11,7 +12,7 @@ import pytest
 
 from helpers_dataset import draw, schematic_hand
 from ossa.dataset import cache as module
-from ossa.dataset.cache import GreyCache, decode, grey8
+from ossa.dataset.cache import GreyCache, grey8, read_grey
 from ossa.errors import ImageError, OutputError
 from ossa.radiograph.prepare import Preparation
 from ossa.radiograph.radiograph import Radiograph
@@ -36,9 +37,9 @@ def decoded(monkeypatch):
 
     def counting(path, preparation):
         calls.append(path)
-        return decode(path, preparation)
+        return read_grey(path, preparation)
 
-    monkeypatch.setattr(module, "decode", counting)
+    monkeypatch.setattr(module, "read_grey", counting)
     return calls
 
 
@@ -51,7 +52,7 @@ def test_a_picture_is_decoded_once(tmp_path, pictures, decoded):
     first, placement = cache.get(pictures[0])
     second, again = GreyCache(tmp_path / "cache", SMALL).get(pictures[0])
     np.testing.assert_array_equal(first, second)
-    np.testing.assert_array_equal(first, decode(pictures[0], SMALL)[0])
+    np.testing.assert_array_equal(first, read_grey(pictures[0], SMALL)[0])
     assert placement == again
     assert decoded == [pictures[0]]
     assert pictures[0] in cache
@@ -83,7 +84,7 @@ def test_changed_pictures_are_decoded_again_and_touched_ones_are_not(tmp_path, p
     cv2.imwrite(str(pictures[0]), other)
     grey, _ = GreyCache(tmp_path / "cache", SMALL).get(pictures[0])
     assert len(decoded) == 2
-    np.testing.assert_array_equal(grey, decode(pictures[0], SMALL)[0])
+    np.testing.assert_array_equal(grey, read_grey(pictures[0], SMALL)[0])
 
 
 def test_the_same_picture_under_two_names_is_kept_once(tmp_path, pictures):
@@ -111,6 +112,57 @@ def test_damaged_arrays_and_notes_are_made_again(tmp_path, pictures, decoded, da
     np.testing.assert_array_equal(cache.get(pictures[0])[0], good)
     np.save(array, good[:3])
     np.testing.assert_array_equal(cache.get(pictures[0])[0], good)
+
+
+def header_with(array, **changes):
+    """A .npy file of the same bytes whose header says something else."""
+    with array.open("rb") as stream:
+        np.lib.format.read_magic(stream)
+        shape, _, _ = np.lib.format.read_array_header_1_0(stream)
+        body = stream.read()
+    buffer = io.BytesIO()
+    said = {"descr": "|u1", "fortran_order": False, "shape": shape, **changes}
+    np.lib.format.write_array_header_1_0(buffer, said)
+    return buffer.getvalue() + body
+
+
+def test_a_file_damaged_anywhere_is_made_again(tmp_path, pictures, decoded):
+    """Bytes that parse as another header, as Python that is none, as a giant array; pixels that changed."""
+    good, _ = GreyCache(tmp_path / "cache", SMALL).get(pictures[0])
+    (array,) = arrays(tmp_path / "cache")
+    whole = array.read_bytes()
+    damaged = [
+        whole.replace(b"shape': (", b"shape'\0\0\0\0"),
+        whole.replace(b"False", b"Fal e"),
+        whole.replace(b"(64", b"((("),
+        header_with(array, shape=(1 << 40, 1 << 20)),
+        header_with(array, descr="|O"),
+        header_with(array, fortran_order=True),
+        whole[:200] + bytes([whole[200] ^ 1]) + whole[201:],
+        whole + b"x",
+    ]
+    assert all(content != whole for content in damaged)
+    for content in damaged:
+        array.write_bytes(content)
+        np.testing.assert_array_equal(GreyCache(tmp_path / "cache", SMALL).get(pictures[0])[0], good)
+        assert array.read_bytes() == whole
+    assert len(decoded) == 1 + len(damaged)
+
+
+@pytest.mark.parametrize(
+    "placement",
+    [
+        "12345678", [], [1] * 9, [1, 2, 3], [1e999, 1, 1, 1, 1, 1, 1.0, 1.0], [float("nan")] * 8, [None] * 8, {"a": 1},
+        [128, 128, 64, 64, 0, 0, 0.5, 0.5], [128, 128, 64, 64, 64, 65, 0.5, 0.5], [128, 128, 64, 64, 64, 64, 0.0, 0.5],
+        [10**20, 10**20, 10**20, 10**20, 10**20, 10**20, 1.0, 1.0], [128, 128, 64, 64, -64, -64, 0.5, 0.5],
+    ],
+)  # fmt: skip
+def test_a_note_that_places_nothing_is_made_again(tmp_path, pictures, decoded, placement):
+    _, right = GreyCache(tmp_path / "cache", SMALL).get(pictures[0])
+    (note,) = (tmp_path / "cache").rglob("*.json")
+    note.write_text(json.dumps({**json.loads(note.read_text()), "placement": placement}))
+    assert GreyCache(tmp_path / "cache", SMALL).get(pictures[0])[1] == right
+    assert len(decoded) == 2
 
 
 def test_what_killed_processes_left_is_cleared_and_never_read(tmp_path, pictures):
@@ -161,7 +213,7 @@ def test_two_processes_build_the_same_cache_at_once(tmp_path, pictures, decoded)
         builder.join()
     cache = GreyCache(tmp_path / "c", SMALL)
     for path in pictures:
-        np.testing.assert_array_equal(cache.get(path)[0], decode(path, SMALL)[0])
+        np.testing.assert_array_equal(cache.get(path)[0], read_grey(path, SMALL)[0])
     assert decoded == []
     assert len(arrays(tmp_path / "c")) == 4
     assert not list((tmp_path / "c").rglob("*.part"))

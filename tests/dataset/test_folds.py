@@ -106,12 +106,22 @@ def test_a_split_is_written_once_and_edits_are_noticed(tmp_path):
         ('{"count": 2, "seed": 0, "hash": "x", "subjects": {"a": 5}}', "does not exist"),
         ('{"count": 2, "seed": 0, "hash": "x", "subjects": {"a": 0, "a": 1}}', "'a' is listed twice"),
         ('{"count": 2, "seed": 0, "hash": "x", "subjects": 3}', "not a file of folds"),
+        ('{"count": Infinity, "seed": 0, "hash": "x", "subjects": {}}', "which JSON does not have"),
+        ('{"count": 1e999, "seed": 0, "hash": "x", "subjects": {}}', "not a file of folds"),
+        ('{"count": 2.0, "seed": 0, "hash": "x", "subjects": {}}', "not a file of folds"),
+        ('{"count": 2, "seed": 0, "hash": [[0, 0]], "subjects": {"a": 0, "b": 1}}', "not a file of folds"),
+        ('{"count": 2, "seed": 0, "hash": "x", "subjects": {"a": true, "b": 0}}', "does not exist"),
+        ('{"count": 2, "seed": 0, "hash": "x", "subjects": {"a": "0", "b": 1}}', "does not exist"),
+        ('{"count": 2, "seed": 0, "hash": "x", "subjects": {"a": -1, "b": 1}}', "does not exist"),
+        ('{"count": 1000000000000, "seed": 0, "hash": "x", "subjects": {"a": 0, "b": 1}}', "that no split has"),
+        ("[" * 100_000, "not valid JSON"),
     ],
 )
 def test_files_that_are_no_folds(tmp_path, text, word):
     (tmp_path / "f.json").write_text(text)
-    with pytest.raises(DatasetError, match=word):
+    with pytest.raises(DatasetError, match=word) as caught:
         read_folds(tmp_path / "f.json")
+    assert str(tmp_path / "f.json") in str(caught.value)
 
 
 def test_impossible_numbers_of_folds():

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.dataset.cache import decode
+from ossa.dataset.cache import read_grey
 from ossa.dataset.dataset import Dataset
 from ossa.errors import InputError
 from ossa.hand.geometry import side_of, wrist_angle
@@ -121,7 +121,7 @@ def audit_case(case: Case, schema: BoneSchema) -> CaseReport:
         findings.append(Finding(case.id, kind, message, tuple(bones)))
 
     try:
-        grey, placement = decode(case.image, Preparation(SIZE))
+        grey, placement = read_grey(case.image, Preparation(SIZE))
     except InputError as error:
         return CaseReport(case.id, (Finding(case.id, "picture", f"the picture cannot be read: {error}"),))
     digest, thumbnail = sha256(case.image), _thumbnail(grey)

@@ -1,7 +1,8 @@
 """Decoded grey pictures at training size, kept on the disk so that a picture is decoded once and not every epoch.
 
 A cache is a folder per training size. Each picture has an array ``<hash>.npy`` (h, w) uint8, named after the SHA-256
-of the picture file and of the way it was prepared, and a note ``<name>.json`` that says which file it came from.
+of the picture file and of the way it was prepared, and a note ``<name>.json`` that says which file it came from and
+what the array's bytes add up to: a damaged file is noticed and made again.
 Files are only ever moved into place whole, arrays before their notes: a process that is killed leaves nothing that
 could be read by mistake, and two processes that build the same cache write the same files.
 """
@@ -13,12 +14,12 @@ import logging
 import os
 import shutil
 import time
+import zlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,12 +31,16 @@ from ossa.radiograph.prepare import Placement, Preparation, place, resample
 from ossa.radiograph.radiograph import Radiograph
 from ossa.radiograph.read import read_radiograph
 from ossa.safety import read_json, sha256, write_bytes, write_json
+from ossa.segmentation.decode import scales
 
 #: Raised whenever decoding or resampling changes what an array holds.
-VERSION = 1
+VERSION = 2
 
 #: Left-over temporary files older than this (seconds) belong to a process that was killed.
 _STALE = 3600.0
+
+#: A note is a few hundred bytes; a larger file (bytes) is none.
+_MAX_NOTE = 100_000
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +58,7 @@ def grey8(radiograph: Radiograph) -> Grey:
     return grey
 
 
-def decode(path: Path, preparation: Preparation) -> tuple[Grey, Placement]:
+def read_grey(path: Path, preparation: Preparation) -> tuple[Grey, Placement]:
     """Read a picture and bring it to training size: content (h, w) uint8, not padded, and its placement."""
     radiograph = read_radiograph(path)
     placement = place(radiograph.shape, preparation, radiograph.spacing)
@@ -80,7 +85,7 @@ class GreyCache:
         once, and the picture is decoded each time.
         """
         if self.folder is None:
-            return decode(path, self.preparation)
+            return read_grey(path, self.preparation)
         if path in self._checked:
             array, placement = self._checked[path]
             kept = _load(array, placement)
@@ -90,7 +95,7 @@ class GreyCache:
         found = self._stored(path, note)
         if found is not None:
             return found
-        grey, placement = decode(path, self.preparation)
+        grey, placement = read_grey(path, self.preparation)
         if self.problem is None:
             try:
                 self._keep(path, note, grey, placement)
@@ -140,7 +145,7 @@ class GreyCache:
     def _stored(self, path: Path, note: Path) -> tuple[Grey, Placement] | None:
         """What is kept of ``path``; None when there is nothing, or nothing that can be trusted."""
         try:
-            said = read_json(note)
+            said = read_json(note, _MAX_NOTE)
             stat = path.stat()
             content = str(said["sha256"])
             if (said["bytes"], said["mtime_ns"]) != (stat.st_size, stat.st_mtime_ns):
@@ -149,10 +154,11 @@ class GreyCache:
                     return None
                 write_json(note, {**said, "mtime_ns": stat.st_mtime_ns})
             placement = _placement(said["placement"])
-        except (InputError, OSError, OutputError, KeyError, TypeError, ValueError):
-            return None
-        grey = _load(self._array(content), placement)
-        if grey is None:
+            grey = _load(self._array(content), placement)
+            if grey is None or zlib.crc32(grey.tobytes()) != said["crc32"]:
+                return None
+        # A note may hold anything once it is damaged: whatever is wrong with it, the picture is read anew.
+        except (InputError, OSError, OutputError, LookupError, TypeError, ValueError, ArithmeticError):
             return None
         self._checked[path] = (self._array(content), placement)
         return grey, placement
@@ -160,14 +166,13 @@ class GreyCache:
     def _keep(self, path: Path, note: Path, grey: Grey, placement: Placement) -> None:
         stat = path.stat()
         content = sha256(path)
-        buffer = BytesIO()
-        np.save(buffer, grey, allow_pickle=False)
-        write_bytes(self._array(content), buffer.getvalue())
+        write_bytes(self._array(content), _header(grey.shape) + grey.tobytes())
         said = {
             "path": os.path.abspath(path),
             "bytes": stat.st_size,
             "mtime_ns": stat.st_mtime_ns,
             "sha256": content,
+            "crc32": zlib.crc32(grey.tobytes()),
             "placement": [
                 *placement.image_shape,
                 *placement.grid_shape,
@@ -209,20 +214,41 @@ class GreyCache:
             )
 
 
+def _header(shape: tuple[int, ...]) -> bytes:
+    """What a .npy file of uint8 of this shape begins with, to the byte."""
+    buffer = BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return buffer.getvalue()
+
+
 def _load(array: Path, placement: Placement) -> Grey | None:
-    """An array of the cache; None when it is missing, damaged or not what its note says."""
+    """An array of the cache; None when it is missing, damaged or not what its note says.
+
+    The beginning of the file is compared, not parsed: a damaged one has nothing to say about sizes and types.
+    """
+    height, width = placement.content_shape
+    head = _header((height, width))
     try:
-        grey: Any = np.load(array, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        if array.stat().st_size != len(head) + height * width:
+            return None
+        data = array.read_bytes()
+    except OSError:
         return None
-    fits = isinstance(grey, np.ndarray) and grey.dtype == np.uint8 and grey.shape == placement.content_shape
-    return grey if fits else None
+    if not data.startswith(head) or len(data) != len(head) + height * width:
+        return None
+    return np.frombuffer(data, np.uint8, offset=len(head)).reshape(height, width).copy()
 
 
 def _placement(values: Sequence[float]) -> Placement:
-    ih, iw, gh, gw, ch, cw = (int(v) for v in values[:6])
-    scale_y, scale_x = (float(v) for v in values[6:])
-    return Placement((ih, iw), (gh, gw), (ch, cw), scale_y, scale_x)
+    """A note's placement. Raises ValueError, TypeError, ArithmeticError or InputError for one that is damaged."""
+    ih, iw, gh, gw, ch, cw, scale_y, scale_x = values
+    placement = Placement((int(ih), int(iw)), (int(gh), int(gw)), (int(ch), int(cw)), float(scale_y), float(scale_x))
+    scales(placement.grid_shape, placement)
+    if not 0 < placement.content_shape[0] <= placement.grid_shape[0]:
+        raise ValueError("content beyond its grid")
+    if not 0 < placement.content_shape[1] <= placement.grid_shape[1]:
+        raise ValueError("content beyond its grid")
+    return placement
 
 
 def _build_one(job: tuple[Path, Preparation, Path]) -> str | None:
@@ -234,7 +260,7 @@ def _build_one(job: tuple[Path, Preparation, Path]) -> str | None:
     cache = GreyCache(folder, preparation)
     note = cache._note(path)
     try:
-        grey, placement = decode(path, preparation)
+        grey, placement = read_grey(path, preparation)
     except InputError as error:
         return str(error)
     cache._keep(path, note, grey, placement)

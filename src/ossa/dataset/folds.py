@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from ossa.safety import read_json, write_json
 from ossa.schema import BoneSchema
 
 VERSION = 1
+
+#: Largest accepted file of folds (bytes): some million subjects.
+MAX_BYTES = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -171,25 +174,12 @@ def read_folds(path: str | Path) -> Folds:
     """Read a split. Raises DatasetError when the file is no split, was edited, or has a subject in two folds."""
     where = Path(path)
     try:
-        text = where.read_text(encoding="utf-8")
-        read_json(where)  # size and syntax
-        data = json.loads(text, object_pairs_hook=_no_twins)
+        data = read_json(where, MAX_BYTES, pairs=_no_twins)
+    except DatasetError as error:
+        raise DatasetError(error.what, path=where, expected=error.expected) from error
     except InputError as error:
         raise DatasetError(error.what, path=where, found=error.found, expected="a file of folds") from error
-    except (OSError, ValueError) as error:
-        raise DatasetError("cannot be read as folds", path=where, found=str(error)) from error
-    try:
-        folds = Folds(int(data["count"]), int(data["seed"]), {str(k): int(v) for k, v in data["subjects"].items()})
-        said = str(data["hash"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DatasetError(
-            "is not a file of folds", path=where, found=repr(error), expected="count, seed, subjects and hash"
-        ) from error
-    wrong = sorted(s for s, fold in folds.fold_of.items() if not 0 <= fold < folds.count)
-    if wrong:
-        raise DatasetError(
-            f"'{wrong[0]}' is in a fold that does not exist", path=where, expected=f"0..{folds.count - 1}"
-        )
+    folds, said = _folds_of(data, where)
     if folds.hash != said:
         raise DatasetError(
             "was edited after it was written",
@@ -199,6 +189,27 @@ def read_folds(path: str | Path) -> Folds:
             remedy="Make new folds instead: runs that share a split must share it exactly",
         )
     return folds
+
+
+def _folds_of(data: Any, where: Path) -> tuple[Folds, str]:
+    """The split that a file holds, and the hash that it says; DatasetError for anything but whole numbers and names."""
+    known = data if isinstance(data, dict) else {}
+    count, seed, subjects, said = (known.get(key) for key in ("count", "seed", "subjects", "hash"))
+    if not (_whole(count) and _whole(seed) and isinstance(subjects, dict) and isinstance(said, str)):
+        kinds = {key: type(value).__name__ for key, value in known.items()} or type(data).__name__
+        raise DatasetError(
+            "is not a file of folds", path=where, found=str(kinds)[:200], expected="count, seed, subjects and hash"
+        )
+    wrong = sorted(subject for subject, fold in subjects.items() if not (_whole(fold) and 0 <= fold < count))
+    if wrong:
+        raise DatasetError(f"'{wrong[0]}' is in a fold that does not exist", path=where, expected=f"0..{count - 1}")
+    if not 2 <= count <= max(2, len(subjects)):
+        raise DatasetError("has a number of folds that no split has", path=where, found=count, expected="2 or more")
+    return Folds(count, seed, subjects), said
+
+
+def _whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,8 +26,15 @@ MAX_TEXT_BYTES = 2_000_000_000
 MAX_JSON_BYTES = 1_000_000_000
 
 
-def read_json(path: str | os.PathLike[str], limit: int = MAX_JSON_BYTES) -> Any:
-    """Read a JSON file of at most ``limit`` bytes. Raises InputError that names the file; NaN and Infinity are none."""
+def read_json(
+    path: str | os.PathLike[str],
+    limit: int = MAX_JSON_BYTES,
+    pairs: Callable[[list[tuple[str, Any]]], Any] | None = None,
+) -> Any:
+    """Read a JSON file of at most ``limit`` bytes. Raises InputError that names the file; NaN and Infinity are none.
+
+    ``pairs`` makes an object of its (key, value) pairs (``json.loads``'s object_pairs_hook).
+    """
     where = Path(path)
     try:
         size = where.stat().st_size
@@ -34,7 +42,8 @@ def read_json(path: str | os.PathLike[str], limit: int = MAX_JSON_BYTES) -> Any:
             raise InputError(
                 "the file is too large", path=where, found=f"{size:,} bytes", expected=f"at most {limit:,}"
             )
-        return json.loads(where.read_text(encoding="utf-8-sig"), parse_constant=_no_number)
+        text = where.read_text(encoding="utf-8-sig")
+        return json.loads(text, object_pairs_hook=pairs, parse_constant=_no_number)
     except OSError as error:
         raise InputError("cannot be read", path=where, found=error.strerror or str(error)) from error
     except (ValueError, RecursionError) as error:
