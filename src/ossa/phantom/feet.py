@@ -1,0 +1,154 @@
+"""Feet, ankles and shins from real meshes, as sprites: what a model of hands takes for hands most readily.
+
+The meshes are BodyParts3D's right leg as binary glTF files in one folder (file names carry the bones' English names);
+the folder is read, never copied.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ossa.errors import AnatomyError
+from ossa.phantom.mesh import F64, Mesh, closed
+from ossa.phantom.pose import rotation
+from ossa.phantom.sprites import SIDE, Sprite, bare_sprite
+from ossa.phantom.xray import F32, thickness
+
+#: Words in the names of the bones of a foot and its leg.
+_FOOT = ("toe", "metatarsal", "cuneiform", "cuboid", "navicular", "calcaneus", "talus", "tibia", "fibula")
+
+#: numpy types of glTF's component types, and the number of components of its element types.
+_COMPONENTS: Mapping[int, str] = {5121: "u1", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
+_WIDTHS = {"SCALAR": 1, "VEC3": 3}
+
+_GLB_HEAD = 20
+
+
+def read_glb(path: Path) -> Mesh:
+    """The first mesh of a binary glTF file, in the file's own axes and units.
+
+    Raises AnatomyError when the file is missing, damaged, or holds no plain triangles.
+    """
+    try:
+        data = path.read_bytes()
+        length = int.from_bytes(data[12:16], "little")
+        head = json.loads(data[_GLB_HEAD : _GLB_HEAD + length])
+        body = data[_GLB_HEAD + length + 8 :]
+        part = head["meshes"][0]["primitives"][0]
+        vertices = _accessor(head, body, int(part["attributes"]["POSITION"]), 3)
+        faces = _accessor(head, body, int(part["indices"]), 1).reshape(-1, 3)
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise AnatomyError(
+            "cannot be read", path=path, found=str(error), expected="a binary glTF file with one mesh of triangles"
+        ) from error
+    unique, index = np.unique(vertices, axis=0, return_inverse=True)
+    joined = index.reshape(-1)[faces].astype(np.int32)
+    keep = (joined[:, 0] != joined[:, 1]) & (joined[:, 1] != joined[:, 2]) & (joined[:, 0] != joined[:, 2])
+    return closed(Mesh(unique.astype(np.float64), np.ascontiguousarray(joined[keep]))).outward()
+
+
+def _accessor(head: dict[str, Any], body: bytes, number: int, width: int) -> Any:
+    accessor = head["accessors"][number]
+    view = head["bufferViews"][accessor["bufferView"]]
+    if _WIDTHS[accessor["type"]] != width or "byteStride" in view:
+        raise ValueError(f"accessor {number} is not laid out plainly")
+    start = int(view.get("byteOffset", 0)) + int(accessor.get("byteOffset", 0))
+    flat = np.frombuffer(body, _COMPONENTS[accessor["componentType"]], int(accessor["count"]) * width, start)
+    return flat.reshape(-1, width) if width > 1 else flat
+
+
+def load_foot(folder: str | Path) -> dict[str, Mesh]:
+    """Name -> mesh in mm of the bones of one leg; y points up, z to the front.
+
+    Raises AnatomyError when the folder holds no foot.
+    """
+    found = {}
+    for path in sorted(Path(folder).glob("*.glb")):
+        name = path.stem.split("_", 3)[-1]
+        if any(word in name.lower() for word in _FOOT):
+            found[name] = read_glb(path)
+    if len(found) < 20:
+        raise AnatomyError(
+            "holds no foot", path=Path(folder), found=f"{len(found)} bones", expected="at least 20 .glb files of a leg"
+        )
+    return found
+
+
+def foot_sprite(rng: np.random.Generator, foot: Mapping[str, Mesh]) -> Sprite:
+    """A foot from above, obliquely, or from the side; an ankle; a shin; or toes alone. Never a bone of a hand."""
+    uniform = rng.uniform
+    side = np.diag([float(rng.choice((-1.0, 1.0))), 1.0, 1.0])
+    scale = side * (uniform(0.85, 1.2, 3) * uniform(0.8, 1.1))
+    kind = str(rng.choice(["above", "oblique", "aside", "front"], p=(0.5, 0.2, 0.15, 0.15)))
+    # Beam along +z of the turned frame; picture rows along +y. From above: the toes (z) go to the picture's top.
+    turn = rotation((np.pi / 2 + rng.normal(0, 0.15), 0.0, 0.0))
+    if kind == "oblique":
+        turn = rotation((0.0, float(rng.choice((-1, 1)) * uniform(0.3, 0.9)), 0.0)) @ turn
+    elif kind == "aside":
+        turn = rotation((0.0, np.pi / 2 + rng.normal(0, 0.1), 0.0))
+    elif kind == "front":
+        turn = rotation((rng.normal(0, 0.15), float(rng.normal(0, 0.3)), 0.0))
+    legs = kind in ("aside", "front")
+    placed = {}
+    for name, mesh in foot.items():
+        if not legs and ("tibia" in name.lower() or "fibula" in name.lower()) and uniform() < 0.7:
+            continue
+        nudge = rotation(tuple(rng.normal(0, 0.04, 3)))
+        centre = mesh.vertices.mean(axis=0)
+        own = (mesh.vertices - centre) @ nudge.T + centre
+        placed[name] = Mesh(own @ (turn @ scale).T, mesh.faces)
+    toes = np.concatenate([m.vertices for n, m in placed.items() if "tibia" not in n and "fibula" not in n])
+    if uniform() < 0.3:
+        names = [n for n in placed if "toe" in n] if uniform() < 0.6 else ["Right_talus"]
+        middle = np.concatenate([placed[n].vertices for n in names]).mean(axis=0)[:2]
+        mm = uniform(80, 190) / SIDE
+    else:
+        low, high = toes[:, :2].min(axis=0) - 12, toes[:, :2].max(axis=0) + 12
+        middle, mm = (low + high) / 2, float((high - low).max()) / SIDE * uniform(0.9, 1.3)
+    return bare_sprite(attenuation(list(placed.values()), middle, mm, rng), mm)
+
+
+def attenuation(meshes: list[Mesh], middle: F64, mm: float, rng: np.random.Generator) -> F32:
+    """mu (S, S) of bones (vertices in mm, the beam along z) and of flesh around them; ``middle`` (2,) is centred."""
+    uniform = rng.uniform
+    bone = np.zeros((SIDE, SIDE), np.float32)
+    shell = np.zeros_like(bone)
+    for mesh in meshes:
+        points = mesh.vertices / mm
+        points = points - np.array([middle[0] / mm - SIDE / 2, middle[1] / mm - SIDE / 2, 0.0])
+        top, left, full = thickness(points, mesh.faces, (SIDE, SIDE))
+        if not full.size:
+            continue
+        full = np.clip(full * mm, 0, 60)
+        y, x, inner = thickness(points - mesh.normals() * (uniform(0.6, 1.6) / mm), mesh.faces, (SIDE, SIDE))
+        core = np.zeros_like(full)
+        if inner.size:
+            y0, x0 = max(y - top, 0), max(x - left, 0)
+            part = inner[: full.shape[0] - y0, : full.shape[1] - x0] * mm
+            core[y0 : y0 + part.shape[0], x0 : x0 + part.shape[1]] = np.clip(part, 0, None)
+        core = np.minimum(core, full)
+        box = (slice(top, top + full.shape[0]), slice(left, left + full.shape[1]))
+        bone[box] += core
+        shell[box] += full - core
+    soft = flesh(bone + shell > 0.3, uniform(6, 14) / mm, mm)
+    return np.asarray(
+        uniform(0.03, 0.07) * shell + uniform(0.006, 0.02) * bone + uniform(0.012, 0.022) * soft, np.float32
+    )
+
+
+def flesh(mask: NDArray[np.bool_], around: float, mm: float) -> F32:
+    """Flesh in mm along the beam around the True pixels of ``mask``, reaching ``around`` px beyond them."""
+    import cv2
+
+    inside = cv2.morphologyEx(np.asarray(mask, np.uint8), cv2.MORPH_CLOSE, np.ones((31, 31), np.uint8))
+    beyond = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 3)
+    depth = cv2.distanceTransform((beyond < around).astype(np.uint8), cv2.DIST_L2, 3) * mm
+    round_ = np.clip(depth / 18.0, 0, 1)
+    out = 36.0 * np.sqrt(1 - (1 - round_) ** 2)
+    return np.asarray(cv2.GaussianBlur(out.astype(np.float32), (0, 0), 2.0), np.float32)
