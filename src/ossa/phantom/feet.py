@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from ossa.errors import AnatomyError
 from ossa.phantom.mesh import F64, Mesh, closed
 from ossa.phantom.pose import rotation
+from ossa.phantom.projection import F32, thickness
 from ossa.phantom.sprites import SIDE, Sprite, bare_sprite
-from ossa.phantom.xray import F32, thickness
 
 #: Words in the names of the bones of a foot and its leg.
 _FOOT = ("toe", "metatarsal", "cuneiform", "cuboid", "navicular", "calcaneus", "talus", "tibia", "fibula")

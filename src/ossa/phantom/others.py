@@ -14,8 +14,8 @@ import numpy as np
 
 from ossa.phantom.feet import flesh
 from ossa.phantom.mesh import F64
+from ossa.phantom.projection import F32
 from ossa.phantom.sprites import SIDE, Sprite, bare_sprite
-from ossa.phantom.xray import F32
 
 Generator = np.random.Generator
 
@@ -59,7 +59,7 @@ def _rim(plane: F32, polygon: F64, value: float, rim: float, width: float) -> No
 
 
 def _tube(rng: Generator, a: F64, b: F64, waist: float, ends: tuple[float, float]) -> F64:
-    """The outline (K, 2) of a long bone from ``a`` to ``b``: half width ``waist`` at mid-shaft, ``ends`` at its ends."""
+    """The outline (K, 2) of a long bone from ``a`` to ``b``; half widths ``waist`` (middle) and ``ends``."""
     t = np.linspace(0, 1, 40)
     along = (b - a) / max(float(np.linalg.norm(b - a)), 1e-6)
     across = np.array([-along[1], along[0]])

@@ -17,10 +17,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ossa.phantom import film
 from ossa.phantom.mesh import F64
 from ossa.phantom.pose import CARPALS, DIGITS
+from ossa.phantom.projection import F32
 from ossa.phantom.sprites import SIDE, Sprite, View
-from ossa.phantom.xray import F32
 from ossa.schema import load_schema
 
 Generator = np.random.Generator
@@ -101,7 +102,7 @@ def compose(rng: Generator, draw: Draw, size: int) -> Plate:
     else:
         wide, tall = _aspect(u(0.8, 1.15) * (count if u() < 0.75 else 1 / count) * u(0.6, 1.0))
     shape = (max(48, round(size * tall)), max(48, round(size * wide)))
-    picture = np.full(shape, _surround(rng), np.float32)
+    picture = np.full(shape, film.surround(rng), np.float32)
     negative = bool(u() < 0.13)
     hands = []
     for one, cell in zip(shots, _cells(rng, shape, count), strict=True):
@@ -111,12 +112,12 @@ def compose(rng: Generator, draw: Draw, size: int) -> Plate:
             hand = seen_of(sprite, joined(to_plate, to_shot), field)
             if hand is not None:
                 hands.append(hand)
-    _marks(rng, picture)
+    film.marks(rng, picture)
     if negative:
         picture = 1 - picture
     if u() < 0.1:
-        _border(rng, picture)
-    return Plate(_digitised(rng, picture), tuple(hands), negative)
+        film.border(rng, picture)
+    return Plate(film.digitised(rng, picture), tuple(hands), negative)
 
 
 # Frames -------------------------------------------------------------------------------------------
@@ -200,9 +201,9 @@ def whole_shot(rng: Generator, sprites: list[Sprite]) -> Shot:
     low, high = own.min(axis=0), own.max(axis=0)
     extent = high - low
     far = u() < 0.22
-    margin = (lambda: u(0.2, 1.6)) if far else (lambda: u(0.02, 0.25))
-    low = low - extent * [margin(), margin()]
-    high = high + extent * [margin(), margin()]
+    least, most = (0.2, 1.6) if far else (0.02, 0.25)
+    low = low - extent * u(least, most, 2)
+    high = high + extent * u(least, most, 2)
     if not far and u() < 0.25:  # a part is cut off
         side, share = int(rng.integers(4)), u(0.25, 0.65)
         if side < 2:
@@ -347,12 +348,7 @@ def _inside(points: F64, corners: F64) -> NDArray[np.bool_]:
     return np.asarray((x >= 0) & (x <= 1) & (y >= 0) & (y <= 1))
 
 
-# Grey values --------------------------------------------------------------------------------------
-
-
-def _surround(rng: Generator) -> float:
-    kind = rng.uniform()
-    return 0.0 if kind < 0.45 else (rng.uniform(0, 0.3) if kind < 0.75 else rng.uniform(0.3, 1.0))
+# Exposure ----------------------------------------------------------------------------------------
 
 
 def _expose(rng: Generator, picture: F32, one: Shot, to_plate: Affine, field: F64) -> None:
@@ -369,7 +365,7 @@ def _expose(rng: Generator, picture: F32, one: Shot, to_plate: Affine, field: F6
         cv2.ellipse(window, (tuple(map(float, middle)), tuple(map(float, half * 2)), turn), 1.0, -1)
     else:
         cv2.fillConvexPoly(window, np.rint(field * 16).astype(np.int32), 1.0, shift=4)
-    shown = _displayed(rng, mu, window > 0.5)
+    shown = film.displayed(rng, mu, window > 0.5)
     soft = cv2.GaussianBlur(window, (0, 0), u(0.4, 2.0)) if u() < 0.8 else window
     leak = u(0.05, 0.35) if u() < 0.25 else 0.0
     under = picture * (1 - leak) + leak * shown
@@ -384,96 +380,9 @@ def laid(mu: F32, to_plate: Affine, shape: tuple[int, int]) -> F32:
     back = to_plate
     while scale < 0.6 and min(mu.shape) > 16:
         # A halved pixel k holds the old ones 2k and 2k + 1 (area), so its centre is 2k + .5.
-        mu = cv2.resize(mu, (mu.shape[1] // 2, mu.shape[0] // 2), interpolation=cv2.INTER_AREA)
+        half = cv2.resize(mu, (mu.shape[1] // 2, mu.shape[0] // 2), interpolation=cv2.INTER_AREA)
+        mu = np.asarray(half, np.float32)
         back = joined(back, np.array([[2.0, 0.0, 0.5], [0.0, 2.0, 0.5]]))
         scale *= 2
     out = cv2.warpAffine(mu, back, shape[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(out, np.float32)
-
-
-def _displayed(rng: Generator, mu: F32, inside: NDArray[np.bool_]) -> F32:
-    """Attenuation as a film or a screen shows it, 0..1: scatter, grain, window, curve, local contrast."""
-    u = rng.uniform
-    height, width = mu.shape
-    mu = mu + cv2.resize(rng.standard_normal((3, 3)).astype(np.float32), (width, height)) * u(0, 0.08)
-    if u() < 0.4:
-        scatter = u(0.05, 0.4)
-        mu = mu * (1 - scatter) + scatter * cv2.GaussianBlur(mu, (0, 0), 0.06 * max(height, width))
-    grain = rng.standard_normal(mu.shape, dtype=np.float32) * (10 ** u(-2.7, -1.3))
-    mu = mu + (cv2.GaussianBlur(grain, (0, 0), u(0.4, 1.0)) if u() < 0.6 else grain) * np.exp(0.4 * np.minimum(mu, 3))
-    values = mu[inside]
-    if values.size < 16:
-        return np.zeros_like(mu)
-    low, high = np.percentile(values, (u(0, 3), u(99.0, 100.0) if u() < 0.75 else u(92.0, 99.0)))
-    out = np.clip((mu - low) / max(float(high - low), 1e-3), 0, 1)
-    if u() < 0.3:
-        out = np.clip(out + u(0.2, 1.5) * (out - cv2.GaussianBlur(out, (0, 0), u(0.8, 6.0))), 0, 1)
-    out = out ** u(0.4, 1.8)
-    if u() < 0.2:
-        tiles = int(rng.integers(2, 9))
-        grey = (out * 255).astype(np.uint8)
-        out = cv2.createCLAHE(u(1.0, 4.0), (tiles, tiles)).apply(grey).astype(np.float32) / 255
-    base = u(0, 0.45) if u() < 0.3 else u(0, 0.05)
-    return np.asarray(base + (u(max(base + 0.25, 0.5), 1.0) - base) * out, np.float32)
-
-
-def _marks(rng: Generator, picture: F32) -> None:
-    """Side letters, plates, text, arrows, drawn boxes, in place."""
-    u = rng.uniform
-    height, width = picture.shape
-    for _ in range(int(rng.poisson(1.1))):
-        text = "".join(rng.choice(list("LRAPDWXYJKMS0123456789"), int(rng.choice([1, 1, 2, 3, 8]))))
-        scale = max(height, width) / 256 * u(0.2, 0.7)
-        stroke = max(1, round(scale * u(1.0, 2.5)))
-        (w, h), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, stroke)
-        tile = np.zeros((h + 6, w + 6), np.uint8)
-        cv2.putText(tile, text, (3, 3 + h), cv2.FONT_HERSHEY_SIMPLEX, scale, 255, stroke, cv2.LINE_AA)
-        side = int(np.hypot(*tile.shape)) + 2
-        if side >= min(height, width):
-            continue
-        turn = cv2.getRotationMatrix2D((tile.shape[1] / 2, tile.shape[0] / 2), u(-40, 40) if u() < 0.6 else 0.0, 1.0)
-        turn[:, 2] += (side / 2 - tile.shape[1] / 2, side / 2 - tile.shape[0] / 2)
-        ink = cv2.warpAffine(tile, turn, (side, side)).astype(np.float32) / 255
-        ground = cv2.warpAffine(np.ones(tile.shape, np.float32), turn, (side, side)) * (u() < 0.3)
-        x, y = int(u(0, width - side)), int(u(0, height - side))
-        if u() < 0.6:  # more often near a border
-            x = int(u(0, 0.15) * (width - side)) if u() < 0.5 else int(u(0.85, 1) * (width - side))
-        box = picture[y : y + side, x : x + side]
-        box += ground * (u(0, 1) - box)
-        box += ink * (u(0.5, 1) - box)
-    if u() < 0.06:
-        a, b = (tuple(int(v) for v in u(0, 1, 2) * (width, height)) for _ in range(2))
-        cv2.arrowedLine(picture, a, b, u(0.5, 1), 1 + int(u() < 0.3), cv2.LINE_AA, tipLength=0.25)
-    if u() < 0.05:
-        a, b = (tuple(int(v) for v in u(0, 1, 2) * (width, height)) for _ in range(2))
-        cv2.rectangle(picture, a, b, u(0, 1), 1)
-
-
-def _border(rng: Generator, picture: F32) -> None:
-    """A border of film or screen around everything, in place; what was there stays where it was."""
-    u = rng.uniform
-    height, width = picture.shape
-    level = 0.0 if u() < 0.4 else u(0, 1)
-    for side in np.flatnonzero(u(size=4) < 0.6):
-        wide = int(u(0.01, 0.05) * max(height, width)) + 1
-        where = (slice(0, wide), slice(height - wide, height), slice(0, wide), slice(width - wide, width))[side]
-        picture[(where, slice(None)) if side < 2 else (slice(None), where)] = level
-
-
-def _digitised(rng: Generator, picture: F32) -> NDArray[np.uint8]:
-    """8 bits, at times coarse, blurred or through JPEG."""
-    u = rng.uniform
-    height, width = picture.shape
-    if u() < 0.12:
-        share = u(0.35, 0.8)
-        small = cv2.resize(picture, (round(width * share), round(height * share)), interpolation=cv2.INTER_AREA)
-        picture = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
-    if u() < 0.3:
-        picture = cv2.GaussianBlur(picture, (0, 0), u(0.3, 1.0))
-    noisy = picture + rng.standard_normal(picture.shape, dtype=np.float32) * u(0, 0.02)
-    grey = (np.clip(noisy, 0, 1) * 255 + 0.5).astype(np.uint8)
-    if u() < 0.2:
-        done, data = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(20, 90))])
-        if done:
-            grey = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
-    return np.asarray(grey, np.uint8)

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.phantom import clutter
-from ossa.phantom.anatomy import Anatomy
 from ossa.phantom.mesh import F64
 from ossa.phantom.placed import PlacedBone, axis_of, placed
 from ossa.phantom.pose import CARPALS, DIGITS, FINGERS, Pose, place, rotation, sample_pose
+from ossa.phantom.projection import F32
+from ossa.phantom.skeleton import Anatomy
 from ossa.phantom.soft import soft_tissue
 from ossa.phantom.tissue import add_bones, add_sesamoids
 from ossa.phantom.variation import long_axis, vary
-from ossa.phantom.xray import F32
 from ossa.schema import load_schema
 
 View = Literal["frontal", "oblique", "lateral", "other"]
@@ -187,8 +187,8 @@ def _cast(soft: F32, mm: float, rng: np.random.Generator) -> F32:
     top = int(rng.uniform(0.3, 0.7) * SIDE)
     rim[:top] = 0
     weave = cv2.GaussianBlur(rng.standard_normal(soft.shape).astype(np.float32), (0, 0), rng.uniform(0.8, 4))
-    weave /= float(weave.std()) + 1e-6
-    return np.asarray(rng.uniform(0.1, 0.7) * rim * (1 + rng.uniform(0.05, 0.3) * weave), np.float32)
+    weave = weave * (rng.uniform(0.05, 0.3) / (float(weave.std()) + 1e-6))
+    return np.asarray(rng.uniform(0.1, 0.7) * rim * (1 + weave), np.float32)
 
 
 def bare_sprite(mu: NDArray[np.floating], mm: float = 0.5) -> Sprite:

@@ -70,10 +70,9 @@ def batch(pool: SpritePool, first: int, count: int, size: int = SIZE, held_out: 
     return torch.from_numpy(pictures), torch.from_numpy(targets), torch.from_numpy(counts)
 
 
-def turned_over(
-    pictures: Tensor, targets: Tensor, counts: Tensor, across: bool, down: bool, swapped: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """A batch mirrored left to right (``across``), top to bottom (``down``), and with rows and columns ``swapped``."""
+def turned_over(parts: tuple[Tensor, ...], across: bool, down: bool, swapped: bool) -> tuple[Tensor, ...]:
+    """A ``batch`` mirrored left to right (``across``), top to bottom (``down``), then with its axes ``swapped``."""
+    pictures, targets, counts = parts
     y = targets.clone()
     sides = [side for side, flip in ((-1, across), (-2, down)) if flip]
     pictures, y, counts = (part.flip(sides) for part in (pictures, y, counts))
@@ -233,7 +232,8 @@ def main() -> None:
             if step % USES == 0 or step == begun:
                 composed = tuple(torch.from_numpy(part) for part in coming.pop(0).result())
                 coming.append(composer.submit(_batch, first + (step // USES + 3) * a.batch, a.batch, a.size))
-            x, y, counts = turned_over(*composed, *(np.random.default_rng([a.seed, step]).uniform(size=3) < 0.5))
+            across, down, swapped = (np.random.default_rng([a.seed, step]).uniform(size=3) < 0.5).tolist()
+            x, y, counts = turned_over(composed, across, down, swapped)
             each = losses(net(x.to(memory_format=torch.channels_last)), y, counts)
             loss = torch.stack(list(each.values())).sum()
             optimiser.zero_grad(set_to_none=True)

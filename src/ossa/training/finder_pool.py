@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.phantom.anatomy import Anatomy
 from ossa.phantom.mesh import Mesh
+from ossa.phantom.skeleton import Anatomy
 from ossa.phantom.sprites import SIDE, VIEWS, Sprite, hand_sprite
 
 #: Shares of the pool: whole hands, parts of hands, feet, other things, drawings of hands.
@@ -112,7 +112,7 @@ def main() -> None:
     a = parser.parse_args()
     cv2.setNumThreads(1)
     if a.anatomy:
-        from ossa.phantom.anatomy import load_anatomy
+        from ossa.phantom.skeleton import load_anatomy
 
         anatomies = [load_anatomy(folder).lightened(0.8) for folder in a.anatomy]
     else:
