@@ -15,7 +15,7 @@ import numpy as np
 
 from ossa.phantom.mesh import F64, Mesh, ellipsoid, tube
 from ossa.phantom.pose import DIGITS
-from ossa.phantom.skeleton import Anatomy, Body, Joint, triple, with_styloid
+from ossa.phantom.skeleton import Anatomy, Body, Joint, long_shaft, triple, with_styloid
 
 Triple = tuple[float, float, float]
 
@@ -123,8 +123,8 @@ def _forearm() -> list[Body]:
         12.0,
     )
     return [
-        Body("Ulna", None, (0.0, 0.0, 0.0), (), with_styloid(ulna)),
-        Body("Radius", "Ulna", (0.0, 0.0, 0.0), (), Mesh(points, radius.faces)),
+        Body("Ulna", None, (0.0, 0.0, 0.0), (), with_styloid(long_shaft(ulna))),
+        Body("Radius", "Ulna", (0.0, 0.0, 0.0), (), long_shaft(Mesh(points, radius.faces))),
     ]
 
 

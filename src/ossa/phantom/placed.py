@@ -15,7 +15,7 @@ from ossa.phantom.variation import long_axis
 class PlacedBone:
     """One bone in picture space: ``points`` (V, 3) = (column, row, depth) in px, unit normals, faces.
 
-    ``t`` (V,) runs from -1 at the elbow's end to 1 at the far end; ``width`` is its typical width in mm.
+    ``t`` (V,) runs from -1 at the elbow's end to 1 at the far end, ``length`` and ``width`` are its own in mm.
     """
 
     bone: str
@@ -23,7 +23,13 @@ class PlacedBone:
     normals: F64
     faces: I32
     t: F64
+    length: float
     width: float
+
+    @property
+    def from_end(self) -> F64:
+        """How far (V,) each vertex lies from the far end, along the bone: mm."""
+        return np.asarray((1 - self.t) / 2 * self.length)
 
 
 def placed(
@@ -37,21 +43,20 @@ def placed(
         points = (body.mesh.vertices @ turn.T + origin) @ matrix.T + shift
         normals = body.mesh.normals() @ turn.T @ (matrix.T * mm)
         axis = long_axis(body.mesh.vertices)
-        along = (body.mesh.vertices - body.mesh.vertices.mean(axis=0)) @ axis
-        t = 2 * (along - along.min()) / max(float(np.ptp(along)), 1e-6) - 1
-        across = body.mesh.vertices - body.mesh.vertices.mean(axis=0) - along[:, None] * axis
-        out.append(
-            PlacedBone(
-                body.bone, points, normals, body.mesh.faces, t, float(2 * np.median(np.linalg.norm(across, axis=1)))
-            )
-        )
+        centred = body.mesh.vertices - body.mesh.vertices.mean(axis=0)
+        along = centred @ axis
+        length = max(float(np.ptp(along)), 1e-6)
+        width = 2 * float(np.median(np.linalg.norm(centred - along[:, None] * axis, axis=1)))
+        t = 2 * (along - along.min()) / length - 1
+        out.append(PlacedBone(body.bone, points, normals, body.mesh.faces, t, length, width))
     return out
 
 
 def axis_of(bone: PlacedBone) -> tuple[F64, F64, float]:
     """The bone's elbow end and unit direction in the picture, and its length in px."""
-    near = bone.points[bone.t < -0.9, :2].mean(axis=0)
-    far = bone.points[bone.t > 0.9, :2].mean(axis=0)
+    reach = 0.05 * min(bone.length, 150.0)
+    near = bone.points[bone.from_end > bone.length - reach, :2].mean(axis=0)
+    far = bone.points[bone.from_end < reach, :2].mean(axis=0)
     length = float(np.linalg.norm(far - near))
     return near, (far - near) / max(length, 1e-6), length
 

@@ -72,8 +72,10 @@ MYOHAND = {
     "radius": "Radius", "ulna": "Ulna",
 }  # fmt: skip
 
-#: How much of the forearm is modelled, in mm from the distal end.
-FOREARM_MM = 150.0
+#: How much of the forearm is taken from the meshes, in mm from the distal end; what lies beyond ``SHAFT_MM`` is drawn
+#: out to ``SHAFT_LENGTHENED`` times its length, so that a shaft runs on to the film's border: its end, the elbow, is not
+#: modelled.
+FOREARM_MM, SHAFT_MM, SHAFT_LENGTHENED = 150.0, 100.0, 5.0
 
 
 def load_anatomy(folder: str | Path) -> Anatomy:
@@ -143,12 +145,20 @@ def _walk(node: ElementTree.Element, parent: str | None, root: Path, out: list[B
     mesh = closed(read_stl(root / "meshes" / f"{mesh_name}.stl", 1000.0)).outward()
     if bone in ("Radius", "Ulna"):
         end = float(mesh.vertices[:, 1].min())
-        mesh = two_sheets(mesh, 0.6, end - 1, end + FOREARM_MM)
+        mesh = long_shaft(two_sheets(mesh, 0.6, end - 1, end + FOREARM_MM))
     if bone == "Ulna":
         mesh = with_styloid(mesh)
     out.append(Body(bone, parent, triple(np.zeros(3) if parent is None else position), joints, mesh))
     for child in node.findall("body"):
         _walk(child, bone, root, out)
+
+
+def long_shaft(forearm: Mesh) -> Mesh:
+    """Radius or ulna, cut off in mid-shaft, with what lies ``SHAFT_MM`` beyond its distal end drawn out along the arm."""
+    points = forearm.vertices.copy()
+    beyond = np.maximum(points[:, 1] - points[:, 1].min() - SHAFT_MM, 0)
+    points[:, 1] += (SHAFT_LENGTHENED - 1) * beyond
+    return Mesh(points, forearm.faces)
 
 
 def with_styloid(ulna: Mesh) -> Mesh:

@@ -24,16 +24,24 @@ RADII = {
     4: (12.0, 10.0, 8.8, 8.0, 6.4),
     5: (11.0, 9.0, 7.8, 7.0, 5.6),
 }
+#: Length in mm of the third metacarpal for which these are.
+ADULT_METACARPAL = 64.6
+#: Half depth of the forearm's flesh in mm where the modelled shafts end, beyond the elbow; schematic.
+FOREARM_NEAR = 46.0
 
 
-def soft_tissue(bones: list[PlacedBone], shape: tuple[int, int], mm: float, rng: np.random.Generator) -> F32:
-    """Flesh (H, W) in mm along each ray, bones included."""
+def soft_tissue(
+    bones: list[PlacedBone], absent: frozenset[str], shape: tuple[int, int], mm: float, rng: np.random.Generator
+) -> F32:
+    """Flesh (H, W) in mm along each ray, bones included. Digits end where their bones are ``absent``; carpals that a
+    child does not have yet are flesh all the same."""
     import cv2
 
     step = max(1, round(0.6 / mm))
     height, width = -(-shape[0] // step) + 1, -(-shape[1] // step) + 1
     y, x = np.mgrid[0:height, 0:width].astype(np.float32) * step
-    stout = rng.uniform(0.8, 1.3)
+    # Flesh is thick in proportion to the hand, whose size the third metacarpal tells.
+    stout = rng.uniform(0.8, 1.3) * (ADULT_METACARPAL / next(b.length for b in bones if b.bone == "finger-11")) ** -0.8
     ends = {}
     for bone in bones:
         near, direction, length = axis_of(bone)
@@ -58,6 +66,7 @@ def soft_tissue(bones: list[PlacedBone], shape: tuple[int, int], mm: float, rng:
 
     for digit, names in DIGITS.items():
         radii = [r * rng.normal(1, 0.05) for r in RADII[digit]]
+        names = tuple(name for name in names if name not in absent)
         for k, name in enumerate(names):
             a, b = ends[name]
             last = k == len(names) - 1
@@ -84,7 +93,7 @@ def soft_tissue(bones: list[PlacedBone], shape: tuple[int, int], mm: float, rng:
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         near = radius[0] + (ulna[0] - radius[0]) * share
         far = radius[1] + (ulna[1] - radius[1]) * share
-        capsule(near, far, 19.0, 15.0, 1.0)
+        capsule(near, far, FOREARM_NEAR, 15.0, 1.0)
         capsule(far, wrist + (far - (radius[1] + ulna[1]) / 2) * 0.7, 15.0, 14.0, 1.0)
     depth = np.sqrt(np.sqrt(total))
     sigma = max(rng.uniform(0.15, 0.9) / (mm * step), 0.3)

@@ -18,13 +18,14 @@ from ossa.phantom.mesh import F64, ellipsoid
 from ossa.phantom.placed import PlacedBone, along_axis, axis_of
 from ossa.phantom.pose import CARPALS
 from ossa.phantom.projection import F32, thickness
-from ossa.phantom.variation import TUBULAR
+from ossa.phantom.variation import DISTAL, TUBULAR
 from ossa.schema import BoneSchema
 
 #: Bones whose growth plate lies at their far end; phalanges and the first metacarpal have it at their
 #: base (as every bone-age atlas shows).
 FINGER_METACARPALS = ("finger-7", "finger-11", "finger-15", "finger-19")
-PLATE_AT_HEAD = (*FINGER_METACARPALS, "Radius", "Ulna")
+FOREARM = ("Radius", "Ulna")
+PLATE_AT_HEAD = (*FINGER_METACARPALS, *FOREARM)
 
 #: Cortex in mm at the ends of a tube and all around a carpal (schematic), and a pixel's least path through bone
 #: in mm to belong to the truth: an edge thinner than this cannot be seen.
@@ -76,6 +77,9 @@ def add_bones(
         inner = np.clip(inner, 0, full)
         shell = full - inner
         density = max(float(rng.normal(1, 0.08)), 0.7)
+        if bone.bone in DISTAL:
+            fade = _tuft_fade(bone, (top, left, *full.shape), mm, rng)
+            shell, inner = shell * fade, inner * fade
         marrow = inner * density * (0.25 + 0.75 * rng.uniform() if bone.bone in TUBULAR else rng.uniform(0.7, 1.0))
         marrow *= _trabeculae(bone, full.shape, mm, grain, rng)
         box = (slice(top, top + full.shape[0]), slice(left, left + full.shape[1]))
@@ -106,10 +110,13 @@ def _wall(bone: PlacedBone) -> F64:
     """Cortex thickness in mm at each vertex. At mid-shaft of a tube about a fifth of its width, before
     the hand's own factor (second metacarpal: both cortices together are 46 % of the width in women,
     53 % in men; Ekpo et al., J. Radiography & Radiation Sciences 21:1-6, 2007)."""
-    if bone.bone in TUBULAR or bone.bone in ("Radius", "Ulna"):
-        middle = 0.20 * min(bone.width, 11.0)
-        centre = 0.0 if bone.bone in TUBULAR else -0.6
-        bump = np.clip(1 - ((bone.t - centre) / 0.75) ** 2, 0, 1) ** 1.5
+    middle = 0.20 * min(bone.width, 11.0)
+    if bone.bone in TUBULAR:
+        bump = np.clip(1 - (bone.t / 0.75) ** 2, 0, 1) ** 1.5
+        return np.asarray(END_WALL + (middle - END_WALL) * bump)
+    if bone.bone in FOREARM:
+        # From the broad end, thinly walled, to the shaft.
+        bump = np.clip((bone.from_end - 12.0) / 55.0, 0, 1)
         return np.asarray(END_WALL + (middle - END_WALL) * bump)
     return np.full(len(bone.points), CARPAL_WALL)
 
@@ -118,8 +125,16 @@ def _joint_plate(bone: PlacedBone, rng: np.random.Generator) -> F64 | float:
     """Extra thickness in mm where a bone carries load: the plate under the radius' joint surface, which films show as
     a white band below the lunate and scaphoid, and all around a carpal. Schematic."""
     if bone.bone == "Radius":
-        return np.asarray(rng.uniform(0.0, 1.5) * np.clip((bone.t - 0.86) / 0.08, 0, 1))
+        return np.asarray(rng.uniform(0.0, 1.5) * np.clip((10.5 - bone.from_end) / 6.0, 0, 1))
     return float(rng.uniform(0.0, 0.3)) if bone.bone in CARPALS else 0.0
+
+
+def _tuft_fade(bone: PlacedBone, box: tuple[int, int, int, int], mm: float, rng: np.random.Generator) -> F32:
+    """A factor (h, w) that thins out a finger tip's last millimetres, whose tuft films hardly show. Schematic."""
+    along, _, length = along_axis(bone, box)
+    from_tip = (length - along) * mm
+    reach, least = rng.uniform(2.0, 6.0), rng.uniform(0.35, 1.0)
+    return np.asarray(least + (1 - least) * np.clip(from_tip / reach, 0, 1), np.float32)
 
 
 def _joint_rim(
@@ -250,21 +265,36 @@ def _plate(
     return np.asarray(1 - gap * inside, np.float32), np.asarray(edge, np.float32)
 
 
-def add_sesamoids(bones: list[PlacedBone], cortex: F32, spongy: F32, mm: float, rng: np.random.Generator) -> None:
-    """Small round bones before the metacarpal heads: two at the thumb, at times one at index and
-    little finger (chances and sizes schematic). They are not in the truth."""
+#: Metacarpal or phalanx before whose head sesamoids lie -> how often, and on which sides (metacarpophalangeal joints of
+#: the thumb, index, middle, ring and little finger, and the thumb's interphalangeal joint: K. Yammine, Clin Anat
+#: 27:1291-1303, 2014, a review of 17,000 hands).
+SESAMOIDS = {
+    "finger-3": (0.999, (-1, 1)), "finger-2": (0.478, (0,)), "finger-7": (0.40, (1,)),
+    "finger-11": (0.013, (1,)), "finger-15": (0.008, (-1,)), "finger-19": (0.628, (-1,)),
+}  # fmt: skip
+
+
+def add_sesamoids(
+    bones: list[PlacedBone], cortex: F32, spongy: F32, mm: float, age: float, rng: np.random.Generator
+) -> None:
+    """Small round bones before the heads of ``SESAMOIDS``, from the ages of 11 to 14 on; sizes schematic. They are not
+    in the truth, as no bone of the hand's 29."""
+    if age < rng.uniform(11, 14):
+        return
     shape = (cortex.shape[0], cortex.shape[1])
     by_name = {bone.bone: bone for bone in bones}
-    for name, chance, sides in (("finger-3", 0.85, (-1, 1)), ("finger-7", 0.3, (1,)), ("finger-19", 0.4, (-1,))):
-        if rng.uniform() > chance:
+    for name, (chance, sides) in SESAMOIDS.items():
+        if name not in by_name or rng.uniform() > chance:
             continue
         bone = by_name[name]
         near, direction, length = axis_of(bone)
+        small = 0.6 if name == "finger-2" else 1.0
         for side in sides:
-            radii = rng.uniform(1.2, 2.8, 3) / mm
+            radii = small * rng.uniform(1.2, 2.8, 3) / mm
             mesh = ellipsoid((float(radii[0]), float(radii[1] * 1.2), float(radii[2])), 8)
-            across = np.array([-direction[1], direction[0]]) * side * rng.uniform(1.0, 5.5) / mm
-            middle = near + direction * (length - rng.uniform(0.5, 6.0) / mm) + across
+            aside = side * rng.uniform(1.0, 5.5) if side else rng.normal(0, 1.0)
+            across = np.array([-direction[1], direction[0]]) * aside / mm
+            middle = near + direction * (length - small * rng.uniform(0.5, 6.0) / mm) + across
             points = mesh.vertices + np.array([middle[0], middle[1], 0.0])
             y, x, part = thickness(points, mesh.faces, shape)
             if part.size:

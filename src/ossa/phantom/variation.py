@@ -1,48 +1,71 @@
-"""No two hands are alike: sizes, proportions and shapes, drawn per hand and per bone. Lengths in mm.
+"""No two hands are alike: a person between those of the anatomy, and a size and proportions of its own. Lengths in mm.
 
-How far hands vary is schematic: a few percent in length per row and per bone, more in width and in the carpals.
+Shapes come from the people whose bones the anatomy holds; lengths are drawn around published means. How far single
+bones differ beyond that is schematic: a few percent in length per row and per bone, more in width.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ossa.phantom.builtin import LENGTHS
 from ossa.phantom.mesh import F64, Mesh
-from ossa.phantom.pose import CARPALS
+from ossa.phantom.pose import CARPALS, DIGITS
 from ossa.phantom.skeleton import Anatomy, Body, triple
 
 TUBULAR = tuple(f"finger-{k}" for k in range(1, 20))
-#: How much wider (x) and longer (y) carpals look on two traced posteroanterior films than in the MyoHand meshes,
-#: measured against the third metacarpal's length. The meshes are one person's, and the two films are two more: each
-#: bone is drawn from near the mesh's shape to a little beyond the films'. No table of sizes seen from the back was at
-#: hand; the order of sizes agrees with R. Patterson et al., J Hand Surg 20(6):923-929, 1995 (the capitate the largest,
-#: the pisiform the smallest). These are two of the hands that the model is judged on: see docs/model.md.
-CARPAL_PROPORTIONS = {
-    "Trapezium": (0.88, 0.88), "Trapezoid": (0.84, 0.84), "Capitate": (1.18, 1.04), "Hamate": (0.98, 0.92),
-    "Scaphoid": (1.0, 1.02), "Lunate": (0.95, 0.90), "Triquetrum": (1.05, 0.80), "Pisiform": (0.84, 0.77),
-}  # fmt: skip
 DISTAL = ("finger-1", "finger-4", "finger-8", "finger-12", "finger-16")
+
+#: Bone -> mean length in mm.
+_MEAN_LENGTH = {bone: mm for digit, bones in DIGITS.items() for bone, mm in zip(bones, LENGTHS[digit], strict=True)}
+
+
+@dataclass(frozen=True)
+class Build:
+    """A hand's own factors: ``width`` of its bones, ``carpus`` (one size for all carpals, which scale isometrically:
+    J. Crisco et al., J Bone Joint Surg Am 87:2729-2740, 2005), ``closeness`` of the carpals to each other (below 1:
+    thin cartilage), ``row``: lengths by ``_row_of``, and the person's ``place`` (P,) between the anatomy's people.
+    """
+
+    width: float
+    carpus: float
+    closeness: float
+    row: tuple[float, ...]
+    place: F64
+
+
+def sample_build(people: int, rng: np.random.Generator) -> Build:
+    """The factors of a hand from an anatomy of ``people`` others beside the first."""
+    width = rng.uniform(0.84, 1.2)
+    row = tuple(float(rng.normal(1, 0.035)) for _ in range(5))
+    # Evenly between all people, and up to a fifth of the way beyond each.
+    shares = rng.dirichlet(np.ones(people + 1)) * 1.2 - 0.2 / (people + 1)
+    return Build(
+        float(width), float(width**0.4 * rng.normal(1, 0.035)), float(rng.uniform(0.94, 1.02)), row, shares[1:]
+    )
 
 
 def vary(anatomy: Anatomy, rng: np.random.Generator) -> Anatomy:
-    """Another person's hand: the whole scaled, each bone stretched, widened and bent a little.
+    """Another person's hand: between the anatomy's people in shape, each bone stretched, widened and bent a little.
 
     A bone's stretch moves the joint at its far end with it, so that neighbours still meet.
     """
-    width = rng.uniform(0.84, 1.2)
-    # Six draws for five rows: with one less, every seed would give another hand than it always gave.
-    row = {k: rng.normal(1, 0.035) for k in range(6)}
+    build = sample_build(max(len(body.forms) for body in anatomy.bodies), rng)
     stretch: dict[str | None, F64] = {None: np.eye(3)}
+    reach: dict[str | None, F64] = {None: np.zeros(3)}
     bodies = []
     for body in anatomy.bodies:
-        matrix = _stretch(body, rng, width, row)
-        offset = stretch[body.parent] @ np.asarray(body.offset)
+        blended, tip = _blended(body, build, rng)
+        matrix = _stretch(blended, build, rng)
+        offset = stretch[body.parent] @ (np.asarray(body.offset) + reach[body.parent])
+        if body.parent in CARPALS:
+            offset = offset * build.closeness
         joints = tuple(replace(j, centre=triple(matrix @ np.asarray(j.centre))) for j in body.joints)
-        points = _proportioned(body.bone, _shaped(body, rng), rng) @ matrix.T
+        points = _shaped(blended, rng) @ matrix.T
         bodies.append(Body(body.bone, body.parent, triple(offset), joints, Mesh(points, body.mesh.faces)))
-        stretch[body.bone] = matrix
+        stretch[body.bone], reach[body.bone] = matrix, tip
     return Anatomy(anatomy.name, tuple(bodies))
 
 
@@ -53,30 +76,35 @@ def long_axis(points: F64) -> F64:
     return np.asarray(-axis if axis[1] > 0 else axis)
 
 
-def _stretch(body: Body, rng: np.random.Generator, width: float, row: dict[int, float]) -> F64:
-    """A linear map (3, 3): lengths along the bone's axis, widths across it.
+def _blended(body: Body, build: Build, rng: np.random.Generator) -> tuple[Body, F64]:
+    """The bone of the person at ``build.place``, a little nearer to one or the other on its own, and how far its far
+    end (3,) has moved: a carpal stays about its middle, a long bone keeps its near end."""
+    if not len(body.forms):
+        return body, np.zeros(3)
+    place = build.place + rng.normal(0, 0.12, len(build.place))
+    points = body.mesh.vertices
+    moved = np.tensordot(place, body.forms, axes=1)
+    if body.bone not in TUBULAR:
+        moved = moved - moved.mean(axis=0)
+        return replace(body, mesh=Mesh(points + moved, body.mesh.faces)), np.zeros(3)
+    along = points @ long_axis(points)
+    t = (along - along.min()) / max(float(np.ptp(along)), 1e-6)
+    moved = moved - moved[t < 0.08].mean(axis=0)
+    return replace(body, mesh=Mesh(points + moved, body.mesh.faces)), moved[t > 0.92].mean(axis=0)
 
-    ``width`` and ``row`` (by ``_row_of``) are the hand's own factors.
-    """
+
+def _stretch(body: Body, build: Build, rng: np.random.Generator) -> F64:
+    """A linear map (3, 3): lengths along the bone's axis, widths across it; carpals keep their proportions."""
     if body.bone in CARPALS:
-        # The frame of the whole carpus hangs on lunate and capitate: they keep their directions.
-        # On films carpals nearly touch, at 1-2 mm; the meshes, bare of cartilage, stand farther apart.
-        size = rng.normal(1.06, 0.05)
-        sides = np.array([1.04 * width**0.5, 1.0, width**0.5]) * rng.normal(1, 0.085, 3) * size
-        return np.diag(sides)
+        return np.asarray(np.eye(3) * build.carpus)
     axis = long_axis(body.mesh.vertices)
-    length = row[_row_of(body.bone)] * rng.normal(1, 0.03)
-    across = width * rng.normal(1, 0.05)
+    length = build.row[_row_of(body.bone)]
+    # Radius and ulna are lengthened alike: their ends stay side by side.
+    if body.bone in _MEAN_LENGTH:
+        length *= rng.normal(1, 0.03)
+        length *= _MEAN_LENGTH[body.bone] / float(np.ptp(body.mesh.vertices @ axis))
+    across = build.width * rng.normal(1, 0.05)
     return np.asarray(across * np.eye(3) + (length - across) * np.outer(axis, axis))
-
-
-def _proportioned(bone: str, points: F64, rng: np.random.Generator) -> F64:
-    """A carpal's vertices (V, 3) scaled about its middle towards the proportions seen on films; others as they are."""
-    if bone not in CARPAL_PROPORTIONS:
-        return points
-    x, y = np.asarray(CARPAL_PROPORTIONS[bone]) ** rng.uniform(0.3, 1.3)
-    centre = points.mean(axis=0)
-    return np.asarray(centre + (points - centre) * (x, y, np.sqrt(x * y)))
 
 
 def _row_of(bone: str) -> int:
@@ -94,25 +122,10 @@ def _shaped(body: Body, rng: np.random.Generator) -> F64:
     local = points - centre
     extent = float(np.abs(local).max())
     if body.bone in TUBULAR:
-        axis = long_axis(points)
-        along = local @ axis
-        t = along / max(float(np.abs(along).max()), 1e-6)
-        radial = local - along[:, None] * axis
-        waist, far, near = rng.normal(0, 0.07), rng.normal(0, 0.06), rng.normal(0, 0.06)
-        tuft = rng.normal(0, 0.12) if body.bone in DISTAL else 0.0
-        factor = (
-            1
-            + waist * np.clip(1 - (t / 0.7) ** 2, 0, 1)
-            + (far + tuft) * np.clip((t - 0.4) / 0.6, 0, 1)
-            + near * np.clip((-t - 0.4) / 0.6, 0, 1)
-        )
-        side = np.cross(axis, rng.normal(size=3))
-        side /= max(float(np.linalg.norm(side)), 1e-9)
-        bow = rng.normal(0, 0.012) * extent * (1 - t**2)
-        local = along[:, None] * axis + radial * factor[:, None] + bow[:, None] * side
+        local = _reshaped_tube(local, long_axis(points), body.bone in DISTAL, extent, rng)
         amplitude = 0.22 * rng.uniform(0.2, 1.3)
     elif body.bone in CARPALS:
-        amplitude = 0.38 * rng.uniform(0.3, 1.4)
+        amplitude = 0.30 * rng.uniform(0.3, 1.3)
     else:
         extent, amplitude = 25.0, 0.5 * rng.uniform(0.3, 1.4)
     bulge = np.zeros_like(local)
@@ -120,3 +133,23 @@ def _shaped(body: Body, rng: np.random.Generator) -> F64:
         wave = rng.normal(size=3) * 1.6 / extent
         bulge += np.sin(local @ wave + rng.uniform(0, 2 * np.pi))[:, None] * rng.normal(size=3) * amplitude
     return np.asarray(centre + local + bulge)
+
+
+def _reshaped_tube(local: F64, axis: F64, distal: bool, extent: float, rng: np.random.Generator) -> F64:
+    """A long bone (V, 3) about its middle with another waist, other ends, a bow, and at finger tips another tuft."""
+    along = local @ axis
+    t = along / max(float(np.abs(along).max()), 1e-6)
+    radial = local - along[:, None] * axis
+    waist, far, near = rng.normal(0, 0.07), rng.normal(0, 0.06), rng.normal(0, 0.06)
+    # Tufts of films are broader than those of the meshes, whose thin rim a CT's threshold takes off.
+    tuft = rng.normal(0.10, 0.12) if distal else 0.0
+    factor = (
+        1
+        + waist * np.clip(1 - (t / 0.7) ** 2, 0, 1)
+        + (far + tuft) * np.clip((t - 0.4) / 0.6, 0, 1)
+        + near * np.clip((-t - 0.4) / 0.6, 0, 1)
+    )
+    side = np.cross(axis, rng.normal(size=3))
+    side /= max(float(np.linalg.norm(side)), 1e-9)
+    bow = rng.normal(0, 0.012) * extent * (1 - t**2)
+    return np.asarray(along[:, None] * axis + radial * factor[:, None] + bow[:, None] * side)

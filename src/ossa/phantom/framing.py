@@ -1,0 +1,94 @@
+"""Where on the picture a hand lies: which part of it, how large and which way up. Lengths in mm."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ossa.phantom.mesh import F64
+from ossa.phantom.options import PhantomOptions
+from ossa.phantom.pose import CARPALS, DIGITS, FINGERS, rotation
+from ossa.phantom.skeleton import Anatomy
+from ossa.radiograph.radiograph import Side
+
+Frames = dict[str, tuple[F64, F64]]
+
+
+def frame(
+    hand: Anatomy, frames: Frames, shape: tuple[int, int], options: PhantomOptions, side: Side, rng: np.random.Generator
+) -> tuple[tuple[F64, F64], float]:
+    """The map from mm to a picture of ``shape`` (matrix (3, 3), shift (3,)), and the pixel size in mm."""
+    roll = rng.uniform(-np.pi, np.pi) if rng.uniform() < options.turned else rng.normal(0, 0.14)
+    # The anatomy has its thumb towards +x; mirrored, the thumb is on the picture's left: a right hand from the back.
+    turn = rotation((0.0, 0.0, float(roll))) @ np.diag([-1.0 if side == "R" else 1.0, 1.0, 1.0])
+    points = {b.bone: (b.mesh.vertices @ frames[b.bone][0].T + frames[b.bone][1]) @ turn.T for b in hand.bodies}
+    kind = rng.uniform()
+    if kind < options.wrist_only:
+        centre, mm, target = _wrist(points, shape, rng)
+    elif kind < options.wrist_only + options.parts:
+        centre, mm, target = _part(points, shape, rng)
+    else:
+        centre, mm, target = _whole(points, shape, options, rng)
+    shift = np.array([target[0] - centre[0] / mm, target[1] - centre[1] / mm, 0.0])
+    return (turn / mm, shift), mm
+
+
+def _wrist(points: dict[str, F64], shape: tuple[int, int], rng: np.random.Generator) -> tuple[F64, float, F64]:
+    """(point of the hand in mm, pixel size, where that point lies in the picture) of a wrist alone."""
+    centre = points["Capitate"][:, :2].mean(axis=0) + rng.normal(0, 6, 2)
+    return centre, float(rng.uniform(70, 130)) / max(shape), np.array([shape[1] / 2, shape[0] / 2])
+
+
+def _whole(
+    points: dict[str, F64], shape: tuple[int, int], options: PhantomOptions, rng: np.random.Generator
+) -> tuple[F64, float, F64]:
+    """The same of a whole hand without its forearm, which shows as far as the picture reaches."""
+    uniform = rng.uniform
+    bones = np.concatenate([p[:, :2] for name, p in points.items() if name not in ("Radius", "Ulna")])
+    low, extent = _box(bones)
+    fill = uniform(*options.fill)
+    mm = max(float(extent[1]) / (shape[0] * fill), float(extent[0]) / (shape[1] * min(1.06, fill + 0.15)))
+    room = np.maximum(0, np.array([shape[1], shape[0]]) - extent / mm)
+    # The forearm needs room at the bottom: hands lie in the upper part of their pictures.
+    target = np.array([shape[1] / 2 + uniform(-0.45, 0.45) * room[0], shape[0] / 2 + uniform(-0.5, 0.25) * room[1]])
+    return low + extent / 2, mm, target
+
+
+def _part(points: dict[str, F64], shape: tuple[int, int], rng: np.random.Generator) -> tuple[F64, float, F64]:
+    """The same of a part of a hand, which fills the picture; what lies beside it is cut off by the border."""
+    low, extent = _box(_part_points(points, rng))
+    fill = rng.uniform(0.75, 1.1)
+    mm = max(float(extent[1]) / shape[0], float(extent[0]) / shape[1]) / fill
+    target = np.array([shape[1] / 2, shape[0] / 2]) + rng.normal(0, 0.04, 2) * max(shape)
+    return low + extent / 2, mm, target
+
+
+def _part_points(points: dict[str, F64], rng: np.random.Generator) -> F64:
+    """Points (N, 2) of what a close view is taken of."""
+    kind = rng.choice(["fingers", "digit", "palm", "no wrist", "forearm"], p=[0.25, 0.25, 0.15, 0.15, 0.2])
+    if kind == "fingers":
+        first = int(rng.integers(2, 5))
+        digits = range(first, min(first + int(rng.integers(1, 4)), 6))
+        return np.concatenate([points[b][:, :2] for d in digits for b in DIGITS[d][1:]])
+    if kind == "digit":
+        names = DIGITS[int(rng.integers(1, 6))]
+        return np.concatenate([points[b][:, :2] for b in names[int(rng.integers(0, 2)) :]])
+    if kind == "palm":
+        wide = [b for d in FINGERS for b in DIGITS[d][:2]] + [DIGITS[1][0]]
+        return np.concatenate([points[b][:, :2] for b in wide])
+    if kind == "no wrist":
+        fingers = np.concatenate([points[b][:, :2] for d in DIGITS for b in DIGITS[d][1:]])
+        palm = np.concatenate([points[DIGITS[d][0]][:, :2] for d in FINGERS])
+        # The border cuts the metacarpals at any height.
+        towards = fingers.mean(axis=0) - palm.mean(axis=0)
+        along = (palm - palm.mean(axis=0)) @ towards / float(np.linalg.norm(towards))
+        return np.concatenate([fingers, palm[along > np.quantile(along, rng.uniform(0.05, 0.95))]])
+    carpals = np.concatenate([points[b][:, :2] for b in CARPALS])
+    radius = points["Radius"][:, :2]
+    away = np.linalg.norm(radius - carpals.mean(axis=0), axis=1)
+    return np.concatenate([carpals, radius[away < rng.uniform(60, 230)], points[DIGITS[3][0]][:, :2]])
+
+
+def _box(points: F64) -> tuple[F64, F64]:
+    """The low corner (2,) and the extent (2,) of points, about 5 mm of flesh around them included."""
+    low, high = np.quantile(points, 0.001, axis=0), np.quantile(points, 0.999, axis=0)
+    return low - 5.0, high - low + 10.0

@@ -1,0 +1,70 @@
+"""Broken and displaced bones, joints out of place, fingers that are lost. Lengths in mm, angles in radians."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ossa.phantom.mesh import F64, Mesh
+from ossa.phantom.pose import DIGITS, Pose, rotation
+from ossa.phantom.skeleton import Anatomy, triple
+from ossa.phantom.variation import long_axis
+
+#: Bones that break and displace, the frequent ones named more than once (schematic).
+_BROKEN = ("Radius",) * 4 + ("finger-19",) * 3 + tuple(bone for bones in DIGITS.values() for bone in bones)
+#: Breadth in mm over which a broken surface passes from one fragment to the other.
+_STEP = 1.2
+
+
+def injured(hand: Anatomy, pose: Pose, rng: np.random.Generator) -> tuple[Anatomy, Pose]:
+    """The hand after an accident: one bone broken and displaced, or one joint out of place."""
+    if rng.uniform() < 0.3:
+        bone = str(rng.choice([b for bones in DIGITS.values() for b in bones[1:]]))
+        out = np.array([rng.choice((-1, 1)) * rng.uniform(2, 7), rng.uniform(-1, 4), rng.normal(0, 3)])
+        return hand, replace(pose, shift={**pose.shift, bone: pose.shift.get(bone, np.zeros(3)) + out})
+    return broken(hand, pose, str(rng.choice(_BROKEN)), rng)
+
+
+def broken(hand: Anatomy, pose: Pose, bone: str, rng: np.random.Generator) -> tuple[Anatomy, Pose]:
+    """The hand with the far part of ``bone`` shifted and turned against the near part, and all beyond it with it."""
+    body = next(b for b in hand.bodies if b.bone == bone)
+    points = body.mesh.vertices
+    axis = long_axis(points)
+    along = points @ axis
+    length = float(np.ptp(along))
+    at = along.max() - (rng.uniform(12, 60) if bone == "Radius" else rng.uniform(0.2, 0.85) * length)
+    middle = points[np.abs(along - at) < 3.0].mean(axis=0)
+    width = float(np.linalg.norm(points[np.abs(along - at) < 3.0] - middle, axis=1).mean())
+    turn = rng.normal(0, 0.30, 3) * (1.0, 0.4, 1.0)
+    aside = rng.normal(0, 0.45, 3) * width
+    aside = aside - (aside @ axis + rng.uniform(-0.5, 3.0)) * axis
+    matrix = rotation(turn)
+
+    def moved(values: F64) -> F64:
+        return np.asarray((values - middle) @ matrix.T + middle + aside)
+
+    # The break runs obliquely across the bone.
+    slope = np.cross(axis, rng.normal(size=3)) * rng.uniform(0, 0.9)
+    share = np.clip((along - at + (points - middle) @ slope) / _STEP + 0.5, 0, 1)[:, None]
+    mesh = Mesh(points * (1 - share) + moved(points) * share, body.mesh.faces)
+    bodies = []
+    turns = dict(pose.turn)
+    for other in hand.bodies:
+        if other.bone == bone:
+            other = replace(other, mesh=mesh)
+        elif other.parent == bone:
+            other = replace(other, offset=triple(moved(np.asarray(other.offset)[None])[0]))
+            turns[other.bone] = turns.get(other.bone, np.zeros(3)) + turn
+        bodies.append(other)
+    return Anatomy(hand.name, tuple(bodies)), replace(pose, turn=turns)
+
+
+def lost(rng: np.random.Generator) -> frozenset[str]:
+    """The bones of one or two digits, from some level on: an amputation, or a ray that never grew."""
+    digits = rng.choice([1, 2, 3, 4, 5], int(rng.integers(1, 3)), replace=False)
+    gone: set[str] = set()
+    for digit in digits:
+        bones = DIGITS[int(digit)]
+        gone |= set(bones[int(rng.integers(0 if rng.uniform() < 0.2 else 1, len(bones))) :])
+    return frozenset(gone)

@@ -1,0 +1,61 @@
+"""What kinds of films a world of phantoms holds, and how many of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PhantomOptions:
+    """Shares (0..1) of the pictures in which something happens, and ranges of what all have.
+
+    The person. ``young``: ages 9 to 22, whose growth plates are open or just closed; ``children``: ages 1 to 9, with
+    few carpals; all others are up to 90. ``missing``: lacks a finger or the end of one. ``injured``: a bone broken and
+    displaced, or a joint out of place.
+
+    The pose. ``bent_wrists``, ``oblique_views``, ``lateral_views``; ``bent_fingers``: fists, OK signs, crossed and
+    half-bent fingers; ``thumb_across``: the thumb over the palm instead of beside it.
+
+    The frame. ``fill``: the hand's length as a share of the picture's height; ``aspect``: width over height;
+    ``turned``: any way up; ``wrist_only``: the wrist alone; ``parts``: some fingers, one digit, a palm, or a wrist with
+    a long forearm.
+
+    The film. ``clutter`` scales how often markers, frames and the like appear; ``collimated``: the beam narrowed to the
+    hand, at any angle, round at times; ``overexposed``: fingers burnt black; ``treated``: casts, splints, dressings,
+    pins, screws and plates; ``marked``: arrows, boxes and letters drawn on it; ``worn``: copies, thumbnails,
+    photographs of a light box, grids; ``inverted``: negatives.
+    """
+
+    young: float = 0.6
+    children: float = 0.0
+    missing: float = 0.0
+    injured: float = 0.0
+    bent_wrists: float = 0.15
+    oblique_views: float = 0.12
+    lateral_views: float = 0.0
+    bent_fingers: float = 0.0
+    thumb_across: float = 0.01
+    fill: tuple[float, float] = (0.55, 1.02)
+    aspect: tuple[float, float] = (0.5, 1.0)
+    turned: float = 0.15
+    wrist_only: float = 0.10
+    parts: float = 0.0
+    clutter: float = 1.0
+    collimated: float = 0.0
+    overexposed: float = 0.0
+    treated: float = 0.0
+    marked: float = 0.0
+    worn: float = 0.0
+    inverted: float = 0.0
+
+
+#: Tidy hands: whole, flat, about filling the frame.
+FLAT = PhantomOptions()
+#: Films as a hand department gets them.
+WIDE = PhantomOptions(
+    young=0.35, children=0.12, missing=0.03, injured=0.08, bent_wrists=0.18, oblique_views=0.20, lateral_views=0.06,
+    bent_fingers=0.14, thumb_across=0.02, fill=(0.25, 1.08), aspect=(0.45, 1.0), turned=0.25, wrist_only=0.08,
+    parts=0.18, collimated=0.30, overexposed=0.10, treated=0.14, marked=0.12, worn=0.20, inverted=0.03,
+)  # fmt: skip
+#: The worlds by the names that the command line knows.
+WORLDS = {"flat": FLAT, "wide": WIDE}
