@@ -1,4 +1,4 @@
-"""What else lies on a film: markers, labels, step wedges, rings, plates, collimator edges, borders.
+"""What else lies on a film: step wedges, rulers, collimator edges, borders.
 
 Frequencies and sizes are schematic and drawn wide. ``share`` (0..1) scales how often something appears, ``mm`` is
 the pixel size; attenuation is in units of the logarithm of the beam, grey values run from 0 to 1.
@@ -9,8 +9,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.phantom.placed import PlacedBone, axis_of
+from ossa.phantom.drawn import DrawnHand
+from ossa.phantom.mesh import F64
 from ossa.phantom.projection import F32
+
+Mask = NDArray[np.bool_]
 
 
 def add_objects(mu: F32, mm: float, rng: np.random.Generator, share: float) -> None:
@@ -45,115 +48,103 @@ def add_objects(mu: F32, mm: float, rng: np.random.Generator, share: float) -> N
         mu[::step, max(0, x - int(3 / mm)) : x + 1] += uniform(0.3, 1.0)
 
 
-def add_frame(picture: F32, rng: np.random.Generator, share: float) -> NDArray[np.bool_]:
-    """Collimation, cassette edges and film borders, in place; returns where the beam reached, (H, W) bool."""
+def add_frame(picture: F32, hand: DrawnHand, rng: np.random.Generator, share: float, collimated: float) -> Mask:
+    """Collimation, cassette edges and film borders, in place; returns where the beam reached, (H, W) bool.
+
+    In a share of ``collimated`` the beam is narrowed to the hand; otherwise ``share`` scales how often the picture
+    has a frame or a border.
+    """
+    if rng.uniform() < collimated:
+        reached = _narrow(picture, hand, rng)
+        return reached & add_border(picture, rng, 0.15) if rng.uniform() < 0.3 else reached
+    kind = rng.uniform()
+    if kind < 0.40 * share:
+        return _frame(picture, rng)
+    return add_border(picture, rng, 0.04) if kind < 0.55 * share else np.ones(picture.shape, dtype=bool)
+
+
+def _narrow(picture: F32, hand: DrawnHand, rng: np.random.Generator) -> Mask:
+    """The beam narrowed to the hand: a rectangle that lies with the hand or with the film, or a round field."""
+    import cv2
+
+    uniform = rng.uniform
+    window = np.zeros(picture.shape, np.float32)
+    top, left, bottom, right = hand.box
+    middle = np.array([(left + right) / 2, (top + bottom) / 2])
+    way = np.array(hand.towards_fingers)
+    if uniform() < 0.15:
+        centre = middle - way * uniform(0, 0.35) * hand.length
+        cv2.circle(window, _point(centre), max(4, int(uniform(0.45, 0.9) * hand.length)), 1.0, -1, cv2.LINE_AA)
+        return _shade(picture, window, rng)
+    # Axes of the rectangle: the hand's own or the film's, turned a little.
+    turn = np.arctan2(way[0], -way[1]) if uniform() < 0.6 else 0.0
+    turn += np.deg2rad(rng.normal(0, 6))
+    up, side = np.array([np.sin(turn), -np.cos(turn)]), np.array([np.cos(turn), np.sin(turn)])
+    corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]]) - middle
+    across, along = np.abs(corners @ side).max(), np.abs(corners @ up).max()
+    margin = hand.length * uniform(-0.06, 0.35, 4)
+    # Towards the elbow the field ends anywhere.
+    margin[1] = hand.length * uniform(-0.05, 1.3)
+    ends = (along + margin[0], -along - margin[1])
+    sides = (across + margin[2], -across - margin[3])
+    order = ((0, 0), (0, 1), (1, 1), (1, 0))
+    shape = [middle + up * ends[e] + side * sides[s] for e, s in order]
+    cv2.fillConvexPoly(window, np.round(np.clip(shape, -20000, 20000)).astype(np.int32), 1.0, cv2.LINE_AA)
+    return _shade(picture, window, rng)
+
+
+def _frame(picture: F32, rng: np.random.Generator) -> Mask:
+    """A frame near the picture's borders, a little turned."""
     import cv2
 
     uniform = rng.uniform
     height, width = picture.shape
+    x0, x1 = uniform(0, 0.14) * width, uniform(0.86, 1.0) * width
+    y0, y1 = uniform(0, 0.10) * height, uniform(0.90, 1.0) * height
+    corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.float32)
+    turn = np.deg2rad(uniform(-4, 4) if uniform() < 0.7 else uniform(-12, 12))
+    middle = corners.mean(axis=0)
+    matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]], np.float32)
+    corners = (corners - middle) @ matrix.T + middle
+    window = np.zeros((height, width), np.float32)
+    cv2.fillConvexPoly(window, np.round(corners).astype(np.int32), 1.0)
+    return _shade(picture, window, rng)
+
+
+def _shade(picture: F32, window: F32, rng: np.random.Generator) -> Mask:
+    """Take the beam away outside of ``window`` (H, W; 0..1), in place; returns where bones can be told.
+
+    The edge is sharp or soft, at times bright; beyond it lies black, grey or white, or a faint rest of the picture.
+    """
+    import cv2
+
+    uniform = rng.uniform
+    reached = window > 0.5
+    soft = cv2.GaussianBlur(window, (0, 0), uniform(0.4, 4.0) if uniform() < 0.7 else uniform(4.0, 12.0))
+    level = float(uniform(0, 1) ** 2)
+    keep = uniform(0.0, 0.25) if uniform() < 0.5 else 0.0
+    picture *= soft + (1 - soft) * keep
+    picture += (1 - soft) * level * (1 - keep)
+    if uniform() < 0.5:
+        line = np.abs(cv2.GaussianBlur(window, (0, 0), uniform(1, 3)) - 0.5) < uniform(0.1, 0.45)
+        picture[line] += uniform(-0.3, 0.6)
+    return np.ones_like(reached) if keep > 0.12 and level < 0.5 else reached
+
+
+def add_border(picture: F32, rng: np.random.Generator, most: float) -> Mask:
+    """Even strips along some of the edges, up to a share of ``most`` of the longer side; returns what is left."""
+    height, width = picture.shape
     reached = np.ones((height, width), dtype=bool)
-    kind = uniform()
-    if kind < 0.40 * share:
-        x0, x1 = uniform(0, 0.14) * width, uniform(0.86, 1.0) * width
-        y0, y1 = uniform(0, 0.10) * height, uniform(0.90, 1.0) * height
-        corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.float32)
-        turn = np.deg2rad(uniform(-4, 4) if uniform() < 0.7 else uniform(-12, 12))
-        middle = corners.mean(axis=0)
-        matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]], np.float32)
-        corners = (corners - middle) @ matrix.T + middle
-        window = np.zeros((height, width), np.float32)
-        cv2.fillConvexPoly(window, np.round(corners).astype(np.int32), 1.0)
-        reached = window > 0.5
-        soft = cv2.GaussianBlur(window, (0, 0), uniform(0.4, 4.0))
-        level = float(uniform(0, 1) ** 2)
-        keep = uniform(0.0, 0.25) if uniform() < 0.5 else 0.0
-        picture *= soft + (1 - soft) * keep
-        picture += (1 - soft) * level * (1 - keep)
-        if uniform() < 0.5:
-            line = np.abs(cv2.GaussianBlur(window, (0, 0), uniform(1, 3)) - 0.5) < uniform(0.1, 0.45)
-            picture[line] += uniform(-0.3, 0.6)
-        if keep > 0.12 and level < 0.5:
-            reached = np.ones_like(reached)
-    elif kind < 0.55 * share:
-        size = int(uniform(0.005, 0.04) * max(height, width)) + 1
-        level = float(uniform(0, 1))
-        for edge in np.flatnonzero(rng.uniform(size=4) < 0.5):
-            strip = (slice(0, size), slice(height - size, height))[edge] if edge < 2 else slice(None)
-            column = slice(None) if edge < 2 else (slice(0, size), slice(width - size, width))[edge - 2]
-            picture[strip, column] = level
-            reached[strip, column] = False
+    level = float(rng.uniform(0, 1)) if rng.uniform() < 0.5 else float(rng.choice((0.0, 1.0)))
+    same = rng.uniform(0.005, most)
+    for edge in np.flatnonzero(rng.uniform(size=4) < 0.5):
+        size = int((same if rng.uniform() < 0.5 else rng.uniform(0.005, most)) * max(height, width)) + 1
+        strip = (slice(0, size), slice(height - size, height))[edge] if edge < 2 else slice(None)
+        column = slice(None) if edge < 2 else (slice(0, size), slice(width - size, width))[edge - 2]
+        picture[strip, column] = level
+        reached[strip, column] = False
     return reached
 
 
-def add_labels(picture: F32, rng: np.random.Generator, share: float) -> None:
-    """Side markers, initials, plates with text, dark identification windows; in place."""
-    import cv2
-
-    uniform = rng.uniform
-    height, width = picture.shape
-    for _ in range(int(rng.poisson(1.0 * share))):
-        text = "".join(rng.choice(list("LRAPDWXYJKMS0123456789"), int(rng.integers(1, 4))))
-        scale = max(height, width) / 384 * uniform(0.3, 1.3)
-        stroke = max(1, int(scale * uniform(1.0, 3.2)))
-        (w, h), _base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, stroke)
-        pad = int(h * uniform(0.2, 0.8)) + 1
-        drawn = np.zeros((h + 2 * pad, w + 2 * pad), np.uint8)
-        cv2.putText(drawn, text, (pad, pad + h), cv2.FONT_HERSHEY_SIMPLEX, scale, 255, stroke, cv2.LINE_AA)
-        canvas = drawn.astype(np.float32) / 255
-        plate = np.ones_like(canvas) if uniform() < 0.4 else np.zeros_like(canvas)
-        size = int(np.hypot(*canvas.shape)) + 2
-        turn = cv2.getRotationMatrix2D((canvas.shape[1] / 2, canvas.shape[0] / 2), uniform(-35, 35), 1.0)
-        turn[:, 2] += (size / 2 - canvas.shape[1] / 2, size / 2 - canvas.shape[0] / 2)
-        ink_all, ground_all = cv2.warpAffine(canvas, turn, (size, size)), cv2.warpAffine(plate, turn, (size, size))
-        # Labels lie beside the hand: along the sides, more often than not in a corner.
-        cx = uniform(0, 0.18) * width if uniform() < 0.5 else uniform(0.82, 1.0) * width
-        x, y = int(cx - size / 2), int(uniform(0, 1) * height - size / 2)
-        y0, x0, y1, x1 = max(y, 0), max(x, 0), min(y + size, height), min(x + size, width)
-        if y1 <= y0 or x1 <= x0:
-            continue
-        box = picture[y0:y1, x0:x1]
-        ink, ground = ink_all[y0 - y : y1 - y, x0 - x : x1 - x], ground_all[y0 - y : y1 - y, x0 - x : x1 - x]
-        box *= 1 - ground * uniform(0.3, 1.0)
-        level = uniform(0.5, 1.0)
-        box += ink * (level - box)
-    if uniform() < 0.12 * share:
-        w, h = int(uniform(0.08, 0.35) * width), int(uniform(0.02, 0.09) * height)
-        x, y = (0 if uniform() < 0.5 else width - w), (0 if uniform() < 0.5 else height - h)
-        picture[y : y + h, x : x + w] = uniform(0, 0.1) if uniform() < 0.7 else uniform(0.8, 1)
-
-
-def hardware(bones: list[PlacedBone], shape: tuple[int, int], mm: float, rng: np.random.Generator) -> F32:
-    """Metal on or in the hand, in mm of its path (H, W): finger rings, and now and then a plate with screws."""
-    import cv2
-
-    out = np.zeros(shape, np.float32)
-    uniform = rng.uniform
-    by_name = {bone.bone: bone for bone in bones}
-    if uniform() < 0.06:
-        bone = by_name[str(rng.choice(["finger-6", "finger-10", "finger-14", "finger-18"]))]
-        near, direction, length = axis_of(bone)
-        centre = near + direction * length * uniform(0.25, 0.7)
-        angle = float(np.degrees(np.arctan2(direction[0], -direction[1])))
-        axes = (max(1, int(uniform(8, 10.5) / mm)), max(1, int(uniform(0.8, 2.5) / mm)))
-        cv2.ellipse(
-            out, (round(centre[0]), round(centre[1])), axes, angle, 0, 360, 3.0, max(1, int(uniform(1.2, 4.0) / mm))
-        )
-    if uniform() < 0.03:
-        bone = by_name[str(rng.choice(["Radius", "finger-7", "finger-11", "finger-15", "finger-19", "finger-3"]))]
-        near, direction, length = axis_of(bone)
-        span = min(length, uniform(25, 55) / mm)
-        start = near + direction * (length - span - uniform(2, 8) / mm)
-        stop = start + direction * span
-        cv2.line(
-            out,
-            (round(start[0]), round(start[1])),
-            (round(stop[0]), round(stop[1])),
-            2.0,
-            max(1, int(uniform(3, 7) / mm)),
-        )
-        side = np.array([-direction[1], direction[0]])
-        for k in np.linspace(0.1, 0.9, int(rng.integers(3, 7))):
-            p = start + direction * span * k
-            tip = p + side * uniform(-3, 3) / mm
-            cv2.line(out, (round(p[0]), round(p[1])), (round(tip[0]), round(tip[1])), 3.0, max(1, int(2.5 / mm)))
-    return out
+def _point(at: F64) -> tuple[int, int]:
+    return int(np.clip(round(float(at[0])), -30000, 30000)), int(np.clip(round(float(at[1])), -30000, 30000))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.phantom import clutter
+from ossa.phantom import clutter, marks
+from ossa.phantom.options import PhantomOptions
 from ossa.phantom.projection import F32
 from ossa.phantom.tissue import Projection
+from ossa.phantom.treatment import cast
+from ossa.phantom.wear import worn
 
 U8 = NDArray[np.uint8]
 
@@ -20,8 +23,9 @@ def noise_field(rng: np.random.Generator, shape: tuple[int, int], cells: int) ->
     return np.asarray(cv2.resize(nodes, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC))
 
 
-def expose(scene: Projection, rng: np.random.Generator, clutter_share: float = 1.0) -> tuple[U8, NDArray[np.bool_]]:
-    """One picture (H, W) uint8 of a scene, bone bright, and where the beam reached (H, W) bool.
+def expose(scene: Projection, rng: np.random.Generator, options: PhantomOptions) -> tuple[U8, NDArray[np.bool_]]:
+    """One picture (H, W) uint8 of a scene, bone bright, and where bones can be seen (H, W) bool: where the beam reached
+    and no plate lies.
 
     Attenuation follows Beer and Lambert with effective coefficients per mm for a hand exposure of
     45-60 kVp, drawn wide: cortical bone .03-.08, spongy .006-.028, soft tissue .012-.026 (orders of
@@ -33,7 +37,9 @@ def expose(scene: Projection, rng: np.random.Generator, clutter_share: float = 1
     uniform = rng.uniform
     cortical, spongy, soft = uniform(0.03, 0.08), uniform(0.006, 0.028), uniform(0.012, 0.026)
     mu = cortical * scene.cortex + spongy * scene.spongy + soft * scene.soft + 0.9 * scene.metal
-    clutter.add_objects(mu, scene.mm, rng, clutter_share)
+    clutter.add_objects(mu, scene.mm, rng, options.clutter)
+    if uniform() < 0.5 * options.treated:
+        mu += cast(scene.soft, scene.hand, scene.mm, rng)
     # Heel effect and scatter: slow changes over the field.
     mu += noise_field(rng, shape, 3) * uniform(0, 0.06)
     if uniform() < 0.5:
@@ -47,18 +53,33 @@ def expose(scene: Projection, rng: np.random.Generator, clutter_share: float = 1
         grain = cv2.GaussianBlur(grain, (0, 0), uniform(0.3, 0.8))
     grey = -np.log(np.maximum(arrived + grain, 0.5) / quanta)
     grey = cv2.GaussianBlur(grey, (0, 0), uniform(0.2, 0.7)) if uniform() < 0.6 else grey
-    picture = _display(grey.astype(np.float32), rng)
-    reached = clutter.add_frame(picture, rng, clutter_share)
-    clutter.add_labels(picture, rng, clutter_share)
-    return _digitise(picture, rng), reached
+    floor = _burnt(grey, scene, rng) if uniform() < options.overexposed else None
+    picture = _display(grey.astype(np.float32), floor, rng)
+    seen = clutter.add_frame(picture, scene.hand, rng, options.clutter, options.collimated)
+    seen &= ~marks.add_labels(picture, scene.bits > 0, rng, options.clutter)
+    if uniform() < options.marked:
+        marks.add_drawings(picture, rng)
+    if uniform() < options.worn:
+        picture = worn(picture, rng)
+    return _digitise(picture, rng), seen
 
 
-def _display(grey: F32, rng: np.random.Generator) -> F32:
-    """Log signal to display grey 0..1: window, curve, edge enhancement, local contrast."""
+def _burnt(grey: F32, scene: Projection, rng: np.random.Generator) -> float | None:
+    """The signal below which all is black on an overexposed film: the flesh, and more or less of the thin bones."""
+    flesh = grey[(scene.soft > 2.0) & (scene.bits == 0)]
+    bone = grey[scene.bits > 0]
+    if not flesh.size or not bone.size:
+        return None
+    between = rng.uniform(-0.3, 0.6)
+    return float((1 - between) * np.percentile(flesh, 50) + between * np.percentile(bone, 30))
+
+
+def _display(grey: F32, floor: float | None, rng: np.random.Generator) -> F32:
+    """Log signal to display grey 0..1: window (from ``floor`` on), curve, edge enhancement, local contrast."""
     import cv2
 
     uniform = rng.uniform
-    low = np.percentile(grey, uniform(0, 2.0))
+    low = np.percentile(grey, uniform(0, 2.0)) if floor is None else floor
     high = np.percentile(grey, uniform(99.3, 100.0) if uniform() < 0.8 else uniform(98.0, 99.3))
     out = (grey - low) / max(float(high - low), 1e-6)
     if uniform() < 0.35:

@@ -17,7 +17,7 @@ def frame(
     hand: Anatomy, frames: Frames, shape: tuple[int, int], options: PhantomOptions, side: Side, rng: np.random.Generator
 ) -> tuple[tuple[F64, F64], float]:
     """The map from mm to a picture of ``shape`` (matrix (3, 3), shift (3,)), and the pixel size in mm."""
-    roll = rng.uniform(-np.pi, np.pi) if rng.uniform() < options.turned else rng.normal(0, 0.14)
+    roll = rng.uniform(-np.pi, np.pi) if rng.uniform() < options.turned else rng.normal(0, np.deg2rad(options.tilt))
     # The anatomy has its thumb towards +x; mirrored, the thumb is on the picture's left: a right hand from the back.
     turn = rotation((0.0, 0.0, float(roll))) @ np.diag([-1.0 if side == "R" else 1.0, 1.0, 1.0])
     points = {b.bone: (b.mesh.vertices @ frames[b.bone][0].T + frames[b.bone][1]) @ turn.T for b in hand.bodies}

@@ -83,11 +83,13 @@ def _with_plate(body: Body, age: float, rng: np.random.Generator) -> F64:
     depth = along.max() - along if body.bone in HEADS else along - along.min()
     into = -axis if body.bone in HEADS else axis
     forearm = body.bone not in TUBULAR
-    plate = rng.uniform(8.0, 10.0) if forearm else 0.075 * float(np.ptp(along)) + rng.uniform(1.6, 2.6)
+    # The radius' styloid reaches about 10 mm beyond its joint with the lunate.
+    deep = {"Radius": 16.5, "Ulna": 11.0}.get(body.bone, 0.075 * float(np.ptp(along)) + 2.1)
+    plate = deep + rng.normal(0, 0.06 * deep)
     if body.bone in HEADS and not forearm:
         plate += 5.0
     seen = END_SEEN.get(body.bone, FINGER_END_SEEN) + rng.normal(0, 0.3)
-    gap = plate * (0.12 + 0.02 * max(CHILD - age, 0)) + 0.6
+    gap = plate * (0.12 + 0.02 * max(CHILD - age, 0)) * (0.5 if forearm else 1.0) + 0.6
     shaft = depth >= plate
     if age < seen:
         # The end is cartilage: the shaft closes with a blunt face.

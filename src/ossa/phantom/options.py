@@ -17,8 +17,8 @@ class PhantomOptions:
     half-bent fingers; ``thumb_across``: the thumb over the palm instead of beside it.
 
     The frame. ``fill``: the hand's length as a share of the picture's height; ``aspect``: width over height;
-    ``turned``: any way up; ``wrist_only``: the wrist alone; ``parts``: some fingers, one digit, a palm, or a wrist with
-    a long forearm.
+    ``turned``: any way up, the others by about ``tilt`` degrees; ``wrist_only``: the wrist alone; ``parts``: some
+    fingers, one digit, a palm, or a wrist with a long forearm.
 
     The film. ``clutter`` scales how often markers, frames and the like appear; ``collimated``: the beam narrowed to the
     hand, at any angle, round at times; ``overexposed``: fingers burnt black; ``treated``: casts, splints, dressings,
@@ -38,6 +38,7 @@ class PhantomOptions:
     fill: tuple[float, float] = (0.55, 1.02)
     aspect: tuple[float, float] = (0.5, 1.0)
     turned: float = 0.15
+    tilt: float = 8.0
     wrist_only: float = 0.10
     parts: float = 0.0
     clutter: float = 1.0

@@ -176,7 +176,7 @@ def with_thumb_beside(hand: Anatomy, pose: Pose, rng: np.random.Generator) -> Po
 
 
 def _thumb_clearance(hand: Anatomy, frames: dict[str, tuple[F64, F64]]) -> float:
-    """How far (mm, across the picture) the thumb's two end bones lie beyond the index finger's line, on its outer side."""
+    """How far (mm, across the picture) the thumb's two end bones lie beyond the index finger's line."""
     ends = {}
     for body in hand.bodies:
         if body.bone in (*DIGITS[1][1:], *DIGITS[2]):

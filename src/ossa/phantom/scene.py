@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.phantom import clutter
 from ossa.phantom.builtin import builtin_anatomy
 from ossa.phantom.drawn import drawn_hand
 from ossa.phantom.exposure import expose
@@ -20,6 +19,7 @@ from ossa.phantom.pose import place, sample_pose, with_thumb_beside
 from ossa.phantom.skeleton import Anatomy
 from ossa.phantom.soft import soft_tissue
 from ossa.phantom.tissue import Projection, add_bones, add_sesamoids
+from ossa.phantom.treatment import hardware
 from ossa.phantom.variation import vary
 from ossa.radiograph.radiograph import Provenance, Radiograph, Side, Spacing
 from ossa.schema import load_schema
@@ -47,8 +47,8 @@ def render(
     was drawn where."""
     rng = np.random.default_rng(np.random.SeedSequence([20260101, seed]))
     scene = project(rng, size, options, anatomy)
-    picture, reached = expose(scene, rng, options.clutter)
-    bits = np.where(reached, scene.bits, np.uint32(0))
+    picture, seen = expose(scene, rng, options)
+    bits = np.where(seen, scene.bits, np.uint32(0))
     if rng.uniform() < options.inverted:
         picture = 255 - picture
     return picture, replace(scene, bits=bits, hand=scene.hand.with_truth(bits, load_schema("hand29").names))
@@ -75,6 +75,6 @@ def project(rng: np.random.Generator, size: int, options: PhantomOptions, anatom
     cortex, spongy, bits = add_bones(there, schema, shape, mm, age, rng)
     add_sesamoids(there, cortex, spongy, mm, age, rng)
     soft = soft_tissue(bones, absent, shape, mm, rng)
-    metal = clutter.hardware(there, shape, mm, rng)
+    metal = hardware(there, shape, mm, options.treated, rng)
     drawn = drawn_hand(bones, pose.kind, side).with_truth(bits, schema.names)
     return Projection(cortex, spongy, soft, metal, bits, mm, drawn)

@@ -73,8 +73,7 @@ MYOHAND = {
 }  # fmt: skip
 
 #: How much of the forearm is taken from the meshes, in mm from the distal end; what lies beyond ``SHAFT_MM`` is drawn
-#: out to ``SHAFT_LENGTHENED`` times its length, so that a shaft runs on to the film's border: its end, the elbow, is not
-#: modelled.
+#: out to ``SHAFT_LENGTHENED`` times its length: a shaft runs on to the film's border. The elbow is not modelled.
 FOREARM_MM, SHAFT_MM, SHAFT_LENGTHENED = 150.0, 100.0, 5.0
 
 
@@ -154,7 +153,7 @@ def _walk(node: ElementTree.Element, parent: str | None, root: Path, out: list[B
 
 
 def long_shaft(forearm: Mesh) -> Mesh:
-    """Radius or ulna, cut off in mid-shaft, with what lies ``SHAFT_MM`` beyond its distal end drawn out along the arm."""
+    """Radius or ulna, cut off in mid-shaft, with what lies beyond ``SHAFT_MM`` drawn out along the arm."""
     points = forearm.vertices.copy()
     beyond = np.maximum(points[:, 1] - points[:, 1].min() - SHAFT_MM, 0)
     points[:, 1] += (SHAFT_LENGTHENED - 1) * beyond

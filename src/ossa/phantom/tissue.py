@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ossa.phantom.disease import fracture, sample_disease, sclerosis, spurred
 from ossa.phantom.drawn import DrawnHand
+from ossa.phantom.growth import CHILD
 from ossa.phantom.mesh import F64, ellipsoid
 from ossa.phantom.placed import PlacedBone, along_axis, axis_of
 from ossa.phantom.pose import CARPALS
@@ -87,7 +88,7 @@ def add_bones(
             gap, edge = _plate(bone, full.shape, top, left, mm, plates, rng)
             shell, marrow = shell * gap + full * edge * 0.25, marrow * gap
         extent = (top, left, *full.shape)
-        if bone.bone == "Radius":
+        if bone.bone == "Radius" and age >= CHILD:
             lip, band = _joint_rim(bone, full, extent, mm, rng)
             shell, marrow = shell * lip + full * band, marrow * lip
         line = fracture(bone, disease, extent, mm, rng)
@@ -216,8 +217,10 @@ def _plate_state(age: float, rng: np.random.Generator) -> tuple[float, float, fl
     """(gap, width in mm, bright margin) of growth plates at an age in years; None when there are none.
 
     Schematic, after the usual course of skeletal maturation: open before about 13, closing until about 17, then
-    a scar (gap 0) until about 25.
+    a scar (gap 0) until about 25. In children they are gaps in the bones themselves (growth.py).
     """
+    if age < CHILD:
+        return None
     if age < 13.5:
         return float(rng.uniform(0.6, 0.95)), float(rng.uniform(0.9, 1.8)), float(rng.uniform(0, 0.5))
     if age < 17.5:

@@ -85,7 +85,7 @@ def fill(
     first_seed: int,
     step: int,
     options: PhantomOptions,
-    anatomy: str | None,
+    anatomy: tuple[str, ...],
     rounds: int,
     nice: int = 0,
 ) -> None:
@@ -96,10 +96,10 @@ def fill(
     os.nice(nice)
     pool = open_pool(folder, count, size)
     source = None
-    if anatomy is not None:
-        from ossa.phantom.skeleton import load_anatomy
+    if anatomy:
+        from ossa.phantom.people import load_people
 
-        source = load_anatomy(anatomy).lightened(0.55)
+        source = load_people(anatomy).lightened(0.55)
     for k in range(first_seed, first_seed + count * rounds, step):
         picture, scene = render(k, size, options, source)
         slot = k % count

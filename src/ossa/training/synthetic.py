@@ -14,6 +14,7 @@ import argparse
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,15 +25,27 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ossa.models.compact import CompactNet
-from ossa.phantom.scene import PhantomOptions, render
+from ossa.phantom.options import WORLDS, PhantomOptions
+from ossa.phantom.scene import render
 from ossa.radiograph.prepare import normalise
 from ossa.training.allocator import keep_freed_memory
 from ossa.training.pool import FIRST_HELD_OUT_SEED, Pool, open_pool, start_writers, wait_until_ready
 
 CLASSES = 29
 
-#: Wrists alone, the usual way up and nearly square, as the closer look cuts them out.
-WRISTS = PhantomOptions(wrist_only=1.0, turned=0.05, aspect=(0.75, 1.0))
+
+def worlds(world: PhantomOptions) -> tuple[PhantomOptions, PhantomOptions]:
+    """Hands and, for the closer look, wrists alone of a world: about upright, wrists nearly square.
+
+    A finder lays hands upright before the network sees them, at a size that fills the frame more or less.
+    """
+    hands = replace(world, wrist_only=0.05, turned=0.06, tilt=12.0, fill=(0.45, 1.08))
+    return world if world == WORLDS["flat"] else hands, replace(
+        world, wrist_only=1.0, parts=0.0, turned=0.05, tilt=12.0, aspect=(0.75, 1.0)
+    )
+
+
+WRISTS = worlds(WORLDS["flat"])[1]
 
 
 def batch(pool: Pool, size: int, count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -124,7 +137,8 @@ def main() -> None:
     """Parse, train, checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--anatomy")
+    parser.add_argument("--anatomy", action="append", default=[], help="given more than once: people blended")
+    parser.add_argument("--world", choices=sorted(WORLDS), default="flat")
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--size", type=int, default=384)
     parser.add_argument("--wrists", type=float, default=0.0, help="share of the batches that show wrists alone")
@@ -145,10 +159,11 @@ def main() -> None:
     a.out.mkdir(parents=True, exist_ok=True)
     anatomy = None
     if a.anatomy:
-        from ossa.phantom.skeleton import load_anatomy
+        from ossa.phantom.people import load_people
 
-        anatomy = load_anatomy(a.anatomy).lightened(0.55)
-    kinds = [("hands", a.size, PhantomOptions(), 1 - a.wrists), ("wrists", a.wrist_size, WRISTS, a.wrists)]
+        anatomy = load_people(a.anatomy).lightened(0.55)
+    hands, close = worlds(WORLDS[a.world])
+    kinds = [("hands", a.size, hands, 1 - a.wrists), ("wrists", a.wrist_size, close, a.wrists)]
     kinds = [kind for kind in kinds if kind[3] > 0]
     pools = [open_pool(a.out / f"{name}{size}", a.pool, size) for name, size, _, _ in kinds]
     net, mean = CompactNet(), CompactNet()
@@ -173,7 +188,7 @@ def main() -> None:
     writers = []
     for (name, size, options, _), pool in zip(kinds, pools, strict=True):
         folder = a.out / f"{name}{size}"
-        arguments = (a.writers, options, a.anatomy, 1000, 19)
+        arguments = (a.writers, options, tuple(a.anatomy), 1000, 19)
         own = start_writers(a.writers, partial(_writer, folder, a.pool, size, first, arguments))
         wait_until_ready(pool, min(200, a.pool), own)
         writers += own
