@@ -4,9 +4,8 @@
 
 The shipped model's weights are trained on for a short while on wrists drawn without one part of the phantom, and
 once with all parts; then the closer look is taken with them at the traced real hands and the adolescents' carpals. The
-control says what the short training itself does. The carpals' proportions and the pisiform's place were measured on the
-two traced hands: for these rows only the adolescents are a test. What a part is worth to a training from the start may
-be more: the weights have seen it before.
+control says what the short training itself does. What a part is worth to a training from the start may be more: the
+weights have seen it before.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from ossa.inference.predictor import Predictor
 from ossa.inference.views import parse_views
 from ossa.models.compact import CompactNet
 from ossa.models.weights import load_weights
-from ossa.phantom import exposure, pose, tissue, variation
+from ossa.phantom import exposure, tissue
 from ossa.phantom.disease import Disease
 from ossa.phantom.scene import PhantomOptions, render
 from ossa.phantom.skeleton import Anatomy, load_anatomy
@@ -48,18 +47,6 @@ SIZE = 384
 @contextmanager
 def everything() -> Iterator[PhantomOptions]:
     yield WRISTS
-
-
-@contextmanager
-def meshes_proportions() -> Iterator[PhantomOptions]:
-    with patch.object(variation, "CARPAL_PROPORTIONS", {}):
-        yield WRISTS
-
-
-@contextmanager
-def meshes_pisiform() -> Iterator[PhantomOptions]:
-    with patch.object(pose, "PISIFORM_PLACE", (-0.4, 1.0)):
-        yield WRISTS
 
 
 @contextmanager
@@ -103,8 +90,6 @@ def one_display_curve() -> Iterator[PhantomOptions]:
 
 PARTS: dict[str, Callable[[], Any]] = {
     "nothing (control)": everything,
-    "proportions of films": meshes_proportions,
-    "place of the pisiform": meshes_pisiform,
     "plates under joints": no_joint_plates,
     "the radius' joint floor": plain_radius,
     "disease": no_disease,

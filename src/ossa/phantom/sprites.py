@@ -12,14 +12,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.phantom import clutter
+from ossa.phantom.growth import CHILD, grown, sample_age
 from ossa.phantom.mesh import F64
+from ossa.phantom.options import PhantomOptions
 from ossa.phantom.placed import PlacedBone, axis_of, placed
-from ossa.phantom.pose import CARPALS, DIGITS, FINGERS, Pose, place, rotation, sample_pose
+from ossa.phantom.pose import DIGITS, FINGERS, Pose, place, rotation, sample_pose
 from ossa.phantom.projection import F32
 from ossa.phantom.skeleton import Anatomy
 from ossa.phantom.soft import soft_tissue
 from ossa.phantom.tissue import add_bones, add_sesamoids
+from ossa.phantom.treatment import hardware
 from ossa.phantom.variation import long_axis, vary
 from ossa.schema import load_schema
 
@@ -31,9 +33,6 @@ _VIEW_SHARES = (0.56, 0.16, 0.13, 0.15)
 
 #: Side of a sprite in px.
 SIDE = 448
-
-#: Carpals in the order in which their centres of bone appear (the atlases agree on the first two; the rest varies).
-_APPEARING = ("Capitate", "Hamate", "Triquetrum", "Lunate", "Scaphoid", "Trapezium", "Trapezoid", "Pisiform")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,12 +64,12 @@ class Sprite:
 def hand_sprite(rng: np.random.Generator, anatomy: Anatomy, close: bool) -> Sprite:
     """A hand in some view and pose: whole with its forearm, or (``close``) one part of it enlarged."""
     schema = load_schema("hand29")
-    hand = vary(anatomy, rng)
+    age = sample_age(0.4, 0.15, rng)
+    hand, absent = grown(vary(anatomy, rng), age, rng)
     view: View = VIEWS[int(rng.choice(4, p=_VIEW_SHARES))]
     frames = place(hand, posed(rng, view))
-    age = float(rng.choice([rng.uniform(1.5, 9), rng.uniform(9, 22), rng.uniform(22, 90)], p=(0.15, 0.4, 0.45)))
     mirror = np.diag([float(rng.choice((-1.0, 1.0))), 1.0, 1.0])
-    scale = np.clip(0.55 + 0.025 * age, 0.55, 1.0) if age < 18 else 1.0
+    scale = np.clip(0.55 + 0.025 * age, 0.55, 1.0) if CHILD <= age < 18 else 1.0
     points = {
         b.bone: (b.mesh.vertices[::7] @ frames[b.bone][0].T + frames[b.bone][1]) @ mirror * scale for b in hand.bodies
     }
@@ -78,14 +77,12 @@ def hand_sprite(rng: np.random.Generator, anatomy: Anatomy, close: bool) -> Spri
     matrix = mirror * (scale / mm)
     shift = np.array([SIDE / 2 - middle[0] / mm, SIDE / 2 - middle[1] / mm, 0.0])
     everything = placed(hand, frames, (matrix, shift), mm)
-    absent = _not_yet(rng, age)
     bones = [bone for bone in everything if bone.bone not in absent]
     shape = (SIDE, SIDE)
     cortex, spongy, _ = add_bones(bones, schema, shape, mm, age, rng)
-    if not absent:
-        add_sesamoids(everything, cortex, spongy, mm, rng)
-    soft = soft_tissue(everything, shape, mm, rng)
-    metal = clutter.hardware(everything, shape, mm, rng)
+    add_sesamoids(bones, cortex, spongy, mm, age, rng)
+    soft = soft_tissue(everything, frozenset(), shape, mm, rng)
+    metal = hardware(bones, shape, mm, 0.2, rng)
     uniform = rng.uniform
     mu = uniform(0.03, 0.08) * cortex + uniform(0.006, 0.028) * spongy + uniform(0.012, 0.026) * soft + 0.9 * metal
     if uniform() < 0.07:
@@ -120,8 +117,8 @@ def _framing(rng: np.random.Generator, points: dict[str, F64], close: bool) -> t
     hand = np.concatenate([p for n, p in points.items() if n not in ("Radius", "Ulna")])
     low, high = hand[:, :2].min(axis=0) - 12, hand[:, :2].max(axis=0) + 12
     if not close:
-        # The forearm leaves at the bottom, above its meshes' end (a few stray vertices lie far beyond that).
-        end = min(float(np.quantile(points[n][:, 1], 0.96)) for n in ("Radius", "Ulna")) - 6
+        # The forearm leaves at the bottom, at about two thirds of the hand's length.
+        end = float(points["Radius"][:, 1].min()) + 0.65 * float(high[1] - low[1])
         extent = max(end - float(low[1]), float(high[0] - low[0]))
         bottom = end if extent == end - low[1] else low[1] + extent
         return extent / SIDE, np.array([(low[0] + high[0]) / 2, bottom - extent / 2])
@@ -138,7 +135,7 @@ def _framing(rng: np.random.Generator, points: dict[str, F64], close: bool) -> t
 
 def posed(rng: np.random.Generator, view: View) -> Pose:
     """A pose of one of the VIEWS; angles in radians, drawn wide."""
-    pose = sample_pose(rng, 0.2, 0.0)
+    pose = sample_pose(rng, PhantomOptions(bent_wrists=0.2, oblique_views=0.0))
     angles = dict(pose.angles)
     uniform = rng.uniform
     roll = {"frontal": rng.normal(0, 0.12), "oblique": rng.choice((-1, 1)) * uniform(0.35, 0.95)}.get(view, 0.0)
@@ -168,12 +165,6 @@ def posed(rng: np.random.Generator, view: View) -> Pose:
     tilt = rng.normal(0, 0.07) + (rng.choice((-1, 1)) * uniform(0.2, 0.6) if uniform() < 0.1 else 0.0)
     turned = rotation((0.0, float(roll), 0.0)) @ rotation((float(tilt), 0.0, 0.0))
     return replace(pose, angles=angles, view=turned)
-
-
-def _not_yet(rng: np.random.Generator, age: float) -> frozenset[str]:
-    """Carpals that a child of this age does not show yet: about one appears a year (schematic)."""
-    there = int(np.clip(round(age + rng.normal(0, 1)), 1, 8)) if age < 9 else 8
-    return frozenset(_APPEARING[there:]) & frozenset(CARPALS)
 
 
 def _cast(soft: F32, mm: float, rng: np.random.Generator) -> F32:
