@@ -20,7 +20,17 @@ def _machine() -> str:
         found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(), re.MULTILINE)
         model = found.group(1) if found else model
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{model}, {cores} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    units = " ".join(_units())
+    system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    return f"{model}, {cores} cores, {units + ', ' if units else ''}{system}"
+
+
+def _units() -> list[str]:
+    """The vector and half-precision units of the processor, as Linux calls them: speed depends on them."""
+    cpuinfo = Path("/proc/cpuinfo")
+    found = re.search(r"^flags\s*:\s*(.+)$", cpuinfo.read_text(), re.MULTILINE) if cpuinfo.is_file() else None
+    flags = found.group(1).split() if found else []
+    return [flag for flag in flags if re.fullmatch(r"avx2|avx512(f|_bf16|_fp16|_vnni)|amx_\w+|avx_vnni|sse4_2", flag)]
 
 
 def record(title: str, lines: list[str]) -> None:

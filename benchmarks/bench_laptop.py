@@ -28,6 +28,7 @@ if sys.argv[1] == "kept":
     assert keep_freed_memory()
 from ossa.config import load_config
 from ossa.models.architectures import build
+from ossa.training.arithmetic import has_bf16
 config = load_config("laptop")
 network = build(config.model.architecture, 29, **config.model.arguments()).to(memory_format=torch.channels_last)
 x = torch.randn(8, 1, 384, 384).contiguous(memory_format=torch.channels_last)
@@ -35,7 +36,7 @@ y = (torch.rand(8, 29, 192, 192) > 0.97).float()
 times = []
 for _ in range(10):
     start = time.perf_counter()
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=has_bf16("cpu")):
         logits = network(x)
     torch.nn.functional.binary_cross_entropy_with_logits(logits.float(), y).backward()
     times.append(time.perf_counter() - start)

@@ -54,7 +54,7 @@ class Boxes:
         return Segmentation.from_bits(raw.bits, load_schema()), self.annotated
 
 
-TINY = {"architecture": "compact", "widths": [4, 4, 8, 8, 8], "head": 8, "depth": 1}
+TINY = {"architecture": "compact", "widths": [16, 16, 16, 16, 16], "head": 16, "depth": 1}
 
 
 def tiny_config(**changes: Any) -> RunConfig:

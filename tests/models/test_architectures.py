@@ -24,10 +24,10 @@ TINY_SEGFORMER = {
 
 #: Options that make each architecture small; the names of architectures are those of the registry.
 SMALL: dict[str, dict[str, Any]] = {
-    "compact": {"widths": [4, 4, 8, 8, 8]},
+    "compact": {"widths": [16, 16, 16, 16, 16]},
     "context": {
-        "coarse": {"architecture": "compact", "widths": [4, 4, 8, 8, 8]},
-        "fine": {"architecture": "compact", "widths": [4, 4, 8, 8, 8]},
+        "coarse": {"architecture": "compact", "widths": [16, 16, 16, 16, 16]},
+        "fine": {"architecture": "compact", "widths": [16, 16, 16, 16, 16]},
     },
     **{name: {"encoder": "tu-mobilenetv3_small_050"} for name in SMP},
     "dpt": {"encoder": "tu-vit_tiny_patch16_224", "decoder_fusion_channels": 16},

@@ -34,7 +34,7 @@ def test_the_batch_of_a_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             "output": str(tmp_path / "runs"),
             "data": {"size": 64, "cache": str(tmp_path / "cache"), "datasets": [{"path": str(hands)}]},
             "folds": {"count": 2, "run": [1], "bundle": False, "store": False},
-            "model": {"architecture": "compact", "widths": [4, 4, 8, 8, 8], "head": 8, "depth": 1},
+            "model": {"architecture": "compact", "widths": [16, 16, 16, 16, 16], "head": 16, "depth": 1},
             "train": {"epochs": 2, "batch": 2, "device": "cpu", "threads": 1},
         }
     )

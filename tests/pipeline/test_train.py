@@ -31,7 +31,7 @@ from ossa.labels.store import Store  # noqa: E402
 from ossa.pipeline.train import train  # noqa: E402
 from ossa.schema import load_schema  # noqa: E402
 
-NET = {"architecture": "compact", "widths": [4, 4, 8, 8, 8], "head": 8, "depth": 1}
+NET = {"architecture": "compact", "widths": [16, 16, 16, 16, 16], "head": 16, "depth": 1}
 
 
 @pytest.fixture(scope="module")

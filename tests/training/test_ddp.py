@@ -26,7 +26,7 @@ def test_two_processes_train_one_model_and_share_its_folder(tmp_path: Path) -> N
             "output": str(tmp_path / "runs"),
             "name": "two",
             "data": {"size": 64, "phantoms": {"count": 8, "held_out": 3}, "augment": {"p_mixup": 0}},
-            "model": {"architecture": "compact", "widths": [4, 4, 8, 8, 8], "head": 8, "depth": 1},
+            "model": {"architecture": "compact", "widths": [16, 16, 16, 16, 16], "head": 16, "depth": 1},
             "train": {"epochs": 2, "batch": 2, "device": "cpu", "devices": 2, "threads": 1, "ema": 0.9},
             "folds": {"bundle": False, "store": False},
             "logging": {"every": 1},

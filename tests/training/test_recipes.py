@@ -23,7 +23,7 @@ from ossa.pipeline.train import train  # noqa: E402
 SHRUNK = ["train.epochs=1", "train.samples=4", "train.batch=2", "train.accumulate=1", "train.device=cpu"]
 SHRUNK += ["train.precision=32", "data.workers=0", "logging.every=1", "scheduler.warmup=0", "train.threads=1"]
 PHANTOMS = ["data.phantoms.count=4", "data.phantoms.held_out=1", "data.size=64"]
-COMPACT = ["model.widths=[4, 4, 8, 8, 8]", "model.head=8", "model.depth=1"]
+COMPACT = ["model.widths=[16, 16, 16, 16, 16]", "model.head=16", "model.depth=1"]
 SETS = ["folds.count=2", "folds.run=[0]", "data.size=64"]
 ENCODER = ["model.encoder=tu-mobilenetv3_small_050", "model.weights=null"]
 
@@ -40,7 +40,7 @@ SMALL: dict[str, list[str]] = {
         "data.size=256",
         "data.window.size=64",
         "model.weights=null",
-        "model.coarse={architecture: compact, widths: [4, 4, 8, 8, 8], head: 8, depth: 1}",
+        "model.coarse={architecture: compact, widths: [16, 16, 16, 16, 16], head: 16, depth: 1}",
         "model.fine={architecture: unet, encoder: tu-mobilenetv3_small_050}",
     ],
 }

@@ -137,7 +137,7 @@ class TestFineTuning:
     def test_another_network_is_refused_unless_asked_for_what_fits(self, tmp_path: Path) -> None:
         tiny.train(tiny.tiny_config(train={"epochs": 1}), tmp_path / "a")
         best = str(tmp_path / "a" / "best.safetensors")
-        wider = {**tiny.TINY, "head": 12}
+        wider = {**tiny.TINY, "head": 24}
         with pytest.raises(BundleError, match=r"matching_only"):
             tiny.train(tiny.tiny_config(model=wider, finetune={"model": best}), tmp_path / "b")
         config = tiny.tiny_config(
@@ -150,7 +150,7 @@ class TestFineTuning:
 
 
 def test_windows_with_whole_hand_context(tmp_path: Path) -> None:
-    part = {"architecture": "compact", "widths": [4, 4, 8, 8, 8], "head": 8, "depth": 1}
+    part = {"architecture": "compact", "widths": [16, 16, 16, 16, 16], "head": 16, "depth": 1}
     config = tiny.tiny_config(
         model={"architecture": "context", "coarse": part, "fine": part, "scale": 2},
         data={"size": 64, "window": {"size": 64, "per_image": 2}},

@@ -161,7 +161,10 @@ class Train(Section):
     batch: Count = Field(default=8, description="Samples per step and device")
     accumulate: Count = Field(default=1, description="Batches whose gradients are summed before a step")
     clip: Annotated[float, Field(ge=0.0)] = Field(default=1.0, description="Largest gradient norm; 0 does not clip")
-    precision: Literal["32", "bf16", "16"] = Field(default="32", description="Arithmetic: 32, bf16 or 16 bit (mixed)")
+    precision: Literal["auto", "32", "bf16", "16"] = Field(
+        default="auto",
+        description="Arithmetic: 32, bf16 or 16 bit (mixed); auto: bf16 where it is quick, else 32",
+    )
     ema: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         default=0.0, description="Decay of the averaged weights; 0 keeps none"
     )
@@ -173,7 +176,7 @@ class Train(Section):
     threads: Annotated[int, Field(ge=0)] = Field(default=0, description="CPU threads of torch; 0 leaves its choice")
     deterministic: bool = Field(default=False, description="Refuse operations that cannot repeat exactly (GPU)")
     compile: bool = Field(default=False, description="Compile the network and the loss (torch.compile)")
-    channels_last: bool = Field(default=True, description="Memory order that convolutions like")
+    channels_last: bool = Field(default=True, description="Memory order that convolutions like; a CPU needs wide ones")
     save_every: Annotated[int, Field(ge=0)] = Field(
         default=0, description="Keep a checkpoint every so many epochs; 0: none"
     )

@@ -22,6 +22,7 @@ from ossa.models.weights import load_matching, load_weights
 from ossa.schema import BoneSchema
 from ossa.training._lightning import Callback, CSVLogger, TensorBoardLogger, WandbLogger, pl
 from ossa.training.allocator import keep_freed_memory
+from ossa.training.arithmetic import device_of, has_bf16, settled
 from ossa.training.augment_keys import augment_config
 from ossa.training.batches import BoneData, loader
 from ossa.training.callbacks import Average, Interrupted, Interruption, Keeper, SafeCheckpoints, averaged
@@ -80,8 +81,6 @@ def make_network(config: RunConfig, schema: BoneSchema) -> nn.Module:
         else:
             load_weights(network, path)
     _freeze(network, config.finetune.freeze)
-    if config.train.channels_last:
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
 
 
@@ -144,6 +143,9 @@ def train_fold(
     if config.train.device == "cpu" or not torch.cuda.is_available():
         keep_freed_memory()
     network = make_network(config, schema)
+    config = settled(config, network)
+    if config.train.channels_last:
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     ranks = config.train.devices * config.train.nodes
     if len(material.checks) < ranks:
         raise ConfigError(
@@ -183,9 +185,7 @@ def _trainer(config: RunConfig, folder: Path, callbacks: list[Callback]) -> pl.T
     """Lightning's trainer, set from ``config.train``; DeviceError when the device is not there."""
 
     train = config.train
-    if train.precision == "16" and (
-        train.device == "cpu" or (train.device == "auto" and not torch.cuda.is_available())
-    ):
+    if train.precision == "16" and device_of(config) == "cpu":
         raise ConfigError("train.precision=16 needs a GPU", remedy="Use bf16 or 32 on a CPU")
     loggers: list[Any] = [
         CSVLogger(str(folder), name="", version=""),
@@ -298,7 +298,7 @@ def out_of_memory(config: RunConfig, error: BaseException) -> DeviceError:
     if train.batch > 1:
         half = train.batch // 2
         advice.append(f"train.batch={half} with train.accumulate={train.accumulate * 2} (the same result, slower)")
-    if train.precision == "32":
+    if train.precision == "32" and has_bf16(device_of(config)):
         advice.append("train.precision=bf16")
     if config.data.window is not None:
         advice.append(f"data.window.size={max(256, config.data.window.size // 2 // 32 * 32)}")

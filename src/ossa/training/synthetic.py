@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -29,6 +30,7 @@ from ossa.phantom.options import WORLDS, PhantomOptions
 from ossa.phantom.scene import render
 from ossa.radiograph.prepare import normalise
 from ossa.training.allocator import keep_freed_memory
+from ossa.training.arithmetic import has_bf16
 from ossa.training.pool import FIRST_HELD_OUT_SEED, Pool, open_pool, start_writers, wait_until_ready
 
 CLASSES = 29
@@ -154,6 +156,8 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     a = parser.parse_args()
     torch.set_num_threads(a.threads)
+    half = has_bf16("cpu")
+    print(f"training in {'bf16' if half else 'float32: this CPU has no bf16 units'}", file=sys.stderr)  # noqa: T201
     keep_freed_memory()
     torch.manual_seed(a.seed)
     a.out.mkdir(parents=True, exist_ok=True)
@@ -208,7 +212,7 @@ def main() -> None:
     while step < a.steps:
         x, y = coming.result()
         coming = ahead.submit(draw, step + 1)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
             logits = net(x.to(memory_format=torch.channels_last))
         cross, dice = loss_of(logits.float(), y)
         loss = 5 * cross + dice
