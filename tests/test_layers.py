@@ -58,7 +58,7 @@ OUTSIDE: dict[str, set[str]] = {
     "schema": set(),
     "progress": {"rich"},
     "config": {"annotated_types", "pydantic", "pydantic_core", "yaml"},
-    "radiograph": {"numpy", "cv2", "pydicom"},
+    "radiograph": {"numpy", "cv2", "pydicom", "imagecodecs", "kornia_rs", "simplejpeg"},
     "segmentation": {"numpy", "cv2"},
     "hand": {"numpy", "cv2"},
     "labels": {"numpy", "cv2"},

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from ossa.errors import ImageError
 from ossa.radiograph.dicom.read import read_dicom, read_dicom_size
-from ossa.radiograph.headers import describe, sniff
+from ossa.radiograph.kinds import HEAD, describe, sniff
 from ossa.radiograph.radiograph import Radiograph
-from ossa.radiograph.raster import read_raster, read_raster_size
+from ossa.radiograph.raster.read import read_raster, read_raster_size
 
 
 def read_radiograph(path: str | Path) -> Radiograph:
@@ -30,7 +30,7 @@ def read_radiograph(path: str | Path) -> Radiograph:
 
 
 def read_size(path: str | Path) -> tuple[int, int]:
-    """(H, W) in pixels as stored, from the file's header alone. Raises ImageError as ``read_radiograph`` does."""
+    """(H, W) in pixels as ``read_radiograph`` gives it, from the file's header alone. Raises ImageError."""
     where = Path(path)
     kind = _kind(where)
     if kind == "DICOM":
@@ -42,7 +42,7 @@ def _kind(where: Path) -> str:
     """The format of a file from its first bytes; ImageError when it is none that is read."""
     try:
         with where.open("rb") as stream:
-            head = stream.read(132)
+            head = stream.read(HEAD)
     except OSError as error:
         found = "a folder" if where.is_dir() else error.strerror or str(error)
         raise ImageError("cannot be read", path=where, found=found, expected="a readable picture file") from error

@@ -9,7 +9,6 @@ from __future__ import annotations
 import warnings
 import zlib
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,10 +18,10 @@ from numpy.typing import NDArray
 from ossa.errors import ImageError, MissingExtraError, OssaError
 from ossa.radiograph.dicom.grey import to_grey
 from ossa.radiograph.dicom.tags import side_of, spacing_of
-from ossa.radiograph.headers import read_header
+from ossa.radiograph.limits import check_size
 from ossa.radiograph.polarity import invert, looks_inverted
 from ossa.radiograph.radiograph import Grey, Provenance, Radiograph
-from ossa.radiograph.raster import check_size
+from ossa.radiograph.raster import jpeg
 from ossa.safety import MAX_IMAGE_BYTES
 
 if TYPE_CHECKING:
@@ -204,7 +203,7 @@ def _check_frame(data: Dataset, name: str) -> None:
     if not frame[-64:].rstrip(b"\0").endswith(b"\xff\xd9"):
         found = "no end marker: the picture data stop early"
     elif frame.startswith(b"\xff\xd8"):
-        header = read_header(BytesIO(frame), "JPEG", name)
+        header = jpeg.frame_of(frame)
         if (header.height, header.width) != (int(data.Rows), int(data.Columns)):
             found = f"{header.width}x{header.height} in the picture data, {data.Columns}x{data.Rows} in the header"
     if found:

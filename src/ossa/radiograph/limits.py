@@ -1,0 +1,39 @@
+"""How large a picture may be, asked before a byte is unpacked: no file takes more memory or time than it is worth."""
+
+from __future__ import annotations
+
+from ossa.errors import ImageError
+from ossa.safety import MAX_PIXELS
+
+#: Most bytes that a compressed picture may unpack to: MAX_PIXELS in 16-bit grey. A bomb of 1 MB is refused here.
+MAX_UNPACKED = 2 * MAX_PIXELS
+
+#: Most bytes of pixels in a compressed DICOM frame, whose decoder needs several times as much: 75 million pixels of
+#: 16 bits, half as much again as the largest mammography plate.
+MAX_FRAME = 150_000_000
+
+
+def check_size(width: int, height: int, path: str) -> None:
+    """Refuse a picture of no pixels or of more than MAX_PIXELS with ImageError."""
+    if width <= 0 or height <= 0:
+        raise ImageError("has no pixels", path=path, found=f"{width}x{height}", expected="at least 1x1")
+    if width * height > MAX_PIXELS:
+        raise ImageError(
+            "is too large to be a radiograph",
+            path=path,
+            found=f"{width}x{height} = {width * height / 1e6:,.0f} million pixels",
+            expected=f"at most {MAX_PIXELS / 1e6:,.0f} million",
+            remedy="Reduce or crop the picture",
+        )
+
+
+def check_unpacked(count: int, path: str, most: int = MAX_UNPACKED) -> None:
+    """Refuse a picture whose pixels would take ``count`` bytes of memory, more than ``most``, with ImageError."""
+    if count > most:
+        raise ImageError(
+            "unpacks to more than a radiograph holds",
+            path=path,
+            found=f"{count / 1e6:,.0f} MB of pixels",
+            expected=f"at most {most / 1e6:,.0f} MB",
+            remedy="Reduce the picture, or save it in grey without transparency",
+        )
