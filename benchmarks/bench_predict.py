@@ -21,10 +21,10 @@ import numpy as np
 
 from _record import record
 from bench_after_network import SIZE, status, usual
-from ossa.inference.batch import read_ahead
 from ossa.inference.engine import OnnxEngine
 from ossa.inference.predictor import Predictor
 from ossa.labels.submission import COLUMNS, submission_rows
+from ossa.parallel import read_ahead
 from ossa.phantom.scene import generate
 from ossa.radiograph.prepare import Preparation, prepare
 from ossa.radiograph.radiograph import Radiograph

@@ -18,7 +18,7 @@ LOOKS = HANDS | {"models", "bundle", "inference", "ensemble"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "progress": set(),
-    "parallel": set(),
+    "parallel": {"errors"},
     "safety": {"errors"},
     "schema": {"errors"},
     "config": {"errors", "safety", "schema"},

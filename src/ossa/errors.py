@@ -114,3 +114,13 @@ class DeviceError(OssaError):
 
 class TrainingError(OssaError):
     """Training had to stop; the last good checkpoint is kept."""
+
+
+def reason_of(error: Exception, path: str | PathLike[str]) -> str:
+    """Why the file ``path`` was skipped, in one line that names it once; for trips that go on with the others."""
+    text = str(error)
+    if isinstance(error, OssaError):
+        return text if fspath(path) in text else f"{fspath(path)}: {text}"
+    if isinstance(error, MemoryError):
+        return f"{fspath(path)}: not enough memory for this file"
+    return f"{fspath(path)}: unforeseen {type(error).__name__}: {text} (a defect in ossa: please report it)"

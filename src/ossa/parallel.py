@@ -1,35 +1,108 @@
-"""Work on many pictures at once with threads: OpenCV, zlib and numpy let go of the interpreter where it counts."""
+"""Work on many pictures at once: threads where OpenCV, zlib and numpy let go of the interpreter, else processes."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from typing import TypeVar
 
+from ossa.errors import DeviceError
+
 T = TypeVar("T")
+R = TypeVar("R")
+
+#: Items read ahead: one in the making and one waiting keep a network fed, and memory flat.
+AHEAD = 2
 
 
-def in_order(jobs: Iterable[Callable[[], T]], workers: int | None = None) -> Iterator[T]:
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def in_order(jobs: Iterable[Callable[[], T]], workers: int | None = None) -> Generator[T, None, None]:
     """Results in the order of the jobs, computed by ``workers`` threads (None: one per core).
 
     Only a few results more than there are workers are kept in memory. An error of a job is raised where its result
     would have come; jobs not yet begun are then dropped.
     """
-    count = workers or os.cpu_count() or 1
-    with _one_thread_each(), ThreadPoolExecutor(max_workers=count) as pool:
-        waiting: list[Future[T]] = []
+    count = workers or cores()
+    with _one_thread_each():
+        yield from _threads(jobs, count, 2 * count + 2)
+
+
+def read_ahead(
+    items: Iterable[T], work: Callable[[T], R], ahead: int = AHEAD
+) -> Generator[tuple[T, R | Exception], None, None]:
+    """``work(item)`` for every item, computed in one thread up to ``ahead`` items before it is asked for.
+
+    An exception of ``work`` is handed out as the result of its item. OpenCV and file reading free
+    the interpreter's lock, so a network in the calling thread runs at the same time.
+    """
+
+    def outcome(item: T) -> tuple[T, R | Exception]:
+        try:
+            return item, work(item)
+        except Exception as error:
+            return item, error
+
+    return _threads((partial(outcome, item) for item in items), 1, max(1, ahead))
+
+
+def _threads(jobs: Iterable[Callable[[], T]], workers: int, ahead: int) -> Generator[T, None, None]:
+    """Results in order; at most ``ahead`` jobs are begun before the result that is waited for has been taken."""
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        waiting: deque[Future[T]] = deque()
         source = iter(jobs)
         try:
-            waiting.extend(pool.submit(job) for job in islice(source, 2 * count + 2))
+            waiting.extend(pool.submit(job) for job in islice(source, ahead))
             while waiting:
-                yield waiting.pop(0).result()
+                first = waiting.popleft()
                 waiting.extend(pool.submit(job) for job in islice(source, 1))
+                yield first.result()
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def in_processes(work: Callable[[T], R], items: Iterable[T], workers: int, remedy: str) -> Generator[R, None, None]:
+    """``work(item)`` for every item in the order of the items, computed by ``workers`` processes of one thread each.
+
+    ``work`` is a function of a module. One worker is this process itself. An error of ``work`` is raised where its
+    result would have come; DeviceError with ``remedy`` when a process is killed, mostly for want of memory.
+    """
+    if workers == 1:
+        yield from map(work, items)
+        return
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+    from multiprocessing import get_context
+
+    # "spawn": OpenCV and numba keep threads, which a forked process would find dead.
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread)
+    try:
+        waiting = deque(pool.submit(work, item) for item in items)
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise DeviceError("a worker process was killed", found="probably too little memory", remedy=remedy) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _one_thread() -> None:
+    """Each process keeps to one core: the processes are the parallel part."""
+    import signal
+
+    import cv2
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops the pool
+    cv2.setNumThreads(1)
 
 
 @contextmanager

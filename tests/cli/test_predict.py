@@ -107,9 +107,38 @@ def test_a_picture_that_is_no_hand_is_answered_and_told(bright_model: Path, tmp_
     image = save(tmp_path / "chest.png", other_picture())
     result = predict(image, "-o", tmp_path / "o", "--model", bright_model)
     assert result.exit_code == 0
+    assert len(result.stderr.splitlines()) == 1  # one line per picture
     assert "chest.png: no hand found" in result.stderr
-    assert "chest.png: few bones found: 0 of 29" in result.stderr
+    assert "; few bones found: 0 of 29" in result.stderr
     assert (tmp_path / "o" / "chest.json").is_file()
+
+
+def test_pictures_with_warnings_are_summed_up(bright_model: Path, tmp_path: Path) -> None:
+    for name in ("chest", "table"):
+        save(tmp_path / "in" / f"{name}.png", other_picture())
+    result = predict(tmp_path / "in", "-o", tmp_path / "o", "--model", bright_model)
+    lines = result.stderr.splitlines()
+    assert [line.split(":")[0] for line in lines[:2]] == [str(tmp_path / "in" / f"{n}.png") for n in ("chest", "table")]
+    assert lines[2:] == ["2 images have warnings (above): chest.png, table.png"]
+
+
+def test_a_threshold_for_every_bone_and_for_one(bright_model: Path, tmp_path: Path) -> None:
+    image = save(tmp_path / "hand.png", hand_picture())
+
+    def areas(name: str, *more: str) -> dict[str, int]:
+        result = predict(image, "-o", tmp_path / name, "--model", bright_model, "--fast", *more)
+        assert result.exit_code == 0, result.output
+        found = read_submission(tmp_path / name / "predictions.csv", load_schema(), (240, 200))["hand.png"]
+        return {bone: region.area for bone, region in found}
+
+    plain, wide = areas("plain"), areas("wide", "--threshold", ".05")
+    assert all(wide[bone] > plain[bone] for bone in plain)
+    one = areas("one", "--threshold", ".05", "--threshold", "Pisiform=.5")
+    assert one == {**wide, "Pisiform": plain["Pisiform"]}
+    for bad, word in (("2", "out of range"), ("x", "not a number"), ("Pisiforn=.4", "perhaps 'Pisiform'")):
+        result = predict(image, "-o", tmp_path / "bad", "--model", bright_model, "--threshold", bad)
+        assert result.exit_code == 2
+        assert word in result.stderr
 
 
 def test_unknown_format_and_device(bright_model: Path, tmp_path: Path) -> None:

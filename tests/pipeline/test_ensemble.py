@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from helpers_pictures import hand_picture, save
-from ossa.errors import BundleError, ConfigError, InputError, SubmissionError
+from ossa.errors import BundleError, ConfigError, InputError, OutputError, SubmissionError
 from ossa.inference.predictor import Predictor
 from ossa.labels.store import Store
 from ossa.labels.submission import read_submission, write_submission
@@ -16,9 +16,7 @@ from ossa.pipeline.ensemble import (
     fit_weights,
     image_sizes,
     predict_models,
-    read_numbers,
-    read_shares,
-    read_size,
+    read_weights,
     save_probabilities,
     soft_vote,
     vote,
@@ -116,7 +114,7 @@ def test_unequal_images(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.csv lacks 1 of 3: z; .*b\.csv lacks 1 of 3: x"):
         vote([one, two], tmp_path / "out.csv", shape=SHAPE)
     with pytest.raises(ConfigError, match="no submission"):
-        vote([], tmp_path / "out.csv")
+        vote([], tmp_path / "out.csv", shape=SHAPE)
 
 
 def test_save_resume_average(bright_model: Path, tmp_path: Path) -> None:
@@ -167,28 +165,28 @@ def test_weights_fitted_on_a_data_set(tmp_path: Path) -> None:
     assert fitted.weights[1, 19:].mean() > 0.9
     assert fitted.mean_gain() > 0.01
     write_json(tmp_path / "w.json", fitted.to_json())
-    shares = read_shares(str(tmp_path / "w.json"), "hand29", 2)
+    shares = read_weights(tmp_path / "w.json", "hand29", 2)
     np.testing.assert_allclose(shares, fitted.weights, atol=1e-5)
     with pytest.raises(ConfigError, match="other members"):
-        read_shares(str(tmp_path / "w.json"), "hand29", 3)
+        read_weights(tmp_path / "w.json", "hand29", 3)
     stores[0].write("stranger.png", np.zeros((29, 8, 8), np.float32), placement)
     stores[1].write("stranger.png", np.zeros((29, 8, 8), np.float32), placement)
     with pytest.raises(InputError, match=r"without truth; found stranger\.png"):
         fit_weights([s.path for s in stores], root)
 
 
-def test_words_of_the_command_line(tmp_path: Path) -> None:
-    assert read_numbers("1, 2.5") == [1.0, 2.5]
-    assert read_numbers(None) is None
-    assert read_size("200x300") == (200, 300)
-    for bad in ("200", "x", "0x3", "-1x4", "axb"):
-        with pytest.raises(ConfigError):
-            read_size(bad)
-    with pytest.raises(ConfigError, match="not numbers"):
-        read_numbers("a,b")
-    (tmp_path / "w.json").write_text("{}")
-    with pytest.raises(ConfigError, match="not a file of weights"):
-        read_shares(str(tmp_path / "w.json"), "hand29", 2)
+def test_rules_of_no_bundle_are_refused(tmp_path: Path) -> None:
     Store.create(tmp_path / "s", SCHEMA, {})
     with pytest.raises(BundleError):
         soft_vote([tmp_path / "s"], tmp_path / "o.csv", rules=tmp_path / "nowhere")
+
+
+def test_an_output_is_none_of_the_files_that_vote(tmp_path: Path) -> None:
+    one = tmp_path / "one.csv"
+    write_submission(one, [("a.png", Segmentation(SCHEMA, SHAPE, {}))])
+    before = one.read_bytes()
+    (tmp_path / "link.csv").symlink_to(one)
+    for output in (one, tmp_path / "link.csv"):
+        with pytest.raises(OutputError, match="one of the inputs"):
+            vote([one], output, shape=SHAPE)
+    assert one.read_bytes() == before

@@ -12,8 +12,7 @@ pytest.importorskip("numba")
 
 from ossa.cli import cli
 from ossa.dataset.dataset import open_dataset
-from ossa.errors import AnatomyError, ConfigError, DeviceError
-from ossa.pipeline import phantom
+from ossa.errors import AnatomyError, ConfigError
 from ossa.pipeline.phantom import make_phantoms
 from ossa.schema import load_schema
 
@@ -116,20 +115,6 @@ def test_settings_out_of_range(tmp_path: Path, change: dict[str, int], words: st
 def test_a_missing_anatomy_is_told(tmp_path: Path, processes: int) -> None:
     with pytest.raises(AnatomyError, match="nowhere"):
         make_phantoms(tmp_path / "p", 2, size=SIZE, anatomy=tmp_path / "nowhere", processes=processes)
-
-
-def test_a_process_that_is_killed_is_told() -> None:
-    from concurrent.futures import Future
-    from concurrent.futures.process import BrokenProcessPool
-
-    class Pool:
-        def submit(self, *_: object) -> Future[None]:
-            future: Future[None] = Future()
-            future.set_exception(BrokenProcessPool("a child process terminated abruptly"))
-            return future
-
-    with pytest.raises(DeviceError, match=r"was killed.*fewer processes"):
-        list(phantom._finished(Pool(), [None]))  # type: ignore[arg-type, list-item]
 
 
 def test_the_command(tmp_path: Path) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -52,7 +55,7 @@ def test_outlines_and_run_lengths_are_the_same_pixels(bright_model: Path, tmp_pa
 def test_results_do_not_replace_labels(bright_model: Path, tmp_path: Path) -> None:
     image = save(tmp_path / "hand.png", hand_picture())
     (tmp_path / "hand.json").write_text("precious")
-    with pytest.raises(OutputError, match="holds the radiographs themselves"):
+    with pytest.raises(OutputError, match=r"an output would be one of the inputs; found what is read lies in it"):
         predict([image], tmp_path, model=bright_model)
     assert (tmp_path / "hand.json").read_text() == "precious"
 
@@ -76,10 +79,10 @@ def test_nothing_usable_keeps_an_earlier_csv(bright_model: Path, tmp_path: Path)
     (tmp_path / "in" / "a.png").write_bytes(b"")
     (tmp_path / "in" / "b.png").write_bytes(b"")
     (tmp_path / "o").mkdir()
-    (tmp_path / "o" / "predictions.csv").write_text("earlier")
+    (tmp_path / "o" / "predictions.csv").write_text("image_name,class,rle\nc.png,Ulna,\n")
     with pytest.raises(InputError, match="none of the 2 files"):
         predict([tmp_path / "in"], tmp_path / "o", model=bright_model)
-    assert (tmp_path / "o" / "predictions.csv").read_text() == "earlier"
+    assert (tmp_path / "o" / "predictions.csv").read_text() == "image_name,class,rle\nc.png,Ulna,\n"
 
 
 def test_an_unforeseen_error_skips_its_file_only(
@@ -178,6 +181,128 @@ def test_a_stopped_run_goes_on(bright_model: Path, tmp_path: Path, monkeypatch: 
     csv = "predictions.csv"
     assert (tmp_path / "o" / csv).read_bytes() == (tmp_path / "whole" / csv).read_bytes()
     assert not (tmp_path / "o" / ".ossa-run").exists()
+
+
+def _rows(folder: Path) -> list[str]:
+    return list(read_submission(folder / "predictions.csv", SCHEMA, (240, 200)))
+
+
+def test_the_table_lists_what_the_folder_holds(bright_model: Path, tmp_path: Path) -> None:
+    """Runs one after the other into one folder, in any order: no result without its rows, no row without its result."""
+    fast = lambda: fast_predictor(bright_model, "auto")  # noqa: E731
+    for name in ("a", "b", "c, d"):
+        predict_with(fast, [save(tmp_path / "in" / f"{name}.png", hand_picture())], tmp_path / "o")
+    assert _rows(tmp_path / "o") == ["a.png", "b.png", "c, d.png"]
+    (tmp_path / "o" / "a.json").unlink()
+    predict_with(fast, [tmp_path / "in" / "b.png"], tmp_path / "o")
+    assert _rows(tmp_path / "o") == ["c, d.png", "b.png"]
+    predict_with(fast, [tmp_path / "in"], tmp_path / "o")
+    assert _rows(tmp_path / "o") == ["a.png", "b.png", "c, d.png"]
+    again = predict_with(fast, [tmp_path / "in"], tmp_path / "whole")
+    assert len(again.done) == 3
+    csv = "predictions.csv"
+    assert (tmp_path / "o" / csv).read_bytes() == (tmp_path / "whole" / csv).read_bytes()
+
+
+def test_a_picture_that_went_bad_keeps_its_rows(bright_model: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        save(tmp_path / "in" / f"{name}.png", hand_picture())
+    fast = lambda: fast_predictor(bright_model, "auto")  # noqa: E731
+    predict_with(fast, [tmp_path / "in"], tmp_path / "o")
+    (tmp_path / "in" / "a.png").write_bytes(b"bad")
+    assert len(predict_with(fast, [tmp_path / "in"], tmp_path / "o").skipped) == 1
+    assert _rows(tmp_path / "o") == ["a.png", "b.png"]
+
+
+def test_labels_that_ossa_did_not_write_stay(bright_model: Path, tmp_path: Path) -> None:
+    """The output folder is none of the inputs, but holds the truth under the names of the results."""
+    image = save(tmp_path / "in" / "hand.png", hand_picture())
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    (labels / "hand.json").write_text("precious")
+    with pytest.raises(OutputError, match=r"ossa did not write; found hand\.json"):
+        predict([image], labels, model=bright_model)
+    (labels / "hand.json").unlink()
+    (labels / "predictions.csv").write_text("somebody's")
+    with pytest.raises(OutputError, match=r"ossa did not write; found predictions\.csv"):
+        predict([image], labels, model=bright_model)
+    assert [(p.name, p.read_text()) for p in labels.iterdir()] == [("predictions.csv", "somebody's")]
+
+
+@pytest.mark.parametrize("nested", [True, False])
+def test_results_never_fall_among_the_inputs(bright_model: Path, tmp_path: Path, nested: bool) -> None:
+    for part in ("left", "right"):
+        save(tmp_path / "set" / part / "hand.png", hand_picture())
+        (tmp_path / "set" / part / "hand.json").write_text("precious")
+    (tmp_path / "link").symlink_to(tmp_path / "set")
+    output = tmp_path / "link" / ("left" if nested else "")
+    with pytest.raises(OutputError, match="an output would be one of the inputs"):
+        predict([tmp_path / "set"], output, model=bright_model)
+    assert {p.read_text() for p in (tmp_path / "set").rglob("*.json")} == {"precious"}
+    assert len([p for p in (tmp_path / "set").rglob("*") if p.is_file()]) == 4
+
+
+def test_a_folder_that_is_removed_during_the_run_is_counted(
+    bright_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abcd":
+        save(tmp_path / "in" / f"{name}.png", hand_picture())
+    whole, count = module.predict_one, 0
+
+    def removes(radiograph, predictor):  # type: ignore[no-untyped-def]
+        nonlocal count
+        count += 1
+        if count == 3:
+            shutil.rmtree(tmp_path / "o")
+        return whole(radiograph, predictor)
+
+    monkeypatch.setattr(module, "predict_one", removes)
+    said: list[str] = []
+    outcome = predict_with(
+        lambda: fast_predictor(bright_model, "auto"), [tmp_path / "in"], tmp_path / "o", tell=said.append
+    )
+    assert [p.source.name for p in outcome.done] == ["c", "d"]
+    assert [s.path.name for s in outcome.skipped] == ["a.png", "b.png"]
+    assert all("its results were removed" in sentence for sentence in said)
+    assert _rows(tmp_path / "o") == ["c.png", "d.png"]
+
+
+#: A run that waits at its second picture.
+_SLOW = """
+import sys, time
+from ossa.pipeline import predict as module
+whole, count = module.predict_one, 0
+def slow(radiograph, predictor):
+    global count
+    count += 1
+    if count == 2:
+        print("at the second", flush=True)
+        time.sleep(100)
+    return whole(radiograph, predictor)
+module.predict_one = slow
+model, given, output = sys.argv[1:]
+module.predict_with(lambda: module.fast_predictor(model, "auto"), [given], output)
+"""
+
+
+def test_two_runs_on_one_folder_and_one_that_is_killed(bright_model: Path, tmp_path: Path) -> None:
+    for name in "abc":
+        save(tmp_path / "in" / f"{name}.png", hand_picture())
+    words = [sys.executable, "-c", _SLOW, str(bright_model), str(tmp_path / "in"), str(tmp_path / "o")]
+    first = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    assert first.stdout is not None
+    assert first.stdout.readline() == "at the second\n"
+    fast = lambda: fast_predictor(bright_model, "auto")  # noqa: E731
+    with pytest.raises(OutputError, match=f"another run is writing into this folder; found process {first.pid}"):
+        predict_with(fast, [tmp_path / "in"], tmp_path / "o")
+    first.kill()
+    first.wait()
+    first.stdout.close()
+    (tmp_path / "o" / ".b.json.ossa-part").write_text("half")
+    outcome = predict_with(fast, [tmp_path / "in"], tmp_path / "o")
+    assert len(outcome.done) == 3
+    assert _rows(tmp_path / "o") == ["a.png", "b.png", "c.png"]
+    assert [p.name for p in (tmp_path / "o").iterdir() if p.name.startswith(".")] == []
 
 
 @pytest.mark.parametrize(("bones", "told"), [(0, True), (3, True), (14, True), (15, False), (29, False)])

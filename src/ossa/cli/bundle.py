@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-_PATH = click.Path(path_type=Path)
+from ossa.cli.options import PATH, read_size, tell
 
 
 @click.group("bundle")
@@ -15,12 +15,12 @@ def command() -> None:
 
 
 @command.command("export")
-@click.argument("model", required=False, type=_PATH)
-@click.option("-o", "--output", required=True, type=_PATH, help="Folder for the files.")
+@click.argument("model", required=False, type=PATH)
+@click.option("-o", "--output", required=True, type=PATH, help="Folder for the files.")
 @click.option("--static", multiple=True, metavar="HxW", help="Also a file for one fixed size; repeat it.")
 @click.option("--int8", is_flag=True, help="Also an 8-bit file, calibrated on the images.")
 @click.option("--openvino", is_flag=True, help="Also OpenVINO's format.")
-@click.option("--image", "images", multiple=True, type=_PATH, help="Compare on this; repeat it.  [default: phantoms]")
+@click.option("--image", "images", multiple=True, type=PATH, help="Compare on this; repeat it.  [default: phantoms]")
 def export_command(
     model: Path | None,
     output: Path,
@@ -35,7 +35,6 @@ def export_command(
     bundle's network. Preparation and thresholds are inside every ONNX file (metadata "ossa.card") and in card.json.
     """
     from ossa.pipeline.bundle import export_bundle
-    from ossa.pipeline.ensemble import read_size
 
     exported = export_bundle(
         model,
@@ -44,7 +43,7 @@ def export_command(
         eight_bit=int8,
         openvino=openvino,
         images=images,
-        tell=lambda sentence: click.echo(sentence, err=True),
+        tell=tell,
     )
     click.echo(exported.to_text(), nl=False)
     click.echo(f"-> {output}")

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
+from ossa.cli.options import PATH, schema_option
+
 
 @click.command("calibrate")
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
-@click.option(
-    "--data", "dataset", required=True, type=click.Path(path_type=Path), help="Data set that the run was trained on."
-)
-@click.option("--schema", default="hand29", show_default=True, help="Bone schema (name or .toml file).")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=PATH)
+@click.option("--data", "dataset", required=True, type=PATH, help="Data set that the run was trained on.")
+@schema_option()
 def command(runs: tuple[Path, ...], dataset: Path, schema: str) -> None:
     """Fit each bone's threshold and clean-up on out-of-fold predictions, and save them in the run's models.
 

@@ -7,13 +7,23 @@ from pathlib import Path
 import click
 
 from ossa.cli import EXIT_SKIPPED
+from ossa.cli.options import (
+    PATH,
+    device_option,
+    looks_option,
+    output,
+    read_numbers,
+    read_shares,
+    read_size,
+    schema_option,
+    tell,
+    threshold_option,
+)
 
-_FOLDER = click.Path(path_type=Path)
+_TILE = click.option("--tile", type=int, help="Side of sliding windows in grid pixels.  [default: the whole picture]")
 _WEIGHTS = click.option(
     "--weights", help="One number per input, comma-separated, or a file from 'ossa ensemble fit'.  [default: equal]"
 )
-_OUTPUT = click.option("-o", "--output", required=True, type=_FOLDER, help="The CSV file to write.")
-_SCHEMA = click.option("--schema", default="hand29", show_default=True, help="The bones and their order.")
 
 
 @click.group("ensemble")
@@ -23,12 +33,12 @@ def command() -> None:
 
 @command.command("models")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option("-m", "--model", "models", multiple=True, required=True, type=_FOLDER, help="A bundle; repeat it.")
-@click.option("-o", "--output", required=True, type=_FOLDER, help="Folder for the results.")
+@click.option("-m", "--model", "models", multiple=True, required=True, type=PATH, help="A bundle; repeat it.")
+@output("Folder for the results.")
 @click.option("--weights", help="One number per model, comma-separated.  [default: equal]")
-@click.option("--tta", default="none", show_default=True, help="none, flip, flip,scale:0.9:1:1.1,rotate:-5:0:5")
-@click.option("--tile", type=int, help="Side of sliding windows in grid pixels.  [default: the whole picture]")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, torch:cpu, ...")
+@looks_option("none")
+@_TILE
+@device_option()
 @click.pass_context
 def models_command(
     ctx: click.Context,
@@ -36,7 +46,7 @@ def models_command(
     models: tuple[Path, ...],
     output: Path,
     weights: str | None,
-    tta: str,
+    looks: str,
     tile: int | None,
     device: str,
 ) -> None:
@@ -44,11 +54,11 @@ def models_command(
 
     All models are held at once and every image is read once. Repeat a run that was stopped: it goes on.
     """
-    from ossa.pipeline.ensemble import load_models, predict_models, read_numbers
+    from ossa.pipeline.ensemble import load_models, predict_models
     from ossa.progress import bar
 
-    predictor = load_models(models, device, read_numbers(weights), tta, tile)
-    outcome = predict_models(paths, output, predictor, track=bar, tell=lambda sentence: click.echo(sentence, err=True))
+    predictor = load_models(models, device, read_numbers(weights), looks, tile)
+    outcome = predict_models(paths, output, predictor, track=bar, tell=tell)
     click.echo(f"{len(outcome.done)} of {outcome.total} images, {len(models)} models -> {output}")
     if outcome.skipped:
         ctx.exit(EXIT_SKIPPED)
@@ -56,18 +66,18 @@ def models_command(
 
 @command.command("save")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option("-m", "--model", "models", multiple=True, type=_FOLDER, help="A bundle; repeat it.  [default: shipped]")
-@click.option("-o", "--output", required=True, type=_FOLDER, help="Folder of the store.")
-@click.option("--tta", default="none", show_default=True, help="none, flip, flip,scale:0.9:1:1.1,rotate:-5:0:5")
-@click.option("--tile", type=int, help="Side of sliding windows in grid pixels.  [default: the whole picture]")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, torch:cpu, ...")
+@click.option("-m", "--model", "models", multiple=True, type=PATH, help="A bundle; repeat it.  [default: shipped]")
+@output("Folder of the store.")
+@looks_option("none")
+@_TILE
+@device_option()
 @click.pass_context
 def save_command(
     ctx: click.Context,
     paths: tuple[str, ...],
     models: tuple[Path, ...],
     output: Path,
-    tta: str,
+    looks: str,
     tile: int | None,
     device: str,
 ) -> None:
@@ -75,10 +85,8 @@ def save_command(
     from ossa.pipeline.ensemble import load_models, save_probabilities
     from ossa.progress import bar
 
-    predictor = load_models(models, device, None, tta, tile)
-    saved = save_probabilities(
-        paths, output, predictor, track=bar, tell=lambda sentence: click.echo(sentence, err=True)
-    )
+    predictor = load_models(models, device, None, looks, tile)
+    saved = save_probabilities(paths, output, predictor, track=bar, tell=tell)
     before = f" ({saved.before} were there)" if saved.before else ""
     click.echo(f"{saved.saved} images saved{before} -> {output}")
     if saved.skipped:
@@ -86,24 +94,32 @@ def save_command(
 
 
 @command.command("soft")
-@click.argument("stores", nargs=-1, required=True, type=_FOLDER, metavar="STORE...")
-@_OUTPUT
+@click.argument("stores", nargs=-1, required=True, type=PATH, metavar="STORE...")
+@output("The CSV file to write.")
 @_WEIGHTS
-@click.option("--rules", type=_FOLDER, help="Bundle whose thresholds and clean-up are used.  [default: .5, none]")
-@_SCHEMA
-def soft_command(stores: tuple[Path, ...], output: Path, weights: str | None, rules: Path | None, schema: str) -> None:
+@click.option("--rules", type=PATH, help="Bundle whose thresholds and clean-up are used.  [default: .5, none]")
+@threshold_option()
+@schema_option()
+def soft_command(
+    stores: tuple[Path, ...],
+    output: Path,
+    weights: str | None,
+    rules: Path | None,
+    thresholds: dict[str, float],
+    schema: str,
+) -> None:
     """Average saved probabilities and write run lengths."""
-    from ossa.pipeline.ensemble import read_shares, soft_vote
+    from ossa.pipeline.ensemble import soft_vote
     from ossa.progress import bar
 
     shares = read_shares(weights, schema, len(stores))
-    count = soft_vote(stores, output, schema=schema, weights=shares, rules=rules, track=bar)
+    count = soft_vote(stores, output, schema=schema, weights=shares, rules=rules, thresholds=thresholds, track=bar)
     click.echo(f"{count} images, {len(stores)} stores -> {output}")
 
 
 @command.command("vote")
-@click.argument("submissions", nargs=-1, required=True, type=_FOLDER, metavar="CSV...")
-@_OUTPUT
+@click.argument("submissions", nargs=-1, required=True, type=PATH, metavar="CSV...")
+@output("The CSV file to write.")
 @_WEIGHTS
 @click.option(
     "--threshold",
@@ -112,22 +128,24 @@ def soft_command(stores: tuple[Path, ...], output: Path, weights: str | None, ru
     show_default=True,
     help="Share of the weight that makes a pixel bone; a tie at the threshold is bone.",
 )
-@click.option("--size", default="2048x2048", show_default=True, help="Height x width of the images.")
-@click.option("--images", multiple=True, type=_FOLDER, help="The radiographs, when they differ in size; repeat it.")
-@_SCHEMA
+@click.option("--size", metavar="HxW", help="Height x width of the images, where all are of one size.")
+@click.option("--images", multiple=True, type=PATH, help="The radiographs, which know their sizes; repeat it.")
+@schema_option()
 def vote_command(
     submissions: tuple[Path, ...],
     output: Path,
     weights: str | None,
     threshold: float,
-    size: str,
+    size: str | None,
     images: tuple[Path, ...],
     schema: str,
 ) -> None:
     """Let submission files vote, pixel by pixel, on their run lengths."""
-    from ossa.pipeline.ensemble import image_sizes, read_shares, read_size, vote
+    from ossa.pipeline.ensemble import image_sizes, vote
     from ossa.progress import bar
 
+    if bool(images) == (size is not None):
+        raise click.UsageError("Give --images with the radiographs, or --size (2048x2048 in the competition).")
     shares = read_shares(weights, schema, len(submissions))
     count = vote(
         submissions,
@@ -135,17 +153,17 @@ def vote_command(
         schema=schema,
         weights=shares,
         threshold=threshold,
-        shape=image_sizes(images) if images else read_size(size),
+        shape=image_sizes(images) if size is None else read_size(size),
         track=bar,
     )
     click.echo(f"{count} images, {len(submissions)} files -> {output}")
 
 
 @command.command("fit")
-@click.argument("stores", nargs=-1, required=True, type=_FOLDER, metavar="STORE...")
-@click.option("--truth", required=True, type=_FOLDER, help="Data set with the labels of the stores' images.")
-@click.option("-o", "--output", required=True, type=_FOLDER, help="The JSON file of weights to write.")
-@_SCHEMA
+@click.argument("stores", nargs=-1, required=True, type=PATH, metavar="STORE...")
+@click.option("--truth", required=True, type=PATH, help="Data set with the labels of the stores' images.")
+@output("The JSON file of weights to write.")
+@schema_option()
 def fit_command(stores: tuple[Path, ...], truth: Path, output: Path, schema: str) -> None:
     """Fit one weight per store and bone on OUT-OF-FOLD probabilities.
 

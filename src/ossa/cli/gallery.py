@@ -7,15 +7,16 @@ from pathlib import Path
 import click
 
 from ossa.cli import EXIT_SKIPPED
+from ossa.cli.options import PATH, output, schema_option, tell
 
 
 @click.command("gallery")
-@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SOURCE...")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder for the gallery.")
-@click.option("--truth", type=click.Path(path_type=Path), help="Data set or labels to compare with.")
-@click.option("--images", type=click.Path(path_type=Path), help="Folder of the pictures, where the sources have none.")
-@click.option("--folds", type=click.Path(path_type=Path), help="Folds file of a training run: shows each one's fold.")
-@click.option("--schema", "schema_name", default="hand29", show_default=True, help="Bone schema (name or .toml file).")
+@click.argument("sources", nargs=-1, required=True, type=PATH, metavar="SOURCE...")
+@output("Folder for the gallery.")
+@click.option("--truth", type=PATH, help="Data set or labels to compare with.")
+@click.option("--images", type=PATH, help="Folder of the pictures, where the sources have none.")
+@click.option("--folds", type=PATH, help="Folds file of a training run: shows each one's fold.")
+@schema_option()
 @click.option("--title", help="Heading of the page.")
 @click.option(
     "--size", default=1024, show_default=True, help="Longest side, in px, of the pictures that a click shows."
@@ -28,7 +29,7 @@ def command(
     truth: Path | None,
     images: Path | None,
     folds: Path | None,
-    schema_name: str,
+    schema: str,
     title: str | None,
     size: int,
 ) -> None:
@@ -49,13 +50,13 @@ def command(
         truth=truth,
         images=images,
         folds=folds,
-        schema=load_schema(schema_name),
+        schema=load_schema(schema),
         title=title,
         size=size,
         track=bar,
     )
-    for name, reason in written.failed:
-        click.echo(f"cannot be shown: {name}: {reason}", err=True)
+    for _, reason in written.failed:
+        tell(f"cannot be shown: {reason}")
     click.echo(f"{written.pictures} pictures -> {written.page}")
     if written.failed:
         ctx.exit(EXIT_SKIPPED)

@@ -6,15 +6,17 @@ from pathlib import Path
 
 import click
 
+from ossa.cli.options import PATH
+
 
 @click.command("phantom")
-@click.argument("output", metavar="OUT", type=click.Path(path_type=Path))
+@click.argument("output", metavar="OUT", type=PATH)
 @click.option(
     "-n", "--count", type=int, default=100, show_default=True, help="How many pictures the folder shall hold."
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same pictures.")
 @click.option("--size", type=int, default=2048, show_default=True, help="Longest side, in px.")
-@click.option("--anatomy", type=click.Path(path_type=Path), help="Folder of bone meshes.  [default: the built-in hand]")
+@click.option("--anatomy", type=PATH, help="Folder of bone meshes.  [default: the built-in hand]")
 @click.option("-j", "--processes", type=int, help="Parallel processes.  [default: one per core]")
 def command(output: Path, count: int, seed: int, size: int, anatomy: Path | None, processes: int | None) -> None:
     """Make synthetic radiographs with perfect, overlapping truth.

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
 
 from ossa.cli import EXIT_INTERRUPTED, EXIT_SKIPPED
+from ossa.cli.options import device_option, looks_option, model_option, output, some, tell, threshold_option
 
 
 @click.command("predict")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
-@click.option("--model", type=click.Path(path_type=Path), help="Folder of a model bundle.  [default: the shipped one]")
-@click.option(
-    "--device", default="auto", show_default=True, help="Where the network runs: auto, cpu, cuda, cuda:1, ..."
-)
+@output("Folder for the results.")
+@model_option()
+@device_option()
 @click.option(
     "--format", "label_format", default="competition", show_default=True, help="Label format of OUT/NAME.json."
 )
-@click.option(
-    "--tta",
-    "looks",
-    default="flip",
-    show_default=True,
-    help="Test-time augmentation: none, flip, scale:0.9:1, rotate:-5:0:5, or several with commas.",
-)
+@looks_option("flip")
+@threshold_option()
 @click.option("--fast", is_flag=True, help="One look at each picture, none closer at the wrist, no quality warnings.")
 @click.pass_context
 def command(
@@ -36,6 +31,7 @@ def command(
     device: str,
     label_format: str,
     looks: str,
+    thresholds: dict[str, float],
     fast: bool,
 ) -> None:
     """Find the bones in radiographs.
@@ -46,28 +42,26 @@ def command(
 
     Exit codes: 0 all images done; 1 some were skipped, the rest is written; 2 nothing done.
     """
-    from ossa.pipeline.predict import CSV_NAME, fast_predictor, predict_with, usual_predictor
+    from ossa.pipeline.predict import CSV_NAME, fast_predictor, predict_with, usual_predictor, with_thresholds
     from ossa.progress import bar
 
+    load = partial(fast_predictor, model, device) if fast else partial(usual_predictor, model, device, looks)
     outcome = predict_with(
-        (lambda: fast_predictor(model, device)) if fast else (lambda: usual_predictor(model, device, looks)),
-        paths,
-        output,
-        label_format=label_format,
-        track=bar,
-        tell=lambda sentence: click.echo(sentence, err=True),
+        lambda: with_thresholds(load(), thresholds), paths, output, label_format=label_format, track=bar, tell=tell
     )
     if len(outcome.done) == 1:
         only = outcome.done[0]
         click.echo(f"{only.bones} bones in {only.source.path} -> {output / only.source.name}_overlay.png")
     else:
         click.echo(f"{len(outcome.done)} of {outcome.total} images -> {output}")
+    warned = [done.source.image_name for done in outcome.done if done.notes]
+    if warned and outcome.total > 1:
+        tell(f"{len(warned)} images have warnings (above): {some(warned)}")
     if outcome.interrupted:
-        click.echo(
-            f"Interrupted; {CSV_NAME} holds the {len(outcome.done)} images that were done. The same command continues.",
-            err=True,
+        tell(
+            f"Interrupted; {CSV_NAME} holds the {len(outcome.done)} images that were done. The same command continues."
         )
         ctx.exit(EXIT_INTERRUPTED)
     if outcome.skipped:
-        click.echo(f"{len(outcome.skipped)} skipped (the reasons are above).", err=True)
+        tell(f"{len(outcome.skipped)} skipped (the reasons are above).")
         ctx.exit(EXIT_SKIPPED)

@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from ossa.cli import EXIT_SKIPPED
-
-_PATH = click.Path(path_type=Path)
+from ossa.cli.options import PATH, device_option, tell
 
 
 @click.group("prepare")
@@ -17,12 +16,12 @@ def command() -> None:
 
 
 @command.command("super-resolve")
-@click.argument("source", metavar="IN", type=_PATH)
-@click.argument("output", metavar="OUT", type=_PATH)
-@click.option("--weights", required=True, type=_PATH, help="Weight file, for instance RealESRGAN_x2plus.pth.")
+@click.argument("source", metavar="IN", type=PATH)
+@click.argument("output", metavar="OUT", type=PATH)
+@click.option("--weights", required=True, type=PATH, help="Weight file, for instance RealESRGAN_x2plus.pth.")
 @click.option("--tile", type=int, default=192, show_default=True, help="Side of a tile, in px.")
 @click.option("--overlap", type=int, default=32, show_default=True, help="What a tile sees around itself, in px.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@device_option()
 @click.pass_context
 def super_resolve_command(
     ctx: click.Context, source: Path, output: Path, weights: Path, tile: int, overlap: int, device: str
@@ -44,10 +43,10 @@ def super_resolve_command(
         overlap=overlap,
         device=device,
         track=bar,
-        tell=lambda sentence: click.echo(sentence, err=True),
+        tell=tell,
     )
     for _, reason in result.skipped:
-        click.echo(f"left out: {reason}", err=True)
+        tell(f"left out: {reason}")
     kept = f", {result.kept} were there already" if result.kept else ""
     click.echo(f"{result.made} pictures made{kept}, {len(result.skipped)} left out -> {result.output}")
     if result.skipped:

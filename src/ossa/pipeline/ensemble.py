@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.errors import BundleError, ConfigError, DeviceError, InputError, OutputError, SubmissionError
+from ossa.parallel import read_ahead
 from ossa.progress import Track, silent
+from ossa.safety import refuse_inputs
 from ossa.schema import BoneSchema, load_schema
 
 if TYPE_CHECKING:
@@ -48,7 +50,6 @@ def save_probabilities(
     Images that the store has already are left; a file that cannot be used is skipped. Raises
     ConfigError when another model wrote the store.
     """
-    from ossa.inference.batch import read_ahead
     from ossa.labels.store import Store
     from ossa.pipeline.sources import find_sources
     from ossa.radiograph.read import read_radiograph
@@ -93,13 +94,15 @@ def soft_vote(
     schema: str = "hand29",
     weights: Sequence[float] | NDArray[np.floating[Any]] | None = None,
     rules: str | Path | None = None,
+    thresholds: Mapping[str, float] | None = None,
     track: Track = silent,
 ) -> int:
     """Average saved probabilities and write the submission ``output``; the number of images.
 
     ``weights``: one per store, or (stores, bones). ``rules``: the bundle whose thresholds and
-    clean-up are used; without it the threshold is .5 and nothing is cleaned. Raises InputError
-    when the stores hold different images or pictures of different sizes.
+    clean-up are used; without it the threshold is .5 and nothing is cleaned. ``thresholds`` (bone -> probability,
+    "*" for every bone) go before those of the rules. Raises InputError when the stores hold different images or
+    pictures of different sizes, OutputError when ``output`` lies in one of them.
     """
     from ossa.ensemble.vote import soft_vote as average
     from ossa.labels.store import Store
@@ -108,8 +111,11 @@ def soft_vote(
     bones = load_schema(schema)
     opened = [Store.open(path, bones) for path in stores]
     _check_given(opened, "store")
-    thresholds, tidy = _rules(rules, bones)
-    stream = average(opened, weights, thresholds)
+    from ossa.segmentation.decode import per_bone
+
+    refuse_inputs(output, stores)
+    usual, tidy = _rules(rules, bones)
+    stream = average(opened, weights, {**usual, **per_bone(bones, thresholds or {})})
     tidied = ((image, tidy(segmentation)) for image, segmentation in stream)
     return write_submission(output, track(tidied, len(opened[0].images()), "Averaging"))
 
@@ -133,28 +139,29 @@ def vote(
     schema: str = "hand29",
     weights: Sequence[float] | NDArray[np.floating[Any]] | None = None,
     threshold: float = MAJORITY,
-    shape: tuple[int, int] | Mapping[str, tuple[int, int]] | None = None,
+    shape: tuple[int, int] | Mapping[str, tuple[int, int]],
     track: Track = silent,
 ) -> int:
     """Let submission files vote pixel by pixel and write the result; the number of images.
 
     A pixel is bone where the files that say so hold at least ``threshold`` of the total weight:
     with .5 a tie is bone. ``weights``: one per file, or (files, bones). ``shape`` (H, W) of the
-    images, or one per image name (default: the competition's 2048 x 2048). Rows may stand in any order; an empty mask
+    images, or one per image name. Rows may stand in any order; an empty mask
     votes against. Everything happens on run lengths, one image at a time. Raises SubmissionError
-    for a malformed file or run, InputError when the files hold different images.
+    for a malformed file or run, InputError when the files hold different images, OutputError when ``output`` is one
+    of them.
     """
     from ossa.ensemble.vote import same_images
     from ossa.inference.networks import member_weights
-    from ossa.labels.submission import COMPETITION_SHAPE, read_submission, write_submission
+    from ossa.labels.submission import read_submission, write_submission
     from ossa.segmentation.rle import decode_runs, region_from_runs
     from ossa.segmentation.runs import vote as vote_runs
     from ossa.segmentation.segmentation import Segmentation
 
     bones = load_schema(schema)
-    size = shape or COMPETITION_SHAPE
     _check_given(submissions, "submission")
-    files = [read_submission(path, bones, size) for path in submissions]
+    refuse_inputs(output, submissions)
+    files = [read_submission(path, bones, shape) for path in submissions]
     images = same_images({str(file.path): list(file) for file in files})
     shares = member_weights(weights, len(files), len(bones)).astype(np.float64)
 
@@ -328,37 +335,12 @@ def load_models(
     return predictor.examined()
 
 
-def read_numbers(text: str | None) -> list[float] | None:
-    """Comma-separated numbers, None for None. Raises ConfigError."""
-    if text is None:
-        return None
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise ConfigError("the weights are not numbers", found=repr(text), expected="for instance 2,1,1") from error
-
-
-def read_shares(text: str | None, schema: str, members: int) -> list[float] | NDArray[np.float64] | None:
-    """Weights from the command line: numbers, or the file that 'ossa ensemble fit' wrote."""
-    if text is not None and Path(text).is_file():
-        return read_weights(text, schema, members)
-    return read_numbers(text)
-
-
 def image_sizes(paths: Iterable[str | Path]) -> dict[str, tuple[int, int]]:
     """The (H, W) of every radiograph of ``paths`` by image name, from the files' headers."""
     from ossa.pipeline.sources import find_sources
-    from ossa.radiograph.read import read_size as size_of
+    from ossa.radiograph.read import read_size
 
-    return {source.image_name: size_of(source.path) for source in find_sources(paths, "")}
-
-
-def read_size(text: str) -> tuple[int, int]:
-    """ "2048x1536" as (height, width). Raises ConfigError."""
-    height, _, width = text.lower().partition("x")
-    if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
-        raise ConfigError("the size is not understood", found=repr(text), expected="height x width, as 2048x2048")
-    return int(height), int(width)
+    return {source.image_name: read_size(source.path) for source in find_sources(paths, "")}
 
 
 def _check_given(given: Sequence[object], what: str) -> None:

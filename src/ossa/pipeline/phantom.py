@@ -11,19 +11,16 @@ that was stopped is continued by the same command, and a larger count extends a 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ossa.errors import ConfigError, DeviceError, InputError
+from ossa.errors import ConfigError, InputError
+from ossa.parallel import cores, in_processes
 from ossa.progress import Track, silent
 from ossa.safety import contents, output_folder, read_json, write_json
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
     from ossa.phantom.scene import PhantomOptions
 
 RECORD = "phantoms.json"
@@ -83,8 +80,9 @@ def make_phantoms(
         _claim(folder, {"seed": seed, "size": size, "anatomy": _anatomy_name(meshes), "options": asdict(chosen)})
         present = _present(folder)
         jobs = [_Job(folder, seed, i, size, chosen, meshes) for i in range(count) if _stem(seed, i) not in present]
-        workers = min(processes if processes is not None else _cores(), max(len(jobs), 1))
-        for _ in track(_run(jobs, workers), len(jobs), "Making phantoms"):
+        workers = min(processes if processes is not None else cores(), max(len(jobs), 1))
+        remedy = "Give fewer processes with -j or a smaller --size; the same command continues"
+        for _ in track(in_processes(_make, jobs, workers, remedy), len(jobs), "Making phantoms"):
             pass
     return Made(folder, len(jobs), count - len(jobs))
 
@@ -146,53 +144,6 @@ def _stem(seed: int, index: int) -> str:
 def _present(folder: Path) -> set[str]:
     """Stems of finished pictures. A label is written before its picture, so a picture is complete."""
     return {path.stem.rpartition("_")[0] for path in (folder / SPLIT / "DCM").glob("*/*.png")}
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _run(jobs: list[_Job], workers: int) -> Iterator[None]:
-    if workers == 1:
-        for job in jobs:
-            _make(job)
-            yield
-        return
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
-    # "spawn": OpenCV and numba keep threads, which a forked process would find dead.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread)
-    try:
-        yield from _finished(pool, jobs)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _finished(pool: Executor, jobs: list[_Job]) -> Iterator[None]:
-    from concurrent.futures import as_completed
-    from concurrent.futures.process import BrokenProcessPool
-
-    for future in as_completed([pool.submit(_make, job) for job in jobs]):
-        try:
-            future.result()
-        except BrokenProcessPool as error:
-            raise DeviceError(
-                "a process that made phantoms was killed",
-                found="probably too little memory",
-                remedy="Give fewer processes with -j or a smaller --size; the same command continues",
-            ) from error
-        yield
-
-
-def _one_thread() -> None:
-    """Each process keeps to one core: the processes are the parallel part."""
-    import signal
-
-    import cv2
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops the pool
-    cv2.setNumThreads(1)
 
 
 def _make(job: _Job) -> None:

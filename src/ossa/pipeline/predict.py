@@ -7,18 +7,19 @@ OUT/predictions.csv       run lengths of all images
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ossa.errors import ConfigError, DeviceError, InputError, OssaError, OutputError
+from ossa.errors import ConfigError, DeviceError, InputError, OutputError, reason_of
+from ossa.parallel import read_ahead
+from ossa.pipeline.parts import Part, Parts, is_table, rows_by_image
 from ossa.pipeline.sources import OVERLAY_SUFFIX, Source, check_name, find_sources
 from ossa.progress import Track, silent
+from ossa.safety import output_folder
 
 if TYPE_CHECKING:
-    from ossa.inference.batch import Job, Parts
     from ossa.inference.predictor import Predictor
     from ossa.radiograph.radiograph import Radiograph
     from ossa.segmentation.segmentation import Segmentation
@@ -67,6 +68,7 @@ def predict(
     model: str | Path | None = None,
     device: str = "auto",
     looks: str = "flip",
+    thresholds: Mapping[str, float] | None = None,
     label_format: str = "competition",
     track: Track = silent,
     tell: Callable[[str], None] = lambda _: None,
@@ -74,17 +76,25 @@ def predict(
     """Find the bones in every radiograph of ``paths`` (files, folders, glob patterns) and write the results.
 
     ``model`` is the folder of a bundle (None: the shipped one). ``looks``: test-time augmentation as
-    ``inference.tta.parse_views`` reads it. Results are judged (confidences, warnings, "no hand found");
+    ``inference.views.parse_views`` reads it. ``thresholds``: bone -> probability from which a pixel is bone, "*" for
+    every bone; those of the model where nothing is said. Results are judged (confidences, warnings, "no hand found");
     ``predict_with`` and ``fast_predictor`` leave that out. A file that cannot be used is skipped, and the others
-    are still done; ``tell`` hears of it at once, and of every warning. Results are written image by image; the CSV at
-    the end, also when the user interrupts. A run that was stopped, by whatever, goes on when it is started again with
+    are still done; ``tell`` hears of it at once, and of the warnings of a picture in one line. Results are written
+    image by image; the CSV at the end, also when the user interrupts. It lists what the folder holds: rows of earlier
+    runs stay as long as their results do. A run that was stopped, by whatever, goes on when it is started again with
     the same model, settings and output folder.
 
-    Raises InputError when no file could be used at all, OutputError when results cannot be written, ConfigError,
+    Raises InputError when no file could be used at all; OutputError when results cannot be written, would replace
+    what is read or what no run of ossa wrote, or when another run is writing there; ConfigError, SchemaError,
     BundleError, DeviceError or MissingExtraError when the run cannot begin.
     """
     return predict_with(
-        lambda: usual_predictor(model, device, looks), paths, output, label_format=label_format, track=track, tell=tell
+        lambda: with_thresholds(usual_predictor(model, device, looks), thresholds or {}),
+        paths,
+        output,
+        label_format=label_format,
+        track=track,
+        tell=tell,
     )
 
 
@@ -98,75 +108,134 @@ def predict_with(
     tell: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """``predict`` with any predictor; ``load`` is called once images and output folder are known to be usable."""
-    from ossa.inference.batch import Job, Parts, read_ahead
-    from ossa.radiograph.read import read_radiograph
-
+    given = [Path(path) for path in paths]
     folder = Path(output)
-    sources = find_sources(paths, folder)
+    sources = find_sources(given, folder)
     write_label = label_writer(label_format)
-    _check_output(folder, sources)
-    predictor = load()
-    parts = Parts.begin(folder / RUN_FOLDER, {"format": label_format, "predictor": predictor.settings()})
-    jobs = {source: Job(source.path, source.image_name) for source in sources}
-    outcome = Outcome(folder, len(sources))
-
-    def read(source: Source) -> Radiograph | Predicted:
-        check_name(source)
-        return _finished(source, jobs[source], parts, folder) or read_radiograph(source.path)
-
-    try:
-        for source, found in track(read_ahead(sources, read), len(sources), "Finding bones"):
-            try:
-                if isinstance(found, Exception):
-                    raise found
-                if isinstance(found, Predicted):
-                    outcome.done.append(found)
-                    continue
-                segmentation = predict_one(found, predictor)
-                _write(folder, source, found, segmentation, write_label)
-                _remember(jobs[source], parts, segmentation)
-            except (DeviceError, OutputError):
-                raise
-            except Exception as error:
-                # Whatever one file does, the others are done: an error nobody foresaw skips its file too.
-                reason = str(error) if isinstance(error, OssaError) else f"{source.path}: {_unforeseen(error)}"
-                outcome.skipped.append(Skipped(source.path, reason))
-                tell(f"skipped: {reason}")
-                continue
-            for note in segmentation.notes:
-                tell(f"{source.path}: {note}")
-            outcome.done.append(Predicted(source, len(segmentation), segmentation.notes))
-    except KeyboardInterrupt:
-        outcome.interrupted = True
-    if not outcome.done and not outcome.interrupted:
-        parts.remove()
-        raise _nothing_done(outcome)
-    _write_csv(folder, parts, [jobs[done.source] for done in outcome.done])
-    if not outcome.interrupted:
-        parts.remove()
+    inputs = [*given, *(source.path for source in sources)]
+    with output_folder(folder, inputs, (CSV_NAME, RUN_FOLDER)):
+        _refuse_strangers(folder, sources)
+        predictor = load()
+        parts = Parts.begin(folder / RUN_FOLDER, {"format": label_format, "predictor": predictor.settings()})
+        outcome = Outcome(folder, len(sources))
+        try:
+            _predict_all(outcome, sources, predictor, parts, write_label, track, tell)
+        except KeyboardInterrupt:
+            outcome.interrupted = True
+        _drop_lost(outcome, parts, tell)
+        if not outcome.done and not outcome.interrupted:
+            parts.remove()
+            raise _nothing_done(outcome)
+        done = [predicted.source for predicted in outcome.done]
+        parts.write_csv(folder / CSV_NAME, done, _kept_rows(folder, done))
+        if not outcome.interrupted:
+            parts.remove()
     return outcome
 
 
-def _finished(source: Source, job: Job, parts: Parts, folder: Path) -> Predicted | None:
-    """What an earlier, stopped run did for this image, when all of it is still there."""
-    part = parts.get(job)
-    if part is None or not all(path.is_file() for path in _outputs(folder, source)):
+def _predict_all(
+    outcome: Outcome,
+    sources: list[Source],
+    predictor: Predictor,
+    parts: Parts,
+    write_label: Callable[[Path, Segmentation, str], None],
+    track: Track,
+    tell: Callable[[str], None],
+) -> None:
+    """Fill ``outcome`` picture by picture."""
+    from ossa.radiograph.read import read_radiograph
+
+    folder = outcome.output
+
+    def read(source: Source) -> Radiograph | Predicted:
+        check_name(source)
+        return _finished(source, parts, folder) or read_radiograph(source.path)
+
+    for source, found in track(read_ahead(sources, read), len(sources), "Finding bones"):
+        try:
+            if isinstance(found, Exception):
+                raise found
+            if isinstance(found, Predicted):
+                outcome.done.append(found)
+                continue
+            segmentation = predict_one(found, predictor)
+            _write(folder, source, found, segmentation, write_label)
+            _remember(source, parts, segmentation)
+        except (DeviceError, OutputError):
+            raise
+        except Exception as error:
+            # Whatever one file does, the others are done: an error nobody foresaw skips its file too.
+            _skip(outcome, source, reason_of(error, source.path), tell)
+            continue
+        if segmentation.notes:
+            tell(f"{source.path}: {'; '.join(segmentation.notes)}")
+        outcome.done.append(Predicted(source, len(segmentation), segmentation.notes))
+
+
+def _skip(outcome: Outcome, source: Source, reason: str, tell: Callable[[str], None]) -> None:
+    outcome.skipped.append(Skipped(source.path, reason))
+    tell(f"skipped: {reason}")
+
+
+def _drop_lost(outcome: Outcome, parts: Parts, tell: Callable[[str], None]) -> None:
+    """Count as skipped what was done, but has been removed from the folder since."""
+    done, outcome.done = outcome.done, []
+    for predicted in done:
+        if _finished(predicted.source, parts, outcome.output) is not None:
+            outcome.done.append(predicted)
+        else:
+            reason = f"{predicted.source.path}: its results were removed from {outcome.output} during the run"
+            _skip(outcome, predicted.source, reason, tell)
+
+
+def _finished(source: Source, parts: Parts, folder: Path) -> Predicted | None:
+    """What this run or an earlier, stopped one did for this image, when all of it is still there."""
+    part = parts.get(source)
+    if part is None or not all(path.is_file() for path in _outputs(folder, source.name)):
         return None
     return Predicted(source, int(part.facts["bones"]), tuple(part.facts["notes"]))
 
 
-def _remember(job: Job, parts: Parts, segmentation: Segmentation) -> None:
-    from ossa.inference.batch import Part
+def _remember(source: Source, parts: Parts, segmentation: Segmentation) -> None:
     from ossa.labels.submission import submission_rows
 
     facts = {"bones": len(segmentation), "notes": list(segmentation.notes)}
-    parts.put(job, Part(submission_rows(job.name, segmentation), facts))
+    parts.put(source, Part(submission_rows(source.image_name, segmentation), facts))
 
 
-def _write_csv(folder: Path, parts: Parts, jobs: list[Job]) -> None:
-    from ossa.labels.submission import COLUMNS
+def _kept_rows(folder: Path, done: list[Source]) -> Iterable[str]:
+    """The rows that earlier runs wrote of images whose results are still in the folder."""
+    new = {source.image_name for source in done}
+    held: dict[str, bool] = {}
+    for image, row in rows_by_image(folder / CSV_NAME):
+        if image not in held:
+            held[image] = image not in new and any(_outputs(folder, name)[0].is_file() for name in _names(image))
+        if held[image]:
+            yield row
 
-    parts.assemble(folder / CSV_NAME, ",".join(COLUMNS) + "\n", jobs)
+
+def _names(image: str) -> tuple[str, str]:
+    """What the results of an image may be called: see ``sources.name_sources``."""
+    return Path(image).with_suffix("").as_posix(), image
+
+
+def _refuse_strangers(folder: Path, sources: list[Source]) -> None:
+    """Refuse to replace labels or a table that no run of ossa wrote."""
+    if (folder / RUN_FOLDER).is_dir():
+        return  # a stopped run's results, of which no table tells yet
+    csv = folder / CSV_NAME
+    ours = {name for image in dict.fromkeys(image for image, _ in rows_by_image(csv)) for name in _names(image)}
+    strange = [p for s in sources if s.name not in ours and (p := _outputs(folder, s.name)[0]).exists()]
+    if csv.exists() and not is_table(csv):
+        strange.append(csv)
+    if strange:
+        more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
+        raise OutputError(
+            "the output folder holds files of the same names that ossa did not write",
+            path=folder,
+            found=f"{strange[0].relative_to(folder)}{more}",
+            remedy="Give another output folder, or remove them",
+        )
 
 
 def predict_one(radiograph: Radiograph, predictor: Predictor) -> Segmentation:
@@ -206,34 +275,17 @@ def usual_predictor(model: str | Path | None, device: str, looks: str) -> Predic
 
 def fast_predictor(model: str | Path | None, device: str) -> Predictor:
     """One look at each picture, none closer, and no judge."""
-    from dataclasses import replace
-
     from ossa.inference.predictor import Predictor
 
     return replace(Predictor.load(model, device=device), closer=None)
 
 
-def _check_output(folder: Path, sources: list[Source]) -> None:
-    """Refuse, before any work is done, a folder that cannot be written or in which results would replace labels."""
-    own = {source.path.resolve().parent for source in sources}
-    if folder.resolve() in own:
-        raise OutputError(
-            "the output folder holds the radiographs themselves",
-            path=folder,
-            found="results named <image>.json there could replace your labels",
-            remedy="Give another output folder, for instance " + str(folder / "out"),
-        )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise OutputError(
-            "the output folder cannot be written",
-            path=folder,
-            found=error.strerror or str(error),
-            remedy="Give a folder that you may write to",
-        ) from error
+def with_thresholds(predictor: Predictor, thresholds: Mapping[str, float]) -> Predictor:
+    """The same predictor with other ``thresholds`` (bone -> probability, "*" for every bone) than its model's."""
+    from ossa.segmentation.decode import per_bone
+
+    given = per_bone(predictor.schema, thresholds)
+    return replace(predictor, thresholds={**predictor.thresholds, **given}) if given else predictor
 
 
 def _write(
@@ -245,19 +297,13 @@ def _write(
 ) -> None:
     from ossa.export.overlay import write_overlay
 
-    label, overlay = _outputs(folder, source)
+    label, overlay = _outputs(folder, source.name)
     write_label(label, segmentation, source.path.name)
     write_overlay(overlay, radiograph, segmentation)
 
 
-def _outputs(folder: Path, source: Source) -> tuple[Path, Path]:
-    return folder / f"{source.name}.json", folder / f"{source.name}{OVERLAY_SUFFIX}"
-
-
-def _unforeseen(error: Exception) -> str:
-    if isinstance(error, MemoryError):
-        return "not enough memory for this image"
-    return f"unforeseen {type(error).__name__}: {error} (a defect in ossa: please report it)"
+def _outputs(folder: Path, name: str) -> tuple[Path, Path]:
+    return folder / f"{name}.json", folder / f"{name}{OVERLAY_SUFFIX}"
 
 
 def _nothing_done(outcome: Outcome) -> InputError:

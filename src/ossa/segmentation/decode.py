@@ -49,6 +49,19 @@ class Taps:
     weight: Float
 
 
+def per_bone(schema: BoneSchema, given: Mapping[str, float]) -> dict[str, float]:
+    """Thresholds by bone from ``given``, where "*" stands for every bone that has none of its own.
+
+    Raises ConfigError for a threshold outside 0..1 (both excluded), SchemaError for an unknown bone.
+    """
+    for name, value in given.items():
+        if not 0.0 < value < 1.0:
+            what = "every bone" if name == "*" else f"'{name}'"
+            raise ConfigError(f"the threshold of {what} is out of range", found=value, expected="between 0 and 1")
+    named = {schema.bone(name).name: value for name, value in given.items() if name != "*"}
+    return {**(dict.fromkeys(schema.names, given["*"]) if "*" in given else {}), **named}
+
+
 def taps(start: int, stop: int, scale: float, size: int) -> Taps:
     """Bilinear taps of output pixels ``start`` to ``stop`` - 1 on an axis of ``size`` source pixels.
 

@@ -1,0 +1,123 @@
+"""What several commands share: options, and how their words are read and their messages told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ossa.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+#: A file or a folder; whether it is there, and what is in it, is for the reader to tell.
+PATH = click.Path(path_type=Path)
+
+
+def output(text: str, required: bool = True) -> Callable[[Command], Command]:
+    """``-o``: the file or the folder that is written."""
+    return click.option("-o", "--output", required=required, type=PATH, help=text)
+
+
+def schema_option() -> Callable[[Command], Command]:
+    """``--schema``: which bones there are."""
+    return click.option("--schema", default="hand29", show_default=True, help="Bone schema (name or .toml file).")
+
+
+def model_option() -> Callable[[Command], Command]:
+    """``--model``: one bundle."""
+    return click.option("--model", type=PATH, help="Folder of a model bundle.  [default: the shipped one]")
+
+
+def device_option() -> Callable[[Command], Command]:
+    """``--device``: where the network runs."""
+    return click.option(
+        "--device", default="auto", show_default=True, help="Where the network runs: auto, cpu, cuda, cuda:1, ..."
+    )
+
+
+def looks_option(default: str) -> Callable[[Command], Command]:
+    """``--tta``: test-time augmentation."""
+    return click.option(
+        "--tta",
+        "looks",
+        default=default,
+        show_default=True,
+        help="Test-time augmentation: none, flip, scale:0.9:1, rotate:-5:0:5, or several with commas.",
+    )
+
+
+def threshold_option() -> Callable[[Command], Command]:
+    """``--threshold``, any number of times; the command gets {bone: probability}, "*" for every bone."""
+    return click.option(
+        "--threshold",
+        "thresholds",
+        multiple=True,
+        metavar="[BONE=]P",
+        callback=lambda _context, _option, words: read_thresholds(words),
+        help="Probability from which a pixel is bone: .4, or Pisiform=.3 for one; repeat it.  [default: the model's]",
+    )
+
+
+def tell(sentence: object) -> None:
+    """Say something on standard error."""
+    click.echo(str(sentence), err=True)
+
+
+def tell_some(sentences: Sequence[object], most: int = 10) -> None:
+    """Say the first sentences of many on standard error, and how many more there are."""
+    for sentence in sentences[:most]:
+        tell(sentence)
+    if len(sentences) > most:
+        tell(f"... and {len(sentences) - most} more")
+
+
+def some(names: Iterable[str], most: int = 5) -> str:
+    """A few names in one line: "a, b, c, d, e, ..."."""
+    listed = list(names)
+    return ", ".join(listed[:most]) + (", ..." if len(listed) > most else "")
+
+
+def read_thresholds(words: Iterable[str]) -> dict[str, float]:
+    """{"*": .4, "Pisiform": .3} from ".4" and "Pisiform=.3". Raises ConfigError."""
+    out = {}
+    for word in words:
+        bone, equals, number = word.rpartition("=")
+        try:
+            out[bone if equals else "*"] = float(number)
+        except ValueError as error:
+            raise ConfigError("a threshold is not a number", found=repr(word), expected=".4 or Pisiform=.4") from error
+    return out
+
+
+def read_size(text: str) -> tuple[int, int]:
+    """ "2048x1536" as (height, width). Raises ConfigError."""
+    height, _, width = text.lower().partition("x")
+    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise ConfigError("the size is not understood", found=repr(text), expected="height x width, as 2048x2048")
+    return int(height), int(width)
+
+
+def read_numbers(text: str | None) -> list[float] | None:
+    """Comma-separated numbers, None for None. Raises ConfigError."""
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise ConfigError("the weights are not numbers", found=repr(text), expected="for instance 2,1,1") from error
+
+
+def read_shares(text: str | None, schema: str, members: int) -> list[float] | NDArray[np.float64] | None:
+    """Weights from the command line: numbers, or the file that 'ossa ensemble fit' wrote."""
+    if text is not None and Path(text).is_file():
+        from ossa.pipeline.ensemble import read_weights
+
+        return read_weights(text, schema, members)
+    return read_numbers(text)

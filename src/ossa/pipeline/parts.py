@@ -1,0 +1,120 @@
+"""The memory of a long run: one small file per finished image, so that a killed run goes on where it stopped.
+
+An image's part is written after its other results, so these are complete or count as absent.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ossa.errors import InputError
+from ossa.labels.submission import COLUMNS
+from ossa.pipeline.sources import Source
+from ossa.safety import read_json, replacing, write_json, write_text
+
+HEADER = ",".join(COLUMNS) + "\n"
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What is remembered of a finished image: ``text`` (its CSV rows) and ``facts`` (bones found, notes)."""
+
+    text: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """The finished images of a run in ``folder``, kept until the run is complete.
+
+    A part belongs to the settings of the run and to its image file (path, size, time of change):
+    when either changes, the image is done again. ``image_name`` of a source is unique in the run.
+    """
+
+    folder: Path
+
+    @classmethod
+    def begin(cls, folder: str | os.PathLike[str], settings: Mapping[str, Any]) -> Parts:
+        """The parts in ``folder`` for a run with ``settings`` (JSON values); parts of other settings are dropped."""
+        where = Path(folder)
+        wanted = json.loads(json.dumps(dict(settings), sort_keys=True))
+        note = where / "run.json"
+        try:
+            found = read_json(note) if note.is_file() else None
+        except InputError:
+            found = None
+        if found != wanted:
+            shutil.rmtree(where, ignore_errors=True)
+            write_json(note, wanted)
+        return cls(where)
+
+    def get(self, source: Source) -> Part | None:
+        """The part of an image, or None when it is not done, or was done from another file."""
+        path = self._path(source)
+        if not path.is_file():
+            return None
+        try:
+            head, _, text = path.read_text(encoding="utf-8").partition("\n")
+            value = json.loads(head)
+            if value["stamp"] != _stamp(source.path):
+                return None
+            return Part(text, value["facts"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def put(self, source: Source, part: Part) -> None:
+        """Remember a finished image, at once or not at all."""
+        head = json.dumps(
+            {"name": source.image_name, "stamp": _stamp(source.path), "facts": dict(part.facts)}, ensure_ascii=False
+        )
+        write_text(self._path(source), f"{head}\n{part.text}")
+
+    def write_csv(self, path: str | os.PathLike[str], sources: Iterable[Source], kept: Iterable[str] = ()) -> None:
+        """Write the submission of all finished ``sources`` to ``path``; ``kept`` are rows that stand before theirs."""
+        with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+            stream.write(HEADER)
+            stream.writelines(kept)
+            for source in sources:
+                part = self.get(source)
+                if part is not None:
+                    stream.write(part.text)
+
+    def remove(self) -> None:
+        """Forget the run: its results are complete."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _path(self, source: Source) -> Path:
+        # Names may hold folders or be too long for a file name; a hash never is.
+        return self.folder / f"{hashlib.sha256(source.image_name.encode()).hexdigest()[:32]}.part"
+
+
+def _stamp(path: Path) -> list[Any]:
+    status = path.stat()
+    return [str(path.resolve()), status.st_size, status.st_mtime_ns]
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file begins as the CSV that ``Parts.write_csv`` writes."""
+    try:
+        with path.open("rb") as stream:
+            return stream.readline(len(HEADER) + 1) == HEADER.encode()
+    except OSError:
+        return False
+
+
+def rows_by_image(path: Path) -> Iterator[tuple[str, str]]:
+    """(image name, row with its line end) of a CSV that ``Parts.write_csv`` wrote; nothing of any other file."""
+    if not is_table(path):
+        return
+    with path.open(encoding="utf-8", newline="") as stream:
+        next(stream)
+        for line in stream:
+            yield next(csv.reader([line]))[0], line
