@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from ossa.errors import ConfigError
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -114,8 +110,8 @@ def read_numbers(text: str | None) -> list[float] | None:
         raise ConfigError("the weights are not numbers", found=repr(text), expected="for instance 2,1,1") from error
 
 
-def read_shares(text: str | None, schema: str, members: int) -> list[float] | NDArray[np.float64] | None:
-    """Weights from the command line: numbers, or the file that 'ossa ensemble fit' wrote."""
+def read_shares(text: str | None, schema: str, members: int) -> Any:
+    """Weights as numbers, one per member, or as an array (members, bones) from a file that 'ossa ensemble fit' wrote."""
     if text is not None and Path(text).is_file():
         from ossa.pipeline.ensemble import read_weights
 
