@@ -64,6 +64,7 @@ def run_all(tree: Path, out: Path, places: dict[str, str], steps: tuple[Step, ..
         done = subprocess.run(
             [sys.executable, "-m", "ossa", *command],
             env={**os.environ, "PYTHONPATH": str(tree / "src"), "OMP_NUM_THREADS": "1"},
+            cwd=out,
             capture_output=True,
             text=True,
             check=False,
