@@ -78,56 +78,6 @@ def test_sixteen_bits_are_windowed() -> None:
     assert (flat == flat[0, 0]).all()
 
 
-def test_the_difference_says_which_side_has_a_pixel() -> None:
-    pred = hand(Ulna=box(20, 20, 40, 40), Radius=box(80, 20, 20, 20))
-    truth = hand(Ulna=box(20, 30, 40, 40), Lunate=box(80, 100, 20, 20), Radius=box(100, 60, 10, 10))
-    picture = o.difference(grey(0), pred, truth)
-    extra, missed = (tuple(0.8 * np.array(c)) for c in (o.EXTRA, o.MISSED))
-    assert near(picture[40, 24], extra)
-    assert near(picture[40, 66], missed)
-    assert near(picture[90, 30], extra)  # the whole bone: the truth has it elsewhere
-    assert near(picture[105, 65], missed)
-    assert near(picture[90, 110], missed)  # predicted nowhere
-    assert near(picture[40, 45], (0, 0, 0))  # agreed
-    assert drawn(picture[20, 50], (255, 255, 255))  # the truth's outline
-
-
-def test_equal_results_have_no_difference() -> None:
-    found = hand(Ulna=box(20, 20, 40, 40))
-    picture = o.difference(grey(0), found, found)
-    assert set(map(tuple, picture.reshape(-1, 3).tolist())) <= {(v, v, v) for v in range(256)}
-
-
-def test_names_stand_beside_each_other() -> None:
-    shape = (2200, 2200)
-    picture = o.grey_picture(Radiograph(np.full(shape, 90, np.uint8)))
-    middle = Region(1000, 1000, np.ones((60, 60), bool))
-    o.write_names(picture, Segmentation(SCHEMA, shape, dict.fromkeys(("Pisiform", "Triquetrum", "Lunate"), middle)))
-    rows = np.flatnonzero((picture > 240).any(axis=(1, 2)))
-    assert np.count_nonzero(np.diff(rows) > 1) == 2  # three lines of white, not one upon the other
-    assert rows[0] > 930
-    assert rows[-1] < 1130
-
-
-def test_names_at_the_border_stay_inside() -> None:
-    picture = o.grey_picture(Radiograph(np.full((1500, 1500), 90, np.uint8)))
-    corners = {"Radius": Region(0, 0, np.ones((4, 4), bool)), "Ulna": Region(1496, 1496, np.ones((4, 4), bool))}
-    o.write_names(picture, Segmentation(SCHEMA, (1500, 1500), corners))
-    white = (picture > 200).all(axis=2)
-    assert white[:40, :120].sum() > 100
-    assert white[1450:, 1400:].sum() > 100
-
-
-def test_the_legend_shows_every_bone_in_its_colour() -> None:
-    picture = o.legend(SCHEMA, 900)
-    assert picture.shape[0] == 900
-    assert picture.shape[1] < 500
-    seen = set(map(tuple, picture.reshape(-1, 3).tolist()))
-    assert {bone.colour for bone in SCHEMA.bones} <= seen
-    both = o.with_legend(np.zeros((900, 700, 3), np.uint8), SCHEMA)
-    assert both.shape == (900, 700 + picture.shape[1], 3)
-
-
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".JPEG"])
 def test_what_is_written_is_the_picture(tmp_path: Path, suffix: str) -> None:
     found = hand(Lunate=box(20, 30, 40, 50))
@@ -150,5 +100,3 @@ def test_sizes_must_agree() -> None:
     small = Radiograph(np.zeros((100, 160), np.uint8), provenance=Provenance(path="x.png"))
     with pytest.raises(OutputError, match=r"x\.png.*100x160.*120x160"):
         o.overlay(small, hand())
-    with pytest.raises(OutputError):
-        o.difference(small, Segmentation(SCHEMA, (100, 160), {}), hand())

@@ -111,7 +111,7 @@ def read_numbers(text: str | None) -> list[float] | None:
 
 
 def read_shares(text: str | None, schema: str, members: int) -> Any:
-    """Weights as numbers, one per member, or as an array (members, bones) from a file that 'ossa ensemble fit' wrote."""
+    """Weights: numbers, one per member, or an array (members, bones) from a file of 'ossa ensemble fit'."""
     if text is not None and Path(text).is_file():
         from ossa.pipeline.ensemble import read_weights
 
