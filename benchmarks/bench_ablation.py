@@ -25,7 +25,7 @@ import torch
 
 from _real import match_carpals, overlap_scores, read_hands, read_wrists, real_folder, truth_of
 from _record import record
-from ossa.bundle.bundle import default_bundle
+from ossa.bundle.bundle import WEIGHTS, default_bundle
 from ossa.inference.predictor import Predictor
 from ossa.inference.views import parse_views
 from ossa.models.compact import CompactNet
@@ -125,7 +125,7 @@ def trained_on(pool: Pool, steps: int, seed: int) -> CompactNet:
     """The shipped weights after ``steps`` more steps of 8, averaged exponentially (over about the last 20)."""
     torch.manual_seed(seed)
     net, mean = CompactNet(), CompactNet()
-    load_weights(net, default_bundle())
+    load_weights(net, default_bundle() / WEIGHTS)
     net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     mean.load_state_dict(net.state_dict())
     optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=1e-4)

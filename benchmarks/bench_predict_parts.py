@@ -84,7 +84,7 @@ def usual(image: Path, model: str | None, folder: Path) -> tuple[Callable[[], di
     from ossa.bundle.bundle import Bundle
 
     bundle = Bundle.load(model)
-    size = int(bundle.card.preparation["size"])
+    size = bundle.card.preparation.size
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 2
     session = onnxruntime.InferenceSession(str(bundle.onnx_path), options, ["CPUExecutionProvider"])

@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
-from ossa.bundle.bundle import Card, default_bundle, save_bundle
-from ossa.inference.closer import Closer
+from ossa.bundle.bundle import default_bundle, save_bundle
+from ossa.bundle.card import Architecture, Card, Closer
 from ossa.models.compact import CompactNet
 from ossa.radiograph.prepare import Preparation
 from ossa.schema import load_schema
@@ -64,11 +64,12 @@ def main() -> None:
     card = Card(
         name="ossa-phantom-2",
         schema=schema,
-        architecture={"name": "compact", "options": {}},
+        architecture=Architecture("compact"),
         stride=CompactNet.stride,
-        preparation=Preparation(a.size).to_json(),
-        cleanup=Cleanup(Rule(part=1.0, hole=0.25)).to_json(),
-        closer=Closer(schema.in_row("carpal"), a.closer).to_json(),
+        preparation=Preparation(a.size),
+        cleanup=Cleanup(Rule(part=1.0, hole=0.25)),
+        closer=Closer(schema.in_row("carpal"), a.closer),
+        licence="Apache-2.0",
         training={
             "data": "synthetic radiographs only; no picture of a patient",
             "anatomy": a.anatomy,

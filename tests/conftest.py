@@ -19,7 +19,9 @@ def bright_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     In ``hand_picture`` all 29 bones are the bright block; in ``other_picture`` only the first three are found.
     """
     torch = pytest.importorskip("torch")
-    from ossa.bundle.bundle import Card, save_bundle
+    from ossa.bundle.bundle import save_bundle
+    from ossa.bundle.card import Architecture, Card
+    from ossa.radiograph.prepare import Preparation
     from ossa.schema import load_schema
 
     schema = load_schema()
@@ -40,9 +42,9 @@ def bright_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     card = Card(
         name="bright",
         schema=schema,
-        architecture={"name": "bright", "options": {}},
+        architecture=Architecture("bright"),
         stride=2,
-        preparation={"size": 128, "multiple": 32},
+        preparation=Preparation(128),
     )
     folder = tmp_path_factory.mktemp("model") / "bright"
     save_bundle(folder, Bright(), card)

@@ -8,8 +8,10 @@ from typing import Any, Protocol
 
 import pytest
 
-from ossa.bundle.bundle import Bundle, Card, save_bundle
+from ossa.bundle.bundle import Bundle, save_bundle
+from ossa.bundle.card import Architecture, Card
 from ossa.models.architectures import architecture
+from ossa.radiograph.prepare import Preparation
 from ossa.schema import Bone, BoneSchema, load_schema
 
 torch = pytest.importorskip("torch")
@@ -47,9 +49,9 @@ def card(**changes: object) -> Card:
     base = Card(
         name="small",
         schema=load_schema(),
-        architecture={"name": "small_test", "options": {}},
+        architecture=Architecture("small_test"),
         stride=2,
-        preparation={"size": 64, "multiple": 32},
+        preparation=Preparation(64),
     )
     return replace(base, **changes)  # type: ignore[arg-type]
 
@@ -78,9 +80,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, make_bundle: MakeBundle) ->
 def second_bundle(tmp_path_factory: pytest.TempPathFactory, make_bundle: MakeBundle) -> Bundle:
     """Other weights, a finer grid, a threshold."""
     folder = tmp_path_factory.mktemp("models") / "second"
-    return make_bundle(
-        folder, seed=1, name="second", preparation={"size": 96, "multiple": 32}, thresholds={"Radius": 0.3}
-    )
+    return make_bundle(folder, seed=1, name="second", preparation=Preparation(96), thresholds={"Radius": 0.3})
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,6 @@ DEBTS: set[tuple[str, str]] = {
         for name in ("_beside", "coco", "competition", "flat", "labelme", "ramw600", "results")
     ),
     ("ossa.labels.results", "ossa.pipeline.sources"),
-    ("ossa.models.weights", "ossa.bundle.bundle"),
 }
 
 #: Third-party packages that a layer may import, where that is restricted. A layer that is not listed is free.

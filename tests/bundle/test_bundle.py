@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from helpers_models import MakeBundle, card, small_net
-from ossa.bundle.bundle import Bundle, Card
+from ossa.bundle.bundle import Bundle
+from ossa.bundle.card import Card
 from ossa.errors import BundleError, OutputError
 from ossa.schema import BoneSchema
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from ossa.bundle.bundle import Bundle
+from ossa.bundle.card import Closer
 from ossa.errors import BundleError, ConfigError
-from ossa.inference.closer import Closer, look_closer, upright_angle, window_of
+from ossa.inference.closer import look_closer, upright_angle, window_of
 from ossa.inference.predictor import Predictor
 from ossa.inference.views import View, look
 from ossa.radiograph.prepare import Preparation

@@ -12,7 +12,7 @@ import ossa.inference.networks as networks_module
 from helpers_dataset import SCHEMA, schematic_hand
 from helpers_judge import a_judge
 from ossa.bundle.bundle import Bundle
-from ossa.inference.closer import Closer
+from ossa.bundle.card import Closer
 from ossa.inference.networks import Networks
 from ossa.inference.predictor import Predictor
 from ossa.inference.views import View, views

@@ -120,7 +120,7 @@ def test_view_weights(bundle: Bundle) -> None:
 
 
 def test_windows_agree_with_the_whole_inside(tmp_path: Path, make_bundle: MakeBundle) -> None:
-    made = make_bundle(tmp_path / "m", preparation={"size": 256, "multiple": 32})
+    made = make_bundle(tmp_path / "m", preparation=Preparation(256))
     radiograph = picture(256, 192)
     networks = Networks.load(made.path)
     whole = seen(networks, radiograph).logits
@@ -131,7 +131,7 @@ def test_windows_agree_with_the_whole_inside(tmp_path: Path, make_bundle: MakeBu
 
 
 def test_a_network_with_context(tmp_path: Path, make_bundle: MakeBundle) -> None:
-    preparation = {"size": 128, "multiple": 32}
+    preparation = Preparation(128)
     made = make_bundle(tmp_path / "m", channels=2, preparation=preparation)
     predictor = Predictor.load(made.path, tiles=Tiles(64))
     assert seen(predictor.networks, picture(128, 128)).logits.shape == (29, 64, 64)

@@ -12,189 +12,23 @@ reads one and checks the hash of every file before it is used.
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ossa.errors import BundleError, InputError, MissingExtraError, OutputError, SchemaError
+from ossa.bundle.card import Card
+from ossa.errors import BundleError, ConfigError, InputError, MissingExtraError, OutputError
 from ossa.safety import contents, inside, read_json, replacing_folder, sha256, write_json
-from ossa.schema import Bone, BoneSchema, load_schema
 
 if TYPE_CHECKING:
     from torch import nn
-
-#: Version of the folder's layout, in every card.
-FORMAT = 1
 
 CARD = "card.json"
 ONNX = "model.onnx"
 WEIGHTS = "model.safetensors"
 
 _MAX_CARD_BYTES = 10_000_000
-
-
-@dataclass(frozen=True)
-class Card:
-    """What a bundle says about itself.
-
-    ``architecture`` {"name", "options"} rebuilds the network through models.architectures;
-    ``stride``: logits are 1/stride of the grid in each direction; ``channels`` of the input:
-    1 the picture, 2 the picture and the whole hand as context; ``preparation`` the JSON of
-    radiograph.prepare.Preparation; ``thresholds`` bone name -> probability in (0, 1), .5 where
-    nothing is said; ``cleanup`` the JSON of the clean-up rules; ``closer`` that of inference.closer.Closer, empty for
-    none; ``training`` data, seed, steps;
-    ``figures`` measured quality; ``files`` name -> SHA-256.
-    """
-
-    name: str
-    schema: BoneSchema
-    architecture: Mapping[str, Any]
-    stride: int
-    preparation: Mapping[str, Any]
-    licence: str = "Apache-2.0"
-    channels: int = 1
-    thresholds: Mapping[str, float] = field(default_factory=dict)
-    cleanup: Mapping[str, Any] = field(default_factory=dict)
-    closer: Mapping[str, Any] = field(default_factory=dict)
-    training: Mapping[str, Any] = field(default_factory=dict)
-    figures: Mapping[str, Any] = field(default_factory=dict)
-    files: Mapping[str, str] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """The card as JSON values."""
-        return {
-            "format": FORMAT,
-            "name": self.name,
-            "licence": self.licence,
-            "schema": self.schema.name,
-            "schema_title": self.schema.title,
-            "bones": [_bone_json(bone) for bone in self.schema.bones],
-            "architecture": dict(self.architecture),
-            "stride": self.stride,
-            "channels": self.channels,
-            "preparation": dict(self.preparation),
-            "thresholds": dict(self.thresholds),
-            "cleanup": dict(self.cleanup),
-            "closer": dict(self.closer),
-            "training": dict(self.training),
-            "figures": dict(self.figures),
-            "files": dict(self.files),
-        }
-
-    @classmethod
-    def from_json(cls, value: Any, path: Path | None = None) -> Card:
-        """A card from JSON values; BundleError names the field that is wrong."""
-        if not isinstance(value, dict):
-            raise BundleError("the card is not a JSON object", path=path, found=type(value).__name__)
-        if value.get("format") != FORMAT:
-            raise BundleError(
-                "the bundle has another format",
-                path=path,
-                found=f"format {value.get('format')!r}",
-                expected=f"format {FORMAT}",
-                remedy="Export the model again with this version of ossa, or update ossa",
-            )
-        card = cls(
-            name=_take(value, "name", str, path),
-            schema=_schema(value, path),
-            architecture=_take(value, "architecture", dict, path),
-            stride=_take(value, "stride", int, path),
-            preparation=_take(value, "preparation", dict, path),
-            licence=_take(value, "licence", str, path),
-            channels=_take(value, "channels", int, path, 1),
-            thresholds={k: float(v) for k, v in _take(value, "thresholds", dict, path, {}).items()},
-            cleanup=_take(value, "cleanup", dict, path, {}),
-            closer=_take(value, "closer", dict, path, {}),
-            training=_take(value, "training", dict, path, {}),
-            figures=_take(value, "figures", dict, path, {}),
-            files=_take(value, "files", dict, path, {}),
-        )
-        card.check(path)
-        return card
-
-    def check(self, path: Path | None = None) -> None:
-        """BundleError when a number is out of its range or a threshold names no bone."""
-        if self.stride < 1 or self.channels not in (1, 2):
-            raise BundleError(
-                "stride or channels out of range", path=path, found=f"stride {self.stride}, channels {self.channels}"
-            )
-        for name, threshold in self.thresholds.items():
-            if name not in self.schema:
-                raise BundleError("a threshold for a bone that the model does not have", path=path, found=repr(name))
-            if not 0.0 < threshold < 1.0:
-                raise BundleError(
-                    f"the threshold of '{name}' is out of range", path=path, found=threshold, expected="between 0 and 1"
-                )
-
-
-def _bone_json(bone: Bone) -> dict[str, Any]:
-    return {
-        "name": bone.name,
-        "title": bone.title,
-        "row": bone.row,
-        "digit": bone.digit,
-        "colour": list(bone.colour),
-        "snomed": bone.snomed,
-        "mirror": bone.mirror,
-        "aliases": list(bone.aliases),
-    }
-
-
-def _take(value: dict[str, Any], key: str, kind: type, path: Path | None, default: Any = None) -> Any:
-    found = value.get(key, default)
-    if not isinstance(found, kind) or isinstance(found, bool):
-        what = f"the card's '{key}' is missing or wrong"
-        raise BundleError(what, path=path, found=repr(found)[:80], expected=f"a {kind.__name__}")
-    return found
-
-
-def _schema(value: dict[str, Any], path: Path | None) -> BoneSchema:
-    """The schema of a card; a shipped one of the same name must have the same bones in the same order."""
-    name = _take(value, "schema", str, path)
-    try:
-        bones = tuple(
-            Bone(
-                name=str(entry["name"]),
-                title=str(entry["title"]),
-                row=str(entry["row"]),
-                digit=None if entry.get("digit") is None else int(entry["digit"]),
-                colour=(int(entry["colour"][0]), int(entry["colour"][1]), int(entry["colour"][2])),
-                snomed=None if entry.get("snomed") is None else str(entry["snomed"]),
-                mirror=str(entry["mirror"]),
-                aliases=tuple(str(alias) for alias in entry.get("aliases", ())),
-            )
-            for entry in _take(value, "bones", list, path)
-        )
-        told = BoneSchema(name=name, title=_take(value, "schema_title", str, path, name), bones=bones)
-    except (KeyError, TypeError, ValueError, IndexError, SchemaError) as error:
-        raise BundleError(
-            "the card's list of bones is wrong", path=path, found=f"{type(error).__name__}: {error}"
-        ) from error
-    try:
-        known = load_schema(name) if re.fullmatch(r"\w+", name) else None
-    except SchemaError:
-        known = None
-    if known is None:
-        return told
-    if known.names != told.names:
-        raise BundleError(
-            f"the bundle's bones are not those of the schema '{name}'",
-            path=path,
-            found=_difference(told.names, known.names),
-            expected=f"the {len(known)} bones of '{name}' in their order",
-        )
-    return known
-
-
-def _difference(found: tuple[str, ...], expected: tuple[str, ...]) -> str:
-    extra = [n for n in found if n not in expected]
-    missing = [n for n in expected if n not in found]
-    if extra or missing:
-        return f"unknown {extra or 'none'}, missing {missing or 'none'}"
-    return "another order"
 
 
 @dataclass(frozen=True)
@@ -242,7 +76,9 @@ class Bundle:
         if not card.files:
             raise BundleError("the card lists no files", path=card_path, expected="the SHA-256 of every file")
         for name, expected in card.files.items():
-            _verify(folder, name, str(expected))
+            _verify(folder, name, expected)
+        if ONNX not in card.files:  # it would be opened without a look at its hash
+            raise BundleError(f"the card lists no {ONNX}", path=card_path, found=", ".join(card.files)[:160])
         return cls(folder, card)
 
     def rewrite_card(self, card: Card) -> Bundle:
@@ -263,25 +99,25 @@ class Bundle:
                 "the bundle has no torch weights", path=self.path, remedy="Use ONNX Runtime for this model"
             )
         try:
-            from safetensors import SafetensorError
-            from safetensors.torch import load_file
-
             from ossa.models.architectures import build
+            from ossa.models.weights import read_weights
         except ImportError as error:
             raise MissingExtraError.of("running a model with torch", "train", error) from error
-        options = self.card.architecture.get("options", {})
-        module = build(
-            str(self.card.architecture["name"]), len(self.card.schema), channels=self.card.channels, **options
-        )
+        wanted = self.card.architecture
         try:
-            state = load_file(self.weights_path)
-            module.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
-        except (SafetensorError, RuntimeError, OSError) as error:
+            module = build(wanted.name, len(self.card.schema), channels=self.card.channels, **wanted.options)
+        except (ConfigError, TypeError) as error:  # TypeError: an option that is called as a parameter of build
+            found = f"{error!s:.200}"
+            raise BundleError("the card's 'architecture' is wrong", path=self.path / CARD, found=found) from error
+        state = read_weights(self.weights_path)
+        try:
+            module.load_state_dict(state)
+        except RuntimeError as error:
             raise BundleError(
                 "the weights do not fit the architecture",
                 path=self.weights_path,
                 found=str(error).splitlines()[0],
-                expected=f"the weights of {self.card.architecture['name']}",
+                expected=f"the weights of {wanted.name}",
             ) from error
         module.eval()
         return module
@@ -292,6 +128,12 @@ def default_bundle() -> Path:
     return Path(str(files("ossa").joinpath("models", "default")))
 
 
+def weights_file(path: str | os.PathLike[str]) -> Path:
+    """The weight file that ``path`` stands for: of a bundle's folder its own, whose hash is checked; else ``path``."""
+    where = Path(path)
+    return Bundle.load(where).weights_path if where.is_dir() else where
+
+
 def _verify(folder: Path, name: str, expected: str) -> None:
     try:
         path = inside(folder, name)
@@ -299,7 +141,10 @@ def _verify(folder: Path, name: str, expected: str) -> None:
         raise BundleError("the card names a file outside the bundle", path=folder / CARD, found=repr(name)) from error
     if not path.is_file():
         raise BundleError("a file of the bundle is missing", path=path, remedy="Copy the whole folder again")
-    found = sha256(path)
+    try:
+        found = sha256(path)
+    except OSError as error:
+        raise BundleError("a file of the bundle cannot be read", path=path, found=error.strerror or error) from error
     if found != expected:
         raise BundleError(
             "the file is not the one that the card describes",

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.bundle.bundle import Bundle, Card
+from ossa.bundle.bundle import Bundle
+from ossa.bundle.card import Card
+from ossa.bundle.self_contained import check_self_contained
 from ossa.errors import BundleError, MissingExtraError
 from ossa.safety import replacing
 
@@ -43,7 +45,7 @@ def static_onnx(bundle: Bundle, path: Path, shape: tuple[int, int]) -> None:
     """
     import onnx
 
-    multiple = int(bundle.card.preparation.get("multiple", 32))
+    multiple = bundle.card.preparation.multiple
     if shape[0] % multiple or shape[1] % multiple or min(shape) < multiple:
         up = tuple(max(1, -(-side // multiple)) * multiple for side in shape)
         raise BundleError(
@@ -129,7 +131,12 @@ def _load(path: Path) -> onnx.ModelProto:
         import onnx
     except ImportError as error:
         raise MissingExtraError.of("exporting a model", "train", error) from error
-    return onnx.load(str(path))
+    check_self_contained(path)
+    try:
+        return onnx.load(str(path))
+    except Exception as error:  # protobuf's DecodeError is no part of onnx's own names
+        found = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BundleError("is no ONNX file, or a damaged one", path=path, found=found[:200]) from error
 
 
 def _save(model: onnx.ModelProto, card: Card, path: Path) -> None:

@@ -269,6 +269,7 @@ class RunConfig(Section):
     closer: CloserLook | None = Field(
         default=None, description="Closer look of the finished model; train with data.phantoms.options.wrist_only"
     )
+    licence: str = Field(default="unknown", description="Licence of the finished models, told in their cards")
     logging: Logging = Field(default=Logging(), description="Figures and where they go")
 
     @field_validator("name")

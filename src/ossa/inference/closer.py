@@ -8,18 +8,18 @@ the closer look is data (``closer`` in a model's card).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ossa.errors import ConfigError
 from ossa.hand.usual import towards_fingers
 from ossa.radiograph.prepare import Preparation, place
 from ossa.segmentation.decode import decode
 from ossa.segmentation.segmentation import Region, Segmentation
 
 if TYPE_CHECKING:
+    from ossa.bundle.card import Closer
     from ossa.inference.networks import Networks
     from ossa.radiograph.radiograph import Radiograph
 
@@ -28,45 +28,6 @@ LEAST_GAIN = 1.2
 
 #: A cut-out is not blown up beyond this many grid pixels per pixel of the picture.
 MOST_ENLARGED = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Closer:
-    """``bones``: those looked at and taken from the closer look; ``size``: longer side of its grid, px;
-    ``margin``: what is seen around them, as a share of their own extent; ``least``: how many of them must have been
-    found at the first look for their place to be known.
-    """
-
-    bones: tuple[str, ...]
-    size: int = 384
-    margin: float = 0.6
-    least: int = 4
-
-    def __post_init__(self) -> None:
-        if not self.bones or not 64 <= self.size <= 4096 or not 0 <= self.margin <= 4 or self.least < 1:
-            raise ConfigError(
-                "the closer look is out of range",
-                found=self,
-                expected="at least one bone, size 64..4096, margin 0..4, least 1 or more",
-            )
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain values for a model's card."""
-        return {**asdict(self), "bones": list(self.bones)}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Closer:
-        """Back from ``to_json``; ConfigError for anything else."""
-        kinds: dict[str, tuple[type, ...]] = {"bones": (list,), "size": (int,), "margin": (int, float), "least": (int,)}
-        wrong = [k for k, v in values.items() if k not in kinds or isinstance(v, bool) or not isinstance(v, kinds[k])]
-        bones = values.get("bones")
-        if wrong or not isinstance(bones, list) or not all(isinstance(name, str) for name in bones):
-            raise ConfigError(
-                "the closer look is not understood",
-                found=dict(values),
-                expected="bones (a list of names), size and least (whole numbers), margin (a number)",
-            )
-        return cls(**{**values, "bones": tuple(bones)})
 
 
 def look_closer(

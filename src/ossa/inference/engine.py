@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.bundle.bundle import Bundle
+from ossa.bundle.self_contained import check_self_contained
 from ossa.errors import BundleError, DeviceError, MissingExtraError
 
 Float = NDArray[np.float32]
@@ -96,6 +97,7 @@ class OnnxEngine:
             providers.insert(0, "CUDAExecutionProvider")
         elif place not in ("auto", "cpu"):
             raise _absent(place)
+        check_self_contained(Path(path))
         try:
             self._session = ort.InferenceSession(str(Path(path)), options, providers=providers)
         except Exception as error:  # ONNX Runtime's exceptions share no public base class
@@ -161,6 +163,8 @@ class OpenVinoEngine:
         settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
         if name == "CPU":
             settings["INFERENCE_NUM_THREADS"] = threads
+        if Path(path).suffix == ".onnx":
+            check_self_contained(Path(path))
         try:
             self._model = core.compile_model(core.read_model(str(path)), name, settings)
         except RuntimeError as error:

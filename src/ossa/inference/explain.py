@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.errors import ConfigError, MissingExtraError
-from ossa.radiograph.prepare import Placement, Preparation, prepare
+from ossa.radiograph.prepare import Placement, prepare
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -149,7 +149,7 @@ def explain(bundle: Bundle, radiograph: Radiograph, bone: str, layer: str | None
             expected="1",
         )
     module = bundle.torch_module()
-    grid, placement = prepare(radiograph, Preparation.from_json(bundle.card.preparation))
+    grid, placement = prepare(radiograph, bundle.card.preparation)
     picture = torch.from_numpy(grid)[None]
     chosen = layer if layer is not None else bottleneck(layers(module, picture))
     heat, found = grad_cam(module, picture, channel, chosen)

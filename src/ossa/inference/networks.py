@@ -105,7 +105,7 @@ class Networks:
             _check_same_bones(bundles[0], bundle)
         shares = member_weights(weights, len(bundles), len(schema))
         members = tuple(
-            Member(bundle, open_engine(bundle, device, threads), Preparation.from_json(bundle.card.preparation), share)
+            Member(bundle, open_engine(bundle, device, threads), bundle.card.preparation, share)
             for bundle, share in zip(bundles, shares, strict=True)
         )
         return cls(schema, members, tuple(views) or PLAIN, tiles)

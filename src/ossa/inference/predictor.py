@@ -15,10 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.bundle.bundle import CARD, Bundle
-from ossa.errors import BundleError, ConfigError, SchemaError
 from ossa.hand.sides import side_notes
-from ossa.inference.closer import Closer, look_closer
+from ossa.inference.closer import look_closer
 from ossa.inference.judge import SECOND, assess, default_judge, judged
 from ossa.inference.networks import BundlePath, Float, Look, Member, Networks, Prepared
 from ossa.inference.views import PLAIN, View
@@ -26,6 +24,7 @@ from ossa.schema import BoneSchema
 from ossa.segmentation.decode import decode, logit
 
 if TYPE_CHECKING:
+    from ossa.bundle.card import Closer
     from ossa.inference.judge import Judge
     from ossa.inference.tiles import Tiles
     from ossa.radiograph.radiograph import Radiograph
@@ -33,9 +32,11 @@ if TYPE_CHECKING:
 
 
 class Tidy(Protocol):
-    """Something done to every bone of a decoded result by itself: clean-up."""
+    """Something done to every bone of a decoded result by itself, as segmentation.cleanup does."""
 
     def __call__(self, segmentation: Segmentation) -> Segmentation: ...
+
+    def to_json(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +72,12 @@ class Predictor:
         Raises BundleError (also for bundles of different schemas), DeviceError, ConfigError.
         """
         networks = Networks.load(model, device, weights=weights, views=views, tiles=tiles, threads=threads)
-        first = networks.members[0].bundle
+        card = networks.members[0].bundle.card
         return cls(
             networks,
             thresholds=_mean_thresholds(networks.schema, networks.members),
-            closer=_closer(first) if tiles is None else None,
-            tidy=_tidy(first),
+            closer=card.closer if tiles is None else None,
+            tidy=() if card.cleanup is None else (card.cleanup,),
         )
 
     @property
@@ -94,7 +95,7 @@ class Predictor:
         return {
             **self.networks.source(),
             "thresholds": dict(self.thresholds),
-            "cleanup": dict(self.networks.members[0].bundle.card.cleanup),
+            "cleanup": [step.to_json() for step in self.tidy],
             "closer": None if self.closer is None else self.closer.to_json(),
             "judged": self.judge is not None,
         }
@@ -159,25 +160,3 @@ def _mean_thresholds(schema: BoneSchema, members: Sequence[Member]) -> dict[str,
             mean = sum(float(m.weight[i]) * logit(m.bundle.card.thresholds.get(name, 0.5)) for m in members)
             out[name] = float(1.0 / (1.0 + np.exp(-mean)))
     return out
-
-
-def _closer(bundle: Bundle) -> Closer | None:
-    """The closer look that the bundle's card asks for."""
-    if not bundle.card.closer:
-        return None
-    try:
-        closer = Closer.from_json(bundle.card.closer)
-        for name in closer.bones:
-            bundle.card.schema.index(name)
-    except (ConfigError, SchemaError) as error:
-        raise BundleError(f"the card's 'closer' is wrong: {error}", path=bundle.path / CARD) from error
-    return closer
-
-
-def _tidy(bundle: Bundle) -> tuple[Tidy, ...]:
-    """The clean-up that the bundle's card asks for."""
-    if not bundle.card.cleanup:
-        return ()
-    from ossa.segmentation.cleanup import Cleanup
-
-    return (Cleanup.from_json(bundle.card.cleanup),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,18 +17,18 @@ from ossa.errors import BundleError, InputError
 _PREFIXES = ("module.", "network.", "model.", "_orig_mod.", "body.")
 
 
+#: Largest header of a .safetensors file, in bytes. The names and shapes of 10,000 tensors take about one MB.
+_MAX_HEADER = 20_000_000
+
+
 def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """The tensors of a .safetensors file, a bundle folder, or a .pth/.pt/.ckpt file (weights only).
+    """The tensors of a .safetensors file or a .pth/.pt/.ckpt file (weights only).
 
     Half-precision values become float32. Raises BundleError naming the file.
     """
     where = Path(path)
-    if where.is_dir():
-        from ossa.bundle.bundle import Bundle
-
-        where = Bundle.load(where).weights_path
     if not where.is_file():
-        raise BundleError("there is no such weight file", path=where, expected=".safetensors, .pth or a bundle folder")
+        raise BundleError("there is no such weight file", path=where, expected="a .safetensors or .pth file")
     found = read_tensors(where, ("state_dict", "model_state_dict", "model"))
     return {name: value.float() if value.is_floating_point() else value for name, value in found.items()}
 
@@ -41,11 +42,15 @@ def read_tensors(path: Path, wrappers: Sequence[str]) -> dict[str, Tensor]:
         if path.suffix.lower() == ".safetensors":
             from safetensors.torch import load_file
 
+            _check_header(path)
             found: Any = load_file(path)
         else:
+            _check_archive(path)
             found = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise BundleError("cannot be read", path=path, found=error.strerror or str(error)) from error
+    except BundleError:
+        raise
     except Exception as error:  # the readers raise pickle, zip, safetensors and runtime errors
         raise BundleError(
             "is not a plain weight file that can be read safely",
@@ -60,7 +65,42 @@ def read_tensors(path: Path, wrappers: Sequence[str]) -> dict[str, Tensor]:
     tensors = {str(k): v for k, v in found.items() if isinstance(v, Tensor)} if isinstance(found, dict) else {}
     if not tensors:
         raise BundleError("holds no weights", path=path, found=type(found).__name__, expected="names and tensors")
+    for name, tensor in tensors.items():
+        # One number that is said to be a billion would be a billion in memory at the first step.
+        if tensor.layout != torch.strided or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            found = f"'{name:.40}' of shape {tuple(tensor.shape)}"
+            raise BundleError("a tensor is larger than what is stored of it", path=path, found=found)
     return tensors
+
+
+def _check_header(path: Path) -> None:
+    """BundleError where the header of a .safetensors file (8 bytes of length, then JSON) cannot be one."""
+    with path.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+    size = path.stat().st_size
+    if length > min(_MAX_HEADER, size - 8):
+        raise BundleError(
+            "the header of the weight file is too long",
+            path=path,
+            found=f"{length:,} of {size:,} bytes",
+            expected=f"at most {_MAX_HEADER:,}, inside the file",
+        )
+
+
+def _check_archive(path: Path) -> None:
+    """BundleError where a .pth file is a packed archive: torch stores tensors as they are, a bomb does not."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        packed = [entry for entry in archive.infolist() if entry.compress_type != zipfile.ZIP_STORED]
+    if packed:
+        largest = max(packed, key=lambda entry: entry.file_size)
+        raise BundleError(
+            "the weight file is packed",
+            path=path,
+            found=f"'{largest.filename}' would unpack to {largest.file_size:,} bytes",
+            expected="an archive as torch.save writes it",
+        )
 
 
 def load_weights(network: nn.Module, path: str | os.PathLike[str]) -> int:

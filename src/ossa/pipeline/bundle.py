@@ -112,13 +112,13 @@ def export_bundle(
     from ossa.bundle import deploy
     from ossa.bundle.bundle import Bundle
     from ossa.inference.engine import OnnxEngine, OpenVinoEngine
-    from ossa.radiograph.prepare import Preparation, prepare
+    from ossa.radiograph.prepare import prepare
 
     bundle = Bundle.load(model)
     if bundle.card.channels != 1:
         raise ConfigError("a network with a context channel cannot be exported by itself", found=bundle.card.name)
     folder = Path(output)
-    preparation = Preparation.from_json(bundle.card.preparation)
+    preparation = bundle.card.preparation
     reference, named = _reference(bundle)
     pictures = [
         (name, *prepare(radiograph, preparation)) for name, radiograph in _pictures(images, PHANTOM_SEEDS, preparation)

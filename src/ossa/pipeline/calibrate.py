@@ -211,7 +211,7 @@ def _into_bundles(run: Path, found: Calibration) -> tuple[Path, ...]:
         card = replace(
             bundle.card,
             thresholds=found.thresholds,
-            cleanup=found.cleanup.to_json() if found.cleanup.bones else {},
+            cleanup=found.cleanup if found.cleanup.bones else None,
             figures={**bundle.card.figures, "calibration": figures},
         )
         bundle.rewrite_card(card)

@@ -129,7 +129,7 @@ def _rules(bundle: str | Path | None, bones: BoneSchema) -> tuple[Mapping[str, f
     card = Bundle.load(bundle).card
     if card.schema.names != bones.names:
         raise BundleError("the bundle finds other bones", path=bundle, found=card.schema.name, expected=bones.name)
-    return card.thresholds, Cleanup.from_json(card.cleanup)
+    return card.thresholds, card.cleanup or Cleanup()
 
 
 def vote(

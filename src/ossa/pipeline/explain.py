@@ -87,14 +87,13 @@ def layer_names(model: str | Path | None = None) -> list[str]:
     from ossa.bundle.bundle import Bundle
     from ossa.errors import MissingExtraError
     from ossa.inference.explain import bottleneck, layers
-    from ossa.radiograph.prepare import Preparation
 
     bundle = Bundle.load(model)
     try:
         import torch
     except ImportError as error:
         raise MissingExtraError.of("explaining a prediction", "train", error) from error
-    preparation = Preparation.from_json(bundle.card.preparation)
+    preparation = bundle.card.preparation
     side = -(-preparation.size // preparation.multiple) * preparation.multiple
     shapes = layers(bundle.torch_module(), torch.zeros(1, bundle.card.channels, side, side))
     default = bottleneck(shapes)

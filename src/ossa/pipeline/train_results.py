@@ -16,7 +16,7 @@ from ossa.safety import read_json, write_text
 from ossa.schema import BoneSchema
 
 if TYPE_CHECKING:
-    from ossa.inference.closer import Closer
+    from ossa.bundle.card import Closer
     from ossa.pages.run import FoldFigures
     from ossa.training.material import Checks, Material
     from ossa.training.run import FoldResult
@@ -99,21 +99,23 @@ def write_bundle(
     run: Path,
     number: int,
 ) -> None:
-    from ossa.bundle.bundle import Card, save_bundle
+    from ossa.bundle.bundle import save_bundle
+    from ossa.bundle.card import Architecture, Card
+    from ossa.radiograph.prepare import Preparation
 
     network: Any = result.network
     options = getattr(network, "options", None) or config.model.arguments()
     training = {"run": run.name, "fold": number, "seed": config.seed, "config": public_config(config)}
     training["data"] = read_json(run / "provenance.json")["runs"][0]["data"]
     known = {name: round(value, 4) for name, value in per_bone.items() if value == value}
-    closer = closer_of(config, schema)
     card = Card(
         name=f"{config.name}-fold{number}",
         schema=schema,
-        architecture={"name": config.model.architecture, "options": options},
+        architecture=Architecture(config.model.architecture, options),
         stride=int(network.stride),
-        preparation={"size": config.data.size, "multiple": max(32, int(network.multiple))},
-        closer={} if closer is None else closer.to_json(),
+        preparation=Preparation(config.data.size, max(32, int(network.multiple))),
+        closer=closer_of(config, schema),
+        licence=config.licence,
         training=training,
         figures={"validation_dice": round(result.dice, 4), "per_bone": known, "best_epoch": result.epoch + 1},
     )
@@ -122,7 +124,7 @@ def write_bundle(
 
 def closer_of(config: RunConfig, schema: BoneSchema) -> Closer | None:
     """The closer look of a run's models; ConfigError or SchemaError for bones that the schema does not have."""
-    from ossa.inference.closer import Closer
+    from ossa.bundle.card import Closer
 
     if config.closer is None:
         return None

@@ -70,11 +70,13 @@ def make_network(config: RunConfig, schema: BoneSchema) -> nn.Module:
             remedy=f"Set data.size={-(-config.data.size // multiple) * multiple}",
         )
     if model.weights and not imagenet:
-        load_weights(network, model.weights)
-    if config.finetune.model is not None:
-        from ossa.bundle.bundle import default_bundle
+        from ossa.bundle.bundle import weights_file
 
-        path = default_bundle() if config.finetune.model == "default" else Path(config.finetune.model)
+        load_weights(network, weights_file(model.weights))
+    if config.finetune.model is not None:
+        from ossa.bundle.bundle import default_bundle, weights_file
+
+        path = weights_file(default_bundle() if config.finetune.model == "default" else config.finetune.model)
         if config.finetune.matching_only:
             done, everything = load_matching(network, path)
             _log.info("%d of %d tensors taken from %s", done, everything, path)
