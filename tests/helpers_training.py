@@ -2,7 +2,9 @@
 
 Run as a program it trains in a process of its own, which a test may kill:
     python helpers_training.py CONFIG.json FOLDER MODE
-MODE: "new", "resume", "kill:N" (SIGKILL after batch N), "interrupt:N" (SIGINT in batch N).
+MODE: "new", "resume", "kill:N" (SIGKILL after batch N), "interrupt:N" (SIGINT in batch N), "matrix" (FOLDER/whole
+is a run from start to end; FOLDER/1, FOLDER/2, ... were killed before their 1st, 2nd, ... file got its name, until one
+came to its end, and were resumed).
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +97,46 @@ def last_state(folder: Path) -> dict[str, Any]:
     return found
 
 
+def matrix(config: RunConfig, folder: Path) -> None:
+    """Kill a run before its n-th renaming, for n from 1, and resume it; one JSON line per run with its result."""
+    from ossa.training import run  # noqa: F401  (read once, for all the processes that follow)
+
+    def told(name: str, resume: bool) -> None:
+        done = train(config, folder / name, resume=resume)
+        print(json.dumps([name, done.dice, done.epoch, done.per_bone]), flush=True)
+
+    def dying(number: int) -> int:
+        renamed = os.replace
+        left = iter(range(number - 1, -1, -1))
+
+        def replace(source: Any, target: Any, **options: Any) -> None:
+            if next(left) == 0:
+                os._exit(9)
+            renamed(source, target, **options)
+
+        os.replace = replace  # type: ignore[assignment]
+        train(config, folder / str(number))
+        return 0
+
+    def apart(job: Any) -> int:
+        child = os.fork()
+        if child == 0:
+            try:
+                os._exit(job() or 0)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    assert apart(lambda: told("whole", False)) == 0
+    for number in range(1, 100):
+        code = apart(lambda number=number: dying(number))
+        assert code in (0, 9), code
+        assert apart(lambda number=number: told(str(number), True)) == 0
+        if code == 0:
+            return
+
+
 def main() -> None:
     from ossa.training._lightning import Callback
 
@@ -109,6 +152,9 @@ def main() -> None:
             if mode == "kill" and pl_module.batches == int(number):
                 os.kill(os.getpid(), signal.SIGKILL)
 
+    if mode == "matrix":
+        matrix(config, Path(sys.argv[2]))
+        return
     try:
         train(config, Path(sys.argv[2]), resume=mode == "resume", callbacks=[Signal()])
     except KeyboardInterrupt:

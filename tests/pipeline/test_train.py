@@ -168,6 +168,22 @@ def test_a_folds_file_is_kept_with_the_run_that_used_it(
         train(settings, folder=run, resume=True)
 
 
+def test_every_bad_file_is_told_before_training_begins(tmp_path: Path) -> None:
+    folder = data.write_competition(tmp_path / "set", subjects=3, size=64, tests=0)
+    pictures = sorted((folder / "train" / "DCM").rglob("*.png"))
+    labels = sorted((folder / "train" / "outputs_json").rglob("*.json"))
+    pictures[0].write_bytes(pictures[0].read_bytes()[:200])
+    labels[2].write_text("{")
+    labels[4].write_text('{"annotations": 3}')
+    told: list[str] = []
+    with pytest.raises(DatasetError, match=r"found 3 of 6.*Repair or remove"):
+        train(config(tmp_path, folder), tell=told.append)
+    for bad in (pictures[0], labels[2], labels[4]):
+        (line,) = [line for line in told if bad.name in line]
+        assert line.count(str(bad)) == 1
+    assert not list((tmp_path / "runs").glob("*/fold*"))
+
+
 def test_processes_of_a_launcher_need_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "0")
     phantoms = config(tmp_path, None, data={"phantoms": {"count": 4, "held_out": 1}})
@@ -196,6 +212,19 @@ def test_mistakes_are_found_before_a_folder_is_made(tmp_path: Path, hands: Path)
             train(config(tmp_path, hands, **changes))
         assert said in str(caught.value), changes
     assert not (tmp_path / "runs").exists() or not any((tmp_path / "runs").glob("*/fold0/last.ckpt"))
+
+
+def test_epochs_are_counted_from_one_wherever_they_are_read(tmp_path: Path) -> None:
+    from ossa.pages.run import read_curves
+
+    phantoms = {"data": {"size": 64, "phantoms": {"count": 4, "held_out": 1}, "datasets": []}}
+    run = train(config(tmp_path, None, **phantoms, train={"epochs": 2}, folds={"bundle": True})).folder
+    assert {row["epoch"] for row in table(run / "fold0" / "metrics.csv")} == {"1", "2"}
+    assert [at for at, _ in read_curves(run / "fold0").get("val/dice")] == [1, 2]
+    best = Predictor.load(run / "bundle0").networks.members[0].bundle.card.figures["best_epoch"]
+    assert best in (1, 2)
+    assert "fold 0 epoch 2/2" in (run / "run.log").read_text()
+    assert f"<td>{best}</td>" in (run / "summary.html").read_text()
 
 
 def test_two_pictures_of_one_name_are_refused(tmp_path: Path, hands: Path) -> None:
@@ -235,6 +264,17 @@ class TestPseudo:
         assert told["source"]["floor"] == 0.5
         assert not names & set(Store.open(run / "oof", load_schema()).images())
         assert "pseudo-labelled pictures were trained on, none validated on" in (run / "summary.html").read_text()
+
+    def test_a_run_folder_may_be_relative(
+        self, bright_model: Path, hands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As it is by default (runs/)."""
+        wanted = {"images": [str(hands / "test")], "models": [str(bright_model)], "floor": 0.5, "min_bones": 1}
+        monkeypatch.chdir(tmp_path)
+        run = train(config(Path(), hands, pseudo=wanted, folds={"run": [0], "store": False})).folder
+        assert not run.is_absolute()
+        told = json.loads((run / "pseudo" / "pseudo.json").read_text())
+        assert all((run / "pseudo" / picture["label"]).is_file() for picture in told["pictures"])
 
     def test_a_floor_that_nothing_passes(self, bright_model: Path, hands: Path, tmp_path: Path) -> None:
         wanted = {"images": [str(hands / "test")], "models": [str(bright_model)], "floor": 1.0}
@@ -279,6 +319,18 @@ class TestCommandLine:
         result = CliRunner().invoke(cli, ["config", "gpu1024"])
         assert result.exit_code == 0, result.output
         assert "weights: imagenet" in result.output
+
+    def test_config_needs_no_torch(self, tmp_path: Path) -> None:
+        """In the core install the keys of a run file are checked, and what they come to is shown."""
+        (tmp_path / "sitecustomize.py").write_text(
+            "import sys\nfor name in ('torch', 'lightning', 'torchvision', 'timm'):\n    sys.modules[name] = None\n"
+        )
+        path = os.pathsep.join([str(tmp_path), *(p for p in sys.path if p)])
+        for override, status, said in (("seed=7", 0, "widths:"), ("train.epoks=1", 2, "perhaps 'epochs'")):
+            command = [sys.executable, "-m", "ossa", "config", "laptop", override]
+            done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)
+            assert done.returncode == status, done.stderr
+            assert said in done.stdout + done.stderr
 
     def test_config(self) -> None:
         run = CliRunner().invoke

@@ -16,6 +16,7 @@ from ossa.dataset.cache import GreyCache
 from ossa.dataset.dataset import open_dataset
 from ossa.errors import ConfigError, DatasetError, LabelError
 from ossa.radiograph.prepare import Preparation, normalise, place, prepare
+from ossa.schema import load_schema
 from ossa.segmentation.outlines import bits_from_outlines, map_outlines, segmentation_from_outlines
 from ossa.segmentation.segmentation import Segmentation
 from ossa.training.augment import Variation
@@ -207,6 +208,31 @@ def test_partial_labels_and_mirrored_samples_know_what_is_annotated(tmp_path):
     _, known = batch.targets()
     unknown = [SCHEMA.names[c] for c in np.flatnonzero(known[0].numpy() == 0)]
     assert unknown == ["Triquetrum", "Pisiform"]
+
+
+def test_what_is_annotated_is_mirrored_with_its_bones(tmp_path):
+    """In a schema with sides, a mirrored picture's left bone is the right one of the picture that it was."""
+    file = tmp_path / "pair.toml"
+    bone = '[[bone]]\nname = "{0}"\ntitle = "{0}"\nrow = "forearm"\ncolour = "#cc5b5b"\nmirror = "{1}"\n'
+    head = 'name = "pair"\ntitle = "A pair"\nsource = "test"\n'
+    file.write_text(head + bone.format("Left", "Right") + bone.format("Right", "Left"))
+    pair = load_schema(str(file))
+
+    class OneSide:
+        def __len__(self):
+            return 1
+
+        def sample(self, index, rng):
+            bits = np.zeros((1, 64, 64), np.uint32)
+            bits[0, 8:24, 4:20] = 1  # Left, whose truth alone is known
+            placement = place((64, 64), Preparation(64))
+            return RawSample(np.zeros((64, 64), np.uint8), None, bits, frozenset({"Left"}), placement, "one side")
+
+    data = BoneData(OneSide(), pair, 64, augment=AugmentConfig.model_validate(NONE.model_dump() | {"p_flip": 1.0}))
+    sample = data[0]
+    assert sample.variation.flip
+    assert sample.annotated.tolist() == [False, True]
+    assert set(np.unique(sample.bits)) == {0, 2}
 
 
 def test_mixup_mixes_pictures_targets_and_what_is_annotated():

@@ -30,7 +30,8 @@ FULL: dict[str, Any] = {
 SIMPLE: dict[str, Any] = {"optimiser": {"name": "SGD", "lr": 0.05, "momentum": 0.9}, "train": {"precision": "bf16"}}
 
 
-def child(config: RunConfig, folder: Path, mode: str) -> int:
+def child(config: RunConfig, folder: Path, mode: str) -> Any:
+    """The exit status of a process of helpers_training; with "matrix" what it printed."""
     source = Path(tiny.__file__)
     folder.parent.mkdir(parents=True, exist_ok=True)
     file = folder.parent / "config.json"
@@ -42,7 +43,7 @@ def child(config: RunConfig, folder: Path, mode: str) -> int:
     )
     if done.returncode not in (0, 130, -9):
         raise AssertionError(done.stderr)
-    return done.returncode
+    return done.stdout if mode == "matrix" else done.returncode
 
 
 def same(one: Any, two: Any, path: str = "") -> None:
@@ -77,6 +78,21 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, changes: dict[s
     assert child(config, tmp_path / "killed", f"kill:{batch}") == -9
     tiny.train(config, tmp_path / "killed", resume=True)
     compare(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_killed_between_any_two_files_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
+    """What says that an epoch is done is written last: the Dice told is that of the weights that are there."""
+    plan = {"epochs": 3, "ema": 0.9, "save_every": 2}
+    config = tiny.tiny_config(train=plan, loss={"bce": 5.0, "dice": 1.0}, optimiser={"lr": 0.02})
+    lines = child(config, tmp_path, "matrix")
+    told = {name: result for name, *result in map(json.loads, lines.splitlines())}
+    kills = len(told) - 2  # all but the whole run and the one that was not reached
+    files = {path.name for path in (tmp_path / "whole").iterdir()}
+    assert {"last.ckpt", "best.ckpt", "best.safetensors", "epoch-0002.ckpt"} <= files
+    assert kills >= 3 * 1 + 2 + 1  # a last.ckpt per epoch, one best at least, one of save_every
+    for number in range(1, kills + 2):
+        assert str(told[str(number)]) == str(told["whole"]), f"killed before file {number}"  # as text: NaN equals NaN
+        compare(tmp_path / "whole", tmp_path / str(number))
 
 
 @pytest.mark.parametrize("batch", [4, 5])

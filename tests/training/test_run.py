@@ -14,6 +14,7 @@ if find_spec("lightning") is None:
     pytest.skip("lightning is not installed", allow_module_level=True)
 
 import helpers_training as tiny  # noqa: E402
+from ossa.config import check  # noqa: E402
 from ossa.errors import BundleError, ConfigError, DeviceError, TrainingError  # noqa: E402
 from ossa.models.weights import read_weights  # noqa: E402
 
@@ -21,7 +22,7 @@ from ossa.models.weights import read_weights  # noqa: E402
 def test_it_learns_and_validates_at_full_size(tmp_path: Path) -> None:
     config = tiny.tiny_config(
         data={"augment": {"p_affine": 0, "p_flip": 0, "p_bend": 0, "p_mixup": 0}},
-        train={"epochs": 14, "ema": 0.9, "batch": 6, "samples": 60},
+        train={"epochs": 14, "ema": 0.9, "batch": 6, "samples": 60, "precision": "32"},
         loss={"bce": 5.0, "dice": 1.0},
         optimiser={"lr": 0.02},
     )
@@ -67,7 +68,7 @@ def test_a_loss_that_is_no_number_names_the_batch_and_keeps_the_last_checkpoint(
                 with torch.no_grad():
                     pl_module.network.out.bias.fill_(float("nan"))
 
-    with pytest.raises(TrainingError, match=r"batch 4 \(epoch 1, batch 1\).*samples box \d+") as caught:
+    with pytest.raises(TrainingError, match=r"batch 4 \(epoch 2, batch 1 of it\).*samples box \d+") as caught:
         tiny.train(tiny.tiny_config(), tmp_path, callbacks=[Poison()])
     assert "optimiser.lr" in str(caught.value)
     state = tiny.last_state(tmp_path)
@@ -163,6 +164,65 @@ def test_windows_with_whole_hand_context(tmp_path: Path) -> None:
     config = config.model_copy(update={"model": type(config.model)(architecture="context", **values)})
     result = tiny.train(config, tmp_path)
     assert np.isfinite(result.dice)
+
+
+def test_the_coarse_part_is_trained_towards_the_truth_too() -> None:
+    """Its loss is added, at its weight, to the windows'."""
+    from ossa.models.architectures import build
+    from ossa.training.batches import BoneData, make_batch
+    from ossa.training.module import TrainingModule
+
+    part = {"architecture": "compact", "widths": [16, 16, 16, 16, 16], "head": 16, "depth": 1}
+    model = {"coarse": part, "fine": part, "scale": 2}
+    values = {"model": {"architecture": "context", **model}, "data": {"size": 64, "window": {"size": 64}}}
+    config = check({**values, "loss": {"bce": 1.0}, "train": {"device": "cpu"}})
+    network = build("context", 29, **model)
+    module = TrainingModule(network, config, tiny.schema(), 1)
+    batch = make_batch(BoneData(tiny.Boxes(2), tiny.schema(), 64), [(0, 0, 0), (0, 1, 1)])
+    torch.manual_seed(0)
+    total, parts = module._windows(batch.inputs(), batch)
+    assert float(parts["coarse"]) > 0
+    assert float(total.detach()) == pytest.approx(float(parts["bce"]) + 0.4 * float(parts["coarse"]), rel=1e-5)
+    before = float(parts["coarse"])
+    optimiser = torch.optim.SGD(network.coarse.parameters(), 0.05)
+    total.backward()
+    optimiser.step()
+    torch.manual_seed(0)
+    assert float(module._windows(batch.inputs(), batch)[1]["coarse"]) < before
+
+
+def test_a_pooled_norm_needs_two_pictures() -> None:
+    from ossa.pipeline.train import check_early
+
+    pytest.importorskip("segmentation_models_pytorch")
+    deep = {"architecture": "deeplabv3plus", "encoder": "tu-mobilenetv3_small_050"}
+    for batch, data in ((1, {"size": 64}), (2, {"size": 64})):
+        config = check({"model": deep, "data": {**data, "datasets": [{"path": "x"}]}, "train": {"batch": batch}})
+        if batch == 2:
+            check_early(config, tiny.schema())
+            continue
+        with pytest.raises(ConfigError, match=r"'deeplabv3plus' normalises.*train\.batch=1.*train\.batch=2"):
+            check_early(config, tiny.schema())
+    narrow = check({"model": tiny.TINY, "data": {"datasets": [{"path": "x"}]}, "train": {"batch": 1}})
+    check_early(narrow, tiny.schema())
+
+
+@pytest.mark.parametrize("share", [0.1, 1 / 3, 1.0])
+def test_a_rise_of_one_step_is_no_crash(share: float) -> None:
+    """OneCycleLR divides by the steps of the rise less one."""
+    from ossa.training.optim import make_schedule
+
+    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 1.0)
+    steps = max(2, round(1 / share))
+    schedule = make_schedule("OneCycleLR", {"pct_start": share}, optimiser, steps=steps, epochs=1)
+    rates = []
+    for _ in range(steps):
+        rates.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        schedule.after_step()
+    assert rates.index(max(rates)) == round(share * steps) - 1  # where torch has it for any other share
+    assert max(rates) == pytest.approx(1.0, rel=1e-4)
+    assert all(rate > 0 for rate in rates)
 
 
 def test_wandb_offline_logs_without_a_network(tmp_path: Path) -> None:

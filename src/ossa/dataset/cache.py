@@ -262,7 +262,7 @@ def _build_one(job: tuple[Path, Preparation, Path]) -> str | None:
     try:
         grey, placement = read_grey(path, preparation)
     except InputError as error:
-        return str(error)
+        return str(error).removeprefix(f"{path}: ")
     cache._keep(path, note, grey, placement)
     return None
 

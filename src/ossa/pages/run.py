@@ -119,7 +119,7 @@ def ticks(low: float, high: float, count: int) -> list[float]:
 
 @dataclass(frozen=True)
 class FoldFigures:
-    """What the summary says of a fold."""
+    """What the summary says of a fold; ``epoch``, from 1, is that of its best validation."""
 
     name: str
     dice: float
@@ -167,7 +167,7 @@ def write_summary(
         chart("Training loss by step", [(f.name, f.curves.get("train/loss_step")) for f in folds], size=(460, 200)),
     ]
     rows = "".join(
-        f"<tr><td>{esc(f.name)}</td><td>{f.dice:.4f}</td><td>{f.epoch + 1}</td><td>{esc(f.bundle or '')}</td></tr>"
+        f"<tr><td>{esc(f.name)}</td><td>{f.dice:.4f}</td><td>{f.epoch}</td><td>{esc(f.bundle or '')}</td></tr>"
         for f in folds
     )
     bone_rows = "".join(_bone_row(bone, [f.per_bone.get(bone, float("nan")) for f in folds]) for bone in bones)

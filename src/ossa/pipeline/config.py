@@ -34,7 +34,7 @@ def effective(config: str, overrides: Sequence[str] = ()) -> str:
     augment_config(settings.data.augment)
     try:
         from ossa.training import _lightning  # noqa: F401
-    except ImportError:
+    except (ImportError, MissingExtraError):
         return to_yaml(settings)
     from ossa.pipeline.train import check_early
     from ossa.schema import load_schema

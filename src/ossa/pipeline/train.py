@@ -88,7 +88,7 @@ def _train_in(run: Path, config: RunConfig, schema: BoneSchema, track: Track, te
     first = is_first()
     with _logging(run, first):
         groups = _groups(config, schema, tell)
-        _fill_cache(config, groups, track, tell)
+        _first_look(config, schema, groups, track, tell)
         if first:
             record(run, config, _fingerprint(config, groups))
             tell(f"Run folder: {run}")
@@ -119,7 +119,7 @@ def check_early(config: RunConfig, schema: BoneSchema) -> None:
     from ossa.training.losses import WeightedLoss
     from ossa.training.material import phantom_sources
     from ossa.training.optim import make_optimiser, make_schedule
-    from ossa.training.run import make_network
+    from ossa.training.run import make_network, refuse_single_values
 
     WeightedLoss(config.loss)
     augment_config(config.data.augment)
@@ -132,6 +132,8 @@ def check_early(config: RunConfig, schema: BoneSchema) -> None:
     make_schedule(
         plan.name, plan.arguments(), optimiser, interval=plan.interval, warmup=plan.warmup, steps=100, epochs=10
     )
+    if config.train.batch == 1:
+        refuse_single_values(network, config)
     closer_of(config, schema)
     if not config.data.datasets and config.data.phantoms is None:
         raise ConfigError(
@@ -227,22 +229,39 @@ def _cache_folder(config: RunConfig) -> Path | None:
     return home / "ossa"
 
 
-def _fill_cache(config: RunConfig, groups: Sequence[_Group], track: Track, tell: Tell) -> None:
-    folder = _cache_folder(config)
-    paths = [case.image for group in groups for case in group.cases]
+def _first_look(config: RunConfig, schema: BoneSchema, groups: Sequence[_Group], track: Track, tell: Tell) -> None:
+    """Read every picture (into the cache) and every label once, before hours are spent on the others.
+
+    Every file that cannot be used is told; then DatasetError, as nothing is left out of a training without a word.
+    """
     from ossa.training.ranks import is_first
 
-    if folder is None or not paths or not is_first():
+    folder = _cache_folder(config)
+    cases = [case for group in groups for case in group.cases]
+    if folder is None or not cases or not is_first():
         return
     from ossa.dataset.cache import GreyCache
-    from ossa.errors import DatasetError
+    from ossa.errors import DatasetError, InputError
     from ossa.radiograph.prepare import Preparation
 
     cache = GreyCache(folder, Preparation(config.data.size, 32))
-    for problem in cache.build(paths, config.data.workers or None, track):
-        tell(str(problem))
+    bad: dict[Path, str] = {}
+    for problem in cache.build([case.image for case in cases], config.data.workers or None, track):
+        bad[Path(problem.path)] = str(problem)
+    for case in track(cases, len(cases), "reading labels"):
+        if case.image in bad:
+            continue
+        try:
+            case.truth(schema, cache.get(case.image)[1].image_shape)
+        except InputError as error:
+            bad[case.label or case.image] = str(error)
+    for line in bad.values():
+        tell(line)
+    if bad:
         raise DatasetError(
-            problem.message, path=problem.path, remedy="Repair or remove the picture and its label, then start again"
+            "pictures or labels cannot be used",
+            found=f"{len(bad)} of {len(cases)}, told above",
+            remedy="Repair or remove each with its counterpart, then start again",
         )
 
 

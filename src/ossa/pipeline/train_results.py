@@ -117,7 +117,7 @@ def write_bundle(
         closer=closer_of(config, schema),
         licence=config.licence,
         training=training,
-        figures={"validation_dice": round(result.dice, 4), "per_bone": known, "best_epoch": result.epoch + 1},
+        figures={"validation_dice": round(result.dice, 4), "per_bone": known, "best_epoch": result.epoch},
     )
     save_bundle(folder, network, card)
 

@@ -102,10 +102,11 @@ class Average(Callback):
 
 
 class Keeper(Checkpoint):
-    """last.ckpt after every epoch, best.ckpt and best.safetensors when validation Dice grows, and early stopping.
+    """best.ckpt and best.safetensors when validation Dice grows, last.ckpt after every epoch, and early stopping.
 
-    ``history``: the validation Dice of every epoch that had one; ``per_bone``: that of the best. Lightning calls
-    checkpoint callbacks after all others, so the schedule has stepped and the averaged weights are back in their place.
+    ``history``: the validation Dice of every epoch (from 1) that had one; ``per_bone``: that of ``best_epoch``.
+    Lightning calls checkpoint callbacks after all others, so the schedule has stepped and the averaged weights are back
+    in their place.
     """
 
     def __init__(self, folder: Path, patience: int = 0, min_delta: float = 0.0, every: int = 0) -> None:
@@ -114,7 +115,7 @@ class Keeper(Checkpoint):
         self.min_delta = min_delta
         self.every = every
         self.best = -1.0
-        self.best_epoch = -1
+        self.best_epoch = 0
         self.waited = 0
         self.history: list[tuple[int, float]] = []
         self.per_bone: dict[str, float] = {}
@@ -142,7 +143,7 @@ class Keeper(Checkpoint):
         if trainer.sanity_checking:
             return
         score = float(trainer.callback_metrics.get("val/dice", torch.tensor(float("nan"))))
-        self.history.append((trainer.current_epoch, score))
+        self.history.append((trainer.current_epoch + 1, score))
         self._fresh = True
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
@@ -158,13 +159,15 @@ class Keeper(Checkpoint):
             else:
                 self.waited += 1
                 trainer.should_stop = trainer.should_stop or self._waited_enough
-        trainer.save_checkpoint(self.last_path)
         if better:
             trainer.save_checkpoint(self.folder / "best.ckpt")
             if trainer.is_global_zero:
                 save_weights(self.folder / "best.safetensors", averaged(trainer, pl_module))
         if self.every and (trainer.current_epoch + 1) % self.every == 0:
             trainer.save_checkpoint(self.folder / f"epoch-{trainer.current_epoch + 1:04d}.ckpt")
+        # Last, as it says that the epoch is done: a run that was killed before it does the epoch again, and what
+        # stands above with it.
+        trainer.save_checkpoint(self.last_path)
         if self.after_epoch is not None:
             self.after_epoch(trainer)
 

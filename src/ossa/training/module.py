@@ -92,7 +92,8 @@ class TrainingModule(pl.LightningModule):
             total, parts = self.loss(self.run(inputs), target, annotated)  # type: ignore[operator]
         if not bool(torch.isfinite(total)):
             raise TrainingError(
-                f"the loss is not a number in batch {self.batches} (epoch {batch.number[0]}, batch {batch.number[1]})",
+                f"the loss is not a number in batch {self.batches} "
+                f"(epoch {batch.number[0] + 1}, batch {batch.number[1]} of it)",
                 found=", ".join(f"{name}={float(value):g}" for name, value in parts.items())
                 + "; samples "
                 + ", ".join(batch.ids),

@@ -163,7 +163,14 @@ def make_schedule(
     if name == "OneCycleLR" and ({"epochs", "steps_per_epoch"} & set(arguments)):
         given.pop("total_steps")
     given |= dict(arguments)
+    if name == "OneCycleLR":
+        given["pct_start"] = _rise(float(given.get("pct_start", 0.3)), int(given.get("total_steps") or length))
     try:
         return Schedule(optimiser, known[name](optimiser, **given), when, warmup)
-    except (TypeError, ValueError, IndexError) as error:
+    except (TypeError, ValueError, IndexError, ArithmeticError) as error:
         raise ConfigError(f"scheduler '{name}' refuses its arguments", found=str(error)) from error
+
+
+def _rise(share: float, steps: int) -> float:
+    """``share`` of ``steps`` as OneCycleLR can take it: torch 2.13 divides 0 by 0 where the first step has the peak."""
+    return share - 1e-6 / steps if abs(share * steps - 1) < 1e-9 else share

@@ -52,7 +52,7 @@ def write_index(folder: Path, source: Mapping[str, Any], kept: Sequence[Kept], l
     pictures = [
         {
             "image": str(k.image),
-            "label": k.label.relative_to(folder).as_posix(),
+            "label": k.label.relative_to(folder.resolve()).as_posix(),
             "bones": {name: round(float(value), 4) for name, value in k.confidence.items()},
         }
         for k in kept

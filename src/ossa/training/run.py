@@ -20,15 +20,15 @@ from ossa.errors import ConfigError, DeviceError, OssaError
 from ossa.models.architectures import build
 from ossa.models.weights import load_matching, load_weights
 from ossa.schema import BoneSchema
-from ossa.training._lightning import Callback, CSVLogger, TensorBoardLogger, WandbLogger, pl
+from ossa.training._lightning import Callback, TensorBoardLogger, WandbLogger, pl
 from ossa.training.allocator import keep_freed_memory
 from ossa.training.arithmetic import device_of, has_bf16, settled
 from ossa.training.augment_keys import augment_config
 from ossa.training.batches import BoneData, loader
 from ossa.training.callbacks import Average, Interrupted, Interruption, Keeper, SafeCheckpoints, averaged
 from ossa.training.material import Checks, Material
+from ossa.training.metrics import EpochsFromOne, keep_metrics
 from ossa.training.module import TrainingModule
-from ossa.training.ranks import is_first
 from ossa.training.sampler import Plan, PlannedBatches
 
 _log = logging.getLogger("ossa.train")
@@ -38,7 +38,7 @@ _PRECISION: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-m
 
 @dataclass(frozen=True)
 class FoldResult:
-    """What a fold came to: Dice, epoch and Dice per bone of its best validation, and the network with its weights."""
+    """What a fold came to: Dice, epoch (from 1) and Dice per bone of its best validation, its network and weights."""
 
     dice: float
     epoch: int
@@ -46,14 +46,6 @@ class FoldResult:
     network: nn.Module
     folder: Path
     stopped_early: bool
-
-
-def keep_metrics(folder: Path) -> None:
-    """Number an earlier start's metrics.csv, which Lightning's logger would delete."""
-    path = folder / "metrics.csv"
-    if path.exists() and is_first():
-        number = len(list(folder.glob("metrics-*.csv"))) + 1
-        path.rename(folder / f"metrics-{number:03d}.csv")
 
 
 def make_network(config: RunConfig, schema: BoneSchema) -> nn.Module:
@@ -84,6 +76,32 @@ def make_network(config: RunConfig, schema: BoneSchema) -> nn.Module:
             load_weights(network, path)
     _freeze(network, config.finetune.freeze)
     return network
+
+
+def refuse_single_values(network: nn.Module, config: RunConfig) -> None:
+    """Raise ConfigError when a norm of ``network`` would see one value per channel in a batch of one picture.
+
+    So it is where a head pools a picture to one cell and normalises it over the batch (DeepLab's, for one). Changes
+    the norms' statistics: for a network that is thrown away.
+    """
+    window = config.data.window
+    side = max(128, 4 * int(network.multiple))  # type: ignore[arg-type]  # large enough that nothing else is one cell
+    try:
+        with torch.no_grad():
+            if window is None:
+                network.train()(torch.zeros(1, 1, side, side))
+            else:
+                corners = torch.zeros(1, window.per_image, 2, dtype=torch.int64)
+                network.train().windows(torch.zeros(1, 1, side, side), corners, side)  # type: ignore[operator]
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise ConfigError(
+            f"'{config.model.architecture}' normalises what it pools from a picture over the batch",
+            found="train.batch=1",
+            expected="train.batch=2 or more",
+            remedy="Raise train.batch, lower data.size if memory runs out, or take another model.architecture",
+        ) from error
 
 
 def _freeze(network: nn.Module, prefixes: Sequence[str]) -> None:
@@ -190,7 +208,7 @@ def _trainer(config: RunConfig, folder: Path, callbacks: list[Callback]) -> pl.T
     if train.precision == "16" and device_of(config) == "cpu":
         raise ConfigError("train.precision=16 needs a GPU", remedy="Use bf16 or 32 on a CPU")
     loggers: list[Any] = [
-        CSVLogger(str(folder), name="", version=""),
+        EpochsFromOne(str(folder), name="", version=""),
         TensorBoardLogger(str(folder), name="", version="tensorboard", default_hp_metric=False),
     ]
     if config.logging.wandb != "off":
