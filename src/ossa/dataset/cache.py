@@ -61,7 +61,7 @@ def grey8(radiograph: Radiograph) -> Grey:
 def read_grey(path: Path, preparation: Preparation) -> tuple[Grey, Placement]:
     """Read a picture and bring it to training size: content (h, w) uint8, not padded, and its placement."""
     radiograph = read_radiograph(path)
-    placement = place(radiograph.shape, preparation, radiograph.spacing)
+    placement = place(radiograph.shape, preparation, radiograph.sides)
     return np.ascontiguousarray(resample(grey8(radiograph), placement)), placement
 
 

@@ -44,9 +44,9 @@ def look_closer(
     top, bottom, left, right = window
     pixels: Any = np.ascontiguousarray(radiograph.pixels[top:bottom, left:right])
     cut = replace(radiograph, pixels=pixels)
-    natural = place(cut.shape, Preparation(closer.size, 1), radiograph.spacing)
+    natural = place(cut.shape, Preparation(closer.size, 1), radiograph.sides)
     size = round(closer.size * min(1.0, MOST_ENLARGED / natural.scale_x))
-    first = max(place(radiograph.shape, m.preparation, radiograph.spacing).scale_x for m in networks.members)
+    first = max(place(radiograph.shape, m.preparation, radiograph.sides).scale_x for m in networks.members)
     if min(natural.scale_x, MOST_ENLARGED) < LEAST_GAIN * first:
         return None
     members = tuple(
@@ -66,7 +66,7 @@ def look_closer(
 
 def _height_of_a_pixel(radiograph: Radiograph) -> float:
     """In widths of a pixel, as preparation takes it: 1 where the spacing is not known or not to be believed."""
-    unit = place((1000, 1000), Preparation(1000, 1), radiograph.spacing)
+    unit = place((1000, 1000), Preparation(1000, 1), radiograph.sides)
     return unit.scale_y / unit.scale_x
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.errors import ConfigError
-from ossa.radiograph.radiograph import Radiograph, Spacing
+from ossa.radiograph.radiograph import Aspect, Radiograph, Spacing
 
 #: Ratios of row to column spacing outside 1/10..10 are taken for wrong headers, not for geometry.
 _MAX_ASPECT = 10.0
@@ -69,7 +69,7 @@ class Placement:
         return (np.asarray(points, np.float64) + 0.5) / (self.scale_x, self.scale_y) - 0.5
 
 
-def place(image_shape: tuple[int, int], preparation: Preparation, spacing: Spacing | None = None) -> Placement:
+def place(image_shape: tuple[int, int], preparation: Preparation, spacing: Spacing | Aspect | None = None) -> Placement:
     """Where a picture of ``image_shape`` (H, W) lies on the grid.
 
     Pixels that are not square (``spacing``) are made square first: a millimetre is as long down as
@@ -127,5 +127,5 @@ def pad(content: NDArray[np.float32], placement: Placement) -> NDArray[np.float3
 
 def prepare(radiograph: Radiograph, preparation: Preparation) -> tuple[NDArray[np.float32], Placement]:
     """The network's input (1, h, w) float32 and the way back to the picture."""
-    placement = place(radiograph.shape, preparation, radiograph.spacing)
+    placement = place(radiograph.shape, preparation, radiograph.sides)
     return pad(normalise(resample(radiograph.pixels, placement)), placement)[None], placement

@@ -8,6 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ossa.errors import ImageError
+
 Side = Literal["L", "R"]
 Grey = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -23,6 +25,14 @@ class Spacing:
     row: float
     column: float
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Aspect:
+    """The sides of a pixel, of which only the ratio is known: ``row`` from row to row, ``column`` across."""
+
+    row: float
+    column: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +53,40 @@ class Provenance:
 
 @dataclass(frozen=True, eq=False)
 class Radiograph:
-    """``pixels`` (H, W), uint8 or uint16, bone brighter than soft tissue (as MONOCHROME2)."""
+    """``pixels`` (H, W), uint8 or uint16, bone brighter than soft tissue (as MONOCHROME2).
+
+    ``spacing`` is None when the size of a pixel is not known; ``aspect`` is given where its shape is known all the
+    same and is not square. Raises ImageError when ``pixels`` is not such an array.
+    """
 
     pixels: Grey
     spacing: Spacing | None = None
     side: Side | None = None
     provenance: Provenance = field(default_factory=Provenance)
+    aspect: Aspect | None = None
+
+    def __post_init__(self) -> None:
+        pixels: object = self.pixels
+        if not isinstance(pixels, np.ndarray):
+            raise self._refused(type(pixels).__name__)
+        if pixels.ndim != 2 or pixels.size == 0 or pixels.dtype not in (np.uint8, np.uint16):
+            raise self._refused(f"{pixels.dtype} of shape {pixels.shape}")
+
+    def _refused(self, found: str) -> ImageError:
+        return ImageError(
+            "these pixels are no radiograph",
+            path=self.provenance.path,
+            found=found,
+            expected="a grey array (height, width) of uint8 or uint16 that is not empty",
+            remedy="Make one channel of colours, and whole numbers of others, before you give it",
+        )
 
     @property
     def shape(self) -> tuple[int, int]:
         """(H, W) in pixels."""
         return (self.pixels.shape[0], self.pixels.shape[1])
+
+    @property
+    def sides(self) -> Spacing | Aspect | None:
+        """The sides of a pixel, in mm or by their ratio; None where pixels are square as far as is known."""
+        return self.spacing or self.aspect

@@ -6,18 +6,18 @@ picture costs one table look-up and no float copy. Formulas: PS3.3 C.11.1 and C.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ossa.radiograph.dicom.elements import count, element, number
 from ossa.radiograph.radiograph import Grey
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 Floats = NDArray[np.float64]
-Default = TypeVar("Default", float, None)
 
 
 def to_grey(stored: NDArray[Any], header: Dataset) -> tuple[Grey, list[str]]:
@@ -28,7 +28,7 @@ def to_grey(stored: NDArray[Any], header: Dataset) -> tuple[Grey, list[str]]:
     """
     notes: list[str] = []
     padding = _padding(stored, header)
-    top = 255 if int(header.get("BitsStored", 16)) <= 8 else 65535
+    top = 255 if (count(header, "BitsStored") or 16) <= 8 else 65535
     if stored.dtype.kind == "f" or stored.dtype.itemsize > 2:
         shown = _shown(stored.astype(np.float64), ~padding, header, notes)
         return _quantised(shown, padding, top, header), notes
@@ -37,11 +37,13 @@ def to_grey(stored: NDArray[Any], header: Dataset) -> tuple[Grey, list[str]]:
     used = np.ones(values.shape, bool)
     if padding.any():
         used = np.zeros(values.shape, bool)
-        used[(stored[~padding].astype(np.int32) - low)] = True
+        used[np.unique(stored[~padding]).astype(np.int64) - low] = True
     shown = _shown(values, used, header, notes)
     table = _quantised(shown, _padding(values, header), top, header)
-    index = stored.astype(np.int32) - low if low else stored
-    return table[index], notes
+    grey: Grey = np.empty(stored.shape, table.dtype)
+    for row in range(0, len(stored), 256):  # in bands: an index takes four times the memory of its value
+        grey[row : row + 256] = table[stored[row : row + 256].astype(np.int64) - low]
+    return grey, notes
 
 
 def _quantised(shown: Floats, padding: NDArray[np.bool_], top: int, header: Dataset) -> Grey:
@@ -65,11 +67,11 @@ def _shown(values: Floats, used: NDArray[np.bool_], header: Dataset, notes: list
     if (
         voi is None
         and values is output
-        and int(header.get("BitsStored", 16)) <= 8
+        and (count(header, "BitsStored") or 16) <= 8
         and values.size
         and values.min() >= 0
     ):
-        return values / 255.0 if int(header.get("BitsStored", 16)) > 1 else values
+        return values / 255.0 if (count(header, "BitsStored") or 16) > 1 else values
     kept = output[used & np.isfinite(output)]
     low, high = (float(kept.min()), float(kept.max())) if kept.size else (0.0, 0.0)
     scale = 1.0 / (high - low) if high > low else 0.0
@@ -82,7 +84,7 @@ def _modality(values: Floats, header: Dataset, notes: list[str]) -> Floats:
     if table is not None:
         first, data, _ = table
         return data[np.clip(values - first, 0, data.size - 1).astype(np.int64)]
-    slope, intercept = _number(header.get("RescaleSlope"), 1.0), _number(header.get("RescaleIntercept"), 0.0)
+    slope, intercept = number(element(header, "RescaleSlope"), 1.0), number(element(header, "RescaleIntercept"), 0.0)
     if (slope, intercept) == (1.0, 0.0) or slope == 0.0:
         return values
     return values * slope + intercept
@@ -94,10 +96,10 @@ def _voi(output: Floats, header: Dataset, notes: list[str]) -> Floats | None:
     if table is not None:
         first, data, bits = table
         return np.asarray(data[np.clip(output - first, 0, data.size - 1).astype(np.int64)] / (2.0**bits - 1)).clip(0, 1)
-    centre, width = _number(header.get("WindowCenter"), None), _number(header.get("WindowWidth"), None)
+    centre, width = number(element(header, "WindowCenter"), None), number(element(header, "WindowWidth"), None)
     if centre is None or width is None:
         return None
-    function = str(header.get("VOILUTFunction", "") or "LINEAR").upper()
+    function = str(element(header, "VOILUTFunction") or "LINEAR").upper()
     if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID") or width < (1 if function == "LINEAR" else 1e-12):
         notes.append(f"its window ({function}, centre {centre:g}, width {width:g}) is not valid: ignored")
         return None
@@ -112,7 +114,7 @@ def _voi(output: Floats, header: Dataset, notes: list[str]) -> Floats | None:
 
 def _lut(header: Dataset, name: str, notes: list[str]) -> tuple[int, Floats, int] | None:
     """(first mapped value, entries, bits) of the first table of a sequence; None when absent or malformed."""
-    for item in list(header.get(name) or ())[:1]:
+    for item in list(element(header, name) or ())[:1]:
         try:
             count, first, bits = (int(number) for number in item.LUTDescriptor)
             count = count or 1 << 16  # 0 stands for 65536
@@ -131,16 +133,8 @@ def _lut(header: Dataset, name: str, notes: list[str]) -> tuple[int, Floats, int
 
 def _padding(values: NDArray[Any], header: Dataset) -> NDArray[np.bool_]:
     """Where ``values`` are PixelPaddingValue (or between it and PixelPaddingRangeLimit)."""
-    first = _number(header.get("PixelPaddingValue"), None)
+    first = number(element(header, "PixelPaddingValue"), None)
     if first is None:
         return np.zeros(values.shape, bool)
-    last = _number(header.get("PixelPaddingRangeLimit"), first)
+    last = number(element(header, "PixelPaddingRangeLimit"), first)
     return np.asarray((values >= min(first, last)) & (values <= max(first, last)))
-
-
-def _number(value: Any, default: Default) -> float | Default:
-    """The first number of a possibly multi-valued, possibly malformed element."""
-    try:
-        return float(value[0] if hasattr(value, "__len__") and not isinstance(value, (str, bytes)) else value)
-    except (TypeError, ValueError, IndexError):
-        return default

@@ -10,7 +10,8 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ossa.radiograph.radiograph import Side, Spacing
+from ossa.radiograph.dicom.elements import element, number
+from ossa.radiograph.radiograph import Aspect, Side, Spacing
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -29,6 +30,9 @@ _SIDES: dict[str, Side] = {
 #: Spacings that differ by less than this share are the same number written twice.
 _SAME = 1e-4
 
+#: Sides of a pixel in mm: micro-focus magnification below, a portal imager above.
+_SMALLEST, _LARGEST = 0.001, 10.0
+
 
 def spacing_of(header: Dataset) -> tuple[Spacing | None, list[str]]:
     """Millimetres per pixel and remarks on how far they can be trusted.
@@ -37,15 +41,15 @@ def spacing_of(header: Dataset) -> tuple[Spacing | None, list[str]]:
     calibrated ("PixelSpacing"). PixelSpacing equal to ImagerPixelSpacing (or to the
     NominalScannedPixelSpacing of a scanned film) has not been corrected for magnification and
     takes that name. PixelSpacing alone is kept with a remark: whether it was corrected cannot be
-    told.
+    told. A spacing that is no length of a pixel is left out with a remark.
     """
     notes: list[str] = []
-    pixel = _pair(header, "PixelSpacing")
+    pixel = _pair(header, "PixelSpacing", notes)
     plain_name, plain = "", None
     for name in ("ImagerPixelSpacing", "NominalScannedPixelSpacing"):
-        plain = plain or _pair(header, name)
+        plain = plain or _pair(header, name, notes)
         plain_name = plain_name or (name if plain else "")
-    kind = str(header.get("PixelSpacingCalibrationType", "") or "")
+    kind = str(element(header, "PixelSpacingCalibrationType") or "")
     spacing: Spacing | None = None
     if pixel and (kind or (plain and not _same(pixel, plain))):
         spacing = Spacing(*pixel, "PixelSpacing")
@@ -55,26 +59,37 @@ def spacing_of(header: Dataset) -> tuple[Spacing | None, list[str]]:
     elif pixel:
         spacing = Spacing(*pixel, "PixelSpacing")
         notes.append("the file does not say whether its PixelSpacing is corrected for magnification")
-    else:
-        ratio = header.get("PixelAspectRatio")
-        if ratio is not None and len(ratio) == 2 and ratio[0] != ratio[1]:
-            notes.append(f"pixels are not square ({ratio[0]}:{ratio[1]}) but have no size in mm: not corrected")
-    factor = header.get("EstimatedRadiographicMagnificationFactor")
+    factor = number(element(header, "EstimatedRadiographicMagnificationFactor"), None)
     if factor and spacing is not None and spacing.source != "PixelSpacing":
-        notes.append(f"spacing is at the detector; divide lengths by the estimated magnification {float(factor):g}")
+        notes.append(f"spacing is at the detector; divide lengths by the estimated magnification {factor:g}")
     return spacing, notes
 
 
-def _pair(header: Dataset, name: str) -> tuple[float, float] | None:
-    """(row, column) in mm from the header or its first Pixel Measures; None when absent or not positive."""
+def aspect_of(header: Dataset) -> tuple[Aspect | None, list[str]]:
+    """The sides of a pixel whose size in mm is not known (PixelAspectRatio), where they differ, and a remark."""
+    value = element(header, "PixelAspectRatio")
+    if value is None or isinstance(value, (str, int, float)) or len(value) != 2:
+        return None, []
+    row, column = number(value[0], 0.0), number(value[1], 0.0)
+    if not (row > 0 and column > 0) or row == column or not math.isfinite(row / column):
+        return None, []
+    return Aspect(row, column), [f"pixels are not square ({row:g}:{column:g}), their size in mm is not known"]
+
+
+def _pair(header: Dataset, name: str, notes: list[str]) -> tuple[float, float] | None:
+    """(row, column) in mm from the header or its first Pixel Measures; None when absent or no length, with a remark."""
     for item in _places(header, "PixelMeasuresSequence"):
-        value = item.get(name)
+        value = element(item, name)
+        if value is None or value == "":
+            continue
         try:
             row, column = (float(number) for number in value)
+            if min(row, column) >= _SMALLEST and max(row, column) <= _LARGEST:  # no NaN passes
+                return row, column
         except (TypeError, ValueError):
-            continue
-        if row > 0 and column > 0 and math.isfinite(row) and math.isfinite(column):
-            return row, column
+            pass
+        said = value if isinstance(value, str) else "\\".join(map(str, value)) if hasattr(value, "__iter__") else value
+        notes.append(f"its {name} is no size of a pixel ({str(said)[:40]}): left out")
     return None
 
 
@@ -92,13 +107,13 @@ def side_of(header: Dataset) -> tuple[Side | None, list[str]]:
         if side is not None:
             said.append((name, side))
 
-    take("ImageLaterality", header.get("ImageLaterality"))
-    take("Laterality", header.get("Laterality"))
+    take("ImageLaterality", element(header, "ImageLaterality"))
+    take("Laterality", element(header, "Laterality"))
     for place in _places(header, "FrameAnatomySequence"):
-        take("FrameLaterality", place.get("FrameLaterality"))
-        for region in place.get("AnatomicRegionSequence") or ():
-            for modifier in region.get("AnatomicRegionModifierSequence") or ():
-                take("AnatomicRegionModifier", modifier.get("CodeValue"))
+        take("FrameLaterality", element(place, "FrameLaterality"))
+        for region in element(place, "AnatomicRegionSequence") or ():
+            for modifier in element(region, "AnatomicRegionModifierSequence") or ():
+                take("AnatomicRegionModifier", element(modifier, "CodeValue"))
     sides = {side for _, side in said}
     if len(sides) == 2:
         phrase = ", ".join(f"{name} {side}" for name, side in said)
@@ -110,5 +125,5 @@ def _places(header: Dataset, macro: str) -> Iterator[Dataset]:
     """The header itself, then the macro's items of the shared and of the first frame's functional groups."""
     yield header
     for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
-        for group in list(header.get(groups) or ())[:1]:
-            yield from group.get(macro) or ()
+        for group in list(element(header, groups) or ())[:1]:
+            yield from element(group, macro) or ()
