@@ -37,7 +37,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "export": PICTURES | {"hand"},
     "pipeline": LOOKS | {"dataset", "phantom", "training", "export", "pages"},
     "cli": GROUND | {"pipeline"},
-    "apps": GROUND | {"pipeline"},
 }
 
 #: Upward arrows and parts of circles that are still to be undone: nothing may be added here.

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
+import sys
+import tarfile
 import tomllib
 from pathlib import Path
 
@@ -29,6 +32,25 @@ def test_every_resource_is_shipped() -> None:
     resources = {ROOT / name for name in tracked("src/ossa") if not name.endswith(".py")}
     assert resources, "there are schemas at least"
     assert {p for p in resources if p.exists()} <= shipped
+
+
+def test_the_source_archive_holds_everything(tmp_path: Path) -> None:
+    """What is tracked, samples, docs and constraints among it, and nothing that lies about in a checkout."""
+    names = [name for name in tracked() if (ROOT / name).is_file()]
+    for name in names:
+        (tmp_path / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / "source" / name)
+    (tmp_path / "source" / "src" / "ossa" / "x.pyc").write_bytes(b"")
+    build = "import setuptools.build_meta as b, sys; b.build_sdist(sys.argv[1])"
+    subprocess.run(
+        [sys.executable, "-c", build, str(tmp_path)], cwd=tmp_path / "source", check=True, capture_output=True
+    )
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        held = {member.name.partition("/")[2] for member in opened if member.isfile()}
+    made = {"PKG-INFO", "setup.cfg"} | {name for name in held if name.startswith("src/ossa.egg-info/")}
+    assert {"samples/hand.png", "docs/results.md", "constraints.txt", "tests/test_package.py"} <= held
+    assert held - made == set(names) - {".gitignore"}
 
 
 def requirement_name(requirement: str) -> str:
