@@ -41,7 +41,6 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 #: Upward arrows and parts of circles that are still to be undone: nothing may be added here.
 DEBTS: set[tuple[str, str]] = {
-    ("ossa.export.heat", "ossa.pages.page"),
     *(
         (f"ossa.labels.{name}", "ossa.dataset.dataset")
         for name in ("_beside", "coco", "competition", "flat", "labelme", "ramw600", "results")

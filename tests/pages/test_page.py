@@ -6,12 +6,11 @@ import json
 import re
 from html.parser import HTMLParser
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ossa.pages.page import asset, data_uri, escape, jpeg, page, script_json, stretch
+from ossa.pages.page import asset, data_uri, escape, page, page_of_files, script_json
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\u2028"
 
@@ -70,16 +69,16 @@ def test_pages_never_write_markup_from_data() -> None:
         assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b", asset(name)), name
 
 
-def test_stretch_and_jpeg() -> None:
-    import cv2
+def test_a_page_of_files_takes_them_from_its_folder_alone() -> None:
+    text = page_of_files(HOSTILE, "<p>x</p>", "a.css", ("b.js", "c.js"))
+    assert re.findall(r'<script src="([^"]*)"></script>', text) == ["b.js", "c.js"]
+    assert "<script>" not in text
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)
+    assert policy is not None
+    assert "default-src 'none'" in policy[1]
+    assert "unsafe-inline" not in policy[1].split("script-src")[1].split(";")[0]
+    assert "http" not in text.replace("http-equiv", "")
 
-    grey = np.linspace(1000, 3000, 64 * 64).reshape(64, 64).astype(np.uint16)
-    shown = stretch(grey)
-    assert shown.dtype == np.uint8
-    assert (shown.min(), shown.max()) == (0, 255)
-    assert not stretch(np.full((8, 8), 7, np.uint8)).any()
-    colour = np.zeros((16, 16, 3), np.uint8)
-    colour[..., 0] = 250  # red in RGB
-    back = cv2.imdecode(np.frombuffer(jpeg(colour), np.uint8), cv2.IMREAD_COLOR)
-    assert back[8, 8, 2] > 200 > 60 > back[8, 8, 0]
+
+def test_data_uris() -> None:
     assert data_uri(b"abc") == "data:image/jpeg;base64,YWJj"

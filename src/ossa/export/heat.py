@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.pages.page import stretch
+from ossa.radiograph.display import for_the_eye
 from ossa.segmentation.segmentation import Region
 
 Picture = NDArray[np.uint8]
@@ -26,7 +26,7 @@ def heat_panel(
     scale = height / grey.shape[0]
     size = (max(1, round(grey.shape[1] * scale)), height)
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    base = cv2.resize(stretch(grey), size, interpolation=method).astype(np.float32)[..., None]
+    base = cv2.resize(for_the_eye(grey), size, interpolation=method).astype(np.float32)[..., None]
     warm = cv2.resize(heat, size, interpolation=cv2.INTER_LINEAR)
     colour = cv2.applyColorMap((np.clip(warm, 0, 1) * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
     share = np.clip(warm * 1.3, 0, 0.8)[..., None]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ossa import safety
 from ossa.errors import OutputError
 from ossa.export.margins import with_lines, with_names
+from ossa.radiograph.display import for_the_eye, jpeg, png
 from ossa.radiograph.radiograph import Radiograph
 from ossa.segmentation.outlines import outlines_from_region
 from ossa.segmentation.segmentation import Region, Segmentation
@@ -28,9 +29,7 @@ def grey_picture(radiograph: Radiograph) -> Picture:
     """The radiograph as (H, W, 3) uint8 RGB; other than 8 bit is windowed to its 0.5 to 99.5 percentiles."""
     pixels = radiograph.pixels
     if pixels.dtype != np.uint8:
-        low, high = np.percentile(pixels[::4, ::4], (0.5, 99.5))
-        scale = 255.0 / max(float(high - low), 1.0)
-        pixels = np.clip((pixels.astype(np.float32) - low) * scale, 0, 255).astype(np.uint8)
+        pixels = for_the_eye(pixels)
     return np.repeat(pixels[:, :, None], 3, axis=2)
 
 
@@ -78,21 +77,12 @@ def write_overlay(path: str | PathLike[str], radiograph: Radiograph, segmentatio
 
 def write_picture(path: str | PathLike[str], picture: Picture) -> None:
     """Write an (H, W, 3) uint8 RGB picture to a .png or .jpg file, at once or not at all."""
-    import cv2
-
     suffix = Path(path).suffix.lower()
-    options: dict[str, list[int]] = {
-        # OpenCV's own setting: half the time of any level of compression that is asked for, and a third larger.
-        ".png": [],
-        ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 92],
-        ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 92],
-    }
-    if suffix not in options:
+    if suffix not in (".png", ".jpg", ".jpeg"):
         raise OutputError(
             "a picture of this kind cannot be written", path=path, found=repr(suffix), expected=".png or .jpg"
         )
-    _, data = cv2.imencode(suffix, picture[:, :, ::-1], options[suffix])
-    safety.write_bytes(path, data.tobytes())
+    safety.write_bytes(path, png(picture) if suffix == ".png" else jpeg(picture, 92))
 
 
 def _same_shape(radiograph: Radiograph, segmentation: Segmentation) -> None:

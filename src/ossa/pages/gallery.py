@@ -21,10 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.errors import ConfigError, OssaError
-from ossa.pages.page import asset, jpeg, script_json, stretch
+from ossa.pages.page import asset, page_of_files, script_json
 from ossa.parallel import in_order
 from ossa.progress import Track, silent
-from ossa.safety import write_bytes, write_text
+from ossa.radiograph.display import for_the_eye, jpeg
+from ossa.safety import renewing, write_text
 from ossa.schema import BoneSchema
 from ossa.segmentation.compare import dice
 from ossa.segmentation.segmentation import Region, Segmentation
@@ -155,7 +156,8 @@ def write_gallery(
     write_text(root / "data.js", f"window.OSSA = {script_json(data)};\n")
     for name in ("gallery.css", "gallery.js"):
         write_text(root / name, asset(name))
-    write_text(root / "index.html", asset("gallery.html"))
+    body = asset("gallery.html")
+    write_text(root / "index.html", page_of_files(settings.title, body, "gallery.css", ("data.js", "gallery.js")))
     return Written(root / "index.html", len(rows), failed)
 
 
@@ -200,9 +202,9 @@ def _one(
         parts["unknown"] = [schema.index(name) for name in schema.names if name in content.unknown]
     parts["sets"] = [None if s is None else _outlines(s, scale) for s in content.sets]
     drawn: dict[str, Any] = next((p for p in [*parts["sets"], parts.get("truth")] if p), {})
-    write_bytes(root / "images" / f"{row['file']}.jpg", jpeg(shown))
-    write_bytes(root / "thumbs" / f"{row['file']}.jpg", jpeg(_thumbnail(shown, drawn, schema, settings.thumbnail), 80))
-    write_text(root / "items" / f"{row['file']}.js", f"OSSA.item({number},{script_json(parts)});\n")
+    _renew(root / "images" / f"{row['file']}.jpg", jpeg(shown))
+    _renew(root / "thumbs" / f"{row['file']}.jpg", jpeg(_thumbnail(shown, drawn, schema, settings.thumbnail), 80))
+    _renew(root / "items" / f"{row['file']}.js", f"OSSA.item({number},{script_json(parts)});\n".encode())
     row |= {
         "flags": list(dict.fromkeys([*item.flags, *content.flags, *notes])),
         "side": item.side or content.side,
@@ -214,6 +216,11 @@ def _one(
         "values": _values(content, schema),
     }
     return row, None
+
+
+def _renew(path: Path, data: bytes) -> None:
+    with renewing(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def _values(content: Content, schema: BoneSchema) -> dict[str, list[list[int | None]]]:
@@ -253,7 +260,7 @@ def _fit(grey: NDArray[Any], size: int) -> NDArray[np.uint8]:
     if scale < 1.0:
         target = (max(1, round(width * scale)), max(1, round(height * scale)))
         grey = cv2.resize(grey, target, interpolation=cv2.INTER_AREA)
-    return stretch(grey)
+    return for_the_eye(grey)
 
 
 def _thumbnail(shown: NDArray[np.uint8], parts: dict[str, Any], schema: BoneSchema, size: int) -> NDArray[np.uint8]:

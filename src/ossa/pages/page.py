@@ -14,11 +14,6 @@ import json
 from importlib.resources import files
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ossa.errors import OutputError
-
 #: Characters that mean something inside a <script> element or end a line in old JavaScript, as \uXXXX.
 _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
@@ -37,19 +32,8 @@ def script_json(value: Any) -> str:
 
 
 def asset(name: str) -> str:
-    """The text of a file in ``ossa/export/static``."""
+    """The text of a file in ``ossa/pages/static``."""
     return files("ossa").joinpath("pages", "static", name).read_text(encoding="utf-8")
-
-
-def jpeg(pixels: NDArray[np.uint8], quality: int = 85) -> bytes:
-    """(H, W) grey or (H, W, 3) RGB uint8 as a JPEG file."""
-    import cv2
-
-    picture = pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels[..., ::-1])
-    ok, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    if not ok:
-        raise OutputError("a picture could not be encoded", found=f"{pixels.dtype} {pixels.shape}")
-    return bytes(data.tobytes())
 
 
 def data_uri(data: bytes, kind: str = "image/jpeg") -> str:
@@ -58,7 +42,7 @@ def data_uri(data: bytes, kind: str = "image/jpeg") -> str:
 
 
 def page(title: str, body: str, style: str, scripts: tuple[str, ...] = ()) -> str:
-    """A self-contained page. ``body`` is HTML that was escaped where needed; ``scripts`` run in order at its end.
+    """A page of one file. ``body`` is HTML that was escaped where needed; ``scripts`` run in order at its end.
 
     Inline scripts are allowed by their hash (CSP level 2), nothing may be fetched.
     """
@@ -66,20 +50,24 @@ def page(title: str, body: str, style: str, scripts: tuple[str, ...] = ()) -> st
     allowed = hashes or "'none'"
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {allowed}"
     tail = "".join(f"<script>{script}</script>" for script in scripts)
+    return _document(title, policy, f"<style>{style}</style>", body + tail)
+
+
+def page_of_files(title: str, body: str, style: str, scripts: tuple[str, ...]) -> str:
+    """A page with files beside it: the stylesheet ``style``, ``scripts`` that run in order at its end, and pictures.
+
+    Nothing may come from elsewhere: a browser that opens the page from the disk fetches from its folder alone.
+    """
+    own = "'self' file:"
+    policy = f"default-src 'none'; img-src {own} data:; script-src {own}; style-src {own} 'unsafe-inline'"
+    tail = "".join(f'<script src="{escape(name)}"></script>' for name in scripts)
+    return _document(title, policy, f'<link rel="stylesheet" href="{escape(style)}">', body + tail)
+
+
+def _document(title: str, policy: str, style: str, body: str) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{style}</style></head>\n<body>{body}{tail}</body></html>\n"
+        f"<title>{escape(title)}</title>{style}</head>\n<body>{body}</body></html>\n"
     )
-
-
-def stretch(grey: NDArray[Any]) -> NDArray[np.uint8]:
-    """A radiograph for the eye: its .5 to 99.5 percentiles spread over 0..255 (many films are dark)."""
-    values = np.asarray(grey)
-    low, high = np.percentile(values[::4, ::4], (0.5, 99.5))
-    if high <= low:
-        return np.zeros(values.shape, np.uint8)
-    scaled = (values.astype(np.float32) - np.float32(low)) * np.float32(255.0 / (high - low))
-    out: NDArray[np.uint8] = np.clip(scaled, 0, 255).astype(np.uint8)
-    return out

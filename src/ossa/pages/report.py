@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.pages.page import asset, data_uri, escape, jpeg, page, stretch
+from ossa.pages.page import asset, data_uri, escape, page
+from ossa.radiograph.display import for_the_eye, jpeg
 from ossa.safety import write_json, write_text
 from ossa.schema import BoneSchema
 from ossa.segmentation.scores import Interval, Scores, bootstrap
@@ -327,7 +328,7 @@ def case_picture(
     scale = side / max(y1 - y0, x1 - x0)
     size = (max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale)))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    crop = cv2.resize(stretch(grey[y0:y1, x0:x1]), size, interpolation=method)
+    crop = cv2.resize(for_the_eye(grey[y0:y1, x0:x1]), size, interpolation=method)
     tile = np.repeat(crop[..., None], 3, axis=2).astype(np.float32)
     masks = []
     for region in (truth, predicted):

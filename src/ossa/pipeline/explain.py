@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ossa.errors import ConfigError, OutputError
+from ossa.errors import ConfigError
 from ossa.pipeline.sources import find_sources
 from ossa.progress import Track, silent
 
@@ -37,19 +37,19 @@ def explain(
     ``layer``: any layer of the torch network; None for its bottleneck. Raises InputError, SchemaError, ConfigError,
     BundleError, MissingExtraError, OutputError.
     """
-    import cv2
-
     from ossa.bundle.bundle import Bundle
     from ossa.export.heat import heat_panel, side_by_side
     from ossa.inference.explain import explain as heat_of
     from ossa.inference.predictor import Predictor
+    from ossa.radiograph.display import png
     from ossa.radiograph.read import read_radiograph
-    from ossa.safety import write_bytes
+    from ossa.safety import refuse_inputs, write_bytes
 
     target = Path(output)
     if target.suffix.lower() != ".png":
         raise ConfigError("the picture is written as PNG", found=target.name, expected="a name that ends in .png")
     sources = find_sources(paths, target.parent / ".none")
+    refuse_inputs(target, [*paths, *(source.path for source in sources)])
     if not bones:
         raise ConfigError("no bone was named", remedy="Name one with --bone")
     if len(sources) * len(bones) > MAX_PANELS:
@@ -75,10 +75,7 @@ def explain(
             column.append(heat_panel(radiograph.pixels, heat.values, segmentation.get(bone), title))
         columns.append(column)
     picture = side_by_side([[column[i] for column in columns] for i in range(len(bones))])
-    ok, data = cv2.imencode(".png", picture[..., ::-1])
-    if not ok:
-        raise OutputError("the picture could not be encoded", path=target, found=picture.shape)
-    write_bytes(target, data.tobytes())
+    write_bytes(target, png(picture))
     return Explained(target, used, tuple(unfound))
 
 

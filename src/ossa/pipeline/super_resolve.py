@@ -13,6 +13,7 @@ import numpy as np
 from ossa.errors import InputError, MissingExtraError, OssaError, OutputError
 from ossa.pipeline.sources import find_sources
 from ossa.progress import Track, silent
+from ossa.radiograph.display import png
 from ossa.radiograph.read import read_radiograph, read_size
 from ossa.radiograph.superres import Tiling, enhance_tiles, pixels_seen, tile_count
 from ossa.safety import read_json, sha256, write_bytes, write_json
@@ -85,7 +86,7 @@ def super_resolve(
             except (InputError, MissingExtraError) as error:
                 skipped.append((path, str(error)))
                 continue
-            write_bytes(missing[path], _png(out))
+            write_bytes(missing[path], png(out))
             made += 1
 
     total = sum(tile_count(shape, tiles) for shape in shapes.values())
@@ -157,12 +158,3 @@ def _duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{round(seconds / 60)} min"
     return f"{seconds / 3600:.1f} h" if seconds < 172800 else f"{seconds / 86400:.1f} days"
-
-
-def _png(pixels: Any) -> bytes:
-    import cv2
-
-    done, data = cv2.imencode(".png", pixels)
-    if not done:
-        raise OutputError("the picture could not be encoded as PNG", found=f"{pixels.shape} {pixels.dtype}")
-    return bytes(data)
