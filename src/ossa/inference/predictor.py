@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from ossa.hand.sides import side_notes
 from ossa.inference.closer import look_closer
+from ossa.inference.finder import Finder
+from ossa.inference.hands import Hand, looked_at
 from ossa.inference.judge import SECOND, assess, default_judge, judged
 from ossa.inference.networks import BundlePath, Float, Look, Member, Networks, Prepared
 from ossa.inference.views import PLAIN, View
@@ -44,7 +46,8 @@ class Predictor:
     """Networks and what is done with their answer.
 
     ``thresholds``: bone name -> probability; ``closer``: bones that are looked at again, enlarged; ``tidy``: applied
-    in turn to the decoded bones; ``judge``: gives confidences and warnings, and tells what is no hand.
+    in turn to the decoded bones; ``judge``: gives confidences and warnings, and tells what is no hand; ``finder``:
+    finds the hands of a film first, and each is then looked at upright and by itself.
     """
 
     networks: Networks
@@ -52,6 +55,7 @@ class Predictor:
     closer: Closer | None = None
     tidy: tuple[Tidy, ...] = ()
     judge: Judge | None = None
+    finder: Finder | None = None
 
     @classmethod
     def load(
@@ -72,12 +76,14 @@ class Predictor:
         Raises BundleError (also for bundles of different schemas), DeviceError, ConfigError.
         """
         networks = Networks.load(model, device, weights=weights, views=views, tiles=tiles, threads=threads)
-        card = networks.members[0].bundle.card
+        first = networks.members[0].bundle
+        card = first.card
         return cls(
             networks,
             thresholds=_mean_thresholds(networks.schema, networks.members),
             closer=card.closer if tiles is None else None,
             tidy=() if card.cleanup is None else (card.cleanup,),
+            finder=Finder.load(first) if tiles is None else None,
         )
 
     @property
@@ -98,10 +104,35 @@ class Predictor:
             "cleanup": [step.to_json() for step in self.tidy],
             "closer": None if self.closer is None else self.closer.to_json(),
             "judged": self.judge is not None,
+            "finder": self.finder is not None,
         }
 
     def predict(self, radiograph: Radiograph) -> Segmentation:
-        """The bones of a radiograph; judged, with warnings as notes, when the predictor is ``examined``."""
+        """The bones of a radiograph; judged, with warnings as notes, when the predictor is ``examined``.
+
+        Of several hands (``predict_hands``) the one that the finder is surest of; a note tells of the others.
+        """
+        hands = self.predict_hands(radiograph)
+        return max(hands, key=lambda hand: 0.0 if hand.where is None else hand.where.sure).segmentation
+
+    def predict_hands(self, radiograph: Radiograph) -> tuple[Hand, ...]:
+        """Every hand of a radiograph from left to right, in the radiograph's px; at least one, perhaps without bones.
+
+        A predictor without a finder takes every radiograph for one hand.
+        """
+        if self.finder is None:
+            return (Hand(self._predict_one(radiograph)),)
+        upright = replace(self, networks=replace(self.networks, upright=False))
+        # Where the finder is sure, the judge need not tell hands from other things.
+        sure = replace(upright, judge=None if self.judge is None else replace(self.judge, hand=0.0))
+
+        def look(picture: Radiograph, is_hand: bool) -> Segmentation:
+            return (sure if is_hand else self)._predict_one(picture)
+
+        return looked_at(radiograph, self.finder.find(radiograph), look, self.schema)
+
+    def _predict_one(self, radiograph: Radiograph) -> Segmentation:
+        """The bones of a radiograph that is taken for one hand."""
         prepared = self.networks.prepare(radiograph)
         look = self.networks.look(prepared)
         found = self.found_in(look, radiograph)

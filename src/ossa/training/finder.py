@@ -29,7 +29,7 @@ from ossa.training.allocator import keep_freed_memory
 from ossa.training.finder_pool import SpritePool, open_sprites
 
 #: Longer side of the finder's grid when it is used, px.
-SIZE = 256
+SIZE = 192
 
 #: How often a composed plate is trained on: composing costs a third of a step, turning over nearly nothing.
 USES = 2
@@ -190,7 +190,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--size", type=int, default=SIZE, help="of the plates trained on, px; figures are taken at 256")
+    parser.add_argument("--size", type=int, default=SIZE, help=f"of the plates, px; figures are taken at {SIZE}")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=3.0, help="between checkpoints")

@@ -1,0 +1,198 @@
+"""One hand cut out of its film and laid upright, and what was found there laid back.
+
+A cut-out is a radiograph of its own, as large as the hand is on the film: quarter turns and crops move pixels, nothing
+is resampled unless the hand lies askew. Bones found on it are laid back by the exact inverse of the same map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ossa.inference.finder import FoundHand
+from ossa.radiograph.polarity import invert
+from ossa.radiograph.prepare import Preparation, place
+from ossa.radiograph.radiograph import Radiograph, Spacing
+from ossa.segmentation.segmentation import Region, Segmentation
+
+Affine = NDArray[np.float64]
+
+#: Beyond the bones in view, as shares of the whole hand's length: flesh and doubt at the fingers and at the sides,
+#: the forearm at the elbow's end.
+AROUND, ALONG = 0.13, 0.5
+
+#: A cut-out is at least this share of the hand's length wide and high: a finger alone is not blown up.
+LEAST = 0.6
+
+#: Turns smaller than this, in degrees, stay as they are: the networks know them.
+ASKEW = 14.0
+
+#: A cut-out that would take away less than this share of the film's longer side is not cut.
+WORTH = 0.15
+
+
+@dataclass(frozen=True, eq=False)
+class Cutout:
+    """``radiograph``: the hand upright; ``to_film`` (2, 3): its px (x, y) to the film's; ``film``: the film's (H, W).
+
+    ``whole``: the cut-out is the film itself.
+    """
+
+    radiograph: Radiograph
+    to_film: Affine
+    film: tuple[int, int]
+    whole: bool
+
+
+def cut_out(radiograph: Radiograph, hand: FoundHand, others: Sequence[FoundHand] = ()) -> Cutout:
+    """``hand`` upright in a picture of its own; the ``others`` on the film are covered where they lie beside it."""
+    film = radiograph.shape
+    tall = height_of_a_pixel(radiograph)
+    turn = _kept_turn(hand.angle)
+    if turn == 0.0 and not others and tall == 1.0:
+        return _cropped(radiograph, hand)
+    low, high = _window(hand, turn, (film[1], film[0] * tall))
+    # Cut-out px to square px of the film, then to its own px.
+    c, s = np.cos(np.radians(turn)), np.sin(np.radians(turn))
+    axes = np.array([[c, -s], [s, c]])
+    origin = hand.centre + axes @ low
+    if turn % 90.0 == 0.0:  # px onto px
+        axes, origin = np.round(axes), np.round(origin)
+    to_square = np.hstack([axes, origin[:, None]])
+    to_film = to_square.copy()
+    to_film[1] = (to_square[1] + [0.0, 0.0, 0.5]) / tall - [0.0, 0.0, 0.5]
+    size = np.maximum(np.ceil(high - low).astype(int), 8)
+    pixels = _warped(radiograph.pixels, to_film, (int(size[1]), int(size[0])))
+    for other in others:
+        _cover(pixels, to_square, other, hand)
+    if hand.negative:
+        pixels = invert(pixels)
+    column = None if radiograph.spacing is None else radiograph.spacing.column
+    spacing = None if column is None else Spacing(column, column, radiograph.spacing.source)  # type: ignore[union-attr]
+    return Cutout(replace(radiograph, pixels=pixels, spacing=spacing), to_film, film, False)
+
+
+def height_of_a_pixel(radiograph: Radiograph) -> float:
+    """In widths of a pixel, as preparation takes it: 1 where the spacing is not known or not to be believed."""
+    unit = place((1000, 1000), Preparation(1000, 1), radiograph.spacing)
+    return unit.scale_y / unit.scale_x
+
+
+def _kept_turn(angle: float) -> float:
+    """The turn in degrees that is undone: none for a hand nearly upright, a quarter for one nearly on its side."""
+    quarter = round(angle / 90.0) * 90.0
+    return quarter if abs(angle - quarter) <= ASKEW else angle
+
+
+def _window(hand: FoundHand, turn: float, film: tuple[float, float]) -> tuple[Any, Any]:
+    """Two corners of the cut-out in the frame turned by ``turn`` degrees around the hand's centre, square px.
+
+    The bones in view as the hand lies in that frame, what is around them, and no more than the film holds.
+    """
+    left = np.radians(hand.angle - turn)
+    to_fingers, to_elbow, aside_left, aside_right = hand.box
+    corners = np.array(
+        [
+            (x, y)
+            for x in (-aside_left - AROUND * hand.length, aside_right + AROUND * hand.length)
+            for y in (-to_fingers - AROUND * hand.length, to_elbow + ALONG * hand.length)
+        ]
+    )
+    c, s = np.cos(left), np.sin(left)
+    corners = corners @ np.array([[c, s], [-s, c]])
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    short = np.maximum(LEAST * hand.length - (high - low), 0)
+    low, high = low - short / 2, high + short / 2
+    c, s = np.cos(np.radians(turn)), np.sin(np.radians(turn))
+    axes = np.array([[c, -s], [s, c]])
+    border = np.array([[-0.5, -0.5], [film[0] - 0.5, -0.5], [-0.5, film[1] - 0.5], np.array(film) - 0.5]) - hand.centre
+    border = border @ axes
+    low, high = np.maximum(low, border.min(axis=0) + 0.5), np.minimum(high, border.max(axis=0) + 0.5)
+    return np.round(low), np.maximum(np.round(high), np.round(low) + 8)
+
+
+def _cropped(radiograph: Radiograph, hand: FoundHand) -> Cutout:
+    """The hand as it lies, without what is far from it; the film itself where that is most of it."""
+    height, width = radiograph.shape
+    low, high = _window(hand, 0.0, (width, height))
+    left, top = np.maximum(np.round(hand.centre + low), 0).astype(int)
+    right, bottom = np.minimum(np.round(hand.centre + high).astype(int), (width, height))
+    whole = max(bottom - top, right - left) > (1 - WORTH) * max(height, width)
+    if whole:
+        top, left, bottom, right = 0, 0, height, width
+    pixels: Any = radiograph.pixels[top:bottom, left:right]
+    if hand.negative:
+        pixels = invert(pixels)
+    elif whole:
+        return Cutout(radiograph, np.eye(2, 3), radiograph.shape, True)
+    to_film = np.array([[1.0, 0.0, left], [0.0, 1.0, top]])
+    return Cutout(replace(radiograph, pixels=np.ascontiguousarray(pixels)), to_film, radiograph.shape, False)
+
+
+def _warped(pixels: Any, to_film: Affine, shape: tuple[int, int]) -> Any:
+    """The film's grey values at the cut-out's px; beyond the film its border goes on."""
+    import cv2
+
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(pixels, to_film, shape[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _cover(pixels: Any, to_square: Affine, other: FoundHand, hand: FoundHand) -> None:
+    """Paint the box of another hand with the grey of bare film, but where the hand itself may lie; in place."""
+    import cv2
+
+    back = np.linalg.inv(to_square[:, :2])
+    mask = np.zeros(pixels.shape, np.uint8)
+    for one, value, around in ((other, 1, 0.08), (hand, 0, 0.04)):
+        corners = (box_corners(one, around * one.length) - to_square[:, 2]) @ back.T
+        cv2.fillConvexPoly(mask, np.rint(corners * 16).astype(np.int32), value, shift=4)
+    pixels[mask > 0] = np.percentile(pixels, 5)
+
+
+def box_corners(hand: FoundHand, around: float = 0.0) -> NDArray[np.float64]:
+    """Corners (4, 2) in order of the bones in view, ``around`` px wider on each side, in square px of the film."""
+    right = np.array([-hand.up[1], hand.up[0]])
+    fingers, elbow, aside_left, aside_right = hand.box + around
+    return np.array(
+        [
+            hand.centre + hand.up * along + right * across
+            for along, across in (
+                (fingers, -aside_left), (fingers, aside_right), (-elbow, aside_right), (-elbow, -aside_left)
+            )
+        ]
+    )  # fmt: skip
+
+
+def laid_back(found: Segmentation, cutout: Cutout) -> Segmentation:
+    """Bones of a cut-out where they lie on the film."""
+    if cutout.whole:
+        return found
+    regions = {name: region for name, one in found if (region := _back(one, cutout)) is not None}
+    confidence = {name: value for name, value in found.confidence.items() if name in regions}
+    return replace(found, shape=cutout.film, regions=regions, confidence=confidence)
+
+
+def _back(region: Region, cutout: Cutout) -> Region | None:
+    """One bone on the film: those of the film's pixels whose place in the cut-out is more than half bone."""
+    import cv2
+
+    a = cutout.to_film
+    if (a[:, :2] == np.eye(2)).all() and (a[:, 2] == np.round(a[:, 2])).all():
+        return Region(region.top + int(a[1, 2]), region.left + int(a[0, 2]), region.mask)
+    box = np.array(
+        [[x, y] for x in (region.left - 1, region.right) for y in (region.top - 1, region.bottom)], np.float64
+    )
+    there = box @ a[:, :2].T + a[:, 2]
+    left, top = np.maximum(np.floor(there.min(axis=0)).astype(int) - 1, 0)
+    right, bottom = np.minimum(np.ceil(there.max(axis=0)).astype(int) + 2, cutout.film[::-1])
+    if right <= left or bottom <= top:
+        return None
+    # From px of the mask to px of the box on the film.
+    to_box = np.hstack([a[:, :2], (a[:, 2] + a[:, :2] @ (region.left, region.top) - (left, top))[:, None]])
+    grey = region.mask.astype(np.uint8) * np.uint8(255)
+    seen = cv2.warpAffine(grey, to_box, (int(right - left), int(bottom - top)), flags=cv2.INTER_LINEAR)
+    return Region.tight(seen > 127, int(top), int(left))

@@ -1,0 +1,116 @@
+"""Where the hands are: a first pass over the whole film at low resolution, before any bone is looked for.
+
+    finder = Finder.load(bundle)
+    found = finder.find(radiograph)     # the surest hand first
+
+What a bundle without a finder does not know, nobody asks: ``Finder.load`` gives None then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ossa.bundle.finder import finder_path
+from ossa.errors import BundleError
+from ossa.inference.engine import OnnxEngine
+from ossa.models import finder_maps as maps
+from ossa.radiograph.prepare import Preparation, prepare
+
+if TYPE_CHECKING:
+    from ossa.bundle.bundle import Bundle
+    from ossa.inference.engine import Engine
+    from ossa.radiograph.radiograph import Radiograph, Side
+
+Points = NDArray[np.float64]
+View = Literal["frontal", "oblique", "lateral", "other"]
+
+#: The grid on which the finder looks.
+GRID = Preparation(192, 32)
+
+#: A view or a side is told when it is likelier than this.
+TOLD = 0.6
+
+
+@dataclass(frozen=True, eq=False)
+class FoundHand:
+    """One hand on a film.
+
+    Lengths and points (x, y) are in square px: the film's columns, and its rows times the ratio of row to column
+    spacing (the rows themselves where pixels are square); pixel centres are whole numbers. ``sure``: probability that
+    there is a hand; ``centre`` (2,): the middle of its skeleton in view; ``up`` (2,): unit vector to the fingers;
+    ``length``: of the whole hand from the wrist to the middle finger's tip, as if it lay flat and in view; ``box``
+    (4,): how far its bones in view (without the forearm) reach from the centre to the fingers, to the elbow, to the
+    left and to the right when the fingers are up. ``side`` as on films from the back of the hand; None when not clear.
+    ``view``: None when not clear. ``parts``: which of maps.PARTS are in view. ``negative``: its bones are dark.
+    """
+
+    sure: float
+    centre: Points
+    up: Points
+    length: float
+    box: Points
+    side: Side | None
+    view: View | None
+    parts: frozenset[str]
+    negative: bool
+
+    @property
+    def angle(self) -> float:
+        """Degrees from the picture's top to the fingers, clockwise, -180..180."""
+        return float(np.degrees(np.arctan2(self.up[0], -self.up[1])))
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What the finder says of a film: its ``hands``, the surest first, and how likely it shows one at all (0..1)."""
+
+    hands: tuple[FoundHand, ...]
+    present: float
+
+
+@dataclass(frozen=True, eq=False)
+class Finder:
+    """The finder of a bundle, ready to run."""
+
+    engine: Engine
+
+    @classmethod
+    def load(cls, bundle: Bundle, threads: int = 1) -> Finder | None:
+        """The finder that travels in ``bundle``; None when it has none. Raises BundleError when it cannot be opened."""
+        path = finder_path(bundle)
+        return None if path is None else cls(OnnxEngine(path, "cpu", threads))
+
+    def find(self, radiograph: Radiograph) -> Found:
+        """The hands of a film."""
+        picture, placement = prepare(radiograph, GRID)
+        planes = self.engine(picture[None])[0]
+        expected = (maps.PLANES, *(side // maps.STRIDE for side in placement.grid_shape))
+        if planes.shape != expected:
+            raise BundleError("the finder's output is not what it should be", found=planes.shape, expected=expected)
+        # One scale for both axes: grid px per column of the film.
+        scale = placement.scale_x
+        hands = tuple(_on_film(peak, scale) for peak in maps.peaks(planes))
+        return Found(hands, maps.presence(planes))
+
+
+def _on_film(peak: maps.Peak, scale: float) -> FoundHand:
+    """A peak of the grid in square px of the film."""
+    best = int(peak.views.argmax())
+    side: Side | None = None
+    if abs(peak.thumb_left - 0.5) > TOLD - 0.5:
+        side = "R" if peak.thumb_left > 0.5 else "L"
+    return FoundHand(
+        sure=peak.sure,
+        centre=(peak.centre + 0.5) / scale - 0.5,
+        up=peak.up,
+        length=peak.length / scale,
+        box=peak.box / scale,
+        side=side,
+        view=maps.VIEWS[best] if peak.views[best] > TOLD else None,  # type: ignore[arg-type]
+        parts=frozenset(name for name, p in zip(maps.PARTS, peak.parts, strict=True) if p > 0.5),
+        negative=peak.negative > 0.5,
+    )

@@ -1,0 +1,212 @@
+"""The finder in a bundle, and every hand of a film by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from helpers_models import MakeBundle
+from ossa.bundle.bundle import CARD, Bundle
+from ossa.bundle.finder import FINDER, add_finder, finder_path
+from ossa.errors import BundleError
+from ossa.inference.finder import GRID, Finder, Found, FoundHand
+from ossa.inference.hands import LATERAL, looked_at
+from ossa.inference.judge import NO_HAND
+from ossa.inference.predictor import Predictor
+from ossa.models import finder_maps as maps
+from ossa.radiograph.prepare import prepare
+from ossa.radiograph.radiograph import Radiograph, Spacing
+from ossa.safety import sha256, write_json
+from ossa.schema import load_schema
+from ossa.segmentation.segmentation import Segmentation
+
+SCHEMA = load_schema("hand29")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    centre: NDArray[np.float64]
+    up: NDArray[np.float64]
+    length: float
+    box: NDArray[np.float64]
+    thumb_left: bool
+    view: str
+    parts: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Told:
+    """An engine that finds what it was told, in px of the grid."""
+
+    hands: tuple[Drawn, ...]
+
+    description = "told"
+
+    def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        targets, _ = maps.planes_of(self.hands, False, (batch.shape[2], batch.shape[3]))
+        out = targets.copy()
+        for planes in (maps.HEAT, maps.THUMB_LEFT, maps.VIEW, maps.IN_VIEW, maps.NEGATIVE, maps.PRESENT):
+            p = np.clip(targets[planes], 1e-3, 1 - 1e-3)
+            out[planes] = np.log(p / (1 - p))
+        return out[None]
+
+
+def drawn(
+    x: float, y: float, length: float, angle: float = 0.0, thumb_left: bool = True, view: str = "frontal"
+) -> Drawn:
+    up = np.array([np.sin(np.radians(angle)), -np.cos(np.radians(angle))])
+    box = np.array([0.5, 0.4, 0.25, 0.25]) * length
+    return Drawn(np.array([x, y]), up, length, box, True, "frontal", np.ones(7, bool))
+
+
+def found_hand(x: float, y: float, length: float, **changes: object) -> FoundHand:
+    made = FoundHand(
+        0.9, np.array([x, y]), np.array([0.0, -1.0]), length, np.array([0.5, 0.4, 0.25, 0.25]) * length, "R", "frontal",
+        frozenset(maps.PARTS), False,
+    )  # fmt: skip
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def all_bright(radiograph: Radiograph, is_hand: bool) -> Segmentation:
+    """Whatever is bright, as three bones."""
+    bits = np.where(radiograph.pixels > 50, np.uint32(7), np.uint32(0))
+    return Segmentation.from_bits(bits, SCHEMA)
+
+
+@pytest.fixture(scope="module")
+def with_finder(tmp_path_factory: pytest.TempPathFactory, make_bundle: MakeBundle) -> Bundle:
+    import torch
+
+    from ossa.models.finder import FinderNet
+
+    made = make_bundle(tmp_path_factory.mktemp("models") / "found")
+    torch.manual_seed(0)
+    return add_finder(made, FinderNet())
+
+
+def test_a_finder_travels_in_its_bundle(with_finder: Bundle) -> None:
+    import torch
+
+    from ossa.models.finder import FinderNet
+
+    again = Bundle.load(with_finder.path)
+    path = finder_path(again)
+    assert path is not None
+    assert path.stat().st_size < 3_000_000
+    finder = Finder.load(again)
+    assert finder is not None
+    torch.manual_seed(0)
+    net = FinderNet().eval()
+    picture = np.random.default_rng(0).normal(size=(2, 1, 192, 128)).astype(np.float32)
+    with torch.no_grad():
+        expected = net(torch.from_numpy(picture)).numpy()
+    assert finder.engine(picture) == pytest.approx(expected, abs=1e-3)
+    assert Predictor.load(again.path).finder is not None
+    assert Predictor.load(again.path).predict(Radiograph(np.zeros((90, 80), np.uint8))).shape == (90, 80)
+
+
+def test_a_bundle_without_a_finder_is_asked_as_ever(bundle: Bundle) -> None:
+    predictor = Predictor.load(bundle.path)
+    assert finder_path(bundle) is None
+    assert predictor.finder is None
+    radiograph = Radiograph(np.random.default_rng(0).integers(0, 255, (150, 110), np.uint8))
+    (hand,) = predictor.predict_hands(radiograph)
+    assert hand.where is None
+    assert (hand.segmentation.planes() == predictor.predict(radiograph).planes()).all()
+
+
+def test_a_damaged_finder_is_told(with_finder: Bundle, tmp_path: Path) -> None:
+    import shutil
+
+    folder = tmp_path / "damaged"
+    shutil.copytree(with_finder.path, folder)
+    data = bytearray((folder / FINDER).read_bytes())
+    data[len(data) // 2] ^= 255
+    (folder / FINDER).write_bytes(bytes(data))
+    with pytest.raises(BundleError, match="not the one that the card describes"):
+        Bundle.load(folder)
+    (folder / FINDER).write_bytes(b"nothing of the kind")
+    card = replace(with_finder.card, files={**with_finder.card.files, FINDER: sha256(folder / FINDER)})
+    write_json(folder / CARD, card.to_json())
+    with pytest.raises(BundleError, match="cannot open"):
+        Predictor.load(folder)
+    (folder / FINDER).unlink()
+    with pytest.raises(BundleError, match="missing"):
+        Predictor.load(folder)
+
+
+def test_another_network_in_the_finders_place_is_told(bundle: Bundle) -> None:
+    from ossa.inference.engine import OnnxEngine
+
+    finder = Finder(OnnxEngine(bundle.onnx_path))
+    with pytest.raises(BundleError, match="the finder's output"):
+        finder.find(Radiograph(np.zeros((100, 100), np.uint8)))
+
+
+@pytest.mark.parametrize("tall", [1.0, 1.5])
+def test_what_the_finder_says_is_in_px_of_the_film(tall: float) -> None:
+    film = Radiograph(np.zeros((round(600 / tall), 300), np.uint8), None if tall == 1 else Spacing(tall, 1.0, "test"))
+    placement = prepare(film, GRID)[1]
+    middle = placement.to_grid(np.array([200.0, 250.0]))
+    found = Finder(Told((drawn(*middle, 60, angle=30),))).find(film)
+    (hand,) = found.hands
+    assert found.present > 0.9
+    assert hand.centre == pytest.approx([200.0, (250.5 * tall) - 0.5], abs=0.5)
+    assert hand.length == pytest.approx(60 / placement.scale_x, rel=1e-3)
+    assert hand.angle == pytest.approx(30, abs=0.1)
+    assert (hand.side, hand.view) == ("R", "frontal")
+    assert hand.parts == frozenset(maps.PARTS)
+
+
+def test_two_hands_are_looked_at_one_by_one_and_laid_back() -> None:
+    pixels = np.zeros((400, 700), np.uint8)
+    cv2.rectangle(pixels, (150, 140), (210, 230), 200, -1)
+    cv2.rectangle(pixels, (470, 160), (520, 240), 200, -1)
+    film = Radiograph(pixels)
+    hands = (found_hand(495, 200, 200, side="L"), found_hand(180, 190, 200))
+    out = looked_at(film, Found(hands, 1.0), all_bright, SCHEMA)
+    assert [hand.side for hand in out] == ["R", "L"]
+    for hand, (left, right) in zip(out, ((150, 210), (470, 520)), strict=True):
+        region = next(iter(hand.segmentation))[1]
+        assert (region.left, region.right) == (left, right + 1)
+        assert "2 hands found" in hand.segmentation.notes[0]
+        assert hand.segmentation.shape == film.shape
+
+
+def test_views_and_little_hands_are_told() -> None:
+    film = Radiograph(np.zeros((400, 300), np.uint8))
+    (hand,) = looked_at(film, Found((found_hand(150, 200, 300, view="lateral"),), 1.0), all_bright, SCHEMA)
+    assert hand.segmentation.notes[0] == LATERAL
+    assert "less than three bones" in hand.segmentation.notes[1]
+
+
+def test_no_hand_is_told_without_looking_for_bones() -> None:
+    film = Radiograph(np.full((400, 300), 200, np.uint8))
+
+    def never(radiograph: Radiograph, is_hand: bool) -> Segmentation:
+        raise AssertionError("nothing is to be looked for here")
+
+    (hand,) = looked_at(film, Found((), 0.1), never, SCHEMA)
+    assert len(hand.segmentation) == 0
+    assert hand.segmentation.notes == (NO_HAND,)
+
+
+def test_where_the_finder_is_in_doubt_the_whole_film_is_looked_at() -> None:
+    film = Radiograph(np.full((400, 300), 200, np.uint8))
+    asked = []
+
+    def look(radiograph: Radiograph, is_hand: bool) -> Segmentation:
+        asked.append((radiograph, is_hand))
+        return all_bright(radiograph, is_hand)
+
+    looked_at(film, Found((), 0.7), look, SCHEMA)
+    looked_at(film, Found((found_hand(150, 200, 380, sure=0.4),), 0.7), look, SCHEMA)
+    assert asked == [(film, False), (film, False)]
+    # A doubtful one beside a sure one is left out.
+    hands = (found_hand(150, 200, 200), found_hand(250, 100, 100, sure=0.4))
+    assert len(looked_at(film, Found(hands, 1.0), all_bright, SCHEMA)) == 1
