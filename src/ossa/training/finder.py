@@ -183,8 +183,7 @@ def figures(net: nn.Module, pool: SpritePool, count: int) -> dict[str, float]:
     return {**out, "invented_per_plate": invented / count, "empty_refused": refused / max(empty, 1)}
 
 
-def main() -> None:
-    """Parse, train, checkpoint."""
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pool", type=Path)
     parser.add_argument("out", type=Path)
@@ -196,7 +195,40 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=3.0, help="between checkpoints")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--weights", type=Path, help="start from this checkpoint's averaged weights")
-    a = parser.parse_args()
+    return parser.parse_args()
+
+
+def _begin(parts: dict[str, Any], checkpoint: Path, weights: Path | None) -> int:
+    """Load what an earlier run left, or other weights to start from; the step to go on with."""
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        return int(state["step"])
+    if weights is not None:
+        for name in ("net", "mean"):
+            parts[name].load_state_dict(torch.load(weights, weights_only=True)["mean"])
+    return 0
+
+
+def _average(mean: nn.Module, net: nn.Module, step: int) -> None:
+    """Let ``mean`` follow ``net``: an exponential average over some 500 steps, fewer at the beginning."""
+    keep = min(0.998, step / (step + 20))
+    with torch.no_grad():
+        for p, q in zip(mean.state_dict().values(), net.state_dict().values(), strict=True):
+            p.mul_(keep).add_(q, alpha=1 - keep) if p.dtype.is_floating_point else p.copy_(q)
+
+
+def _save(parts: dict[str, Any], checkpoint: Path, step: int) -> None:
+    torch.save(
+        {**{name: part.state_dict() for name, part in parts.items()}, "step": step}, checkpoint.with_suffix(".part")
+    )
+    checkpoint.with_suffix(".part").replace(checkpoint)
+
+
+def main() -> None:
+    """Parse, train, checkpoint."""
+    a = _arguments()
     torch.set_num_threads(a.threads)
     keep_freed_memory()
     torch.manual_seed(a.seed)
@@ -210,16 +242,9 @@ def main() -> None:
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(net.parameters(), lr=a.lr, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, a.lr, a.steps, pct_start=0.08)
-    step, checkpoint = 0, a.out / "last.pt"
-    parts = {"net": net, "mean": mean, "optimiser": optimiser, "schedule": schedule}
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        for name, part in parts.items():
-            part.load_state_dict(state[name])  # type: ignore[attr-defined]
-        step = int(state["step"])
-    elif a.weights:
-        net.load_state_dict(torch.load(a.weights, weights_only=True)["mean"])
-        mean.load_state_dict(net.state_dict())
+    parts: dict[str, Any] = {"net": net, "mean": mean, "optimiser": optimiser, "schedule": schedule}
+    checkpoint = a.out / "last.pt"
+    step = _begin(parts, checkpoint, a.weights)
     log = (a.out / "log.jsonl").open("a")
     begun, start, saved, saves = step, time.time(), time.time(), 0
     sums: dict[str, float] = {}
@@ -242,10 +267,7 @@ def main() -> None:
             optimiser.step()
             schedule.step()
             step += 1
-            keep = min(0.998, step / (step + 20))
-            with torch.no_grad():
-                for p, q in zip(mean.state_dict().values(), net.state_dict().values(), strict=True):
-                    p.mul_(keep).add_(q, alpha=1 - keep) if p.dtype.is_floating_point else p.copy_(q)
+            _average(mean, net, step)
             for name, value in each.items():
                 sums[name] = sums.get(name, 0.0) + float(value.detach())
             if step % 50 == 0:
@@ -254,9 +276,7 @@ def main() -> None:
                 print(json.dumps(line), file=log, flush=True)
                 sums.clear()
             if time.time() - saved > 60 * a.minutes or step == a.steps:
-                state = {**{name: part.state_dict() for name, part in parts.items()}, "step": step}  # type: ignore[attr-defined]
-                torch.save(state, checkpoint.with_suffix(".part"))
-                checkpoint.with_suffix(".part").replace(checkpoint)
+                _save(parts, checkpoint, step)
                 saves, saved = saves + 1, time.time()
                 if saves % 4 == 0 or step == a.steps:
                     told = {k: round(v, 4) for k, v in figures(mean, pool, 100).items()}
