@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.errors import ConfigError, MissingExtraError
-from ossa.safety import sha256, write_json, write_text
+from ossa.safety import output_folder, sha256, write_json, write_text
 
 if TYPE_CHECKING:
     from ossa.bundle.bundle import Bundle
@@ -118,41 +118,43 @@ def export_bundle(
     if bundle.card.channels != 1:
         raise ConfigError("a network with a context channel cannot be exported by itself", found=bundle.card.name)
     folder = Path(output)
-    preparation = bundle.card.preparation
-    reference, named = _reference(bundle)
-    pictures = [
-        (name, *prepare(radiograph, preparation)) for name, radiograph in _pictures(images, PHANTOM_SEEDS, preparation)
-    ]
-    made: list[tuple[str, Path, Engine, tuple[int, int] | None]] = []
+    with output_folder(folder, [bundle.path, *images], ("parity.json",)):
+        preparation = bundle.card.preparation
+        reference, named = _reference(bundle)
+        pictures = [
+            (name, *prepare(radiograph, preparation))
+            for name, radiograph in _pictures(images, PHANTOM_SEEDS, preparation)
+        ]
+        made: list[tuple[str, Path, Engine, tuple[int, int] | None]] = []
 
-    tell("model.onnx")
-    deploy.dynamic_onnx(bundle, folder / "model.onnx")
-    made.append(("dynamic", folder / "model.onnx", OnnxEngine(folder / "model.onnx"), None))
-    for height, width in static:
-        path = folder / f"model_{height}x{width}.onnx"
-        tell(path.name)
-        deploy.static_onnx(bundle, path, (height, width))
-        made.append(("static", path, OnnxEngine(path), (height, width)))
-    if eight_bit:
-        path = folder / "model_int8.onnx"
-        tell(path.name)
-        samples = (prepare(r, preparation)[0] for _, r in _pictures(images, CALIBRATION_SEEDS, preparation))
-        deploy.int8_onnx(bundle, path, samples)
-        made.append(("8-bit", path, OnnxEngine(path), None))
-    if openvino:
-        path = folder / "model.xml"
-        tell(path.name)
-        deploy.openvino_ir(bundle, path)
-        made.append(("OpenVINO", path, OpenVinoEngine(path), None))
-    write_json(folder / "card.json", bundle.card.to_json())
-    forms = []
-    for form, path, engine, shape in made:
-        tell(f"comparing {path.name}")
-        seen = [_on_grid(grid, placement, shape) for _, grid, placement in pictures]
-        forms.append(_parity(form, path, engine, reference, bundle, seen))
-    result = Exported(folder, named, tuple(name for name, _, _ in pictures), tuple(forms))
-    write_json(folder / "parity.json", result.to_json())
-    write_text(folder / "parity.txt", result.to_text())
+        tell("model.onnx")
+        deploy.dynamic_onnx(bundle, folder / "model.onnx")
+        made.append(("dynamic", folder / "model.onnx", OnnxEngine(folder / "model.onnx"), None))
+        for height, width in static:
+            path = folder / f"model_{height}x{width}.onnx"
+            tell(path.name)
+            deploy.static_onnx(bundle, path, (height, width))
+            made.append(("static", path, OnnxEngine(path), (height, width)))
+        if eight_bit:
+            path = folder / "model_int8.onnx"
+            tell(path.name)
+            samples = (prepare(r, preparation)[0] for _, r in _pictures(images, CALIBRATION_SEEDS, preparation))
+            deploy.int8_onnx(bundle, path, samples)
+            made.append(("8-bit", path, OnnxEngine(path), None))
+        if openvino:
+            path = folder / "model.xml"
+            tell(path.name)
+            deploy.openvino_ir(bundle, path)
+            made.append(("OpenVINO", path, OpenVinoEngine(path), None))
+        write_json(folder / "card.json", bundle.card.to_json())
+        forms = []
+        for form, path, engine, shape in made:
+            tell(f"comparing {path.name}")
+            seen = [_on_grid(grid, placement, shape) for _, grid, placement in pictures]
+            forms.append(_parity(form, path, engine, reference, bundle, seen))
+        result = Exported(folder, named, tuple(name for name, _, _ in pictures), tuple(forms))
+        write_json(folder / "parity.json", result.to_json())
+        write_text(folder / "parity.txt", result.to_text())
     return result
 
 

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.errors import BundleError, ConfigError, DeviceError, InputError, OutputError, SubmissionError
+from ossa.errors import BundleError, ConfigError, DeviceError, InputError, OutputError, SubmissionError, reason_of
 from ossa.parallel import read_ahead
 from ossa.progress import Track, silent
-from ossa.safety import refuse_inputs
+from ossa.safety import output_folder, refuse_inputs
 from ossa.schema import BoneSchema, load_schema
 
 if TYPE_CHECKING:
     from ossa.inference.predictor import Predictor
     from ossa.labels.store import Store
     from ossa.pipeline.predict import Outcome
+    from ossa.pipeline.sources import Source
     from ossa.segmentation.cleanup import Cleanup
     from ossa.segmentation.segmentation import Segmentation
 
@@ -48,14 +49,23 @@ def save_probabilities(
     """Save the mean logits of ``predictor`` for every radiograph of ``paths`` in the store ``output``.
 
     Images that the store has already are left; a file that cannot be used is skipped. Raises
-    ConfigError when another model wrote the store.
+    ConfigError when another model wrote the store, OutputError when it lies among the radiographs or is written to.
     """
     from ossa.labels.store import Store
     from ossa.pipeline.sources import find_sources
+
+    given = [Path(path) for path in paths]
+    sources = find_sources(given, output)
+    with output_folder(output, [*given, *(source.path for source in sources)], ("store.json",)):
+        store = Store.create(output, predictor.schema, predictor.networks.source())
+        return _save(sources, store, predictor, track, tell)
+
+
+def _save(
+    sources: Sequence[Source], store: Store, predictor: Predictor, track: Track, tell: Callable[[str], None]
+) -> Saved:
     from ossa.radiograph.read import read_radiograph
 
-    sources = find_sources(paths, output)
-    store = Store.create(output, predictor.schema, predictor.networks.source())
     waiting = [source for source in sources if source.image_name not in store]
     skipped = []
     stream = read_ahead(waiting, lambda source: read_radiograph(source.path))
@@ -68,8 +78,8 @@ def save_probabilities(
         except (DeviceError, OutputError):
             raise
         except Exception as error:  # whatever one file does, the others are done
-            skipped.append(str(error))
-            tell(f"skipped: {error}")
+            skipped.append(reason_of(error, source.path))
+            tell(f"skipped: {skipped[-1]}")
     return Saved(store.path, len(waiting) - len(skipped), len(sources) - len(waiting), tuple(skipped))
 
 

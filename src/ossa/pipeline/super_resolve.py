@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from ossa.errors import InputError, MissingExtraError, OssaError, OutputError
+from ossa.errors import InputError, MissingExtraError, OssaError, OutputError, reason_of
 from ossa.pipeline.sources import find_sources
 from ossa.progress import Track, silent
 from ossa.radiograph.display import png
 from ossa.radiograph.read import read_radiograph, read_size
 from ossa.radiograph.superres import Tiling, enhance_tiles, pixels_seen, tile_count
-from ossa.safety import read_json, sha256, write_bytes, write_json
+from ossa.safety import output_folder, read_json, sha256, write_bytes, write_json
 
 #: Says with what an output folder was made; another weight file or tiling needs another folder.
 RECORD = "super-resolve.json"
@@ -63,35 +63,36 @@ def super_resolve(
     root, folder, tiles = Path(source), Path(output), Tiling(tile, overlap)
     targets = _targets(root, folder)
     upscaler = load_upscaler(weights, device)
-    _check_record(folder, weights, tiles)
-    missing = {path: target for path, target in targets.items() if not target.exists()}
-    kept = len(targets) - len(missing)
-    skipped: list[tuple[Path, str]] = []
-    shapes: dict[Path, tuple[int, int]] = {}
-    for path in missing:
-        try:
-            shapes[path] = read_size(path)
-        except OssaError as error:
-            skipped.append((path, str(error)))
-    tell(_estimate(upscaler, shapes, tiles, kept))
-    made = 0
-
-    def work() -> Iterator[None]:
-        nonlocal made
-        for path in shapes:
+    with output_folder(folder, [root, weights], (RECORD,)):
+        _check_record(folder, weights, tiles)
+        missing = {path: target for path, target in targets.items() if not target.exists()}
+        kept = len(targets) - len(missing)
+        skipped: list[tuple[Path, str]] = []
+        shapes: dict[Path, tuple[int, int]] = {}
+        for path in missing:
             try:
-                radiograph = read_radiograph(path)
-                out = np.empty_like(radiograph.pixels)
-                yield from enhance_tiles(radiograph.pixels, out, upscaler, upscaler.scale, tiles)
-            except (InputError, MissingExtraError) as error:
-                skipped.append((path, str(error)))
-                continue
-            write_bytes(missing[path], png(out))
-            made += 1
+                shapes[path] = read_size(path)
+            except OssaError as error:
+                skipped.append((path, reason_of(error, path)))
+        tell(_estimate(upscaler, shapes, tiles, kept))
+        made = 0
 
-    total = sum(tile_count(shape, tiles) for shape in shapes.values())
-    for _ in track(work(), total, "super-resolution, tiles"):
-        pass
+        def work() -> Iterator[None]:
+            nonlocal made
+            for path in shapes:
+                try:
+                    radiograph = read_radiograph(path)
+                    out = np.empty_like(radiograph.pixels)
+                    yield from enhance_tiles(radiograph.pixels, out, upscaler, upscaler.scale, tiles)
+                except (InputError, MissingExtraError) as error:
+                    skipped.append((path, reason_of(error, path)))
+                    continue
+                write_bytes(missing[path], png(out))
+                made += 1
+
+        total = sum(tile_count(shape, tiles) for shape in shapes.values())
+        for _ in track(work(), total, "super-resolution, tiles"):
+            pass
     return SuperResolved(folder, made, kept, tuple(skipped))
 
 
