@@ -114,7 +114,7 @@ def test_settings_out_of_range(tmp_path: Path, change: dict[str, int], words: st
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_missing_anatomy_is_told(tmp_path: Path, processes: int) -> None:
     with pytest.raises(AnatomyError, match="nowhere"):
-        make_phantoms(tmp_path / "p", 2, size=SIZE, anatomy=tmp_path / "nowhere", processes=processes)
+        make_phantoms(tmp_path / "p", 2, size=SIZE, anatomies=(tmp_path / "nowhere",), processes=processes)
 
 
 def test_the_command(tmp_path: Path) -> None:

@@ -16,9 +16,30 @@ from ossa.cli.options import PATH
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same pictures.")
 @click.option("--size", type=int, default=2048, show_default=True, help="Longest side, in px.")
-@click.option("--anatomy", type=PATH, help="Folder of bone meshes.  [default: the built-in hand]")
+@click.option(
+    "--world",
+    type=click.Choice(["flat", "wide"]),
+    default="flat",
+    show_default=True,
+    help="flat: tidy hands that fill the frame. wide: films as they come, children, casts and cut-off hands included.",
+)
+@click.option(
+    "--anatomy",
+    "anatomies",
+    multiple=True,
+    type=PATH,
+    help="Folder of bone meshes; given again, people between whom hands are drawn.  [default: the built-in hand]",
+)
 @click.option("-j", "--processes", type=int, help="Parallel processes.  [default: one per core]")
-def command(output: Path, count: int, seed: int, size: int, anatomy: Path | None, processes: int | None) -> None:
+def command(
+    output: Path,
+    count: int,
+    seed: int,
+    size: int,
+    world: str,
+    anatomies: tuple[Path, ...],
+    processes: int | None,
+) -> None:
     """Make synthetic radiographs with perfect, overlapping truth.
 
     OUT becomes a data set in the competition's layout (OUT/train/DCM, OUT/train/outputs_json). Pictures that are there
@@ -27,6 +48,8 @@ def command(output: Path, count: int, seed: int, size: int, anatomy: Path | None
     from ossa.pipeline.phantom import make_phantoms
     from ossa.progress import bar
 
-    made = make_phantoms(output, count, seed=seed, size=size, anatomy=anatomy, processes=processes, track=bar)
+    made = make_phantoms(
+        output, count, seed=seed, size=size, options=world, anatomies=anatomies, processes=processes, track=bar
+    )
     kept = f", {made.kept} were there already" if made.kept else ""
     click.echo(f"{made.made} phantoms made{kept} -> {made.output}")

@@ -74,7 +74,7 @@ MYOHAND = {
 
 #: How much of the forearm is taken from the meshes, in mm from the distal end; what lies beyond ``SHAFT_MM`` is drawn
 #: out to ``SHAFT_LENGTHENED`` times its length: a shaft runs on to the film's border. The elbow is not modelled.
-FOREARM_MM, SHAFT_MM, SHAFT_LENGTHENED = 150.0, 100.0, 5.0
+FOREARM_MM, SHAFT_MM, SHAFT_LENGTHENED = 150.0, 100.0, 14.0
 
 
 def load_anatomy(folder: str | Path) -> Anatomy:

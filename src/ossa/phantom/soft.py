@@ -27,7 +27,7 @@ RADII = {
 #: Length in mm of the third metacarpal for which these are.
 ADULT_METACARPAL = 64.6
 #: Half depth of the forearm's flesh in mm where the modelled shafts end, beyond the elbow; schematic.
-FOREARM_NEAR = 46.0
+FOREARM_NEAR = 58.0
 
 
 def soft_tissue(

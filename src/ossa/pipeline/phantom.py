@@ -11,6 +11,7 @@ that was stopped is continued by the same command, and a larger count extends a 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,7 +47,7 @@ class _Job:
     index: int
     size: int
     options: PhantomOptions
-    anatomy: Path | None
+    anatomies: tuple[Path, ...]
 
 
 def make_phantoms(
@@ -55,28 +56,30 @@ def make_phantoms(
     *,
     seed: int = 1,
     size: int = 2048,
-    options: PhantomOptions | None = None,
-    anatomy: str | Path | None = None,
+    options: PhantomOptions | str = "flat",
+    anatomies: Sequence[str | Path] = (),
     processes: int | None = None,
     track: Track = silent,
 ) -> Made:
     """Make phantoms 0 .. ``count`` - 1 of ``seed`` in ``output``; those already there are kept.
 
-    ``size`` is the longest side in px. ``anatomy`` is a folder of bone meshes (None: the built-in one). ``processes``
-    None takes one per core. Raises ConfigError for settings out of range and for a folder that was made with others
-    or holds something else, AnatomyError, MissingExtraError, OutputError.
+    ``size`` is the longest side in px; ``options`` what kinds of films there are, or a world's name. ``anatomies`` are
+    folders of bone meshes (none: the built-in hand): a MyoHand folder and, if several, other people's bones.
+    ``processes`` None takes one per core. Raises ConfigError for settings out of range and for a folder that was made
+    with others or holds something else, AnatomyError, MissingExtraError, OutputError.
     """
     _check(count, seed, size, processes)
     from ossa.errors import MissingExtraError
 
     try:
+        from ossa.phantom.options import WORLDS
         from ossa.phantom.scene import PhantomOptions
     except ImportError as error:
         raise MissingExtraError.of("making phantoms", "phantom", error) from error
-    chosen = options if options is not None else PhantomOptions()
+    chosen = options if isinstance(options, PhantomOptions) else WORLDS[options]
     folder = Path(output)
-    meshes = None if anatomy is None else Path(anatomy).resolve()
-    with output_folder(folder, () if meshes is None else (meshes,), (RECORD,)):
+    meshes = tuple(Path(anatomy).resolve() for anatomy in anatomies)
+    with output_folder(folder, meshes, (RECORD,)):
         _claim(folder, {"seed": seed, "size": size, "anatomy": _anatomy_name(meshes), "options": asdict(chosen)})
         present = _present(folder)
         jobs = [_Job(folder, seed, i, size, chosen, meshes) for i in range(count) if _stem(seed, i) not in present]
@@ -98,9 +101,9 @@ def _check(count: int, seed: int, size: int, processes: int | None) -> None:
         raise ConfigError("the number of processes is out of range", found=processes, expected="at least 1")
 
 
-def _anatomy_name(folder: Path | None) -> str:
-    """The name in the record; a folder's own, since the same meshes may lie elsewhere tomorrow."""
-    return "built-in" if folder is None else folder.name
+def _anatomy_name(folders: tuple[Path, ...]) -> str:
+    """The name in the record; the folders' own, since the same meshes may lie elsewhere tomorrow."""
+    return "+".join(folder.name for folder in folders) or "built-in"
 
 
 def _claim(folder: Path, settings: dict[str, Any]) -> None:
@@ -150,12 +153,12 @@ def _make(job: _Job) -> None:
     import numpy as np
 
     from ossa.labels.competition import write_case
+    from ossa.phantom.people import load_people
     from ossa.phantom.scene import generate
-    from ossa.phantom.skeleton import load_anatomy
 
     # Neighbouring (seed, index) pairs give unrelated streams (numpy's SeedSequence, after O'Neill's seed_seq).
     seed = int(np.random.SeedSequence([job.seed, job.index]).generate_state(1)[0])
-    anatomy = None if job.anatomy is None else load_anatomy(job.anatomy)
+    anatomy = load_people(job.anatomies) if job.anatomies else None
     radiograph, segmentation = generate(seed, job.size, job.options, anatomy)
     name = f"{_stem(job.seed, job.index)}_{radiograph.side or 'R'}.png"
     write_case(job.output, f"ID{job.index // 2 + 1:03d}", name, radiograph.pixels, segmentation, SPLIT)
