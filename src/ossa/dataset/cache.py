@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.dataset.dataset import Problem
+from ossa.labels.case import Problem
 from ossa.errors import InputError, OutputError
 from ossa.progress import Track, silent
 from ossa.radiograph.prepare import Placement, Preparation, place, resample

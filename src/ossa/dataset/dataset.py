@@ -1,32 +1,19 @@
-"""A data set as a list of cases, whatever format it lies on the disk in."""
+"""A data set as a list of cases, whatever format its labels lie on the disk in."""
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 
 from ossa.dataset.metadata import Subject, read_metadata
 from ossa.errors import DatasetError
-from ossa.labels.case import Case, Truth
+from ossa.labels.case import Case, Problem, Truth
+from ossa.labels.format import formats
+from ossa.labels.names import bone_names
 from ossa.schema import BoneSchema, load_schema
 
-__all__ = ["Case", "Dataset", "Problem", "Truth", "formats", "open_dataset"]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something in a data set's folder that does not fit (a label without its picture, ...), as a sentence."""
-
-    path: Path
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.message}"
+__all__ = ["Case", "Dataset", "Problem", "Truth", "open_dataset"]
 
 
 @dataclass(frozen=True)
@@ -70,8 +57,11 @@ class Dataset:
 
     def where(self, keep: Callable[[Case], bool]) -> Dataset:
         """Only the cases for which ``keep`` is true; problems stay."""
-        chosen = tuple(case for case in self.cases if keep(case))
-        return Dataset(self.root, self.schema, self.format, chosen, self.problems)
+        return replace(self, cases=tuple(case for case in self.cases if keep(case)))
+
+    def with_scaled_labels(self) -> Dataset:
+        """The same cases, labels that were drawn at another size scaled to their pictures instead of refused."""
+        return replace(self, cases=tuple(replace(case, scale_labels=True) for case in self.cases))
 
     def metadata(self) -> dict[str, Subject]:
         """What ``meta_data.xlsx`` in the root says of the subjects; {} when there is no such file."""
@@ -79,10 +69,25 @@ class Dataset:
         return read_metadata(sheet) if sheet.is_file() else {}
 
     def case(self, name: str) -> Case:
-        """The case called ``name`` (base name with or without extension). DatasetError names the nearest."""
-        for case in self.cases:
-            if name in (case.id, Path(case.id).stem):
-                return case
+        """The case called ``name``: its path below the root or its base name, with or without extension.
+
+        DatasetError names the nearest when there is none, and all of them when there are several.
+        """
+        for called in (
+            lambda case: (case.name,),
+            lambda case: (case.id,),
+            lambda case: (Path(case.name).with_suffix("").as_posix(), Path(case.id).stem),
+        ):
+            found = [case for case in self.cases if name in called(case)]
+            if len(found) == 1:
+                return found[0]
+            if found:
+                raise DatasetError(
+                    f"several pictures are called '{name}'",
+                    path=self.root,
+                    found=", ".join(case.name for case in found[:5]),
+                    expected="a path below the folder",
+                )
         from difflib import get_close_matches
 
         near = get_close_matches(name, [case.id for case in self.cases], n=1, cutoff=0.0)
@@ -91,28 +96,16 @@ class Dataset:
         )
 
 
-@cache
-def formats() -> dict[str, ModuleType]:
-    """Every label format by its NAME. A format is one module of ``ossa.labels`` with
-
-    ``NAME: str``, ``LAYOUT: str`` (one line for error messages), ``detect(root: Path) -> bool`` and
-    ``read_dataset(root: Path, schema: BoneSchema) -> Dataset``. The modules are asked in order of their
-    ``PRIORITY: int`` (lower first), so that a format that recognises itself by little comes last.
-    """
-    package = importlib.import_module("ossa.labels")
-    modules = [
-        importlib.import_module(f"{package.__name__}.{info.name}")
-        for info in pkgutil.iter_modules(package.__path__)
-        if not info.name.startswith("_")
-    ]
-    readers = [module for module in modules if hasattr(module, "read_dataset")]
-    return {module.NAME: module for module in sorted(readers, key=lambda m: int(m.PRIORITY))}
-
-
-def open_dataset(path: str | Path, schema: BoneSchema | None = None, format_name: str | None = None) -> Dataset:
+def open_dataset(
+    path: str | Path,
+    schema: BoneSchema | None = None,
+    format_name: str | None = None,
+    names: str | Path | None = None,
+) -> Dataset:
     """Open a data set folder; its format is recognised from its layout unless ``format_name`` names it.
 
-    Raises DatasetError when the folder is missing, of no known layout, or holds no picture.
+    ``names``: a file that maps the data set's own names to bones (see ``ossa.labels.names``). Raises DatasetError when
+    the folder is missing, of no known layout, of one that is not read, or holds no picture.
     """
     root = Path(path)
     bones = schema if schema is not None else load_schema()
@@ -121,27 +114,22 @@ def open_dataset(path: str | Path, schema: BoneSchema | None = None, format_name
             "there is no such data set folder", path=root, remedy="Give the folder that holds the data set"
         )
     known = formats()
-    if format_name is not None and format_name not in known:
-        raise DatasetError(
-            f"no label format is called '{format_name}'", path=root, expected="one of " + ", ".join(known)
-        )
-    chosen = (
-        known[format_name] if format_name is not None else next((m for m in known.values() if m.detect(root)), None)
-    )
+    chosen = known.called(format_name) if format_name is not None else known.recognise(root)
     if chosen is None:
         content = sorted(p.name + ("/" if p.is_dir() else "") for p in root.iterdir())
         raise DatasetError(
             "the folder has the layout of no data set that is known here",
             path=root,
-            found=", ".join(content[:8]) or "an empty folder",
-            expected=" | ".join(f"{name}: {module.LAYOUT}" for name, module in known.items()),
+            found=", ".join([*content[:8], *(problem.message for problem in known.problems)]) or "an empty folder",
+            expected=known.layouts(),
         )
-    dataset: Dataset = chosen.read_dataset(root, bones)
-    if not dataset.cases:
+    reading = chosen.read(root, bone_names(bones, names))
+    problems = (*known.problems, *reading.problems)
+    if not reading.cases:
         raise DatasetError(
-            f"no picture was found (read as {chosen.NAME})",
+            f"no picture was found (read as {chosen.name})",
             path=root,
-            found=f"{len(dataset.problems)} problem(s): {dataset.problems[0]}" if dataset.problems else "no picture",
-            expected=chosen.LAYOUT,
+            found=f"{len(problems)} problem(s): {problems[0]}" if problems else "no picture",
+            expected=chosen.layout,
         )
-    return dataset
+    return Dataset(root, bones, chosen.name, reading.cases, problems)

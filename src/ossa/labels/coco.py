@@ -1,61 +1,84 @@
-"""COCO instance files, as RAM-H1200 has them: one JSON per split beside its pictures.
+"""COCO instance files, in and out, wherever annotation tools put them.
 
-    ROOT/Segmentation/{train,val,test}/_annotations_bone_rle.coco.json
-    ROOT/Segmentation/train/JP_SCGH_P0029_20121201_5835_L.bmp
-    ROOT/{train,valid,test}/_annotations.coco.json                       the same without the outer folder
+    ROOT/Segmentation/{train,val,test}/_annotations_bone_rle.coco.json      RAM-H1200, pictures beside it
+    ROOT/{train,valid,test}/_annotations.coco.json                          Roboflow
+    ROOT/annotations/instances_default.json with ROOT/images                CVAT
+    ROOT/result.json with ROOT/images                                       Label Studio
 
-Category names are read as bones of the schema, else through the map ``schemas/maps/ram-h1200.toml``. Bones that the
-set outlines as one (triquetrum and pisiform) are not annotated on their own: their common outline is in
-``Truth.merged``. Segmentations may be polygons, plain run lengths or compressed ones. COCO puts (0, 0) at the corner
-of the first pixel (cocoapi maskApi.c, rleFrPoly), so polygons move by half a pixel; run lengths go column by column.
+Category names are read as bones of the schema, through the user's map and through ``schemas/maps/ram-h1200.toml``;
+categories that are no bone are left out and counted once. Bones that a set outlines as one (triquetrum and pisiform)
+are not annotated on their own: their common outline is in ``Truth.merged``. Segmentations may be polygons, plain run
+lengths or compressed ones; masks are those of the COCO API, pixel for pixel. A box alone draws no bone, and a region of
+a crowd is none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from ossa.dataset.dataset import Dataset, Problem
 from ossa.errors import DatasetError, LabelError
-from ossa.labels._cases import RASTER_SUFFIXES, case_of
-from ossa.labels.case import Case, Truth
-from ossa.labels.coco_rle import compress_counts, counts_from_region, decompress_counts, region_from_counts
-from ossa.labels.competition import polygon, read_label_json
-from ossa.labels.schema_map import SchemaMap, collect, load_map
+from ossa.labels.case import Case, Problem, Reading, Truth, judged
+from ossa.labels.coco_case import Drawing
+from ossa.labels.coco_rle import compress_counts, counts_from_region
+from ossa.labels.names import BoneNames
+from ossa.labels.pictures import below, case_of, find_named, pictures, subject_of
+from ossa.labels.polygons import size_of
+from ossa.labels.texts import mentions, read_label_json
 from ossa.safety import write_text
 from ossa.schema import BoneSchema
-from ossa.segmentation.outlines import Outline, outlines_from_region
 from ossa.segmentation.segmentation import Segmentation
 
-NAME = "coco"
-LAYOUT = "Segmentation/{train,val,test}/_annotations_bone_rle.coco.json with the pictures beside it"
-PRIORITY = 20
+LAYOUT = "a COCO file (_annotations.coco.json, annotations/instances_*.json, result.json) with the pictures it names"
+
+#: Largest COCO file, in bytes: one describes a whole set.
+MAX_BYTES = 400_000_000
+
+#: A folder of more JSON files than these holds one label per picture, none of which is looked into.
+_MANY = 50
+
+_SPLITS = re.compile(r"(train|val|test)", re.IGNORECASE)
 
 
 def detect(root: Path) -> bool:
-    """Whether ``root`` has this layout."""
+    """Whether a file in ``root``, or a folder in it, says that it is COCO."""
     return bool(_label_files(root))
 
 
 def _label_files(root: Path) -> list[Path]:
-    """One COCO file per folder: of several, the one that says "bone" (RAM-H1200 also has joints and erosions)."""
+    """COCO files, the most likely one of every folder first (RAM-H1200 has files of joints beside those of bones)."""
     base = root / "Segmentation" if (root / "Segmentation").is_dir() else root
-    chosen = []
-    for folder in (base, *sorted(p for p in base.iterdir() if p.is_dir())):
-        files = sorted(folder.glob("*.coco.json"), key=lambda p: ("bone" not in p.name.lower(), p.name))
-        chosen.extend(files[:1])
+    chosen: list[Path] = []
+    for folder in (base, *sorted(p for p in base.iterdir() if p.is_dir() and not p.name.startswith("."))):
+        files = sorted(p for p in folder.glob("*.json") if not p.name.startswith("."))
+        named = sorted((p for p in files if p.name.endswith(".coco.json")), key=lambda p: "bone" not in p.name.lower())
+        others = [p for p in files if p not in named] if len(files) - len(named) <= _MANY else []
+        chosen += named[:1]
+        chosen += [p for p in (*named[1:], *others) if mentions(p, "images", "annotations", "categories")]
     return chosen
 
 
 @dataclass(frozen=True)
+class _Picture:
+    """One entry of "images". ``judged`` is ossa's own: the bones that somebody judged, where the file says so."""
+
+    key: str
+    file_name: str
+    size: tuple[int, int] | None
+    judged: object
+
+
+@dataclass(frozen=True)
 class _File:
-    categories: dict[int, str]
-    pictures: tuple[tuple[str, str], ...]  # (image id, file name)
-    annotations: dict[str, list[dict[str, Any]]]  # image id -> its annotations
-    sizes: dict[str, tuple[int, int]]  # image id -> (H, W)
+    categories: Mapping[str, str]
+    pictures: Mapping[str, _Picture]
+    annotations: Mapping[str, Sequence[Mapping[str, Any]]]  # key of a picture -> its annotations
 
 
 def _load(path: Path) -> _File:
@@ -65,118 +88,141 @@ def _load(path: Path) -> _File:
 
 @lru_cache(maxsize=4)
 def _parse(path: Path, _mtime: int, _size: int) -> _File:
-    data = read_label_json(path)
+    data = read_label_json(path, MAX_BYTES)
     try:
-        categories = {int(c["id"]): str(c["name"]) for c in data["categories"]}
-        pictures = tuple((str(i["id"]), str(i["file_name"])) for i in data["images"])
-        sizes = {str(i["id"]): (int(i["height"]), int(i["width"])) for i in data["images"]}
-        annotations: dict[str, list[dict[str, Any]]] = {key: [] for key, _ in pictures}
+        categories = {_id(c["id"]): str(c["name"]) for c in data["categories"]}
+        pictures = [
+            _Picture(_id(i["id"]), str(i["file_name"]), size_of(i.get("height"), i.get("width")), i.get("judged"))
+            for i in data["images"]
+        ]
+        annotations: dict[str, list[Mapping[str, Any]]] = {picture.key: [] for picture in pictures}
         for entry in data["annotations"]:
-            annotations.setdefault(str(entry["image_id"]), []).append(entry)
-    except (KeyError, TypeError, ValueError) as error:
+            annotations.setdefault(_id(entry["image_id"]), []).append(entry)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise LabelError(
             "is not a COCO file",
             path=path,
             found=f"{type(error).__name__}: {error}",
             expected='"images", "categories" and "annotations" with their ids',
         ) from error
-    return _File(categories, pictures, annotations, sizes)
+    twice = [key for key, count in Counter(picture.key for picture in pictures).items() if count > 1]
+    if twice:
+        names = [picture.file_name for picture in pictures if picture.key == twice[0]]
+        raise LabelError(f"two pictures have the id {twice[0]}", path=path, found=" and ".join(names[:2]))
+    return _File(categories, {picture.key: picture for picture in pictures}, annotations)
 
 
-def read_case(case: Case, schema: BoneSchema) -> Truth:
+def _id(value: object) -> str:
+    """An id of any kind as text: 7, 7.0 and "7" are one."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError(f"{value!r} as an id")
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def read_case(case: Case, schema: BoneSchema, names: BoneNames) -> Truth:
     """The truth of a case out of its COCO file."""
     assert case.label is not None  # Case.truth checked it
-    where = case.label
-    file = _load(where)
-    naming = load_map("ram-h1200", schema)
-    found: dict[tuple[str, ...], tuple[Outline, ...]] = {}
+    file = _load(case.label)
+    picture = file.pictures.get(case.key)
+    if picture is None:
+        raise LabelError(f"does not speak of '{case.name}' any more", path=case.label, remedy="Open the data set again")
+    drawing = Drawing(case.name, case.label, picture.size, case.scale_labels)
     for entry in file.annotations.get(case.key, []):
         try:
-            category = file.categories[int(entry["category_id"])]
-            segmentation = entry["segmentation"]
-        except (KeyError, TypeError, ValueError) as error:
-            raise LabelError(f"an annotation of '{case.id}' is incomplete", path=where, found=repr(error)) from error
-        targets = _targets(category, schema, naming, where)
+            category = file.categories[_id(entry["category_id"])]
+        except (KeyError, ValueError) as error:
+            raise LabelError(
+                f"an annotation of '{case.name}' is incomplete", path=case.label, found=repr(error)
+            ) from error
+        targets = names.targets(category)
         if targets:
-            parts = _parts(segmentation, f"{category}' in '{case.id}", file.sizes.get(case.key, (0, 0)), where)
-            found[targets] = found.get(targets, ()) + parts
-    outlines, merged = collect(found, schema)
-    return Truth(outlines, case.annotated, merged)
+            drawing.add(targets, category, entry)
+    outlines, merged = drawing.outlines(schema)
+    known = judged(outlines, schema, picture.judged, merged)
+    return Truth(outlines, known, merged, drawing.size, left_out=drawing.left_out())
 
 
-def _targets(category: str, schema: BoneSchema, naming: SchemaMap, path: Path) -> tuple[str, ...]:
-    return (category,) if category in schema else naming.targets(category, path)
-
-
-def _parts(value: object, what: str, size: tuple[int, int], path: Path) -> tuple[Outline, ...]:
-    """Outlines of one "segmentation" value."""
-    if isinstance(value, list):
-        return tuple(Outline(polygon(_pairs(flat), what, path) - 0.5, ()) for flat in value)
-    if isinstance(value, dict) and "counts" in value:
-        shape = tuple(value.get("size", size))
-        counts = value["counts"]
-        try:
-            runs = decompress_counts(counts) if isinstance(counts, str) else counts
-            region = region_from_counts(runs, (int(shape[0]), int(shape[1])))
-        except (LabelError, ValueError, TypeError, IndexError, OverflowError) as error:
-            raise LabelError(f"the run lengths of '{what}' are malformed", path=path, found=str(error)) from error
-        return () if region is None else outlines_from_region(region)
-    raise LabelError(
-        f"the segmentation of '{what}' is neither polygons nor run lengths", path=path, found=type(value).__name__
-    )
-
-
-def _pairs(flat: object) -> object:
-    """[x0, y0, x1, y1, ...] as pairs; anything else as it is, for ``polygon`` to refuse."""
-    if isinstance(flat, list) and len(flat) % 2 == 0 and not any(isinstance(v, list) for v in flat):
-        return [list(pair) for pair in zip(flat[::2], flat[1::2], strict=True)]
-    return flat
-
-
-def read_dataset(root: Path, schema: BoneSchema) -> Dataset:
-    """All pictures of all splits. A picture without annotations is unlabelled; a missing picture is a problem."""
-    cases: list[Case] = []
-    problems: list[Problem] = []
+def read(root: Path, names: BoneNames) -> Reading:
+    """All pictures that the COCO files name. One without annotations is unlabelled; a missing picture is a problem."""
     files = _label_files(root)
     if not files:
         raise DatasetError("holds no COCO file", path=root, expected=LAYOUT)
-    naming = load_map("ram-h1200", schema)
+    there = pictures(root)
+    reader = partial(read_case, names=names)
+    cases: dict[Path, Case] = {}
+    bare: list[Case] = []
+    problems: list[Problem] = []
     for path in files:
         file = _load(path)
-        targets = [_targets(name, schema, naming, path) for name in file.categories.values()]
+        problems += _strange_categories(path, file, names)
+        if len(files) > 1 and not any(names.targets(name) for name in file.categories.values()):
+            problems.append(Problem(path, "no category of this COCO file is a bone: left out"))
+            continue
+        named = find_named(root, path, (picture.file_name for picture in file.pictures.values()), there)
+        problems += named.problems
+        targets = [names.targets(name) or () for name in file.categories.values()]
         annotated = frozenset(t[0] for t in targets if len(t) == 1)
-        split = {"valid": "val"}.get(path.parent.name, path.parent.name) if path.parent != root else "train"
-        named = set()
-        for key, file_name in sorted(file.pictures, key=lambda p: p[1]):
-            image = path.parent / Path(file_name).name
-            named.add(image.name)
-            if not image.is_file():
-                problems.append(Problem(path, f"names a picture that is not there: {file_name}"))
+        again = 0
+        for picture in sorted(file.pictures.values(), key=lambda picture: picture.file_name):
+            image = named.found.get(picture.file_name)
+            if image in cases:
+                again += 1
                 continue
-            label = path if file.annotations.get(key) else None
+            if image is None and picture.file_name not in named.missing:
+                continue  # it fits two: told above
+            place = image if image is not None else path.parent / Path(picture.file_name).name
+            label = path if file.annotations.get(picture.key) else None
+            where = below(root, place)
+            subject = names.subject_of(place.stem) or subject_of(picture.file_name if "/" in picture.file_name else where)
+            case = case_of(root, place, label, subject, annotated, reader, _split(path, root), picture.key)
+            if image is None:
+                problems.append(Problem(path, f"names a picture that is not there: {picture.file_name}"))
+                bare += [case] if label is not None else []
+                continue
             if label is None:
                 problems.append(Problem(image, "a picture without annotations"))
-            cases.append(case_of(image, label, naming.subject_of(image.stem), annotated, read_case, split, key))
-        pictures = (p for p in sorted(path.parent.glob("*")) if p.suffix.lower() in RASTER_SUFFIXES)
-        strangers = [p for p in pictures if p.name not in named]
-        problems.extend(Problem(p, "a picture that the COCO file does not name") for p in strangers)
-    return Dataset(root, schema, NAME, tuple(cases), tuple(problems))
+            cases[image] = case
+        if again:
+            problems.append(Problem(path, f"{again} of its pictures are named before, here or in another COCO file"))
+    problems += [Problem(p, "a picture that no COCO file names") for p in there if p not in cases]
+    return Reading(tuple(cases.values()), tuple(problems), tuple(bare))
 
 
-def write_coco(path: str | Path, items: Iterable[tuple[str, Segmentation]]) -> None:
-    """Write (picture name, segmentation) pairs of one schema as a COCO file with compressed run lengths.
+def _strange_categories(path: Path, file: _File, names: BoneNames) -> list[Problem]:
+    """Categories whose name is no bone's and not known to be none, all in one sentence."""
+    strange = {key: name for key, name in file.categories.items() if names.targets(name) is None}
+    if not strange:
+        return []
+    counts = Counter(str(entry.get("category_id")) for entries in file.annotations.values() for entry in entries)
+    told = ", ".join(f"'{name}' ({counts[key]} annotations)" for key, name in strange.items())
+    near = names.nearest(next(iter(strange.values())))
+    return [Problem(path, f"left out what is no bone: {told}; the nearest bone is '{near}', a map (--map) names others")]
 
-    Categories carry the schema's names, ids from 1 in schema order. Raises OutputError when it cannot be written.
+
+def _split(path: Path, root: Path) -> str:
+    """The published part that a file belongs to, by its folder or (instances_val2017.json) its name."""
+    for text in (path.parent.name if path.parent != root else "", path.stem):
+        match = _SPLITS.match(text) or re.search(r"_(train|val|test)", text)
+        if match:
+            return match.group(1).lower()
+    return "train"
+
+
+def write_coco(path: str | Path, items: Iterable[tuple[str, Segmentation, frozenset[str]]]) -> None:
+    """Write (picture's name, segmentation, judged bones) of one schema as a COCO file with compressed run lengths.
+
+    A name is a path as seen from the file. Categories carry the schema's names, ids from 1 in schema order. Every
+    picture says under "judged" which bones somebody judged, since COCO cannot: what it does not draw may be absent, or
+    not looked for. Raises OutputError when the file cannot be written.
     """
-    import json
-
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     names: tuple[str, ...] = ()
-    for number, (file_name, segmentation) in enumerate(items, start=1):
+    for number, (file_name, segmentation, known) in enumerate(items, start=1):
         names = names or segmentation.schema.names
         height, width = segmentation.shape
-        images.append({"id": number, "file_name": file_name, "height": height, "width": width})
+        said = [name for name in names if name in known]
+        images.append({"id": number, "file_name": file_name, "height": height, "width": width, "judged": said})
         for name, region in segmentation:
             box = [region.left, region.top, region.mask.shape[1], region.mask.shape[0]]
             counts = compress_counts(counts_from_region(region, segmentation.shape))

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ossa.errors import LabelError
+from ossa.labels.polygons import MAX_BOX_PIXELS
+from ossa.safety import MAX_PIXELS
 from ossa.segmentation.rle import IntArray, Runs, region_from_runs, region_runs
 from ossa.segmentation.segmentation import Region
 
@@ -32,12 +34,15 @@ def counts_from_region(region: Region | None, shape: tuple[int, int]) -> list[in
     return counts if counts[-1] else counts[:-1]
 
 
-def region_from_counts(counts: Sequence[int], shape: tuple[int, int]) -> Region | None:
+def region_from_counts(counts: Sequence[int] | IntArray, shape: tuple[int, int]) -> Region | None:
     """The region of COCO's counts in a picture of ``shape`` (H, W); None when empty.
 
-    Raises LabelError unless the counts are whole numbers of 0 or more that add up to H * W.
+    Raises LabelError unless the counts are whole numbers of 0 or more that add up to H * W, and for a picture or a
+    region larger than any that is read.
     """
     height, width = shape
+    if height < 1 or width < 1 or height * width > MAX_PIXELS:
+        raise LabelError("no picture has this size", found=f"{height}x{width}", expected=f"1 to {MAX_PIXELS:,} px")
     try:
         numbers = np.array(counts, dtype=object if len(counts) == 0 else None)
     except (TypeError, ValueError, OverflowError) as error:
@@ -59,9 +64,16 @@ def region_from_counts(counts: Sequence[int], shape: tuple[int, int]) -> Region 
         raise LabelError(
             "run-length counts do not fill the picture", found=total, expected=f"{pixels} for {height}x{width}"
         )
-    turned = region_from_runs(_joined(ends[0:-1:2], ends[1::2]), height)
-    if turned is None:
+    runs = _joined(ends[0:-1:2], ends[1::2])
+    if not len(runs.starts):
         return None
+    columns = (int(runs.starts[-1]) + int(runs.lengths[-1]) - 1) // height - int(runs.starts[0]) // height + 1
+    if columns * height > MAX_BOX_PIXELS:
+        raise LabelError(
+            "a mask is too large for a bone", found=f"{height}x{columns}", expected=f"at most {MAX_BOX_PIXELS:,} px"
+        )
+    turned = region_from_runs(runs, height)
+    assert turned is not None  # there are runs
     return Region(turned.left, turned.top, np.ascontiguousarray(turned.mask.T))
 
 

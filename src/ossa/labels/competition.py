@@ -17,29 +17,27 @@ becomes a keyhole: the ring of the hole is joined to the ring around it by a bri
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from ossa.dataset.dataset import Dataset, Problem
-from ossa.errors import InputError, LabelError, OutputError, SchemaError
-from ossa.labels._cases import case_of
-from ossa.labels.case import Case, Truth, check_inside
-from ossa.labels.keyhole import keyhole_polygon
-from ossa.safety import inside, read_json, write_bytes, write_text
+import numpy as np
+
+from ossa.errors import LabelError, OutputError
+from ossa.labels.case import Case, Problem, Reading, Truth, check_inside, judged
+from ossa.labels.names import BoneNames, bone_names, collect
+from ossa.labels.pictures import case_of, labels_beside, pictures, unclear_problem, visible_files
+from ossa.labels.polygons import check_parts, label_points, polygon, size_of
+from ossa.labels.texts import read_label_json
+from ossa.safety import inside, write_bytes, write_text
 from ossa.schema import BoneSchema
-from ossa.segmentation.outlines import MAX_COORDINATE, Outline, Outlines, outlines_from_region
+from ossa.segmentation.outlines import Outline, Outlines, outlines_from_region
 from ossa.segmentation.segmentation import Segmentation
 
-NAME = "competition"
 LAYOUT = "train/DCM/<subject>/*.png with train/outputs_json/<subject>/*.json, and/or test/DCM/<subject>/*.png"
-PRIORITY = 10
-
-#: File name endings that are taken for pictures.
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm"})
 
 
 def detect(root: Path) -> bool:
@@ -57,93 +55,95 @@ def read_label(path: str | Path, schema: BoneSchema, shape: tuple[int, int] | No
     points, coordinates that are not finite numbers and, when ``shape`` (H, W) is given, points outside the picture.
     """
     where = Path(path)
-    data = read_label_json(where)
-    entries = data.get("annotations") if isinstance(data, dict) else None
-    if not isinstance(entries, list):
-        raise LabelError(
-            "is not a label of this format",
-            path=where,
-            found=_keys(data),
-            expected='{"annotations": [{"label": ..., "points": [[x, y], ...]}, ...]}',
-        )
-    parts: dict[str, list[Outline]] = {}
-    for number, entry in enumerate(entries):
-        if not isinstance(entry, dict) or not isinstance(entry.get("label"), str):
-            raise LabelError(
-                f"annotation {number} has no label", path=where, found=_keys(entry), expected='"label": a bone'
-            )
-        name = bone_called(entry["label"], schema, where)
-        parts.setdefault(name, []).append(Outline(polygon(entry.get("points"), name, where), ()))
-    outlines = {name: tuple(parts[name]) for name in schema.names if name in parts}
+    outlines = parse_label(read_label_json(where), where, bone_names(schema)).outlines
     if shape is not None:
         check_inside(outlines, shape, where)
     return outlines
 
 
-def read_label_json(path: Path) -> Any:
-    """The JSON of a label file; LabelError when it is missing, too large or not JSON."""
-    try:
-        return read_json(path)
-    except InputError as error:
+def parse_label(data: object, path: Path, names: BoneNames) -> Truth:
+    """The truth in the JSON of a label file; errors as ``read_label``.
+
+    Of the published files only what is drawn counts as judged, and the size that they state is not their pictures'.
+    Files that ossa wrote state their size, and speak of all bones unless they say of which.
+    """
+    entries = data.get("annotations") if isinstance(data, dict) else None
+    if not isinstance(data, dict) or not isinstance(entries, list):
         raise LabelError(
-            error.what, path=path, found=error.found, expected="a JSON label file", remedy=error.remedy
-        ) from error
-
-
-def bone_called(label: str, schema: BoneSchema, path: Path) -> str:
-    """The schema's name for ``label`` (a name or an alias). LabelError names the nearest bone."""
-    if label in schema:
-        return label
-    for bone in schema.bones:
-        if label in bone.aliases:
-            return bone.name
-    try:
-        schema.index(label)
-    except SchemaError as error:
-        raise LabelError(
-            f"an unknown bone '{label}'", path=path, expected=error.expected, remedy="Correct the label in the file"
-        ) from None
-    return label
-
-
-def polygon(points: object, name: str, path: Path) -> NDArray[np.float64]:
-    """Points of a label file as (N, 2) float64; LabelError for what is no polygon."""
-    try:
-        ring = np.array(points, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        ring = np.empty(0)
-    if ring.ndim != 2 or ring.shape[1] != 2:
-        few = isinstance(points, list) and not points
-        raise LabelError(
-            f"the outline of '{name}' has no points" if few else f"the outline of '{name}' is not a list of points",
+            "is not a label of this format",
             path=path,
-            found=repr(points)[:60],
-            expected="[[x, y], [x, y], [x, y], ...]",
+            found=_keys(data),
+            expected='{"annotations": [{"label": ..., "points": [[x, y], ...]}, ...]}',
         )
-    if len(ring) < 3:
-        raise LabelError(
-            f"the outline of '{name}' has too few points", path=path, found=f"{len(ring)} points", expected="at least 3"
-        )
-    usable = (np.abs(ring) <= MAX_COORDINATE).all(axis=1)  # False for NaN too
-    if not usable.all():
-        at = int(np.argmin(usable))
-        raise LabelError(
-            f"point {at} of the outline of '{name}' is no position in a picture",
-            path=path,
-            found=f"({ring[at, 0]}, {ring[at, 1]})",
-            expected="finite coordinates",
-        )
-    return ring
+    parts: dict[tuple[str, ...], list[Outline]] = {}
+    for number, entry in enumerate(entries):
+        if not isinstance(entry, dict) or not isinstance(entry.get("label"), str):
+            raise LabelError(
+                f"annotation {number} has no label", path=path, found=_keys(entry), expected='"label": a bone'
+            )
+        label = entry["label"]
+        targets = names.targets(label)
+        if targets is None:
+            raise LabelError(
+                f"an unknown bone '{label}'",
+                path=path,
+                expected=f"perhaps '{names.nearest(label)}'",
+                remedy="Correct the label in the file, or map it (--map)",
+            )
+        if targets:
+            parts.setdefault(targets, []).append(Outline(polygon(entry.get("points"), label, path), ()))
+    outlines, merged = collect({targets: tuple(found) for targets, found in parts.items()}, names.schema)
+    check_parts(outlines, path)
+    said = data.get("attributes")
+    said = said if isinstance(said, dict) else {}
+    own = _is_own(data)
+    known = judged(outlines, names.schema, said.get("judged", "all" if own else None), merged)
+    notes, confidence = read_notes(data)
+    return Truth(outlines, known, merged, _own_size(data, path) if own else None, notes, confidence)
 
 
-def write_label(path: str | Path, segmentation: Segmentation, image_name: str) -> None:
+def _is_own(data: Mapping[str, Any]) -> bool:
+    """Whether ossa wrote a label: the annotators' tool fills in who drew it and where it lay."""
+    name = data.get("filename")
+    nobody = data.get("parent_path") == data.get("last_modifier_id") == "" and data.get("last_workers") == []
+    return nobody and isinstance(name, str) and data.get("file_id") == Path(name).stem
+
+
+def _own_size(data: Mapping[str, Any], path: Path) -> tuple[int, int] | None:
+    size = data.get("metadata")
+    try:
+        return size_of(size.get("height"), size.get("width")) if isinstance(size, dict) else None
+    except ValueError as error:
+        raise LabelError("states a size that no picture has", path=path, found=str(error)) from error
+
+
+def read_notes(data: object) -> tuple[tuple[str, ...], dict[str, float]]:
+    """The warnings and the confidences that ``ossa predict`` wrote into the JSON of a label; nothing in other files."""
+    said = data.get("attributes") if isinstance(data, dict) else None
+    if not isinstance(said, dict):
+        return (), {}
+    # Other programs keep things of their own under these names: what is not ours is passed over.
+    notes, sure = said.get("notes"), said.get("confidence")
+    return (
+        tuple(note for note in notes if isinstance(note, str)) if isinstance(notes, list) else (),
+        {str(n): float(v) for n, v in sure.items() if isinstance(v, float) or v in (0, 1)}
+        if isinstance(sure, dict)
+        else {},
+    )
+
+
+def write_label(
+    path: str | Path, segmentation: Segmentation, image_name: str, known: frozenset[str] | None = None
+) -> None:
     """Write a segmentation as a label file; ``read_label`` gives back the same pixels.
 
-    ``image_name`` is stored as "filename", notes and confidences under "attributes". Raises OutputError when the
-    file cannot be written.
+    ``image_name`` is stored as "filename", notes and confidences under "attributes"; so are the bones that somebody
+    judged, ``known``, where these are not all. Raises OutputError when the file cannot be written.
     """
     outlines = {name: outlines_from_region(region) for name, region in segmentation}
     said: dict[str, Any] = {}
+    if known is not None and len(known) < len(segmentation.schema):
+        said["judged"] = [name for name in segmentation.schema.names if name in known]
     if segmentation.notes:
         said["notes"] = list(segmentation.notes)
     if segmentation.confidence:
@@ -180,16 +180,6 @@ def write_outlines(
     write_text(path, json.dumps(label, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n")
 
 
-def label_points(part: Outline) -> list[list[float]]:
-    """One polygon as a label file holds it: keyholes for holes, whole numbers where they are whole."""
-    ring = np.round(keyhole_polygon(part), 3)
-    whole = ring.astype(np.int64)
-    points: list[list[float]] = (whole if np.array_equal(ring, whole) else ring).tolist()
-    while len(points) < 3:  # a single pixel or a line of pixels is a polygon too
-        points.append(points[-1])
-    return points
-
-
 def _keys(value: object) -> str:
     return (
         f"an object with {', '.join(map(repr, list(value)[:6]))}" if isinstance(value, dict) else type(value).__name__
@@ -199,48 +189,51 @@ def _keys(value: object) -> str:
 # --- the folder ---------------------------------------------------------------------------------------------------
 
 
-def read_case(case: Case, schema: BoneSchema) -> Truth:
-    """The truth of a case: every bone counts as annotated."""
+def read_case(case: Case, schema: BoneSchema, names: BoneNames) -> Truth:
+    """The truth of a case."""
     assert case.label is not None  # Case.truth checked it
-    return Truth(read_label(case.label, schema), frozenset(schema.names))
+    return parse_label(read_label_json(case.label), case.label, names)
 
 
-def read_dataset(root: Path, schema: BoneSchema, train_images: str = "train") -> Dataset:
+def read(root: Path, names: BoneNames, train_images: str = "train") -> Reading:
     """All pictures of the folder with their labels, sorted by split, subject and name.
 
     ``train_images="train_resolx2"`` takes the training pictures from the folder of super-resolved ones. A label
-    without a picture, a training picture without a label and a base name that occurs twice become problems.
+    without a picture, a training picture without a label, a label that fits two pictures and a base name that occurs
+    twice become problems.
     """
     cases: list[Case] = []
     problems: list[Problem] = []
+    bare: list[Case] = []
+    reader = partial(read_case, names=names)
+    everything = frozenset(names.schema.names)
     for split, folder in (("train", train_images), ("test", "test")):
-        labels = _files(root / split / "outputs_json", {".json"})
-        images = _files(root / folder / "DCM", IMAGE_SUFFIXES)
-        unused = dict(labels)
-        for (subject, stem), image in images.items():
-            label = unused.pop((subject, stem), None)
+        drawn, seen = root / split / "outputs_json", root / folder / "DCM"
+        images = [p.relative_to(seen) for p in pictures(seen)]
+        labels = [p.relative_to(drawn) for p in visible_files(drawn) if p.suffix.lower() == ".json"]
+        found, left, unclear = labels_beside(images, labels)
+        problems += [unclear_problem(drawn / label, several) for label, several in unclear.items()]
+        for image in images:
+            label = drawn / found[image] if image in found else None
             if label is None and split == "train":
-                problems.append(Problem(image, "a training picture without a label"))
-            cases.append(case_of(image, label, subject, frozenset(schema.names), read_case, split))
-        problems.extend(Problem(label, "a label without a picture") for label in unused.values())
-    seen: dict[str, Path] = {}
+                problems.append(Problem(seen / image, "a training picture without a label"))
+            cases.append(case_of(root, seen / image, label, _subject(image), everything, reader, split))
+        for label in left:
+            problems.append(Problem(drawn / label, "a label without a picture"))
+            place = seen / label.with_suffix(".png")
+            bare.append(case_of(root, place, drawn / label, _subject(label), everything, reader, split))
+    first: dict[str, Path] = {}
     for case in cases:
-        first = seen.setdefault(case.id, case.image)
-        if first is not case.image:
-            problems.append(Problem(case.image, f"has the base name of {first}; a submission cannot tell them apart"))
-    return Dataset(root, schema, NAME, tuple(cases), tuple(problems))
+        before = first.setdefault(case.id, case.image)
+        if before is not case.image:
+            problems.append(Problem(case.image, f"has the base name of {before}; a submission cannot tell them apart"))
+    return Reading(tuple(cases), tuple(problems), tuple(bare))
 
 
-def _files(folder: Path, suffixes: Iterable[str]) -> Mapping[tuple[str, str], Path]:
-    """(subject, stem) -> file, sorted. A file that lies in no subject folder is a subject of its own."""
-    wanted = frozenset(suffixes)
-    found = {}
-    if folder.is_dir():
-        for path in sorted(folder.rglob("*")):
-            if path.suffix.lower() in wanted and not path.name.startswith(".") and path.is_file():
-                subject = path.parent.relative_to(folder).as_posix()
-                found[(path.stem if subject == "." else subject, path.stem)] = path
-    return found
+def _subject(place: Path) -> str:
+    """The subject's folder; a file that lies in none is a subject of its own."""
+    folder = place.parent.as_posix()
+    return place.stem if folder == "." else folder
 
 
 def write_case(

@@ -1,11 +1,10 @@
-"""labelme files: one JSON of shapes beside each picture, in and out.
+"""labelme files: one JSON of shapes per picture, in and out.
 
-    ROOT/**/name.png   ROOT/**/name.json      {"shapes": [{"label": ..., "points": [[x, y], ...],
-                                               "shape_type": "polygon"}, ...], "imagePath": ..., ...}
+    {"shapes": [{"label": ..., "points": [[x, y], ...], "shape_type": "polygon"}, ...], "imagePath": ..., ...}
 
 Polygons, rectangles and masks are read; a whole-number point is a pixel's centre, as in labelme's own rasteriser
 (labelme/utils/shape.py, shape_to_mask). Shapes of the same label are parts of one bone; a hole is written as a
-keyhole (``ossa.labels.keyhole``). The subject is the folder a picture lies in, or its stem without the side.
+keyhole (``ossa.labels.keyhole``). Other shapes, and labels that are no bone, are left out and told.
 """
 
 from __future__ import annotations
@@ -13,94 +12,137 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import struct
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ossa.dataset.dataset import Dataset
 from ossa.errors import LabelError
-from ossa.labels._beside import pictures_with_labels
-from ossa.labels.case import Case, Truth, check_inside
-from ossa.labels.competition import bone_called, label_points, polygon, read_label_json
+from ossa.labels.case import Truth, check_inside, judged
+from ossa.labels.names import BoneNames, bone_names, collect
+from ossa.labels.polygons import Size, check_box, check_parts, label_points, polygon, size_of
+from ossa.labels.texts import mentions, read_label_json
+from ossa.labels.pictures import visible_files
 from ossa.safety import write_text
 from ossa.schema import BoneSchema
 from ossa.segmentation.outlines import Outline, Outlines, outlines_from_region, outlines_from_segmentation
 from ossa.segmentation.segmentation import Region, Segmentation
 
-NAME = "labelme"
-LAYOUT = 'pictures with a .json of "shapes" beside each'
-PRIORITY = 40
+LAYOUT = 'pictures and for each a .json of "shapes", beside it or naming it'
+
+#: Shapes that have an inside.
+_FILLED = ("polygon", "rectangle", "mask")
+
+#: JSON files that are looked into to see whether a folder is labelme's.
+_LOOKS = 50
 
 
 def detect(root: Path) -> bool:
     """Whether one of the first JSON files under ``root`` has "shapes"."""
-    return any(_is_labelme(path) for path in sorted(root.rglob("*.json"))[:20])
+    files = [path for path in visible_files(root) if path.suffix.lower() == ".json"]
+    return any(mentions(path, "shapes") for path in files[:_LOOKS])
 
 
-def _is_labelme(path: Path) -> bool:
-    try:
-        with open(path, encoding="utf-8") as stream:
-            head = stream.read(4096)
-    except (OSError, ValueError):
-        return False
-    return '"shapes"' in head and '"categories"' not in head
-
-
-def read_labelme(path: str | Path, schema: BoneSchema, shape: tuple[int, int] | None = None) -> Outlines:
+def read_labelme(path: str | Path, schema: BoneSchema, shape: Size | None = None) -> Outlines:
     """The outlines of one labelme file, in schema order. Raises LabelError that names the file."""
     where = Path(path)
-    data = read_label_json(where)
-    shapes = data.get("shapes") if isinstance(data, dict) else None
-    if not isinstance(shapes, list):
-        raise LabelError("is not a labelme file", path=where, found=type(data).__name__, expected='{"shapes": [...]}')
-    parts: dict[str, tuple[Outline, ...]] = {}
-    for number, entry in enumerate(shapes):
-        if not isinstance(entry, dict) or not isinstance(entry.get("label"), str):
-            raise LabelError(f"shape {number} has no label", path=where, found=repr(entry)[:60])
-        name = bone_called(entry["label"], schema, where)
-        parts[name] = parts.get(name, ()) + _outlines(entry, name, where)
-    outlines = {name: parts[name] for name in schema.names if name in parts}
+    outlines = parse_labelme(read_label_json(where), where, bone_names(schema)).outlines
     if shape is not None:
         check_inside(outlines, shape, where)
     return outlines
 
 
-def _outlines(entry: dict[str, Any], name: str, path: Path) -> tuple[Outline, ...]:
-    kind = entry.get("shape_type", "polygon")
+def parse_labelme(data: object, path: Path, names: BoneNames) -> Truth:
+    """The truth in the JSON of a labelme file. Raises LabelError that names the file for what is malformed."""
+    shapes = data.get("shapes") if isinstance(data, dict) else None
+    if not isinstance(data, dict) or not isinstance(shapes, list):
+        raise LabelError("is not a labelme file", path=path, found=type(data).__name__, expected='{"shapes": [...]}')
+    try:
+        size = size_of(data.get("imageHeight"), data.get("imageWidth"))
+    except ValueError as error:
+        raise LabelError("states a size that no picture has", path=path, found=str(error)) from error
+    parts: dict[tuple[str, ...], list[Outline]] = {}
+    foreign: Counter[str] = Counter()
+    for number, entry in enumerate(shapes):
+        if not isinstance(entry, dict) or not isinstance(entry.get("label"), str):
+            raise LabelError(f"shape {number} has no label", path=path, found=repr(entry)[:60])
+        label, kind = entry["label"], entry.get("shape_type") or "polygon"
+        targets = names.targets(label)
+        if targets is None:
+            foreign[f"'{label}', which is no bone (the nearest is '{names.nearest(label)}')"] += 1
+        elif targets and kind not in _FILLED:
+            foreign[f"{kind} of '{label}', which has no inside that is read"] += 1
+        elif targets:
+            parts.setdefault(targets, []).extend(_outlines(entry, kind, label, size, path))
+    outlines, merged = collect({targets: tuple(found) for targets, found in parts.items()}, names.schema)
+    check_parts(outlines, path)
+    left_out = tuple(f"{count} x {what}: left out" for what, count in foreign.items())
+    known = judged(outlines, names.schema, data.get("judged"), merged)
+    return Truth(outlines, known, merged, size, left_out=left_out)
+
+
+def _outlines(entry: dict[str, Any], kind: str, name: str, size: Size | None, path: Path) -> tuple[Outline, ...]:
     points = entry.get("points")
     if kind == "polygon":
         return (Outline(polygon(points, name, path)),)
-    if kind == "rectangle" and isinstance(points, list) and len(points) == 2:
-        (x0, y0), (x1, y1) = polygon([*points, points[0]], name, path)[:2]
+    if not isinstance(points, list) or len(points) != 2:
+        raise LabelError(f"a {kind} of '{name}' has not two corners", path=path, found=repr(points)[:60])
+    (x0, y0), (x1, y1) = polygon([*points, points[0]], name, path)[:2]
+    if kind == "rectangle":
         return (Outline(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])),)
-    if kind == "mask" and isinstance(points, list) and len(points) == 2:
-        return _mask(entry, polygon([*points, points[0]], name, path)[0], name, path)
-    raise LabelError(
-        f"a shape of '{name}' cannot be filled", path=path, found=repr(kind), expected="polygon, rectangle or mask"
-    )
+    return _mask(entry, (round(x0), round(y0), round(x1), round(y1)), name, size, path)
 
 
-def _mask(entry: dict[str, Any], corner: Any, name: str, path: Path) -> tuple[Outline, ...]:
-    """A mask shape: a base64 PNG of the box whose first pixel is the first point."""
+def _mask(
+    entry: dict[str, Any], box: tuple[int, int, int, int], name: str, size: Size | None, path: Path
+) -> tuple[Outline, ...]:
+    """A mask shape: a base64 PNG whose first and last pixel are the two points. Nothing is unpacked unseen."""
     import cv2
 
+    left, top, right, bottom = box
+    height, width = bottom - top + 1, right - left + 1
     try:
-        data = np.frombuffer(base64.b64decode(entry["mask"], validate=True), dtype=np.uint8)
-        image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
-    except (KeyError, TypeError, ValueError, binascii.Error, cv2.error):
+        data = base64.b64decode(entry["mask"], validate=True)
+        if not data.startswith(b"\x89PNG\r\n\x1a\n") or data[12:16] != b"IHDR":
+            raise ValueError("no PNG")
+        wide, tall = struct.unpack(">II", data[16:24])
+    except (KeyError, TypeError, ValueError, struct.error, binascii.Error) as error:
+        raise LabelError(f"the mask of '{name}' is not a picture", path=path, expected="a PNG in base64") from error
+    # Other programs leave out the last row and column.
+    if abs(tall - height) > 1 or abs(wide - width) > 1:
+        raise LabelError(
+            f"the mask of '{name}' has another size than its box",
+            path=path,
+            found=f"{tall}x{wide}",
+            expected=f"{height}x{width}",
+        )
+    check_box(tall, wide, name, path)
+    if size is not None and (left < 0 or top < 0 or left + wide > size[1] or top + tall > size[0]):
+        raise LabelError(
+            f"the mask of '{name}' leaves the picture",
+            path=path,
+            found=f"{tall}x{wide} from ({left}, {top})",
+            expected=f"inside {size[0]}x{size[1]}",
+        )
+    try:
+        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_GRAYSCALE)
+    except cv2.error:
         image = None
     if image is None:
         raise LabelError(f"the mask of '{name}' is not a picture", path=path, expected="a PNG in base64")
-    region = Region.tight(np.asarray(image), round(float(corner[1])), round(float(corner[0])))
+    region = Region.tight(np.asarray(image), top, left)
     return () if region is None else outlines_from_region(region)
 
 
-def write_labelme(path: str | Path, segmentation: Segmentation, image_name: str) -> None:
+def write_labelme(
+    path: str | Path, segmentation: Segmentation, image_name: str, known: frozenset[str] | None = None
+) -> None:
     """Write a segmentation as a labelme file; ``read_labelme`` gives back the same pixels.
 
-    ``image_name`` is stored as "imagePath" (labelme opens it relative to the file). Raises OutputError when the
-    file cannot be written.
+    ``image_name`` is stored as "imagePath" (labelme opens it relative to the file), and the bones that somebody judged,
+    ``known`` (None: all), as "judged", which labelme keeps. Raises OutputError when the file cannot be written.
     """
     shapes: list[dict[str, Any]] = [
         {
@@ -123,17 +165,8 @@ def write_labelme(path: str | Path, segmentation: Segmentation, image_name: str)
         "imageData": None,
         "imageHeight": segmentation.shape[0],
         "imageWidth": segmentation.shape[1],
+        "judged": [name for name in segmentation.schema.names if known is None or name in known],
     }
     write_text(path, json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_case(case: Case, schema: BoneSchema) -> Truth:
-    """The truth of a case: every bone counts as annotated."""
-    assert case.label is not None  # Case.truth checked it
-    return Truth(read_labelme(case.label, schema), frozenset(schema.names))
-
-
-def read_dataset(root: Path, schema: BoneSchema) -> Dataset:
-    """All pictures under ``root``; a JSON without a picture is a problem."""
-    cases, problems = pictures_with_labels(root, schema, read_case)
-    return Dataset(root, schema, NAME, cases, problems)

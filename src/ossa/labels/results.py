@@ -1,56 +1,84 @@
 """Anything that holds the bones of named pictures, opened as one kind of thing.
 
-A data set, a folder of label files (as ``ossa predict`` writes) or a submission CSV goes in; a
-``Results`` comes out that hands out a picture's Segmentation when it is asked for. Evaluation and
-the gallery read nothing else.
+A data set, a folder of label files (as ``ossa predict`` writes), saved probabilities or a submission CSV goes in; a
+``Results`` comes out that hands out what it says of a picture when it is asked for. Evaluation and the gallery read
+nothing else. ``line_up`` finds what several of them say of the same picture.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from ossa.errors import DatasetError, InputError
+from ossa.errors import InputError
+from ossa.labels.case import Case, Truth
+from ossa.labels.beside import read_truth
+from ossa.labels.format import formats
+from ossa.labels.match import pair, without_ending
+from ossa.labels.names import BoneNames, bone_names
+from ossa.labels.pictures import below, pictures
+from ossa.labels.store import Probabilities, Store
+from ossa.labels.submission import Submission, read_submission
 from ossa.radiograph.radiograph import Side
-from ossa.safety import read_json
 from ossa.schema import BoneSchema, load_schema
+from ossa.segmentation.decode import decode
 from ossa.segmentation.segmentation import Segmentation
-
-if TYPE_CHECKING:
-    from ossa.labels.store import Probabilities
 
 Shape = tuple[int, int]
 
 #: What ``ossa predict`` calls its run lengths: a folder that holds this file is a folder of predictions.
 PREDICTIONS = "predictions.csv"
 
+#: Kinds of results whose nature a comparison has to know.
+CSV, STORE = "submission CSV", "saved probabilities"
+
+
+class Opened(Protocol):
+    """What one source says of one picture, read from the disk once."""
+
+    @property
+    def size(self) -> Shape | None:
+        """The picture's (H, W) as the source itself knows it; None where it does not."""
+        ...
+
+    def read(self, shape: Shape) -> tuple[Segmentation, frozenset[str]]:
+        """The bones in a picture of ``shape`` (H, W), and those that somebody judged: the others are unknown."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class Entry:
     """One picture of a Results.
 
-    ``read(shape)`` gives the bones in a picture of ``shape`` (H, W). ``annotated`` are the bones whose
-    absence means "not there" (all of them for predictions). ``image`` is the picture when the source has it.
-    ``probabilities`` reads the saved probabilities, where that is what the source holds.
+    ``name`` is its path below what was opened, with its ending where the source knows that. ``labelled``: something is
+    said of it. ``image`` is the picture when the source has it.
     """
 
     name: str
-    read: Callable[[Shape], Segmentation]
-    annotated: frozenset[str]
+    open: Callable[[], Opened]
+    labelled: bool = True
     subject: str | None = None
     side: Side | None = None
     image: Path | None = None
     split: str = ""
-    probabilities: Callable[[], Probabilities] | None = None
+
+    @property
+    def id(self) -> str:
+        """The base name."""
+        return self.name.rpartition("/")[2]
+
+    def read(self, shape: Shape) -> Segmentation:
+        """The bones in a picture of ``shape`` (H, W)."""
+        return self.open().read(shape)[0]
 
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """Entries by picture name without its ending; ``kind`` says what was opened, in words."""
+    """Entries by their names, without endings where these are not needed; ``kind`` says what was opened, in words."""
 
     path: Path
     kind: str
@@ -61,17 +89,17 @@ class Results:
     def __len__(self) -> int:
         return len(self.entries)
 
-    def find(self, key: str, subject: str | None = None) -> Entry | None:
-        """The entry of a picture: by its name without ending, else by "subject/name"."""
-        found = self.entries.get(key)
-        return self.entries.get(f"{subject}/{key}") if found is None and subject else found
 
-
-def open_results(path: str | Path, schema: BoneSchema | None = None) -> Results:
+def open_results(
+    path: str | Path,
+    schema: BoneSchema | None = None,
+    names: str | Path | None = None,
+    scale_labels: bool = False,
+) -> Results:
     """Open a submission CSV, a folder of ``ossa predict``, saved probabilities, a data set or a folder of label files.
 
-    Sizes are asked for when an entry is read: a CSV does not know them. Raises InputError for a path that is none
-    of these, and what the format's reader raises for a broken one.
+    ``names``: a file that maps names of labels to bones; ``scale_labels`` as in ``Case``. Sizes are asked for when an entry is read: a CSV does not know
+    them. Raises InputError for a path that is none of these, and what the format's reader raises for a broken one.
     """
     where = Path(path)
     bones = schema if schema is not None else load_schema()
@@ -83,168 +111,210 @@ def open_results(path: str | Path, schema: BoneSchema | None = None) -> Results:
         )
     if (where / "store.json").is_file():
         return _store(where, bones)
-    predictions = where / PREDICTIONS
-    if predictions.is_file():
-        return _submission(predictions, bones, beside=where)
-    labels = sorted(p for p in where.glob("*.json") if p.is_file() and not p.name.startswith("."))
-    if labels and not any(_picture_beside(label) for label in labels):
-        return _labels(where, labels, bones)
-    try:
-        return _dataset(where, bones)
-    except DatasetError as error:
-        nested = labels or sorted(p for p in where.rglob("*.json") if p.is_file() and not p.name.startswith("."))
-        if nested:
-            return _labels(where, nested, bones)
+    if (where / PREDICTIONS).is_file():
+        return _submission(where / PREDICTIONS, bones, beside=where)
+    return _labels(where, bone_names(bones, names), scale_labels)
+
+
+# --- the four kinds -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Label:
+    case: Case
+    truth: Truth
+    schema: BoneSchema
+
+    @property
+    def size(self) -> Shape | None:
+        return self.truth.shape
+
+    def read(self, shape: Shape) -> tuple[Segmentation, frozenset[str]]:
+        truth = self.case.fit(self.truth, shape)
+        return truth.segmentation(self.schema, shape), truth.annotated
+
+
+def _open_case(case: Case, schema: BoneSchema) -> Opened:
+    return _Label(case, case.truth(schema), schema)
+
+
+def _labels(path: Path, names: BoneNames, scale_labels: bool) -> Results:
+    """A data set, or labels without pictures: the formats are asked before anything is made of its files."""
+    schema = names.schema
+    chosen = formats().recognise(path)
+    reading = chosen.read(path, names) if chosen is not None else None
+    if chosen is None or reading is None or not (reading.cases or reading.bare):
+        content = sorted(p.name for p in path.iterdir())
         raise InputError(
             "holds no results that ossa reads",
-            path=where,
-            found=error.found if error.found is not None else str(error),
+            path=path,
+            found=", ".join(content[:8]) or "an empty folder",
             expected=f"a data set, label files NAME.json, or {PREDICTIONS}",
-        ) from error
+        )
+    pictures = {case.name for case in reading.cases}
+    cases = [replace(case, scale_labels=scale_labels) for case in (*reading.cases, *reading.bare)]
+
+    entries = [
+        Entry(
+            case.name,
+            partial(_open_case, case, schema),
+            case.label is not None,
+            case.subject,
+            case.side,
+            case.image if case.name in pictures else None,
+            case.split,
+        )
+        for case in cases
+    ]
+    kind = f"data set ({chosen.name})" if reading.cases else "label files"
+    return Results(path, kind, schema, _keyed(path, entries), tuple(map(str, reading.problems)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Rows of a submission; size, warnings and confidences come from the label that ``ossa predict`` put beside it."""
+
+    submission: Submission
+    name: str
+    beside: Truth | None
+
+    @property
+    def size(self) -> Shape | None:
+        return self.beside.shape if self.beside is not None else None
+
+    def read(self, shape: Shape) -> tuple[Segmentation, frozenset[str]]:
+        found = self.submission.with_shape(shape)[self.name]
+        if self.beside is not None:
+            sure = {name: value for name, value in self.beside.confidence.items() if name in found.regions}
+            found = replace(found, notes=self.beside.notes, confidence=sure)
+        return found, frozenset(found.schema.names)
+
+
+def _open_rows(submission: Submission, name: str, folder: Path | None) -> Opened:
+    label = None
+    if folder is not None:
+        places = (folder / f"{name}.json", folder / f"{without_ending(name)}.json")
+        label = next((place for place in places if place.is_file()), None)
+    return _Rows(submission, name, read_truth(label, bone_names(submission.schema)) if label is not None else None)
 
 
 def _submission(path: Path, schema: BoneSchema, beside: Path | None = None) -> Results:
-    """Rows of a submission; run lengths are read in the size that the other side of a comparison knows.
-
-    Warnings and confidences come from the label files in the folder ``beside``, where there are any.
-    """
-    from ossa.labels.submission import read_submission
-
     index = read_submission(path, schema)
-
-    def reader(name: str) -> Callable[[Shape], Segmentation]:
-        label = beside / Path(name).with_suffix(".json") if beside is not None else None
-        return lambda shape: _with_notes(index.with_shape(shape)[name], label)
-
-    everything = frozenset(schema.names)
-    entries = {key: Entry(name, reader(name), everything) for key, name in _named(path, list(index))}
-    return Results(path, "submission CSV", schema, entries)
+    entries = [Entry(name, partial(_open_rows, index, name, beside)) for name in index]
+    return Results(path, CSV, schema, _keyed(path, entries))
 
 
-def _dataset(path: Path, schema: BoneSchema) -> Results:
-    from ossa.dataset.dataset import open_dataset
+@dataclass(frozen=True, eq=False)
+class Saved:
+    """Saved probabilities of one picture; ``read`` decodes them at .5."""
 
-    dataset = open_dataset(path, schema)
+    probabilities: Probabilities
+    schema: BoneSchema
 
-    def reader(number: int) -> Callable[[Shape], Segmentation]:
-        return lambda shape: dataset.cases[number].segmentation(schema, shape)
+    @property
+    def size(self) -> Shape | None:
+        """The picture's (H, W)."""
+        return self.probabilities.placement.image_shape
 
-    entries = {}
-    names = [f"{case.subject}/{case.id}" for case in dataset.cases]
-    for number, (key, _) in enumerate(_named(path, names)):
-        case = dataset.cases[number]
-        known = case.annotated if case.label is not None else frozenset()
-        entries[key] = Entry(case.id, reader(number), known, case.subject, case.side, case.image, case.split)
-    problems = tuple(map(str, dataset.problems))
-    return Results(path, f"data set ({dataset.format})", schema, entries, problems)
+    def read(self, shape: Shape) -> tuple[Segmentation, frozenset[str]]:
+        """The bones found, and all bones: each was looked for. Raises InputError for a picture of another size."""
+        return self.read_at(shape, (0.5,))[0], frozenset(self.schema.names)
 
-
-def _labels(path: Path, files: Iterable[Path], schema: BoneSchema) -> Results:
-    """A folder of label files in the competition's format, as ``ossa predict`` writes."""
-    from ossa.labels.competition import read_label
-    from ossa.segmentation.outlines import segmentation_from_outlines
-
-    def reader(file: Path) -> Callable[[Shape], Segmentation]:
-        return lambda shape: _with_notes(segmentation_from_outlines(read_label(file, schema), schema, shape), file)
-
-    everything = frozenset(schema.names)
-    chosen = {file.relative_to(path).as_posix(): file for file in files}
-    entries = {}
-    for key, name in _named(path, list(chosen)):
-        file = chosen[name]
-        entries[key] = Entry(file.stem, reader(file), everything, image=_picture_beside(file))
-    return Results(path, "label files", schema, entries)
+    def read_at(self, shape: Shape, thresholds: Sequence[float]) -> list[Segmentation]:
+        """The bones at each of several thresholds; the logits are unpacked once."""
+        if self.size != shape:
+            raise InputError(
+                "the probabilities belong to a picture of another size",
+                path=self.probabilities.path,
+                found="{}x{}".format(*self.probabilities.placement.image_shape),
+                expected="{}x{}".format(*shape),
+            )
+        logits, placement = self.probabilities.logits(), self.probabilities.placement
+        return [decode(logits, placement, self.schema, dict.fromkeys(self.schema.names, t)) for t in thresholds]
 
 
-_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm")
-
-
-def _with_notes(segmentation: Segmentation, label: Path | None) -> Segmentation:
-    """The notes and confidences that ``ossa predict`` wrote into a label file; nothing where it has none."""
-    if label is None or not label.is_file():
-        return segmentation
-    data = read_json(label)
-    said = data.get("attributes") if isinstance(data, dict) else None
-    if not isinstance(said, dict):
-        return segmentation
-    # Other programs keep things of their own under these names: what is not ours is passed over.
-    notes, sure = said.get("notes"), said.get("confidence")
-    return replace(
-        segmentation,
-        notes=tuple(n for n in notes if isinstance(n, str)) if isinstance(notes, list) else (),
-        confidence={n: float(v) for n, v in sure.items() if n in segmentation.regions and isinstance(v, (int, float))}
-        if isinstance(sure, dict)
-        else {},
-    )
-
-
-def _picture_beside(label: Path) -> Path | None:
-    """The picture that lies beside a label file under the same name."""
-    return next((p for ending in _PICTURES if (p := label.with_suffix(ending)).is_file()), None)
-
-
-def _named(path: Path, names: Sequence[str]) -> list[tuple[str, str]]:
-    """(key, name) for names that may hold folders: the stem, or "folder/stem" where stems repeat."""
-    stems = [Path(name).stem for name in names]
-    repeated = {stem for stem, count in Counter(stems).items() if count > 1}
-    keys = []
-    for name, stem in zip(names, stems, strict=True):
-        parent = Path(name).parent.name
-        keys.append(f"{parent}/{stem}" if stem in repeated and parent else stem)
-    if len(set(keys)) < len(keys):
-        twice = next(key for key, count in Counter(keys).items() if count > 1)
-        raise InputError(
-            "two pictures have the same name",
-            path=path,
-            found=repr(twice),
-            expected="names that differ",
-            remedy="Use the parts one by one",
-        )
-    return list(zip(keys, names, strict=True))
+def _open_saved(store: Store, name: str) -> Opened:
+    return Saved(store.read(name), store.schema)
 
 
 def _store(path: Path, schema: BoneSchema) -> Results:
-    """Saved probabilities, decoded at .5."""
-    from ossa.labels.store import Store
-    from ossa.segmentation.decode import decode
-
     store = Store.open(path, schema)
-
-    def reader(name: str) -> Callable[[Shape], Segmentation]:
-        def read(shape: Shape) -> Segmentation:
-            saved = store.read(name)
-            if saved.placement.image_shape != shape:
-                raise InputError(
-                    f"the probabilities of '{name}' belong to a picture of another size",
-                    path=path,
-                    found="{}x{}".format(*saved.placement.image_shape),
-                    expected="{}x{}".format(*shape),
-                )
-            return decode(saved.logits(), saved.placement, schema)
-
-        return read
-
-    everything = frozenset(schema.names)
-    entries = {
-        key: Entry(name, reader(name), everything, probabilities=partial(store.read, name))
-        for key, name in _named(path, store.images())
-    }
-    return Results(path, "saved probabilities", schema, entries)
+    entries = [Entry(name, partial(_open_saved, store, name)) for name in store.images()]
+    return Results(path, STORE, schema, _keyed(path, entries))
 
 
-def find_pictures(images: str | Path | None, results: Iterable[Results]) -> dict[str, Path]:
-    """Key -> picture file: from the folder ``images``, else from the data sets and label folders themselves."""
-    found: dict[str, Path] = {}
-    if images is not None:
-        from ossa.pipeline.sources import find_sources
+def _keyed(path: Path, entries: Sequence[Entry]) -> dict[str, Entry]:
+    """Entries by name without ending; with it where two differ by nothing else."""
+    short = Counter(without_ending(entry.name) for entry in entries)
+    keyed = {}
+    for entry in entries:
+        key = without_ending(entry.name) if short[without_ending(entry.name)] == 1 else entry.name
+        if key in keyed:
+            raise InputError(
+                "two pictures have the same name",
+                path=path,
+                found=repr(key),
+                expected="names that differ",
+                remedy="Use the parts one by one",
+            )
+        keyed[key] = entry
+    return keyed
 
-        # No output folder is to be left out of the search: name one that cannot be there.
-        found = {source.path.stem: source.path for source in find_sources([images], Path(images) / ".none")}
-    for result in results:
-        for key, entry in result.entries.items():
-            if entry.image is not None:
-                found.setdefault(key, entry.image)
-    return found
+
+# --- side by side -------------------------------------------------------------------------------------------------
+
+
+def line_up(results: Sequence[Results]) -> list[tuple[Entry | None, ...]]:
+    """What each of several results says of the same picture: one row per picture, in the order of the first.
+
+    Pictures are told by their paths from the end, so that each source may have folders of its own in front. Raises
+    InputError naming both where two of one source fit a picture of another equally well.
+    """
+    rows: list[list[Entry | None]] = []
+    for number, result in enumerate(results):
+        entries = list(result.entries.values())
+        known = [next(entry.name for entry in row if entry is not None) for row in rows]
+        pairs = pair(known, [entry.name for entry in entries])
+        for i, several in pairs.unclear.items():
+            raise _unclear(known[i], [f"{result.path}: {entries[j].name}" for j in several])
+        for j, several in pairs.shared.items():
+            raise _unclear(entries[j].name, [known[i] for i in several], result.path)
+        at = {j: i for i, j in pairs.found.items()}
+        for row in rows:
+            row.append(None)
+        for j, entry in enumerate(entries):
+            if j in at:
+                rows[at[j]][number] = entry
+            else:
+                rows.append([None] * number + [entry])
+    return [tuple(row) for row in rows]
+
+
+def _unclear(name: str, fits: Sequence[str], path: Path | None = None) -> InputError:
+    return InputError(
+        f"'{name}' may be either of several pictures",
+        path=path,
+        found=" and ".join(fits),
+        expected="names that can be told apart",
+        remedy="Keep the folders in the names, or compare folder by folder",
+    )
+
+
+def find_pictures(images: str | Path, rows: Sequence[Sequence[Entry | None]]) -> dict[int, Path]:
+    """Index of a row -> its picture in the folder ``images``. Raises InputError naming both pictures that fit a row."""
+    files = pictures(Path(images))
+    known = [next(entry.name for entry in row if entry is not None) for row in rows]
+    pairs = pair(known, [below(Path(images), path) for path in files])
+    for i, several in pairs.unclear.items():
+        raise _unclear(known[i], [str(files[j]) for j in several])
+    for j, several in pairs.shared.items():
+        raise _unclear(str(files[j]), [known[i] for i in several])
+    return {i: files[j] for i, j in pairs.found.items()}
+
+
+def picture_of(row: Sequence[Entry | None]) -> Path | None:
+    """The picture of a row where one of its sources has it."""
+    return next((entry.image for entry in row if entry is not None and entry.image is not None), None)
 
 
 def picture_shape(path: Path) -> Shape:

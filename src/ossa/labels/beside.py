@@ -1,0 +1,97 @@
+"""Folders of pictures with one label file for each: of labelme's form or the competition's, known by what is in it.
+
+    ROOT/**/name.png   ROOT/**/name.json, or a .json elsewhere that names the picture
+
+Labels whose picture lies elsewhere are folders of results: ``ossa predict`` writes such.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from ossa.errors import LabelError
+from ossa.labels.case import Case, Problem, Reading, Truth
+from ossa.labels.competition import parse_label
+from ossa.labels.labelme import parse_labelme
+from ossa.labels.names import BoneNames
+from ossa.labels.pictures import below, case_of, find_named, labels_beside, pictures, subject_of, unclear_problem
+from ossa.labels.pictures import visible_files
+from ossa.labels.texts import mentions, read_label_json
+from ossa.schema import BoneSchema
+
+LAYOUT = "pictures, each with its label .json beside it or none"
+
+
+def detect(root: Path) -> bool:
+    """Whether there is any picture under ``root``, or a label."""
+    return bool(pictures(root)) or any(_is_label(path) for path in visible_files(root))
+
+
+def _is_label(path: Path) -> bool:
+    return path.suffix.lower() == ".json" and (mentions(path, "shapes") or mentions(path, "annotations", "label"))
+
+
+def read_truth(path: Path, names: BoneNames) -> Truth:
+    """The truth in a label file of either form. Raises LabelError that names the file."""
+    data = read_label_json(path)
+    parse = parse_labelme if isinstance(data, dict) and "shapes" in data else parse_label
+    return parse(data, path, names)
+
+
+def read_case(case: Case, schema: BoneSchema, names: BoneNames) -> Truth:
+    """The truth of a case."""
+    assert case.label is not None  # Case.truth checked it
+    return read_truth(case.label, names)
+
+
+def read(root: Path, names: BoneNames) -> Reading:
+    """All pictures under ``root``; a label without a picture, and one that fits two, are problems."""
+    images = pictures(root)
+    labels = [path for path in visible_files(root) if path.suffix.lower() == ".json"]
+    found, left, unclear = labels_beside(images, labels)
+    left = [path for path in left if _is_label(path)]
+    problems: list[Problem] = []
+    free = [image for image in images if image not in found]
+    if free:
+        named, told = _named_pictures(root, [*left, *unclear], free)
+        found |= named
+        problems += told
+    used = set(found.values())
+    problems += [unclear_problem(label, several) for label, several in unclear.items() if label not in used]
+    reader = partial(read_case, names=names)
+    everything = frozenset(names.schema.names)
+    cases = [
+        case_of(root, image, found.get(image), subject_of(below(root, image)), everything, reader) for image in images
+    ]
+    bare = []
+    for label in (path for path in left if path not in used):
+        problems.append(Problem(label, "a label without a picture"))
+        place = label.with_suffix("")
+        bare.append(case_of(root, place, label, subject_of(below(root, place)), everything, reader))
+    return Reading(tuple(cases), tuple(problems), tuple(bare))
+
+
+def _named_pictures(
+    root: Path, labels: Sequence[Path], images: Sequence[Path]
+) -> tuple[dict[Path, Path], list[Problem]]:
+    """Picture -> the label that names it, for labels that do not lie beside their picture."""
+    found: dict[Path, Path] = {}
+    problems: list[Problem] = []
+    for label in labels:
+        try:
+            data = read_label_json(label)
+        except LabelError:
+            continue  # told when it is read
+        name = data.get("imagePath", data.get("filename")) if isinstance(data, dict) else None
+        if not isinstance(name, str):
+            continue
+        named = find_named(root, label, [name], images)
+        problems += named.problems
+        for image in named.found.values():
+            if image in found:
+                problems.append(Problem(label, f"names the picture that {found[image].name} names: left out"))
+            else:
+                found[image] = label
+    return found, problems

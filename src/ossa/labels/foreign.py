@@ -1,0 +1,64 @@
+"""Forms of labels that are not read: told by name, so that nobody takes their pictures for unlabelled ones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from ossa.errors import DatasetError
+from ossa.labels.case import Reading
+from ossa.labels.names import BoneNames
+from ossa.labels.pictures import visible_files
+
+#: A line of YOLO: a class and the shares of a box or of an outline.
+_YOLO_LINE = re.compile(r"\d+(\s+[-+.\deE]+){4,}\s*")
+
+#: Files that are looked into.
+_LOOKS = 20
+
+
+def is_yolo(root: Path) -> bool:
+    """Whether text files under ``root`` hold lines of YOLO, as most of its sets keep them in ``labels/``."""
+    texts = [path for path in visible_files(root) if path.suffix.lower() == ".txt"]
+    return any(_YOLO_LINE.fullmatch(_first_line(path)) for path in texts[:_LOOKS])
+
+
+def is_cvat_xml(root: Path) -> bool:
+    """Whether an XML file under ``root`` is CVAT's ("CVAT for images")."""
+    files = [path for path in visible_files(root) if path.suffix.lower() == ".xml"]
+    return any("<annotations>" in _head(path) for path in files[:_LOOKS])
+
+
+def is_voc_xml(root: Path) -> bool:
+    """Whether an XML file under ``root`` is Pascal VOC's: one per picture, boxes only."""
+    files = [path for path in visible_files(root) if path.suffix.lower() == ".xml"]
+    return any("<annotation>" in _head(path) or "<annotation " in _head(path) for path in files[:_LOOKS])
+
+
+def _head(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(4096).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _first_line(path: Path) -> str:
+    """The first line, or of a line too long to be shown its first words."""
+    line = _head(path).partition("\n")[0]
+    return line if len(line) < 3000 else line[:2900].rpartition(" ")[0]
+
+
+def refusing(form: str, instead: str) -> Callable[[Path, BoneNames], Reading]:
+    """A reader that says what it found and does not read it."""
+
+    def read(root: Path, names: BoneNames) -> Reading:
+        raise DatasetError(
+            f"holds labels of the form {form}, which ossa does not read",
+            path=root,
+            expected="COCO, labelme, or another form that is read",
+            remedy=f"Export them as {instead}",
+        )
+
+    return read

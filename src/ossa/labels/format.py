@@ -1,0 +1,119 @@
+"""The forms in which data sets keep labels: one typed table, asked in order, open to forms of users' own.
+
+A form of your own is a ``LabelFormat`` in a package of yours, named by an entry point of the group
+``ossa.label_formats``; CONTRIBUTING shows one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+from ossa.errors import ConfigError, DatasetError
+from ossa.labels import beside, coco, competition, foreign, labelme, ramw600
+from ossa.labels.case import Problem, Reading
+from ossa.labels.names import BoneNames
+from ossa.segmentation.segmentation import Segmentation
+
+#: Where packages name formats of their own.
+GROUP = "ossa.label_formats"
+
+#: ``write(path, segmentation, image_name, known)``: one picture's label. ``image_name`` is the picture as seen from the
+#: file, ``known`` the bones that somebody judged (None: all).
+Writer = Callable[[Path, Segmentation, str, frozenset[str] | None], None]
+
+
+@dataclass(frozen=True)
+class LabelFormat:
+    """A form of labels.
+
+    ``layout`` is one line for messages. Formats are asked by ``order``, lower numbers first: one that knows itself by
+    little comes late. ``detect(root)`` says whether a folder has this form; ``read(root, names)`` gives its cases and
+    what did not fit, and the readers of the cases are functions of a module, since they travel to other processes.
+    ``write`` is None where labels of one picture cannot be written.
+    """
+
+    name: str
+    layout: str
+    order: int
+    detect: Callable[[Path], bool]
+    read: Callable[[Path, BoneNames], Reading]
+    write: Writer | None = None
+
+
+#: What ossa brings with it.
+OWN = (
+    LabelFormat("competition", competition.LAYOUT, 10, competition.detect, competition.read, competition.write_label),
+    LabelFormat("coco", coco.LAYOUT, 20, coco.detect, coco.read),
+    LabelFormat("ramw600", ramw600.LAYOUT, 30, ramw600.detect, ramw600.read),
+    LabelFormat("labelme", labelme.LAYOUT, 40, labelme.detect, beside.read, labelme.write_labelme),
+    LabelFormat("yolo", "not read", 60, foreign.is_yolo, foreign.refusing("YOLO", "COCO")),
+    LabelFormat("cvat", "not read", 61, foreign.is_cvat_xml, foreign.refusing("CVAT XML", "COCO 1.0")),
+    LabelFormat("voc", "not read", 62, foreign.is_voc_xml, foreign.refusing("Pascal VOC", "COCO or labelme outlines")),
+    LabelFormat("flat", beside.LAYOUT, 90, beside.detect, beside.read),
+)
+
+
+@dataclass(frozen=True)
+class Formats:
+    """The table, in the order in which formats are asked, and what of other packages could not be loaded."""
+
+    table: Mapping[str, LabelFormat]
+    problems: tuple[Problem, ...] = ()
+
+    def recognise(self, root: Path) -> LabelFormat | None:
+        """The first format that knows ``root`` as its own."""
+        return next((one for one in self.table.values() if one.detect(root)), None)
+
+    def called(self, name: str) -> LabelFormat:
+        """The format called ``name``; DatasetError lists all."""
+        if name not in self.table:
+            raise DatasetError(f"no label format is called '{name}'", expected="one of " + ", ".join(self.table))
+        return self.table[name]
+
+    def layouts(self) -> str:
+        """Every layout that is read, for messages."""
+        return " | ".join(f"{f.name}: {f.layout}" for f in self.table.values() if f.layout != "not read")
+
+
+@cache
+def formats() -> Formats:
+    """The formats of ossa and of installed packages."""
+    return build(OWN, entry_points(group=GROUP))
+
+
+def build(own: Iterable[LabelFormat], plugins: Iterable[EntryPoint]) -> Formats:
+    """A table of ``own`` formats and those behind ``plugins``; a damaged plug-in is told and left out.
+
+    Raises ConfigError when two of ossa's own have one name.
+    """
+    known = list(own)
+    if len({one.name for one in known}) < len(known):
+        raise ConfigError("two label formats have one name", found=", ".join(one.name for one in known))
+    problems = []
+    for plugin in plugins:
+        try:
+            loaded = plugin.load()
+            if not isinstance(loaded, LabelFormat):
+                raise TypeError(f"{type(loaded).__name__}, not a LabelFormat")
+            if loaded.name in {one.name for one in known}:
+                raise ValueError(f"the name '{loaded.name}' is taken")
+        except Exception as error:  # whatever a stranger's module does when it is imported
+            what = f"the label format of {plugin.value} cannot be loaded: {type(error).__name__}: {error}"
+            problems.append(Problem(Path(plugin.name), what))
+            continue
+        known.append(loaded)
+    return Formats({one.name: one for one in sorted(known, key=lambda one: one.order)}, tuple(problems))
+
+
+def writer(name: str) -> Writer:
+    """How a format writes the label of one picture. ConfigError lists the formats that can."""
+    able = {one.name: one.write for one in formats().table.values() if one.write is not None}
+    if name not in able:
+        raise ConfigError(
+            f"no label format called '{name}' can be written", expected="one of " + ", ".join(sorted(able))
+        )
+    return able[name]
