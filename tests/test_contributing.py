@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import EntryPoint
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 
 from helpers_pictures import hand_picture, save
 from ossa.dataset import dataset
+from ossa.errors import LabelError
+from ossa.labels.format import GROUP, OWN, build
 from ossa.schema import load_schema, parse_schema
 
 TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -37,19 +39,28 @@ def test_the_loss() -> None:
 
 
 def test_the_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = ModuleType("mask_folders")
-    exec(example("format"), vars(module))
-    known = {"mask_folders": module} | dataset.formats()
+    """As a package of a user's own brings it: by an entry point."""
+    (tmp_path / "mask_folders.py").write_text(example("format"), encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    plugin = EntryPoint("mask_folders", "mask_folders:FORMAT", GROUP)
+    known = build(OWN, [plugin])
+    assert not known.problems
     monkeypatch.setattr(dataset, "formats", lambda: known)
-    save(tmp_path / "hand.png", hand_picture())
+    root = tmp_path / "set"
+    save(root / "hand.png", hand_picture())
     mask = np.zeros((240, 200), np.uint8)
     mask[20:60, 30:50] = 255
-    save(tmp_path / "hand_masks" / "Radius.png", mask)
-    opened = dataset.open_dataset(tmp_path)
+    save(root / "hand_masks" / "Radius.png", mask)
+    opened = dataset.open_dataset(root)
     assert opened.format == "mask_folders"
-    found = opened.cases[0].segmentation(load_schema(), (240, 200))
+    truth = opened.cases[0].truth(load_schema(), (240, 200))
+    assert truth.annotated == {"Radius"}
+    found = truth.segmentation(load_schema(), (240, 200))
     assert list(found.regions) == ["Radius"]
     assert (found.plane("Radius") == (mask > 0)).all()
+    save(root / "hand_masks" / "Hammate.png", mask)
+    with pytest.raises(LabelError, match="perhaps 'Hamate'"):
+        opened.cases[0].truth(load_schema())
 
 
 def test_the_schema() -> None:

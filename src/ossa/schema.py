@@ -15,6 +15,9 @@ from typing import Any
 
 from ossa.errors import SchemaError
 
+#: Largest schema file, in bytes.
+_MAX_BYTES = 1_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Bone:
@@ -133,7 +136,7 @@ def parse_schema(text: str, origin: str) -> BoneSchema:
         )
     except SchemaError:
         raise
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
         raise SchemaError(
             "is not a bone schema",
             path=origin,
@@ -148,9 +151,13 @@ def load_schema(name: str = "hand29") -> BoneSchema:
     if name.endswith(".toml"):
         path = Path(name)
         try:
+            if (size := path.stat().st_size) > _MAX_BYTES:
+                raise SchemaError("is not a bone schema", path=name, found=f"{size:,} bytes", expected="a short file")
             return parse_schema(path.read_text(encoding="utf-8"), name)
         except OSError as error:
             raise SchemaError("cannot be read", path=name, found=error.strerror or str(error)) from error
+        except UnicodeDecodeError as error:
+            raise SchemaError("is not a bone schema", path=name, found=str(error), expected="UTF-8 text") from error
     resource = files("ossa").joinpath("schemas", f"{name}.toml")
     if not resource.is_file():
         known = sorted(

@@ -19,12 +19,14 @@ from helpers_dataset import (
     write_ram_h1200,
     write_ram_w600,
 )
-from ossa.dataset.dataset import formats, open_dataset
+from ossa.dataset.dataset import open_dataset
 from ossa.errors import LabelError, SchemaError
 from ossa.labels.coco import write_coco
+from ossa.labels.format import formats
 from ossa.labels.labelme import read_labelme, write_labelme
-from ossa.labels.schema_map import load_map
+from ossa.labels.names import load_map
 from ossa.schema import Bone, BoneSchema
+from ossa.segmentation.compare import dice
 from ossa.segmentation.outlines import region_from_outlines, segmentation_from_outlines
 
 MERGED = frozenset({"Triquetrum", "Pisiform"})
@@ -48,14 +50,33 @@ def test_ram_h1200_is_recognised_and_read(tmp_path):
         assert case.annotated == truth.annotated == frozenset(SCHEMA.names) - MERGED
         assert set(truth.outlines) == set(SCHEMA.names) - MERGED
         read = truth.segmentation(SCHEMA, (128, 128))
+        drawn = api_masks(case)
         for name, region in read:
-            assert region.area == expected.get(name).area, name
-            np.testing.assert_array_equal(region.mask, expected.get(name).mask, err_msg=name)
+            np.testing.assert_array_equal(region.plane((128, 128)), drawn[frozenset({name})], err_msg=name)
+            assert dice(region, expected.get(name)) > 0.7, name  # bones of some 20 px
         (merged,) = truth.merged
         assert merged.bones == MERGED
         union = region_from_outlines(merged.parts, (128, 128)).plane((128, 128))
-        np.testing.assert_array_equal(union, expected.plane("Triquetrum") | expected.plane("Pisiform"))
+        np.testing.assert_array_equal(union, drawn[MERGED])
         assert case.subject == f"JP_HKD_P{number:04d}"
+
+
+def api_masks(case):
+    """Bones -> the mask that the COCO API gives for the case's annotations."""
+    mask = pytest.importorskip("pycocotools.mask")
+    data = json.loads(case.label.read_text())
+    naming = load_map("ram-h1200", SCHEMA)
+    names = {c["id"]: c["name"] for c in data["categories"]}
+    found = {}
+    for entry in (a for a in data["annotations"] if str(a["image_id"]) == case.key):
+        targets = naming.targets(names[entry["category_id"]])
+        value = entry["segmentation"]
+        if isinstance(value, list) or isinstance(value["counts"], list):
+            value = mask.frPyObjects(value, 128, 128)
+        value = mask.merge(value) if isinstance(value, list) else value
+        if targets:
+            found[frozenset(targets)] = mask.decode(value) > 0
+    return found
 
 
 def test_ram_h1200_strangers(tmp_path):
@@ -74,14 +95,13 @@ def test_ram_h1200_strangers(tmp_path):
     text = "\n".join(map(str, dataset.problems))
     assert "gone.bmp" in text
     assert "without annotations" in text
-    assert "stranger.bmp: a picture that the COCO" in text
+    assert "stranger.bmp: a picture that no COCO file names" in text
     assert dataset.case("bare.bmp").label is None
 
 
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        (lambda d: d["categories"][8].update(name="DPX"), "unknown category 'DPX'"),
         (lambda d: d["annotations"][0]["segmentation"].update(counts="~~"), "malformed"),
         (lambda d: d["annotations"][0]["segmentation"].update(counts="11"), "malformed"),
         (lambda d: d["annotations"][0].update(segmentation=7), "neither polygons nor run lengths"),
@@ -108,11 +128,11 @@ def test_written_coco_comes_back(tmp_path):
     for k in range(3):
         outlines = schematic_hand(100, seed=k)
         save_image(tmp_path / f"s{k}_R.png", draw(outlines, 100, k))
-        items.append((f"s{k}_R.png", segmentation(outlines, 100)))
+        items.append((f"s{k}_R.png", segmentation(outlines, 100), frozenset(SCHEMA.names)))
     write_coco(tmp_path / "_annotations.coco.json", items)
     dataset = open_dataset(tmp_path)
     assert dataset.format == "coco"
-    for name, truth in items:
+    for name, truth, _ in items:
         case = dataset.case(name)
         assert case.annotated == frozenset(SCHEMA.names)
         np.testing.assert_array_equal(case.segmentation(SCHEMA, (100, 100)).planes(), truth.planes())
@@ -121,14 +141,14 @@ def test_written_coco_comes_back(tmp_path):
 def test_every_h1200_name_maps_to_the_bone_it_means():
     naming = load_map("ram-h1200", SCHEMA)
     for bone, name in RAM_NAMES.items():
-        assert naming.targets(name, "x") == (bone,)
+        assert naming.targets(name) == (bone,)
         title = SCHEMA.bone(bone).title.lower()
         if name[:2] in ("DP", "MP", "PP", "MC"):
             assert SCHEMA.bone(bone).digit == int(name[2])
             assert {"D": "distal", "P": "proximal"}.get(name[0], "m") in SCHEMA.bone(bone).row
         else:
             assert bone.lower() in title.lower() or bone in naming.annotated
-    assert naming.targets("intravenous_Cannula", "x") == ()
+    assert naming.targets("intravenous_Cannula") == ()
     assert naming.annotated == frozenset(SCHEMA.names) - MERGED
     foot = BoneSchema("foot", "Foot", (Bone("talus", "Talus", "tarsal", None, (1, 2, 3), None, "talus"),))
     with pytest.raises(SchemaError, match="made for schema 'hand29'"):
@@ -213,9 +233,7 @@ def test_labelme_rectangles_masks_and_the_rest(tmp_path):
     radius = read.get("Radius")
     assert (radius.top, radius.left, radius.area) == (21, 12, 9)
     for bad in (
-        {"label": "Ulna", "points": [[2, 3]], "shape_type": "point"},
         {"label": "Radius", "points": [[1, 1], [2, 2]], "shape_type": "mask", "mask": "###"},
-        {"label": "Hammate", "points": [[1, 1], [2, 2], [3, 1]], "shape_type": "polygon"},
         {"points": []},
     ):
         save_json(tmp_path / "bad.json", {"shapes": [bad]})
@@ -234,9 +252,7 @@ def test_plain_folder_with_and_without_labels(tmp_path):
     assert len(dataset.labelled[0].outlines(SCHEMA, (128, 128))) == 29
 
 
-def test_every_format_module_says_what_it_needs():
-    assert list(formats()) == ["competition", "coco", "ramw600", "labelme", "flat"]
-    for module in formats().values():
-        assert module.LAYOUT
-        assert callable(module.detect)
-        assert callable(module.read_dataset)
+def test_the_table_of_formats():
+    assert list(formats().table) == ["competition", "coco", "ramw600", "labelme", "yolo", "cvat", "voc", "flat"]
+    assert not formats().problems
+    assert [one.name for one in formats().table.values() if one.write] == ["competition", "labelme"]

@@ -13,7 +13,7 @@ from helpers_dicom import dataset as dicom
 from helpers_dicom import save as save_dicom
 from ossa.errors import InputError, OssaError
 from ossa.labels.competition import write_label
-from ossa.labels.results import find_pictures, open_results, picture_shape
+from ossa.labels.results import Saved, find_pictures, line_up, open_results, picture_of, picture_shape
 from ossa.labels.store import Store
 from ossa.labels.submission import write_submission
 from ossa.radiograph.prepare import Preparation, place
@@ -45,7 +45,9 @@ def test_csv_labels_and_flat_folder_agree(tmp_path: Path, truth: Segmentation) -
         assert same(results.entries["hand"].read((SIZE, SIZE)), truth)
         kinds.append(results.kind)
     assert kinds == ["submission CSV", "label files", "data set (flat)"]
-    assert find_pictures(None, [open_results(tmp_path / "flat")]) == {"hand": tmp_path / "flat" / "hand.png"}
+    rows = line_up([open_results(tmp_path / "flat"), open_results(tmp_path / "s.csv")])
+    assert [picture_of(row) for row in rows] == [tmp_path / "flat" / "hand.png"]
+    assert find_pictures(tmp_path / "flat", rows) == {0: tmp_path / "flat" / "hand.png"}
     assert picture_shape(tmp_path / "flat" / "hand.png") == (SIZE, SIZE)
 
 
@@ -105,7 +107,12 @@ def test_saved_probabilities_are_read_at_a_half(tmp_path: Path, truth: Segmentat
     entry = open_results(tmp_path / "store").entries["hand"]
     read = entry.read((SIZE, SIZE))
     assert min(dice(read.get(name), truth.get(name)) for name in SCHEMA.names) > 0.99
-    assert entry.probabilities is not None
+    opened = entry.open()
+    assert isinstance(opened, Saved)
+    assert opened.size == (SIZE, SIZE)
+    lower, half = opened.read_at((SIZE, SIZE), (0.3, 0.5))
+    assert same(half, read)
+    assert all(lower.get(name).area >= half.get(name).area for name in SCHEMA.names)
     with pytest.raises(InputError, match="another size"):
         entry.read((SIZE, SIZE + 1))
 
@@ -116,14 +123,18 @@ def test_names_that_repeat_are_told_apart_by_their_folder(tmp_path: Path, truth:
         save_image(tmp_path / subject / "hand.png", draw(schematic_hand(SIZE), SIZE))
     results = open_results(tmp_path)
     assert sorted(results.entries) == ["left/hand", "right/hand"]
-    assert results.find("hand", "left") is results.entries["left/hand"]
-    assert results.find("hand", "middle") is None
+    write_submission(tmp_path / "left.csv", [("left/hand.png", truth)])
+    rows = line_up([results, open_results(tmp_path / "left.csv")])
+    assert [(a.name, b and b.name) for a, b in rows] == [("left/hand.png", "left/hand.png"), ("right/hand.png", None)]
+    write_submission(tmp_path / "bare.csv", [("hand.png", truth)])
+    with pytest.raises(InputError, match=r"left/hand\.png and right/hand\.png"):
+        line_up([results, open_results(tmp_path / "bare.csv")])
 
 
 def test_a_data_set_knows_subjects_and_what_is_annotated(tmp_path: Path) -> None:
     write_competition(tmp_path, subjects=1, size=96, tests=1)
     results = open_results(tmp_path)
-    labelled = [e for e in results.entries.values() if e.annotated]
+    labelled = [e for e in results.entries.values() if e.labelled]
     assert len(results) == 4
     assert len(labelled) == 2
     assert len({e.subject for e in labelled}) == 1

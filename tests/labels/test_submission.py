@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ossa.errors import OutputError, SubmissionError
-from ossa.labels.submission import COMPETITION_SHAPE, read_submission, write_submission
+from ossa.labels.submission import read_submission, write_submission
 from ossa.schema import load_schema
 from ossa.segmentation.segmentation import Region, Segmentation
 
@@ -67,7 +67,7 @@ def test_images_stream_through_the_writer(tmp_path: Path) -> None:
     def one_by_one() -> Iterator[tuple[str, Segmentation]]:
         for i in range(3):
             alive.append(i)
-            part = next(tmp_path.glob(".s.csv.*.part"))
+            part = next(tmp_path.glob(".s.csv*-part"))
             assert part.stat().st_size == 0 or i > 0  # buffered, but opened
             yield f"{i}.png", made(i)
 
@@ -75,9 +75,24 @@ def test_images_stream_through_the_writer(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["s.csv"]
 
 
-def test_the_shape_is_the_competitions_unless_said(tmp_path: Path) -> None:
-    write_submission(tmp_path / "s.csv", [("a.png", Segmentation(SCHEMA, COMPETITION_SHAPE, {}))])
-    assert read_submission(tmp_path / "s.csv", SCHEMA)["a.png"].shape == (2048, 2048)
+def test_a_size_is_asked_for_never_guessed(tmp_path: Path) -> None:
+    write_submission(tmp_path / "s.csv", [("a.png", Segmentation(SCHEMA, (64, 48), {}))])
+    submission = read_submission(tmp_path / "s.csv", SCHEMA)
+    with pytest.raises(SubmissionError, match="size of an image is not known"):
+        submission["a.png"]
+    assert submission.with_shape((64, 48))["a.png"].shape == (64, 48)
+
+
+def test_a_line_without_end_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "s.csv"
+    with path.open("wb") as stream:
+        stream.write(b"image_name,class,rle\na.png,finger-1,1 ")
+        stream.truncate(1_000_000_000)  # a gigabyte of nothing that takes no room on the disk
+    tracemalloc.start()
+    with pytest.raises(SubmissionError, match="line 2 is too long"):
+        read_submission(path, SCHEMA)
+    assert tracemalloc.get_traced_memory()[1] < 150_000_000
+    tracemalloc.stop()
 
 
 def test_each_image_may_have_its_own_size(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from ossa.cli import cli
 from ossa.dataset.dataset import open_dataset
 from ossa.dataset.folds import read_folds
 from ossa.errors import ConfigError, DatasetError
-from ossa.pipeline.data import audit_dataset, convert, make_folds_file, summarise, write_contact_sheet
+from ossa.pipeline.convert import convert
+from ossa.pipeline.data import audit_dataset, make_folds_file, summarise, write_contact_sheet
 
 
 @pytest.fixture
@@ -128,12 +129,12 @@ def test_labels_of_another_set_are_converted(tmp_path, to):
 def test_a_broken_label_is_left_out_of_a_conversion(folder, tmp_path):
     broken = next((folder / "train/outputs_json").rglob("*.json"))
     broken.write_text("[]")
-    written, skipped = convert(folder, tmp_path / "out", "labelme")
-    assert written == 7
-    assert broken.name in skipped[0]
+    found = convert(folder, tmp_path / "out", "labelme")
+    assert found.written == 7
+    assert broken.name in found.skipped[0]
     result = ossa("convert", folder, "-o", tmp_path / "two", "--to", "competition")
     assert result.exit_code == 1
-    with pytest.raises(ConfigError, match="labelme, coco or competition"):
+    with pytest.raises(ConfigError, match="competition, coco or labelme"):
         convert(folder, tmp_path / "out", "yolo")
 
 

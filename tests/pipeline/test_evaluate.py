@@ -127,7 +127,7 @@ def test_hostile_names_stay_names(tmp_path: Path) -> None:
     truth = segmentation(schematic_hand(96), 96)
     name = "a<script>alert(1)<b>.png"
     write_submission(tmp_path / "a.csv", [(name, truth)])
-    page = evaluate(tmp_path / "a.csv", tmp_path / "a.csv", output=tmp_path / "out").page
+    page = evaluate(tmp_path / "a.csv", tmp_path / "a.csv", output=tmp_path / "out", size=(96, 96)).page
     assert page is not None
     assert "<script>alert" not in page.read_text(encoding="utf-8")
 

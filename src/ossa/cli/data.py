@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-_DATASET = click.argument("dataset", metavar="DATASET", type=click.Path(path_type=Path))
-_SCHEMA = click.option("--schema", default="hand29", show_default=True, help="Bone schema (name or .toml file).")
+from ossa.cli.options import PATH, names_option, output, scale_labels_option, schema_option, tell_some
+
+_DATASET = click.argument("dataset", metavar="DATASET", type=PATH)
 
 
 @click.group("data")
@@ -22,29 +23,33 @@ def command() -> None:
 
 @command.command()
 @_DATASET
-@_SCHEMA
-def summary(dataset: Path, schema: str) -> None:
+@schema_option()
+@names_option()
+def summary(dataset: Path, schema: str, names: Path | None) -> None:
     """Count pictures, subjects, sides, bent wrists and bones."""
     from ossa.pipeline.data import summarise
     from ossa.progress import bar
     from ossa.schema import load_schema
 
-    found = summarise(dataset, load_schema(schema), track=bar)
+    found = summarise(dataset, load_schema(schema), track=bar, names=names)
     for what, value in found.rows:
         click.echo(f"{what:10}{value}")
     click.echo()
     for name, title, count, area in found.bones:
         click.echo(f"{name:14}{title:32}{count:6}" + (f"{area:12,.0f} px" if area is not None else ""))
-    _tell(found.problems)
+    tell_some(found.problems)
 
 
 @command.command()
 @_DATASET
-@_SCHEMA
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write all findings to this .csv or .json file.")
+@schema_option()
+@names_option()
+@output("Write all findings to this .csv or .json file.", required=False)
 @click.option("--workers", type=click.IntRange(min=1), help="Processes (default: one per core, at most 8).")
 @click.pass_context
-def audit(context: click.Context, dataset: Path, schema: str, output: Path | None, workers: int | None) -> None:
+def audit(
+    context: click.Context, dataset: Path, schema: str, names: Path | None, output: Path | None, workers: int | None
+) -> None:
     """Find label errors: exchanged bones, rings, missing bones, wrong pictures, duplicates.
 
     Findings are reasons to look, not verdicts. The exit code is 1 when there are any.
@@ -54,7 +59,7 @@ def audit(context: click.Context, dataset: Path, schema: str, output: Path | Non
     from ossa.progress import bar
     from ossa.schema import load_schema
 
-    found = audit_dataset(dataset, output, schema=load_schema(schema), workers=workers, track=bar)
+    found = audit_dataset(dataset, output, schema=load_schema(schema), workers=workers, track=bar, names=names)
     for finding in found.findings:
         click.echo(str(finding))
     kinds = Counter(finding.kind for finding in found.findings)
@@ -69,8 +74,8 @@ def audit(context: click.Context, dataset: Path, schema: str, output: Path | Non
 
 @command.command()
 @_DATASET
-@_SCHEMA
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The .json file to write once.")
+@schema_option()
+@output("The .json file to write once.")
 @click.option("-n", "--count", type=int, default=5, show_default=True, help="Number of folds.")
 @click.option(
     "--seed", type=int, default=1, show_default=True, help="Order among equal subjects; as folds.seed of a run."
@@ -90,8 +95,8 @@ def folds(dataset: Path, schema: str, output: Path, count: int, seed: int) -> No
 
 @command.command()
 @_DATASET
-@_SCHEMA
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The .png file to write.")
+@schema_option()
+@output("The .png file to write.")
 @click.option("-n", "--count", type=int, default=12, show_default=True, help="Number of samples.")
 @click.option("--columns", type=int, default=4, show_default=True, help="Samples per row.")
 @click.option("--size", type=int, default=384, show_default=True, help="Training size, px.")
@@ -125,9 +130,9 @@ def sheet(
 
 
 @command.command()
-@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("run", metavar="RUN", type=PATH)
 @click.argument("number", metavar="NUMBER", type=click.IntRange(min=0))
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The .png file to write.")
+@output("The .png file to write.")
 @click.option("--fold", type=int, default=0, show_default=True, help="Fold of the run.")
 @click.option("--process", "rank", type=int, default=0, show_default=True, help="Process of a run on several devices.")
 @click.option("--columns", type=click.IntRange(min=1), default=4, show_default=True, help="Samples per row.")
@@ -144,26 +149,50 @@ def batch(run: Path, number: int, output: Path, fold: int, rank: int, columns: i
 
 @command.command()
 @_DATASET
-@_SCHEMA
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The folder to write into.")
+@schema_option()
+@output("The folder to write into.")
 @click.option("--to", type=click.Choice(["competition", "coco", "labelme"]), required=True, help="Label format.")
+@click.option(
+    "--pictures",
+    type=click.Choice(["copy", "link", "none"]),
+    default="copy",
+    show_default=True,
+    help="Copy the pictures beside the labels, link them, or have labels name them where they lie.",
+)
+@names_option()
+@scale_labels_option()
 @click.pass_context
-def convert(context: click.Context, dataset: Path, schema: str, output: Path, to: str) -> None:
-    """Write the labels of a data set in another format."""
+def convert(
+    context: click.Context,
+    dataset: Path,
+    schema: str,
+    output: Path,
+    to: str,
+    pictures: str,
+    names: Path | None,
+    scale_labels: bool,
+) -> None:
+    """Write the labels of a data set in another format.
+
+    A bone that nobody judged in a picture stays "not judged". Subjects keep folders of their own.
+    """
     from ossa.cli import EXIT_SKIPPED
-    from ossa.pipeline.data import convert as convert_labels
+    from ossa.pipeline.convert import convert as convert_labels
     from ossa.progress import bar
     from ossa.schema import load_schema
 
-    written, skipped = convert_labels(dataset, output, to, schema=load_schema(schema), track=bar)
-    click.echo(f"{output}: {written} labels")
-    _tell(skipped)
-    if skipped:
+    found = convert_labels(
+        dataset,
+        output,
+        to,
+        pictures=pictures,
+        names=names,
+        scale_labels=scale_labels,
+        schema=load_schema(schema),
+        track=bar,
+    )
+    click.echo(f"{output}: {found.written} labels")
+    tell_some(found.skipped)
+    tell_some(found.left_out)
+    if found.skipped:
         context.exit(EXIT_SKIPPED)
-
-
-def _tell(problems: tuple[str, ...], most: int = 10) -> None:
-    for problem in problems[:most]:
-        click.echo(problem, err=True)
-    if len(problems) > most:
-        click.echo(f"... and {len(problems) - most} more", err=True)

@@ -7,25 +7,31 @@ from typing import Any
 
 import click
 
+from ossa.cli.options import PATH, names_option, output, scale_labels_option, schema_option, size_option, some, tell
+
 
 @click.command("evaluate")
-@click.argument("prediction", metavar="PRED", type=click.Path(path_type=Path))
-@click.argument("truth", metavar="TRUTH", type=click.Path(path_type=Path))
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Folder for the report, its tables and the run lengths."
-)
-@click.option(
-    "--images", type=click.Path(path_type=Path), help="Folder of the pictures, where neither side knows them."
-)
-@click.option("--schema", "schema_name", default="hand29", show_default=True, help="Bone schema (name or .toml file).")
+@click.argument("prediction", metavar="PRED", type=PATH)
+@click.argument("truth", metavar="TRUTH", type=PATH)
+@output("Folder for the report, its tables and the run lengths.", required=False)
+@click.option("--images", type=PATH, help="Folder of the pictures, where neither side knows them.")
+@size_option("Size of all pictures, where neither labels nor pictures say it.")
+@names_option()
+@scale_labels_option()
+@schema_option()
 @click.option("--tolerance", type=float, default=2.0, show_default=True, help="Tolerance of surface Dice, in px.")
 @click.option("--worst", type=int, default=24, show_default=True, help="How many of the worst cases the report shows.")
+@click.pass_context
 def command(
+    context: click.Context,
     prediction: Path,
     truth: Path,
     output: Path | None,
     images: Path | None,
-    schema_name: str,
+    size: tuple[int, int] | None,
+    names: Path | None,
+    scale_labels: bool,
+    schema: str,
     tolerance: float,
     worst: int,
 ) -> None:
@@ -33,19 +39,23 @@ def command(
 
     PRED and TRUTH are a submission CSV, the output folder of 'ossa predict', saved probabilities (scored at several
     thresholds), a folder of label files or a data set folder. With -o a page with confidence intervals and the worst
-    cases is written, and per_bone.csv, scores.csv, figures.json and predictions.csv beside it.
+    cases is written, and per_bone.csv, scores.csv, figures.json and predictions.csv beside it. A picture that cannot be
+    compared is told and left out; the exit code is then 1.
     """
+    from ossa.cli import EXIT_SKIPPED
     from ossa.pipeline.evaluate import evaluate
     from ossa.progress import bar
     from ossa.schema import load_schema
 
-    schema = load_schema(schema_name)
     evaluation = evaluate(
         prediction,
         truth,
         output=output,
         images=images,
-        schema=schema,
+        size=size,
+        names=names,
+        scale_labels=scale_labels,
+        schema=load_schema(schema),
         tolerance=tolerance,
         worst=worst,
         track=bar,
@@ -59,16 +69,19 @@ def command(
     if len(evaluation.dice) <= 20:
         for name, dice in evaluation.dice.items():
             click.echo(f"{name}: Dice {dice:.4f}")
-    _tell(evaluation.missing, "labelled pictures have no prediction and are left out")
-    _tell(evaluation.unknown, "predictions are of pictures without a label and are left out")
+    for names_of, what in (
+        (evaluation.missing, "labelled pictures have no prediction and are left out"),
+        (evaluation.unknown, "predictions are of pictures without a label and are left out"),
+        (evaluation.unjudged, "labelled pictures have no outline and are not scored"),
+    ):
+        if names_of:
+            tell(f"{len(names_of)} {what}: {some(names_of)}")
+    for sentence in (*evaluation.warnings, *evaluation.failed):
+        tell(sentence)
     if evaluation.page is not None:
         click.echo(f"report -> {evaluation.page}")
-
-
-def _tell(names: tuple[str, ...], what: str) -> None:
-    if names:
-        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        click.echo(f"{len(names)} {what}: {shown}", err=True)
+    if evaluation.failed:
+        context.exit(EXIT_SKIPPED)
 
 
 def table(summary: Any) -> list[str]:

@@ -61,6 +61,34 @@ def threshold_option() -> Callable[[Command], Command]:
     )
 
 
+def names_option() -> Callable[[Command], Command]:
+    """``--map``: what the names in label files mean."""
+    return click.option(
+        "--map",
+        "names",
+        metavar="FILE",
+        type=PATH,
+        help="Names of the labels and the bones that they mean (.toml, .json or .yaml).",
+    )
+
+
+def scale_labels_option() -> Callable[[Command], Command]:
+    """``--scale-labels``: labels drawn at another size than their pictures are scaled instead of refused."""
+    return click.option(
+        "--scale-labels", is_flag=True, help="Scale labels that were drawn at another size than their pictures have."
+    )
+
+
+def size_option(text: str) -> Callable[[Command], Command]:
+    """``--size``; the command gets (height, width) or None."""
+    return click.option(
+        "--size",
+        metavar="HEIGHTxWIDTH",
+        callback=lambda _context, _option, word: None if word is None else read_size(word),
+        help=text,
+    )
+
+
 def tell(sentence: object) -> None:
     """Say something on standard error."""
     click.echo(str(sentence), err=True)

@@ -22,7 +22,7 @@ from ossa.errors import InputError
 from ossa.hand.geometry import side_of, wrist_angle
 from ossa.hand.misplaced import area_findings, placement_findings
 from ossa.hand.reference import STUBS, Fit, Reference, anchors_of, area_ratios, fit_hand, load_reference
-from ossa.labels.case import Case, Truth, check_inside
+from ossa.labels.case import Case, Truth
 from ossa.progress import Track, silent
 from ossa.radiograph.prepare import Placement, Preparation
 from ossa.radiograph.radiograph import Side
@@ -129,12 +129,14 @@ def audit_case(case: Case, schema: BoneSchema) -> CaseReport:
     if case.label is not None:
         try:
             truth = case.truth(schema)
-            check_inside(truth.outlines, placement.image_shape, case.label)
+            for what in truth.left_out:
+                found("left out", what)
+            truth = case.fit(truth, placement.image_shape)
         except InputError as error:
             found("label", f"the label cannot be used: {error}")
     if truth is None or not truth.outlines:
         if truth is not None:
-            found("missing", "the label outlines no bone at all", sorted(truth.annotated))
+            found("missing", "the label outlines no bone at all", sorted(case.annotated))
         return CaseReport(case.id, tuple(findings), digest=digest, thumbnail=thumbnail)
 
     small = map_outlines(truth.outlines, placement.to_grid)
@@ -144,7 +146,7 @@ def audit_case(case: Case, schema: BoneSchema) -> CaseReport:
         *_brightness(grey, regions, schema),
         *_shared_outlines(regions),
         *placed.findings(regions),
-        *_missing(truth, placed, placement, schema),
+        *_missing(case, truth, placed, placement, schema),
         *_side(case, truth.outlines),
     ):
         found(kind, message, bones)
@@ -261,9 +263,10 @@ class _Placed:
         return area_ratios(self.whole, self.fit, self.reference)
 
 
-def _missing(truth: Truth, placed: _Placed, placement: Placement, schema: BoneSchema) -> Told:
-    """Annotated bones have outlines, unless they lie outside of the picture."""
-    missing = [name for name in schema.names if name in truth.annotated and name not in truth.outlines]
+def _missing(case: Case, truth: Truth, placed: _Placed, placement: Placement, schema: BoneSchema) -> Told:
+    """Bones that labels of this set show have outlines, unless they lie outside of the picture."""
+    shown = case.annotated | truth.annotated
+    missing = [name for name in schema.names if name in shown and name not in truth.outlines]
     if placed.fit is not None:
         places = placed.fit.places
         missing = [name for name in missing if name not in places or _within(places[name], placement)]

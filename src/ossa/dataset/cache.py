@@ -24,8 +24,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.labels.case import Problem
 from ossa.errors import InputError, OutputError
+from ossa.labels.case import Problem
 from ossa.progress import Track, silent
 from ossa.radiograph.prepare import Placement, Preparation, place, resample
 from ossa.radiograph.radiograph import Radiograph

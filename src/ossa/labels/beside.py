@@ -12,12 +12,20 @@ from functools import partial
 from pathlib import Path
 
 from ossa.errors import LabelError
+from ossa.labels import competition, labelme
 from ossa.labels.case import Case, Problem, Reading, Truth
-from ossa.labels.competition import parse_label
-from ossa.labels.labelme import parse_labelme
 from ossa.labels.names import BoneNames
-from ossa.labels.pictures import below, case_of, find_named, labels_beside, pictures, subject_of, unclear_problem
-from ossa.labels.pictures import visible_files
+from ossa.labels.pictures import (
+    below,
+    case_of,
+    find_named,
+    labels_beside,
+    pictures,
+    subject_of,
+    unclear_problem,
+    visible_files,
+)
+from ossa.labels.polygons import Size
 from ossa.labels.texts import mentions, read_label_json
 from ossa.schema import BoneSchema
 
@@ -36,12 +44,22 @@ def _is_label(path: Path) -> bool:
 def read_truth(path: Path, names: BoneNames) -> Truth:
     """The truth in a label file of either form. Raises LabelError that names the file."""
     data = read_label_json(path)
-    parse = parse_labelme if isinstance(data, dict) and "shapes" in data else parse_label
+    parse = labelme.parse_labelme if isinstance(data, dict) and "shapes" in data else competition.parse_label
     return parse(data, path, names)
+
+
+def stated_size(data: object, path: Path) -> Size | None:
+    """The (H, W) that the JSON of a label file says of its picture, where it can be believed; None elsewhere."""
+    if not isinstance(data, dict):
+        return None
+    if "shapes" in data:
+        return labelme.stated_size(data, path)
+    return competition.stated_size(data, path)
 
 
 def read_case(case: Case, schema: BoneSchema, names: BoneNames) -> Truth:
     """The truth of a case."""
+    del schema  # the names know it
     assert case.label is not None  # Case.truth checked it
     return read_truth(case.label, names)
 

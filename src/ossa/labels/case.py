@@ -34,8 +34,8 @@ class Truth:
     One that is annotated but has no outline is known to be absent; one that is not annotated is unknown, and is left
     out of losses and scores. Nobody has judged a bone by not drawing it: see ``judged``. ``merged``: bones outlined
     together (never in ``annotated``). ``shape``: the (H, W) that the label itself says it was drawn at, None where it
-    does not say. ``notes`` and ``confidence``: what ``ossa predict`` said of its answer. ``left_out``: sentences on what
-    of the label is no outline of a bone.
+    does not say. ``notes`` and ``confidence``: what ``ossa predict`` said of its answer. ``left_out``: sentences on
+    what of the label is no outline of a bone.
     """
 
     outlines: Outlines
@@ -94,8 +94,8 @@ class Case:
     data set's root, which no other picture has. ``subject`` groups the pictures of one person. ``side`` is what the
     file name or the data set says, None when it says nothing (see ``ossa.hand.geometry.side_of``). ``split`` is the
     part of the data set as published ("train", "test", ...). ``annotated``: the bones that labels of this set are made
-    to show; which of them somebody judged in this picture is in its ``Truth``. ``key`` finds the picture in a label file that
-    holds many. ``scale_labels``: a label drawn at another size is scaled to the picture, not refused.
+    to show; which of them somebody judged in this picture is in its ``Truth``. ``key`` finds the picture in a label
+    file that holds many. ``scale_labels``: a label drawn at another size is scaled to the picture, not refused.
     """
 
     id: str
@@ -141,7 +141,7 @@ class Case:
                 path=label,
                 found="{}x{}".format(*truth.shape),
                 expected="{}x{}".format(*shape),
-                remedy="Take the label of this picture; if it shows the same picture, have labels scaled (--scale-labels)",
+                remedy="Take the label of this picture; if it shows the same, have labels scaled (--scale-labels)",
             )
         check_inside(truth.outlines, shape, label)
         return truth

@@ -172,8 +172,8 @@ def read(root: Path, names: BoneNames) -> Reading:
                 continue  # it fits two: told above
             place = image if image is not None else path.parent / Path(picture.file_name).name
             label = path if file.annotations.get(picture.key) else None
-            where = below(root, place)
-            subject = names.subject_of(place.stem) or subject_of(picture.file_name if "/" in picture.file_name else where)
+            named_in = picture.file_name if "/" in picture.file_name else below(root, place)
+            subject = names.subject_of(place.stem) or subject_of(named_in)
             case = case_of(root, place, label, subject, annotated, reader, _split(path, root), picture.key)
             if image is None:
                 problems.append(Problem(path, f"names a picture that is not there: {picture.file_name}"))
@@ -196,7 +196,8 @@ def _strange_categories(path: Path, file: _File, names: BoneNames) -> list[Probl
     counts = Counter(str(entry.get("category_id")) for entries in file.annotations.values() for entry in entries)
     told = ", ".join(f"'{name}' ({counts[key]} annotations)" for key, name in strange.items())
     near = names.nearest(next(iter(strange.values())))
-    return [Problem(path, f"left out what is no bone: {told}; the nearest bone is '{near}', a map (--map) names others")]
+    what = f"left out what is no bone: {told}; the nearest bone is '{near}', a map (--map) names others"
+    return [Problem(path, what)]
 
 
 def _split(path: Path, root: Path) -> str:

@@ -62,7 +62,7 @@ class Drawing:
     def _add_polygon(self, targets: tuple[str, ...], flat: object, what: str) -> None:
         points = polygon(_pairs(flat), what, self._path)
         # Where nobody says the picture's size, the polygon's own box does: nothing is cut off.
-        low, high = points.min(axis=0), points.max(axis=0)
+        high = points.max(axis=0)
         size = self.size or (max(1, int(np.ceil(high[1])) + 1), max(1, int(np.ceil(high[0])) + 1))
         check_inside({what: (Outline(points - 0.5),)}, size, self._path)
         try:

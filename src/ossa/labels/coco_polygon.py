@@ -55,10 +55,9 @@ def _walk(points: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.in
     following = np.roll(corners, -1, axis=0)
     far = np.abs(following - corners)
     count = far.max(axis=1) + 1
-    if int(count.sum()) > _MOST_STEPS:
-        raise LabelError(
-            "a polygon is too long", found=f"{int(count.sum()) // _STEPS:,} px", expected=f"{_MOST_STEPS // _STEPS:,} px"
-        )
+    length, most = int(count.sum()) // _STEPS, _MOST_STEPS // _STEPS
+    if length > most:
+        raise LabelError("a polygon is too long", found=f"{length:,} px", expected=f"at most {most:,} px")
     # Edges are always walked along their longer side towards larger numbers, then turned back: so do their roundings.
     across = far[:, 0] >= far[:, 1]
     along = np.where(across, 0, 1)

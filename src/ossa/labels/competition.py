@@ -17,20 +17,19 @@ becomes a keyhole: the ring of the hole is joined to the ring around it by a bri
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
 import numpy as np
+from numpy.typing import NDArray
 
 from ossa.errors import LabelError, OutputError
 from ossa.labels.case import Case, Problem, Reading, Truth, check_inside, judged
 from ossa.labels.names import BoneNames, bone_names, collect
 from ossa.labels.pictures import case_of, labels_beside, pictures, unclear_problem, visible_files
-from ossa.labels.polygons import check_parts, label_points, polygon, size_of
+from ossa.labels.polygons import Size, check_parts, label_points, polygon, size_of
 from ossa.labels.texts import read_label_json
 from ossa.safety import inside, write_bytes, write_text
 from ossa.schema import BoneSchema
@@ -96,10 +95,9 @@ def parse_label(data: object, path: Path, names: BoneNames) -> Truth:
     check_parts(outlines, path)
     said = data.get("attributes")
     said = said if isinstance(said, dict) else {}
-    own = _is_own(data)
-    known = judged(outlines, names.schema, said.get("judged", "all" if own else None), merged)
+    known = judged(outlines, names.schema, said.get("judged", "all" if _is_own(data) else None), merged)
     notes, confidence = read_notes(data)
-    return Truth(outlines, known, merged, _own_size(data, path) if own else None, notes, confidence)
+    return Truth(outlines, known, merged, stated_size(data, path), notes, confidence)
 
 
 def _is_own(data: Mapping[str, Any]) -> bool:
@@ -109,7 +107,10 @@ def _is_own(data: Mapping[str, Any]) -> bool:
     return nobody and isinstance(name, str) and data.get("file_id") == Path(name).stem
 
 
-def _own_size(data: Mapping[str, Any], path: Path) -> tuple[int, int] | None:
+def stated_size(data: Mapping[str, Any], path: Path) -> Size | None:
+    """The (H, W) that a label of ossa's own says of its picture; None for published labels, which say it wrongly."""
+    if not _is_own(data):
+        return None
     size = data.get("metadata")
     try:
         return size_of(size.get("height"), size.get("width")) if isinstance(size, dict) else None
@@ -149,6 +150,11 @@ def write_label(
     if segmentation.confidence:
         said["confidence"] = {name: round(float(value), 4) for name, value in segmentation.confidence.items()}
     write_outlines(path, outlines, segmentation.shape, image_name, said)
+
+
+def write(path: Path, segmentation: Segmentation, image: Path, known: frozenset[str] | None) -> None:
+    """``write_label`` for the picture that lies at ``image``."""
+    write_label(path, segmentation, image.name, known)
 
 
 def write_outlines(
@@ -191,6 +197,7 @@ def _keys(value: object) -> str:
 
 def read_case(case: Case, schema: BoneSchema, names: BoneNames) -> Truth:
     """The truth of a case."""
+    del schema  # the names know it
     assert case.label is not None  # Case.truth checked it
     return parse_label(read_label_json(case.label), case.label, names)
 

@@ -53,7 +53,7 @@ def _first_line(path: Path) -> str:
 def refusing(form: str, instead: str) -> Callable[[Path, BoneNames], Reading]:
     """A reader that says what it found and does not read it."""
 
-    def read(root: Path, names: BoneNames) -> Reading:
+    def read(root: Path, _names: BoneNames) -> Reading:
         raise DatasetError(
             f"holds labels of the form {form}, which ossa does not read",
             path=root,

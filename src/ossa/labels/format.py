@@ -21,9 +21,9 @@ from ossa.segmentation.segmentation import Segmentation
 #: Where packages name formats of their own.
 GROUP = "ossa.label_formats"
 
-#: ``write(path, segmentation, image_name, known)``: one picture's label. ``image_name`` is the picture as seen from the
-#: file, ``known`` the bones that somebody judged (None: all).
-Writer = Callable[[Path, Segmentation, str, frozenset[str] | None], None]
+#: ``write(path, segmentation, image, known)``: the label of the picture that lies at ``image``; ``known`` are the bones
+#: that somebody judged (None: all).
+Writer = Callable[[Path, Segmentation, Path, frozenset[str] | None], None]
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ class LabelFormat:
 
 #: What ossa brings with it.
 OWN = (
-    LabelFormat("competition", competition.LAYOUT, 10, competition.detect, competition.read, competition.write_label),
+    LabelFormat("competition", competition.LAYOUT, 10, competition.detect, competition.read, competition.write),
     LabelFormat("coco", coco.LAYOUT, 20, coco.detect, coco.read),
     LabelFormat("ramw600", ramw600.LAYOUT, 30, ramw600.detect, ramw600.read),
-    LabelFormat("labelme", labelme.LAYOUT, 40, labelme.detect, beside.read, labelme.write_labelme),
+    LabelFormat("labelme", labelme.LAYOUT, 40, labelme.detect, beside.read, labelme.write),
     LabelFormat("yolo", "not read", 60, foreign.is_yolo, foreign.refusing("YOLO", "COCO")),
     LabelFormat("cvat", "not read", 61, foreign.is_cvat_xml, foreign.refusing("CVAT XML", "COCO 1.0")),
     LabelFormat("voc", "not read", 62, foreign.is_voc_xml, foreign.refusing("Pascal VOC", "COCO or labelme outlines")),

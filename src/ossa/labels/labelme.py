@@ -14,6 +14,7 @@ import binascii
 import json
 import struct
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,9 @@ import numpy as np
 from ossa.errors import LabelError
 from ossa.labels.case import Truth, check_inside, judged
 from ossa.labels.names import BoneNames, bone_names, collect
+from ossa.labels.pictures import below, visible_files
 from ossa.labels.polygons import Size, check_box, check_parts, label_points, polygon, size_of
 from ossa.labels.texts import mentions, read_label_json
-from ossa.labels.pictures import visible_files
 from ossa.safety import write_text
 from ossa.schema import BoneSchema
 from ossa.segmentation.outlines import Outline, Outlines, outlines_from_region, outlines_from_segmentation
@@ -59,10 +60,7 @@ def parse_labelme(data: object, path: Path, names: BoneNames) -> Truth:
     shapes = data.get("shapes") if isinstance(data, dict) else None
     if not isinstance(data, dict) or not isinstance(shapes, list):
         raise LabelError("is not a labelme file", path=path, found=type(data).__name__, expected='{"shapes": [...]}')
-    try:
-        size = size_of(data.get("imageHeight"), data.get("imageWidth"))
-    except ValueError as error:
-        raise LabelError("states a size that no picture has", path=path, found=str(error)) from error
+    size = stated_size(data, path)
     parts: dict[tuple[str, ...], list[Outline]] = {}
     foreign: Counter[str] = Counter()
     for number, entry in enumerate(shapes):
@@ -81,6 +79,14 @@ def parse_labelme(data: object, path: Path, names: BoneNames) -> Truth:
     left_out = tuple(f"{count} x {what}: left out" for what, count in foreign.items())
     known = judged(outlines, names.schema, data.get("judged"), merged)
     return Truth(outlines, known, merged, size, left_out=left_out)
+
+
+def stated_size(data: Mapping[str, Any], path: Path) -> Size | None:
+    """The (H, W) that the JSON of a labelme file says of its picture."""
+    try:
+        return size_of(data.get("imageHeight"), data.get("imageWidth"))
+    except ValueError as error:
+        raise LabelError("states a size that no picture has", path=path, found=str(error)) from error
 
 
 def _outlines(entry: dict[str, Any], kind: str, name: str, size: Size | None, path: Path) -> tuple[Outline, ...]:
@@ -170,3 +176,6 @@ def write_labelme(
     write_text(path, json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def write(path: Path, segmentation: Segmentation, image: Path, known: frozenset[str] | None) -> None:
+    """``write_labelme`` for the picture that lies at ``image``, by a path that labelme opens."""
+    write_labelme(path, segmentation, below(path.absolute().parent, image.absolute()), known)

@@ -119,7 +119,10 @@ def read_map(path: Path, schema: BoneSchema) -> SchemaMap:
         raise SchemaError("cannot be read", path=path, found=error.strerror or str(error)) from error
     except (ValueError, RecursionError) as error:  # also UnicodeDecodeError and TOMLDecodeError
         raise SchemaError(
-            "is no map of names", path=path, found=str(error)[:120] or type(error).__name__, expected="TOML, JSON or YAML"
+            "is no map of names",
+            path=path,
+            found=str(error)[:120] or type(error).__name__,
+            expected="TOML, JSON or YAML",
         ) from error
     entries = data.get("bones", data) if isinstance(data, dict) else None
     if not isinstance(entries, dict):

@@ -103,8 +103,7 @@ def read(root: Path, names: BoneNames) -> Reading:
             problems.append(Problem(image, "a picture without masks"))
         cases.append(_case(root, image, label, place, naming))
     bare = [
-        _case(root, base / "images" / place.with_suffix(".bmp"), path, place, naming)
-        for place, path in masks.items()
+        _case(root, base / "images" / place.with_suffix(".bmp"), path, place, naming) for place, path in masks.items()
     ]
     problems.extend(Problem(path, "masks without a picture") for path in masks.values())
     return Reading(tuple(cases), tuple(problems), tuple(bare))

@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Protocol
 
 from ossa.errors import InputError
+from ossa.labels.beside import stated_size
 from ossa.labels.case import Case, Truth
-from ossa.labels.beside import read_truth
+from ossa.labels.competition import read_notes
 from ossa.labels.format import formats
 from ossa.labels.match import pair, without_ending
 from ossa.labels.names import BoneNames, bone_names
 from ossa.labels.pictures import below, pictures
 from ossa.labels.store import Probabilities, Store
 from ossa.labels.submission import Submission, read_submission
+from ossa.labels.texts import read_label_json
 from ossa.radiograph.radiograph import Side
 from ossa.schema import BoneSchema, load_schema
 from ossa.segmentation.decode import decode
@@ -98,8 +100,9 @@ def open_results(
 ) -> Results:
     """Open a submission CSV, a folder of ``ossa predict``, saved probabilities, a data set or a folder of label files.
 
-    ``names``: a file that maps names of labels to bones; ``scale_labels`` as in ``Case``. Sizes are asked for when an entry is read: a CSV does not know
-    them. Raises InputError for a path that is none of these, and what the format's reader raises for a broken one.
+    ``names``: a file that maps names of labels to bones; ``scale_labels`` as in ``Case``. Sizes are asked for when an
+    entry is read: a CSV does not know them. Raises InputError for a path that is none of these, and what the format's
+    reader raises for a broken one.
     """
     where = Path(path)
     bones = schema if schema is not None else load_schema()
@@ -176,18 +179,14 @@ class _Rows:
 
     submission: Submission
     name: str
-    beside: Truth | None
-
-    @property
-    def size(self) -> Shape | None:
-        return self.beside.shape if self.beside is not None else None
+    size: Shape | None = None
+    notes: tuple[str, ...] = ()
+    confidence: Mapping[str, float] = field(default_factory=dict)
 
     def read(self, shape: Shape) -> tuple[Segmentation, frozenset[str]]:
         found = self.submission.with_shape(shape)[self.name]
-        if self.beside is not None:
-            sure = {name: value for name, value in self.beside.confidence.items() if name in found.regions}
-            found = replace(found, notes=self.beside.notes, confidence=sure)
-        return found, frozenset(found.schema.names)
+        sure = {name: value for name, value in self.confidence.items() if name in found.regions}
+        return replace(found, notes=self.notes, confidence=sure), frozenset(found.schema.names)
 
 
 def _open_rows(submission: Submission, name: str, folder: Path | None) -> Opened:
@@ -195,7 +194,10 @@ def _open_rows(submission: Submission, name: str, folder: Path | None) -> Opened
     if folder is not None:
         places = (folder / f"{name}.json", folder / f"{without_ending(name)}.json")
         label = next((place for place in places if place.is_file()), None)
-    return _Rows(submission, name, read_truth(label, bone_names(submission.schema)) if label is not None else None)
+    if label is None:
+        return _Rows(submission, name)
+    data = read_label_json(label)
+    return _Rows(submission, name, stated_size(data, label), *read_notes(data))
 
 
 def _submission(path: Path, schema: BoneSchema, beside: Path | None = None) -> Results:

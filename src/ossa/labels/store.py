@@ -15,6 +15,7 @@ near 0 where the outline is decided, larger ones up to +-12.5, and the sign is a
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
 import zlib
@@ -26,9 +27,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.errors import ConfigError, InputError, SchemaError
+from ossa.errors import ConfigError, InputError, LabelError, SchemaError
+from ossa.labels.texts import parse_json
 from ossa.radiograph.prepare import Placement
-from ossa.safety import inside, read_json, write_bytes, write_json
+from ossa.safety import MAX_PIXELS, inside, read_json, write_bytes, write_json
 from ossa.schema import BoneSchema
 
 Float = NDArray[np.float32]
@@ -42,7 +44,9 @@ BOX_LOGIT = -5.0
 FLOOR = -8.0
 
 _MAX_HEADER = 1_000_000
-_MAX_SIDE = 1 << 14
+#: Largest file of one image, in bytes, and most pixels of its logits: all bones of that many are half a gigabyte.
+_MAX_BYTES = 200_000_000
+_MAX_GRID_PIXELS = 1 << 22
 
 _LEVELS = (np.arange(256) + 0.5) / 256
 #: What each byte reads back as.
@@ -189,6 +193,8 @@ class Store:
         """The saved logits of ``image``. Raises InputError when it is missing or its file is damaged."""
         path = self._file(image)
         try:
+            if (found := path.stat().st_size) > _MAX_BYTES:
+                raise _damaged(path, f"{found:,} bytes")
             data = path.read_bytes()
         except OSError as error:
             raise InputError("no probabilities of this image are saved", path=path, found=error.strerror) from error
@@ -197,9 +203,11 @@ class Store:
             start = len(MAGIC) + 4
             if not data.startswith(MAGIC) or size > _MAX_HEADER:
                 raise ValueError("not a file of probabilities")
-            header = json.loads(data[start : start + size])
+            header = parse_json(data[start : start + size].decode(), path)
             return _parse(header, data[start + size :], len(self.schema), path)
-        except (ValueError, KeyError, TypeError, struct.error) as error:
+        except LabelError as error:
+            raise _damaged(path, f"{error.what}: {error.found}") from error
+        except (ValueError, KeyError, TypeError, IndexError, OverflowError, struct.error) as error:
             raise _damaged(path, str(error) or type(error).__name__) from error
 
     def _file(self, image: str) -> Path:
@@ -207,9 +215,11 @@ class Store:
 
 
 def _parse(header: Any, body: bytes, bones: int, path: Path) -> Probabilities:
-    height, width = (int(n) for n in header["shape"])
-    if not (0 < height <= _MAX_SIDE and 0 < width <= _MAX_SIDE) or len(header["bones"]) != bones:
-        raise ValueError(f"{len(header['bones'])} bones of {height}x{width}")
+    placement = _placement(header)
+    height, width = _pair(header["shape"])
+    grid = placement.grid_shape
+    if height > grid[0] or width > grid[1] or height * width > _MAX_GRID_PIXELS or len(header["bones"]) != bones:
+        raise ValueError(f"{len(header['bones'])} bones of {height}x{width} on a grid of {grid[0]}x{grid[1]}")
     boxes: list[tuple[int, int, int, int] | None] = []
     chunks = []
     offset = 0
@@ -226,14 +236,23 @@ def _parse(header: Any, body: bytes, bones: int, path: Path) -> Probabilities:
         offset += size
     if offset != len(body):
         raise ValueError(f"{len(body)} bytes of data where {offset} are announced")
-    placement = Placement(
-        image_shape=(int(header["image_shape"][0]), int(header["image_shape"][1])),
-        grid_shape=(int(header["grid_shape"][0]), int(header["grid_shape"][1])),
-        content_shape=(int(header["content_shape"][0]), int(header["content_shape"][1])),
-        scale_y=float(header["scale"][0]),
-        scale_x=float(header["scale"][1]),
-    )
     return Probabilities(placement, (height, width), tuple(boxes), tuple(chunks), path)
+
+
+def _placement(header: Any) -> Placement:
+    image = _pair(header["image_shape"])
+    scale_y, scale_x = (float(n) for n in header["scale"])
+    if image[0] * image[1] > MAX_PIXELS or not (0.0 < scale_y < math.inf and 0.0 < scale_x < math.inf):
+        raise ValueError(f"a picture of {image[0]}x{image[1]} scaled by {scale_y:g} and {scale_x:g}")
+    return Placement(image, _pair(header["grid_shape"]), _pair(header["content_shape"]), scale_y, scale_x)
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    """Two sides of a picture or a grid."""
+    height, width = value
+    if not all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in (height, width)):
+        raise ValueError(f"{value!r} as a size")
+    return height, width
 
 
 def _box(plane: NDArray[np.floating[Any]]) -> tuple[int, int, int, int] | None:

@@ -22,10 +22,11 @@ from ossa.segmentation.segmentation import Segmentation
 #: The header, in the competition's order.
 COLUMNS = ("image_name", "class", "rle")
 
-#: The frame of the competition's images, (H, W) in px.
-COMPETITION_SHAPE = (2048, 2048)
+#: Longest accepted line, in bytes: the run lengths of a bone of pure noise in the largest picture are shorter.
+MAX_LINE_BYTES = 32_000_000
 
-Shapes = tuple[int, int] | Mapping[str, tuple[int, int]]
+#: One (H, W) for all images, one for each, or none yet.
+Shapes = tuple[int, int] | Mapping[str, tuple[int, int]] | None
 
 
 def write_submission(path: str | PathLike[str], rows: Iterable[tuple[str, Segmentation]]) -> int:
@@ -120,17 +121,15 @@ class Submission(Mapping[str, Segmentation]):
 
     def shape(self, image: str) -> tuple[int, int]:
         """The (H, W) an image's run lengths are read in; SubmissionError when it was not given."""
-        if not isinstance(self._shape, Mapping):
-            return self._shape
-        try:
-            return self._shape[image]
-        except KeyError:
+        shape = self._shape.get(image) if isinstance(self._shape, Mapping) else self._shape
+        if shape is None:
             raise SubmissionError(
                 "the size of an image is not known",
                 path=self.path,
                 found=repr(image),
-                remedy="Give the folder of its images",
-            ) from None
+                remedy="Give the folder of its images, or its size",
+            )
+        return shape
 
     def with_shape(self, shape: Shapes) -> Submission:
         """The same file, its run lengths read in another (H, W)."""
@@ -139,7 +138,7 @@ class Submission(Mapping[str, Segmentation]):
     def _text(self, stream: BufferedReader, image: str, name: str) -> str:
         line, offset = self._index[image][name]
         stream.seek(offset)
-        fields = _fields(stream.readline(), self.path, line)
+        fields = _fields(_line(stream, self.path, line), self.path, line)
         if len(fields) != self._columns["fields"] or _key(fields, self._columns) != (image, name):
             raise SubmissionError(
                 "the file has changed since it was opened",
@@ -152,10 +151,11 @@ class Submission(Mapping[str, Segmentation]):
         return "" if text.lower() == "nan" else text
 
 
-def read_submission(path: str | PathLike[str], schema: BoneSchema, shape: Shapes = COMPETITION_SHAPE) -> Submission:
+def read_submission(path: str | PathLike[str], schema: BoneSchema, shape: Shapes = None) -> Submission:
     """Open a submission file and check that every image has every bone of ``schema`` exactly once.
 
-    ``shape`` is the (H, W) of all images, or one per image name. Rows and columns may come in any order,
+    ``shape`` is the (H, W) of all images, or one per image name: the file does not say it, and without it nothing can
+    be decoded (``with_shape`` gives it later). Rows and columns may come in any order,
     further columns are ignored; quoted fields, CRLF, a byte-order mark and ``nan`` for an empty mask are
     read. Raises SubmissionError for a wrong header, a row with other than the header's fields, an unknown
     bone, an image and bone that come twice, and images that lack bones.
@@ -171,9 +171,10 @@ def read_submission(path: str | PathLike[str], schema: BoneSchema, shape: Shapes
                 found=f"{size:,} bytes",
                 expected=f"at most {safety.MAX_TEXT_BYTES:,}",
             )
-        offset = len(first := stream.readline())
+        offset = len(first := _line(stream, where, 1))
         header = _header(first, where)
-        for line, raw in enumerate(stream, start=2):
+        line = 1
+        while raw := _line(stream, where, line := line + 1):
             if raw.strip():
                 fields = _fields(raw, where, line)
                 if len(fields) != header["fields"]:
@@ -214,6 +215,16 @@ def _opened(path: Path) -> BufferedReader:
         return path.open("rb")
     except OSError as error:
         raise SubmissionError("cannot be read", path=path, found=error.strerror or str(error)) from error
+
+
+def _line(stream: BufferedReader, path: Path, line: int) -> bytes:
+    """The next line with its end; empty at the end of the file. SubmissionError for one without end."""
+    raw = stream.readline(MAX_LINE_BYTES + 1)
+    if len(raw) > MAX_LINE_BYTES:
+        raise SubmissionError(
+            f"line {line} is too long", path=path, found=repr(raw[:40]), expected=f"at most {MAX_LINE_BYTES:,} bytes"
+        )
+    return raw
 
 
 def _header(raw: bytes, path: Path) -> dict[str, int]:

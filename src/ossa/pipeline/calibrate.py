@@ -187,8 +187,9 @@ def _reader(
             logits, placement = saved.logits(), saved.placement
         else:
             logits, placement = mean_logits(stores, image, np.asarray(weights.weights, np.float32))
-        truth = case.segmentation(schema, placement.image_shape)
-        return Sample(logits, placement, truth, case.annotated)
+        shape = placement.image_shape
+        truth = case.truth(schema, shape)
+        return Sample(logits, placement, truth.segmentation(schema, shape), truth.annotated)
 
     return read
 

@@ -33,10 +33,16 @@ class DataSummary:
     problems: tuple[str, ...]
 
 
-def summarise(path: str | Path, schema: BoneSchema | None = None, track: Track = silent) -> DataSummary:
+def summarise(
+    path: str | Path,
+    schema: BoneSchema | None = None,
+    track: Track = silent,
+    names: str | Path | None = None,
+) -> DataSummary:
     """Count pictures, subjects, sides and wrists of a data set, and each bone with its median area.
 
-    A label that cannot be read becomes a problem. Raises DatasetError when the folder is no data set.
+    A label that cannot be read, or of which something is left out, becomes a problem. ``names``: a file that maps names
+    of labels to bones. Raises DatasetError when the folder is no data set.
     """
     import numpy as np
 
@@ -44,16 +50,20 @@ def summarise(path: str | Path, schema: BoneSchema | None = None, track: Track =
     from ossa.dataset.folds import Stratum
     from ossa.hand.geometry import BENT, area, side_of, wrist_angle
 
-    dataset = open_dataset(path, schema)
+    dataset = open_dataset(path, schema, names=names)
     problems = [str(problem) for problem in dataset.problems]
     areas: dict[str, list[float]] = {name: [] for name in dataset.schema.names}
     strata: Counter[str] = Counter()
     for case in track(dataset.labelled, len(dataset.labelled), "reading labels"):
         try:
-            outlines = case.outlines(dataset.schema)
+            truth = case.truth(dataset.schema)
         except LabelError as error:
             problems.append(str(error))
             continue
+        outlines = truth.outlines
+        problems += [f"{case.name}: {what}" for what in truth.left_out]
+        if not truth.annotated:
+            problems.append(f"{case.name}: the label outlines no bone")
         angle = wrist_angle(outlines)
         bent = angle is not None and abs(angle) >= BENT
         strata[Stratum(bent, case.side or side_of(outlines) or "?").name] += 1
@@ -81,14 +91,18 @@ def audit_dataset(
     schema: BoneSchema | None = None,
     workers: int | None = None,
     track: Track = silent,
+    names: str | Path | None = None,
 ) -> Audit:
-    """Look for label errors; ``output`` gets all findings as a table (.csv) or with the measurements (.json)."""
+    """Look for label errors; ``output`` gets all findings as a table (.csv) or with the measurements (.json).
+
+    ``names``: a file that maps names of labels to bones.
+    """
     from ossa.dataset.audit import audit
     from ossa.dataset.dataset import open_dataset
 
     if output is not None and output.suffix.lower() not in (".csv", ".json"):
         raise ConfigError("the findings cannot be written so", found=output.name, expected="a name in .csv or .json")
-    found = audit(open_dataset(path, schema), workers, track)
+    found = audit(open_dataset(path, schema, names=names), workers, track)
     if output is None:
         return found
     if output.suffix.lower() == ".json":
@@ -207,38 +221,3 @@ def _augmentation(settings: Sequence[str]) -> AugmentConfig:
         except yaml.YAMLError as error:
             raise ConfigError(f"the value of '{name}' cannot be read", found=value) from error
     return augment_config(values)
-
-
-def convert(
-    path: str | Path, output: Path, to: str, *, schema: BoneSchema | None = None, track: Track = silent
-) -> tuple[int, tuple[str, ...]]:
-    """Write the labels of a data set as "labelme", "coco" or "competition" files into ``output``, without pictures.
-
-    Labelme and competition labels are one .json per picture, in a folder per subject; COCO is one file. Returns how
-    many labels were written, and what could not be read. Bones that the set does not annotate on their own are left
-    out. Raises ConfigError for another format.
-    """
-    from ossa.dataset.dataset import open_dataset
-    from ossa.errors import InputError
-    from ossa.labels.coco import write_coco
-    from ossa.labels.competition import write_label
-    from ossa.labels.labelme import write_labelme
-
-    writers = {"labelme": write_labelme, "competition": write_label}
-    if to not in (*writers, "coco"):
-        raise ConfigError(f"labels cannot be written as '{to}'", expected="labelme, coco or competition")
-    dataset = _labelled(open_dataset(path, schema))
-    skipped, together = [], []
-    for case in track(dataset.labelled, len(dataset.labelled), "converting"):
-        try:
-            segmentation = case.segmentation(dataset.schema, case.radiograph().shape)
-        except InputError as error:
-            skipped.append(str(error))
-            continue
-        if to == "coco":
-            together.append((case.id, segmentation))
-        else:
-            writers[to](output / case.subject / f"{Path(case.id).stem}.json", segmentation, case.id)
-    if to == "coco":
-        write_coco(output / "_annotations.coco.json", together)
-    return len(dataset.labelled) - len(skipped), tuple(skipped)

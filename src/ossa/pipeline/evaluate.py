@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.errors import ConfigError, InputError
-from ossa.labels.results import Entry, Results, find_pictures, open_results, picture_shape
+from ossa.errors import ConfigError, ImageError, InputError, LabelError, OssaError
+from ossa.labels.meant import Look, look, suspicion
+from ossa.labels.results import (
+    CSV,
+    Entry,
+    Opened,
+    Results,
+    Saved,
+    Shape,
+    find_pictures,
+    line_up,
+    open_results,
+    picture_of,
+    picture_shape,
+)
 from ossa.progress import Track, silent
 from ossa.schema import BoneSchema, load_schema
+from ossa.segmentation.segmentation import Segmentation
 
 if TYPE_CHECKING:
     from ossa.pages.report import ThresholdTable, WorstCase
     from ossa.segmentation.compare import Comparison, Summary
     from ossa.segmentation.scores import Scores
-    from ossa.segmentation.segmentation import Segmentation
 
 Values = NDArray[np.float64]
 
@@ -37,14 +50,19 @@ SUBMISSION = "predictions.csv"
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """``summary`` and ``scores`` over all pictures compared; ``missing``: labelled pictures without a prediction;
-    ``unknown``: predictions of pictures that the truth does not have. ``page`` is the report, when one was written.
+    """``summary`` and ``scores`` over all pictures compared. ``missing``: labelled pictures without a prediction;
+    ``unknown``: predictions of pictures that the truth does not have; ``unjudged``: labelled pictures in which nobody
+    judged a bone; ``failed``: a sentence for every picture that could not be compared; ``warnings``: how the whole
+    looks. ``page`` is the report, when one was written.
     """
 
     summary: Summary
     scores: Scores
     missing: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    unjudged: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     thresholds: ThresholdTable | None = None
     page: Path | None = None
 
@@ -56,9 +74,10 @@ class Evaluation:
 
 @dataclass(frozen=True, eq=False)
 class _Pair:
-    """One picture to compare; ``shape`` is found when the picture is opened."""
+    """One picture to compare. ``name`` is what its scores are called, ``image_name`` what its run lengths are."""
 
-    key: str
+    name: str
+    image_name: str
     truth: Entry
     predicted: Entry
     picture: Path | None
@@ -66,10 +85,25 @@ class _Pair:
 
 @dataclass(frozen=True, eq=False)
 class _Scored:
-    """``at`` (T, C): Dice at each threshold, where probabilities are saved."""
+    """``at`` (T, C): Dice at each threshold, where probabilities are saved; ``look`` where run lengths are compared."""
 
+    pair: _Pair
     comparison: Comparison
+    predicted: Segmentation
+    judged: bool
     at: Values | None
+    look: Look | None
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """What holds for all pictures of a comparison."""
+
+    schema: BoneSchema
+    tolerance: float
+    size: Shape | None
+    scale_labels: bool
+    csv: Literal["predicted", "truth"] | None
 
 
 def evaluate(
@@ -78,6 +112,9 @@ def evaluate(
     *,
     output: str | Path | None = None,
     images: str | Path | None = None,
+    size: Shape | None = None,
+    names: str | Path | None = None,
+    scale_labels: bool = False,
     schema: BoneSchema | None = None,
     tolerance: float = 2.0,
     worst: int = 24,
@@ -88,140 +125,216 @@ def evaluate(
 
     ``prediction`` and ``truth``: a submission CSV, the output of ``ossa predict``, saved probabilities, a folder of
     label files, or a data set of any known format. ``tolerance`` of surface Dice in px. ``output`` takes the report
-    (one page), its tables, and the run lengths of what was compared. ``images``: a folder of the pictures, where
-    neither side knows them (then run lengths are taken to be of 2048 x 2048 pictures, as the competition's).
+    (one page), its tables, and the run lengths of what was compared. ``names``: a file that maps names of labels to
+    bones. The size of a picture is what its label or its probabilities say, else that of the picture (``images``: a
+    folder of them, where neither side knows them), else ``size`` (H, W). A label drawn at another size than its picture
+    has is refused, or with ``scale_labels`` scaled.
 
-    A picture without a prediction is left out and named. A bone that is not annotated is not scored. Raises
-    InputError when nothing is to be compared, and the errors of the readers.
+    A picture without a prediction is left out and named, and so is one that cannot be compared. A bone that nobody
+    judged is not scored. Raises InputError when nothing is to be compared, OutputError when ``output`` is one of the
+    inputs.
     """
-    from ossa.labels.submission import write_submission
-    from ossa.parallel import in_order
-    from ossa.segmentation.compare import aggregate
-    from ossa.segmentation.scores import Scores
+    from ossa.safety import refuse_inputs
 
     if worst < 0:
         raise ConfigError("the number of worst cases is out of range", found=worst, expected="0 or more")
-    bones = schema if schema is not None else load_schema()
-    known, found = open_results(truth, bones), open_results(prediction, bones)
-    pairs, missing, unknown = _pair(known, found, find_pictures(images, (known, found)))
-    with_thresholds = all(pair.predicted.probabilities is not None for pair in pairs)
-    job = partial(_score, schema=bones, tolerance=tolerance, thresholds=with_thresholds)
-    results: list[_Scored] = []
-
-    def compared() -> Iterator[tuple[str, Segmentation]]:
-        done = in_order((partial(job, pair) for pair in pairs), workers)
-        for pair, (scored, predicted) in zip(pairs, track(done, len(pairs), "Comparing"), strict=True):
-            results.append(scored)
-            yield _image_name(pair), predicted
-
     if output is not None:
-        write_submission(Path(output) / SUBMISSION, compared())
-    else:
-        deque(compared(), maxlen=0)
-    comparisons = [result.comparison for result in results]
-    names = tuple(pair.truth.name for pair in pairs)
-    subjects = tuple(pair.truth.subject or pair.predicted.subject or pair.key for pair in pairs)
-    values = {c: np.stack([getattr(comparison, c) for comparison in comparisons]) for c in COLUMNS}
-    scores = Scores(names, subjects, bones.names, values)
-    table = _threshold_table([result.at for result in results]) if with_thresholds else None
-    evaluation = Evaluation(aggregate(comparisons), scores, missing, unknown, table)
+        given = [Path(path) for path in (prediction, truth, *(() if images is None else (images,)))]
+        refuse_inputs(output, given, marks=("report.html",))
+    bones = schema if schema is not None else load_schema()
+    known, found = (open_results(path, bones, names, scale_labels) for path in (truth, prediction))
+    pairs, missing, unknown = _pair(known, found, images)
+    csv: Literal["predicted", "truth"] | None = None
+    if CSV in (found.kind, known.kind):
+        csv = "predicted" if found.kind == CSV else "truth"
+    rules = _Rules(bones, tolerance, size, scale_labels, csv)
+    results, failed = _compare(pairs, rules, Path(output) if output is not None else None, workers, track)
+    unjudged = tuple(result.pair.name for result in results if not result.judged)
+    results = [result for result in results if result.judged]
+    if not results:
+        raise InputError(
+            "nothing could be compared",
+            path=known.path,
+            found=failed[0] if failed else f"{len(unjudged)} pictures in which no bone is outlined",
+        )
+    evaluation = _evaluation(results)
+    doubt = suspicion([result.look for result in results if result.look is not None])
+    evaluation = replace(
+        evaluation,
+        missing=missing,
+        unknown=unknown,
+        unjudged=unjudged,
+        failed=tuple(dict.fromkeys(failed)),
+        warnings=(f"the run lengths of {(found if csv == 'predicted' else known).path} {doubt}",) if doubt else (),
+    )
     if output is None:
         return evaluation
-    page = _write_report(Path(output), evaluation, comparisons, pairs, (known, found), worst)
-    return Evaluation(evaluation.summary, scores, missing, unknown, table, page)
+    return replace(evaluation, page=_write_report(Path(output), evaluation, results, (known, found), worst))
+
+
+def _evaluation(results: Sequence[_Scored]) -> Evaluation:
+    from ossa.segmentation.compare import aggregate
+    from ossa.segmentation.scores import Scores
+
+    comparisons = [result.comparison for result in results]
+    pairs = [result.pair for result in results]
+    subjects = tuple(pair.truth.subject or pair.predicted.subject or pair.truth.name for pair in pairs)
+    values = {c: np.stack([getattr(comparison, c) for comparison in comparisons]) for c in COLUMNS}
+    scores = Scores(tuple(pair.name for pair in pairs), subjects, comparisons[0].schema.names, values)
+    rows = [result.at for result in results if result.at is not None]
+    return Evaluation(aggregate(comparisons), scores, thresholds=_threshold_table(rows) if rows else None)
 
 
 def _pair(
-    known: Results, found: Results, pictures: Mapping[str, Path]
+    known: Results, found: Results, images: str | Path | None
 ) -> tuple[list[_Pair], tuple[str, ...], tuple[str, ...]]:
     """What can be compared, labelled pictures without a prediction, predictions without a truth."""
-    labelled = {key: entry for key, entry in known.entries.items() if entry.annotated}
-    if not labelled:
+    if not any(entry.labelled for entry in known.entries.values()):
         raise InputError("no picture has a label", path=known.path, expected="pictures with labels")
-    pairs, missing, used = [], [], set()
-    for key, entry in labelled.items():
-        predicted = found.find(key, entry.subject)
-        if predicted is None:
-            missing.append(entry.name)
-            continue
-        used.add(predicted.name)
-        pairs.append(_Pair(key, entry, predicted, pictures.get(key)))
-    if not pairs:
+    rows = line_up([known, found])
+    pictures = find_pictures(images, rows) if images is not None else {}
+    both, missing, unknown = [], [], []
+    for number, (truth, predicted) in enumerate(rows):
+        if truth is not None and truth.labelled and predicted is not None:
+            picture = pictures.get(number, picture_of((truth, predicted)))
+            both.append((truth, predicted, picture))
+        elif truth is not None and truth.labelled:
+            missing.append(truth)
+        elif predicted is not None:
+            unknown.append(predicted)
+    if not both:
         others = f" and {len(missing) - 1} others" if len(missing) > 1 else ""
         raise InputError(
             "no prediction belongs to a labelled picture",
             path=found.path,
-            found=f"none for {missing[0]}{others}; the first prediction is of '{next(iter(found.entries), '')}'",
+            found=f"none for {missing[0].id}{others}; the first prediction is of '{next(iter(found.entries), '')}'",
             expected=f"predictions for the pictures of {known.path}",
         )
-    unknown = tuple(entry.name for entry in found.entries.values() if entry.name not in used)
-    return pairs, tuple(missing), unknown
+    names = _apart([(truth.id, truth.name) for truth, _, _ in both])
+    image_names = _apart([(p.name if p is not None else t.id, p.as_posix() if p else t.name) for t, _, p in both])
+    pairs = [_Pair(name, image, *row) for name, image, row in zip(names, image_names, both, strict=True)]
+    return pairs, _apart([(e.id, e.name) for e in missing]), _apart([(e.id, e.name) for e in unknown])
 
 
-def _score(pair: _Pair, schema: BoneSchema, tolerance: float, thresholds: bool) -> tuple[_Scored, Segmentation]:
-    """Read both sides of one picture and compare them."""
+def _apart(names: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """The first of each pair of names where it is the only one, else the second."""
+    counts = Counter(short for short, _ in names)
+    return tuple(short if counts[short] == 1 else long for short, long in names)
+
+
+def _compare(
+    pairs: Sequence[_Pair], rules: _Rules, output: Path | None, workers: int | None, track: Track
+) -> tuple[list[_Scored], list[str]]:
+    """Compare all pairs; what could be compared, and why the rest could not. Run lengths go to ``output``."""
+    from ossa.labels.submission import write_submission
+    from ossa.parallel import in_order
+
+    results: list[_Scored] = []
+    failed: list[str] = []
+
+    def compared() -> Iterator[tuple[str, Segmentation]]:
+        done = in_order((partial(_try, pair, rules) for pair in pairs), workers)
+        for result in track(done, len(pairs), "Comparing"):
+            if isinstance(result, OssaError):
+                failed.append(str(result))
+                continue
+            results.append(replace(result, predicted=Segmentation(rules.schema, result.predicted.shape, {})))
+            yield result.pair.image_name, result.predicted
+
+    if output is not None:
+        write_submission(output / SUBMISSION, compared())
+    else:
+        deque(compared(), maxlen=0)
+    return results, failed
+
+
+def _try(pair: _Pair, rules: _Rules) -> _Scored | OssaError:
+    """One file that cannot be read never ends the others."""
+    try:
+        return _score(pair, rules)
+    except ConfigError:
+        raise  # the same for every picture
+    except OssaError as error:
+        return error
+
+
+def _score(pair: _Pair, rules: _Rules) -> _Scored:
+    """Read both sides of one picture, each once, and compare them."""
     from ossa.segmentation.compare import compare, dice
-    from ossa.segmentation.decode import decode
 
-    shape = _shape(pair)
-    truth, predicted = pair.truth.read(shape), pair.predicted.read(shape)
-    comparison = compare(predicted, truth, tolerance)
-    unscored = np.array([name not in pair.truth.annotated for name in schema.names])
+    known, found = pair.truth.open(), pair.predicted.open()
+    shape = _shape(pair, known, found, rules)
+    truth, annotated = known.read(shape)
+    if isinstance(found, Saved):
+        cuts = found.read_at(shape, THRESHOLDS)
+        predicted = cuts[THRESHOLDS.index(0.5)]
+    else:
+        cuts, predicted = [], found.read(shape)[0]
+    comparison = compare(predicted, truth, rules.tolerance)
+    unscored = np.array([name not in annotated for name in rules.schema.names])
+    at = np.array([[dice(cut.get(name), truth.get(name)) for name in rules.schema.names] for cut in cuts])
     if unscored.any():
         blank: dict[str, Any] = {c: np.where(unscored, np.nan, getattr(comparison, c)) for c in (*COLUMNS, "assd")}
-        comparison = replace(comparison, **blank)
-    at = None
-    if thresholds and pair.predicted.probabilities is not None:
-        saved = pair.predicted.probabilities()
-        logits = saved.logits()
-        at = np.empty((len(THRESHOLDS), len(schema)))
-        for i, threshold in enumerate(THRESHOLDS):
-            cut = decode(logits, saved.placement, schema, dict.fromkeys(schema.names, threshold))
-            at[i] = [dice(cut.get(name), truth.get(name)) for name in schema.names]
-        at[:, unscored] = np.nan
-    return _Scored(comparison, at), predicted
+        nowhere = {c: getattr(comparison, c) & ~unscored for c in ("predicted", "annotated")}
+        comparison = replace(comparison, **blank, **nowhere)
+        at = np.where(unscored, np.nan, at) if len(at) else at
+    seen = None
+    if rules.csv is not None:
+        seen = look(predicted, truth) if rules.csv == "predicted" else look(truth, predicted)
+    return _Scored(pair, comparison, predicted, bool(annotated), at if len(at) else None, seen)
 
 
-def _shape(pair: _Pair) -> tuple[int, int]:
-    from ossa.labels.submission import COMPETITION_SHAPE
+def _shape(pair: _Pair, known: Opened, found: Opened, rules: _Rules) -> Shape:
+    """The picture's (H, W), from whom it is known: the labels, the picture, the user. It is never guessed."""
+    own = next((opened.size for opened in (known, found) if opened.size is not None), None)
+    try:
+        seen = picture_shape(pair.picture) if pair.picture is not None else None
+    except ImageError:
+        if own is None:
+            raise
+        seen = None  # a broken picture, and nothing of it is needed
+    if own is not None and seen is not None and seen != own and not rules.scale_labels:
+        raise LabelError(
+            f"the picture of '{pair.name}' has another size than what is compared",
+            path=pair.picture,
+            found="{}x{}".format(*seen),
+            expected="{}x{}".format(*own),
+            remedy="Give the picture of this label; if it shows the same, have labels scaled (--scale-labels)",
+        )
+    size = seen or own or rules.size
+    if size is not None:
+        return size
+    raise InputError(
+        f"the size of '{pair.name}' is not known",
+        expected="a label that says it, the picture, or a size",
+        remedy="Give the folder of the pictures (--images), or the size of all of them (--size HEIGHTxWIDTH)",
+    )
 
-    if pair.picture is not None:
-        return picture_shape(pair.picture)
-    if pair.predicted.probabilities is not None:
-        return pair.predicted.probabilities().placement.image_shape
-    return COMPETITION_SHAPE
 
-
-def _threshold_table(rows: Sequence[Values | None]) -> ThresholdTable:
+def _threshold_table(rows: Sequence[Values]) -> ThresholdTable:
     from ossa.pages.report import ThresholdTable
     from ossa.segmentation.scores import finite_mean
 
-    return ThresholdTable(THRESHOLDS, finite_mean(np.stack([row for row in rows if row is not None]), axis=0))
-
-
-def _image_name(pair: _Pair) -> str:
-    return pair.picture.name if pair.picture is not None else pair.truth.name
+    return ThresholdTable(THRESHOLDS, finite_mean(np.stack(rows), axis=0))
 
 
 def _write_report(
-    folder: Path,
-    evaluation: Evaluation,
-    comparisons: Sequence[Comparison],
-    pairs: Sequence[_Pair],
-    sources: tuple[Results, Results],
-    worst: int,
+    folder: Path, evaluation: Evaluation, results: Sequence[_Scored], sources: tuple[Results, Results], worst: int
 ) -> Path:
     from ossa.pages.report import Report, write_report
 
     known, found = sources
     scores = evaluation.scores
-    notes = list(known.problems[:5])
-    if evaluation.missing:
-        shown = ", ".join(evaluation.missing[:5]) + (", ..." if len(evaluation.missing) > 5 else "")
-        notes.append(f"{len(evaluation.missing)} labelled pictures have no prediction and are left out: {shown}")
-    if evaluation.unknown:
-        shown = ", ".join(evaluation.unknown[:5]) + (", ..." if len(evaluation.unknown) > 5 else "")
-        notes.append(f"{len(evaluation.unknown)} predictions are of pictures without a label: {shown}")
+    comparisons = [result.comparison for result in results]
+    notes = [*known.problems[:5], *evaluation.warnings]
+    for names, what in (
+        (evaluation.missing, "labelled pictures have no prediction and are left out"),
+        (evaluation.unknown, "predictions are of pictures without a label"),
+        (evaluation.unjudged, "labelled pictures have no outline and are not scored"),
+        (evaluation.failed, "pictures could not be compared"),
+    ):
+        if names:
+            notes.append(f"{len(names)} {what}: {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}")
     report = Report(
         title=f"{found.path.resolve().name} against {known.path.resolve().name}",
         schema=evaluation.summary.schema,
@@ -236,7 +349,7 @@ def _write_report(
             "pictures": f"{len(scores.images)} of {len(set(scores.subjects))} subjects",
         },
         notes=notes,
-        worst=_worst_cases(scores, pairs, evaluation.summary.schema, worst),
+        worst=_worst_cases(scores, [result.pair for result in results], evaluation.summary.schema, worst),
         thresholds=evaluation.thresholds,
     )
     return write_report(folder, report)
@@ -258,11 +371,16 @@ def _worst_cases(scores: Scores, pairs: Sequence[_Pair], schema: BoneSchema, cou
         pair = pairs[image]
         if pair.picture is None:
             continue
-        grey = read_radiograph(pair.picture).pixels
-        truth, found = pair.truth.read(grey.shape), pair.predicted.read(grey.shape)
+        try:
+            grey = read_radiograph(pair.picture)
+            truth, found = pair.truth.read(grey.shape), pair.predicted.read(grey.shape)
+        except InputError:
+            continue  # the scores need no picture; a page without this one is better than none
         for bone in (b for i, b in chosen if i == image):
             name = schema.names[bone]
-            pictures[image, bone] = case_picture(grey, truth.get(name), found.get(name), schema.bones[bone].colour)
+            pictures[image, bone] = case_picture(
+                grey.pixels, truth.get(name), found.get(name), schema.bones[bone].colour
+            )
     return [
         WorstCase(
             scores.images[image],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.errors import InputError, OssaError
-from ossa.labels.results import Entry, Results, find_pictures, open_results, picture_shape
+from ossa.labels.match import without_ending
+from ossa.labels.results import Entry, Results, find_pictures, line_up, open_results, picture_of, picture_shape
 from ossa.progress import Track, silent
 from ossa.schema import BoneSchema, load_schema
 
@@ -47,33 +48,33 @@ def gallery(
     if annotated is None:
         annotated = next((r for r in opened if r.kind.startswith("data set")), None)
     sets = [r for r in opened if r is not annotated]
-    pictures = find_pictures(images, [r for r in (annotated, *sets) if r is not None])
     fold_of = _read_folds(folds) if folds is not None else {}
-    named: Mapping[str, Entry] = annotated.entries if annotated is not None else {}
-    keys = _keys(annotated, sets)
-    shown = [key for key in keys if key in pictures]
+    rows = line_up([r for r in (annotated, *sets) if r is not None])
+    if annotated is None:
+        rows = [(None, *row) for row in rows]
+    elif sets:  # what somebody says something about; of a data set alone, all of its pictures
+        rows = [row for row in rows if any(row[1:])]
+    found = find_pictures(images, rows) if images is not None else {}
+    shown = [(row, picture) for i, row in enumerate(rows) if (picture := found.get(i, picture_of(row))) is not None]
     if not shown:
+        first = next((entry.name for entry in rows[0] if entry is not None), "") if rows else ""
         raise InputError(
             "no picture was found for these results",
             path=", ".join(str(r.path) for r in opened),
-            found=f"{len(keys)} results, the first called '{keys[0]}'" if keys else "no results",
+            found=f"{len(rows)} results, the first called '{first}'" if rows else "no results",
             remedy="Name the folder of the pictures with --images",
         )
     items = []
-    for key in shown:
-        known = named.get(key)
-        entries = [r.find(key, known.subject if known is not None else None) for r in sets]
+    for (known, *entries), picture in shown:
         about = [e for e in (known, *entries) if e is not None]
         subject = next((e.subject for e in about if e.subject), "")
-        side = next((e.side for e in about if e.side), "")
-        fold = fold_of.get(key, fold_of.get(subject, ""))
         items.append(
             Item(
-                name=pictures[key].name,
-                load=_loader(pictures[key], known, entries, bones),
+                name=picture.name,
+                load=_loader(picture, known, entries, bones),
                 subject=subject,
-                side=side,
-                fold=fold,
+                side=next((e.side for e in about if e.side), ""),
+                fold=fold_of.get(without_ending(picture.name), fold_of.get(subject, "")),
             )
         )
     settings = Options(title=title if title is not None else _title(opened), size=size, workers=workers)
@@ -90,14 +91,6 @@ def _label(result: Results, among: Sequence[Results]) -> str:
     return result.path.name if len(same) < 2 else str(result.path)
 
 
-def _keys(annotated: Results | None, sets: Sequence[Results]) -> list[str]:
-    """Every picture that somebody says something about; of a data set alone, all of its pictures."""
-    keys: dict[str, None] = {}
-    for result in (*sets, *((annotated,) if annotated is not None and not sets else ())):
-        keys.update(dict.fromkeys(result.entries))
-    return list(keys)
-
-
 def _read_folds(path: str | Path) -> dict[str, str]:
     """Subject or picture name -> fold, from a folds file."""
     from ossa.dataset.folds import read_folds
@@ -112,9 +105,11 @@ def _loader(picture: Path, known: Entry | None, entries: Sequence[Entry | None],
         shape = picture_shape(picture)
         flags: list[str] = []
         truth = None
-        if known is not None and known.annotated:
+        unknown = frozenset(schema.names) if known is not None else frozenset[str]()
+        if known is not None and known.labelled:
             try:
-                truth = known.read(shape)
+                truth, judged = known.open().read(shape)
+                unknown -= judged
             except OssaError as error:
                 flags.append(f"truth cannot be read: {error}")
         found = []
@@ -128,7 +123,6 @@ def _loader(picture: Path, known: Entry | None, entries: Sequence[Entry | None],
             if segmentation is not None and len(segmentation) < len(schema):
                 missing = [n for n in schema.names if n not in segmentation.regions]
                 flags.append("missing: " + ", ".join(missing) if len(missing) <= 4 else f"{len(missing)} bones missing")
-        unknown = frozenset(schema.names) - known.annotated if known is not None else frozenset()
         side = next((s for s in map(_side, (truth, *found)) if s), "")
         return Content(read_small(picture, shape), shape, truth, found, unknown, tuple(dict.fromkeys(flags)), side)
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ossa.errors import ConfigError, DeviceError, InputError, OutputError, reason_of
+from ossa.errors import DeviceError, InputError, OutputError, reason_of
 from ossa.parallel import read_ahead
 from ossa.pipeline.parts import Part, Parts, is_table, rows_by_image
 from ossa.pipeline.sources import OVERLAY_SUFFIX, Source, check_name, find_sources
@@ -21,6 +21,7 @@ from ossa.safety import output_folder
 
 if TYPE_CHECKING:
     from ossa.inference.predictor import Predictor
+    from ossa.labels.format import Writer
     from ossa.radiograph.radiograph import Radiograph
     from ossa.segmentation.segmentation import Segmentation
 
@@ -108,10 +109,12 @@ def predict_with(
     tell: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """``predict`` with any predictor; ``load`` is called once images and output folder are known to be usable."""
+    from ossa.labels.format import writer
+
     given = [Path(path) for path in paths]
     folder = Path(output)
     sources = find_sources(given, folder)
-    write_label = label_writer(label_format)
+    write_label = writer(label_format)
     inputs = [*given, *(source.path for source in sources)]
     with output_folder(folder, inputs, (CSV_NAME, RUN_FOLDER)):
         _refuse_strangers(folder, sources)
@@ -138,7 +141,7 @@ def _predict_all(
     sources: list[Source],
     predictor: Predictor,
     parts: Parts,
-    write_label: Callable[[Path, Segmentation, str], None],
+    write_label: Writer,
     track: Track,
     tell: Callable[[str], None],
 ) -> None:
@@ -252,19 +255,6 @@ def _few_bones(segmentation: Segmentation) -> tuple[str, ...]:
     return (f"few bones found: {found} of {of} ({names}). Is this a radiograph of one hand, and is all of it in view?",)
 
 
-def label_writer(label_format: str) -> Callable[[Path, Segmentation, str], None]:
-    """The ``write_label(path, segmentation, image_name)`` of a format. ConfigError lists those that have one."""
-    from ossa.dataset.dataset import formats
-
-    writers: dict[str, Any] = {n: m.write_label for n, m in formats().items() if hasattr(m, "write_label")}
-    if label_format not in writers:
-        raise ConfigError(
-            f"no label format called '{label_format}' can be written", expected="one of " + ", ".join(sorted(writers))
-        )
-    writer: Callable[[Path, Segmentation, str], None] = writers[label_format]
-    return writer
-
-
 def usual_predictor(model: str | Path | None, device: str, looks: str) -> Predictor:
     """What ``predict`` asks: every look, the closer one at the wrist, and a judge of the result."""
     from ossa.inference.predictor import Predictor
@@ -293,12 +283,12 @@ def _write(
     source: Source,
     radiograph: Radiograph,
     segmentation: Segmentation,
-    write_label: Callable[[Path, Segmentation, str], None],
+    write_label: Writer,
 ) -> None:
     from ossa.export.overlay import write_overlay
 
     label, overlay = _outputs(folder, source.name)
-    write_label(label, segmentation, source.path.name)
+    write_label(label, segmentation, source.path, None)
     write_overlay(overlay, radiograph, segmentation)
 
 
