@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,7 @@ import pytest
 
 from helpers_dataset import SCHEMA, draw, save_image, schematic_hand, segmentation, write_competition
 from ossa.dataset.dataset import open_dataset
-from ossa.errors import ConfigError, InputError
+from ossa.errors import ConfigError, InputError, OutputError
 from ossa.labels.competition import write_label
 from ossa.labels.submission import write_submission
 from ossa.pipeline.evaluate import evaluate
@@ -131,3 +132,43 @@ def test_results_without_pictures_are_refused(made: tuple[Path, Path], tmp_path:
         gallery([made[1]], tmp_path / "g")
     with pytest.raises(ConfigError, match="size"):
         gallery([made[0]], tmp_path / "g", size=3)
+
+
+def test_a_smaller_gallery_leaves_nothing_of_a_larger_one(made: tuple[Path, Path], tmp_path: Path) -> None:
+    gallery([made[0]], tmp_path / "g", size=128)
+    large = {p.relative_to(tmp_path / "g").as_posix() for p in (tmp_path / "g").rglob("*") if p.is_file()}
+    (tmp_path / "g" / "images" / ".000099.jpg.ossa-part").write_text("half")
+    single = tmp_path / "one"
+    single.mkdir()
+    outlines = schematic_hand(SIZE)
+    save_image(single / "a.png", draw(outlines, SIZE))
+    write_label(single / "a.json", segmentation(outlines, SIZE), "a.png")
+    gallery([single], tmp_path / "g", size=128)
+    small = {p.relative_to(tmp_path / "g").as_posix() for p in (tmp_path / "g").rglob("*") if p.is_file()}
+    assert small < large
+    assert [name for name in small if "/" in name] == [n for n in small if "000000" in n]
+    assert len(data_of(tmp_path / "g")["items"]) == 1
+
+
+def test_a_gallery_never_falls_among_what_it_shows(made: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(made[0])
+    for output in (made[0], made[0].parent, tmp_path / "link", made[0] / "train"):
+        with pytest.raises(OutputError, match="one of the inputs"):
+            gallery([made[0], made[1]], output)
+    gallery([made[0]], made[0] / "gallery", size=128)
+    gallery([made[0]], made[0] / "gallery", size=128)
+    shutil.rmtree(made[0] / "gallery")
+
+
+def test_a_killed_run_leaves_no_page_of_other_pictures(
+    made: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery([made[0]], tmp_path / "g", size=128)
+
+    def stops(_: object) -> str:
+        raise SystemExit
+
+    monkeypatch.setattr("ossa.pages.gallery.script_json", stops)
+    with pytest.raises(SystemExit):
+        gallery([made[0]], tmp_path / "g", size=256)
+    assert not (tmp_path / "g" / "index.html").exists()

@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.errors import ConfigError, OssaError
+from ossa.errors import ConfigError, reason_of
 from ossa.pages.page import asset, page_of_files, script_json
 from ossa.parallel import in_order
 from ossa.progress import Track, silent
 from ossa.radiograph.display import for_the_eye, jpeg
-from ossa.safety import renewing, write_text
+from ossa.safety import clear_leftovers, renewing, write_text
 from ossa.schema import BoneSchema
 from ossa.segmentation.compare import dice
 from ossa.segmentation.segmentation import Region, Segmentation
@@ -79,7 +79,7 @@ class Options:
     workers: int | None = None
 
     def __post_init__(self) -> None:
-        if not 64 <= self.size <= 8192 or not 32 <= self.thumbnail <= self.size:
+        if not 64 <= self.size <= 8192 or not 32 <= self.thumbnail <= 8192:
             raise ConfigError("gallery: a picture size is out of range", found=f"{self.size}, {self.thumbnail}")
 
 
@@ -125,11 +125,13 @@ def write_gallery(
 ) -> Written:
     """Write the folder; ``sets`` names the predictions that every ``Content.sets`` holds, in the same order.
 
-    A picture that cannot be read stays in the gallery with its reason. The page is written last, so that an
-    interrupted run leaves no page that lacks pictures. Raises OutputError when something cannot be written.
+    A picture that cannot be read stays in the gallery with its reason. The page is written last and an earlier one
+    removed first, so that an interrupted run leaves no page that lacks pictures. Raises OutputError when something
+    cannot be written.
     """
     settings = options if options is not None else Options()
     root = Path(folder)
+    (root / "index.html").unlink(missing_ok=True)
     with_truth = False
     rows: list[dict[str, Any]] = []
     failed: list[tuple[str, str]] = []
@@ -158,7 +160,17 @@ def write_gallery(
         write_text(root / name, asset(name))
     body = asset("gallery.html")
     write_text(root / "index.html", page_of_files(settings.title, body, "gallery.css", ("data.js", "gallery.js")))
+    _remove_others(root, len(rows))
     return Written(root / "index.html", len(rows), failed)
+
+
+def _remove_others(root: Path, count: int) -> None:
+    """Remove the files of an earlier gallery that had more pictures, and what killed runs left half-written."""
+    for folder in ("images", "thumbs", "items"):
+        clear_leftovers(root / folder)
+        for path in (root / folder).glob("[0-9]" * 6 + ".*"):
+            if int(path.stem) >= count:
+                path.unlink()
 
 
 def _metrics(sets: Sequence[str]) -> list[_Metric]:
@@ -187,8 +199,8 @@ def _one(
     }
     try:
         content = item.load()
-    except (OssaError, OSError, MemoryError) as error:
-        reason = str(error) or type(error).__name__
+    except Exception as error:  # whatever one picture does, the others are shown
+        reason = reason_of(error, item.name)
         row |= {"error": reason, "flags": [*item.flags, "cannot be read"]}
         nothing = [None] * len(schema)
         row["values"] = {kind: [nothing] * max(1, len(metrics)) for kind in ("dice", "agreement", "confidence", "area")}

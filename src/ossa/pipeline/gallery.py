@@ -13,6 +13,7 @@ from ossa.errors import InputError, OssaError
 from ossa.labels.match import without_ending
 from ossa.labels.results import Entry, Results, find_pictures, line_up, open_results, picture_of, picture_shape
 from ossa.progress import Track, silent
+from ossa.safety import output_folder
 from ossa.schema import BoneSchema, load_schema
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def gallery(
     A data set that has labels is truth, unless ``truth`` names another one; everything else is a prediction. Pictures
     come from the data set, from beside the label files, or from the folder ``images``. ``folds`` is a folds file
     of ``ossa train``; ``size`` the longest side in px of the pictures that a click shows. Raises InputError when no
-    picture can be found for any of the results.
+    picture can be found for any of the results, OutputError when ``output`` lies among them.
     """
     from ossa.pages.gallery import Item, Options, write_gallery
 
@@ -78,7 +79,9 @@ def gallery(
             )
         )
     settings = Options(title=title if title is not None else _title(opened), size=size, workers=workers)
-    return write_gallery(output, items, bones, [_label(r, sets) for r in sets], settings, track)
+    inputs = [path for path in (*sources, truth, images, folds) if path is not None]
+    with output_folder(output, inputs, ("data.js",)):
+        return write_gallery(output, items, bones, [_label(r, sets) for r in sets], settings, track)
 
 
 def _title(opened: Sequence[Results]) -> str:
