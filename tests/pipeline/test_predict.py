@@ -15,6 +15,7 @@ import pytest
 
 from helpers_pictures import hand_picture, save
 from ossa.errors import ConfigError, DeviceError, InputError, OutputError
+from ossa.inference.hands import Hand
 from ossa.labels.competition import read_label
 from ossa.labels.submission import read_submission
 from ossa.pipeline import predict as module
@@ -310,15 +311,76 @@ def test_few_bones_are_told(bones: int, told: bool) -> None:
     """Below half of the schema's bones; the model's own notes stay."""
 
     class Finds:
-        def predict(self, radiograph: Radiograph) -> Segmentation:
+        def predict_hands(self, radiograph: Radiograph) -> tuple[Hand, ...]:
             one = Region(1, 1, np.ones((2, 2), bool))
-            return Segmentation(SCHEMA, radiograph.shape, dict.fromkeys(SCHEMA.names[:bones], one), notes=("its own",))
+            bones_of = dict.fromkeys(SCHEMA.names[:bones], one)
+            return (Hand(Segmentation(SCHEMA, radiograph.shape, bones_of, notes=("its own",))),)
 
-    found = module.predict_one(Radiograph(hand_picture()), Finds())  # type: ignore[arg-type]
+    (hand,) = module.predict_one(Radiograph(hand_picture()), Finds())  # type: ignore[arg-type]
+    found = hand.segmentation
     assert found.notes[0] == "its own"
     assert len(found.notes) == 1 + told
     if bones == 3:
         assert found.notes[1].startswith("few bones found: 3 of 29 (finger-1, finger-2, finger-3).")
+
+
+def two_hands(radiograph: Radiograph, sides: tuple[str | None, ...]) -> tuple[Hand, ...]:
+    one = Region(1, 1, np.ones((2, 2), bool))
+    return tuple(
+        Hand(Segmentation(SCHEMA, radiograph.shape, {SCHEMA.names[k]: one}, notes=("2 hands",)), side)  # type: ignore[arg-type]
+        for k, side in enumerate(sides)
+    )
+
+
+@pytest.mark.parametrize(
+    ("sides", "names"), [(("R", "L"), ("right", "left")), (("L", "L"), ("1", "2")), ((None, "R", "L"), ("1", "2", "3"))]
+)
+def test_every_hand_of_a_film_has_its_results(
+    tmp_path: Path,
+    bright_model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sides: tuple[str | None, ...],
+    names: tuple[str],
+) -> None:
+    save(tmp_path / "in" / "both.png", hand_picture())
+    save(tmp_path / "in" / "one.png", hand_picture())
+    whole = module.predict_one
+
+    def several(radiograph, predictor):  # type: ignore[no-untyped-def]
+        several.count += 1  # type: ignore[attr-defined]
+        return two_hands(radiograph, sides) if several.count == 1 else whole(radiograph, predictor)  # type: ignore[attr-defined]
+
+    several.count = 0  # type: ignore[attr-defined]
+    monkeypatch.setattr(module, "predict_one", several)
+    outcome = predict_with(lambda: fast_predictor(bright_model, "auto"), [tmp_path / "in"], tmp_path / "o")
+    assert outcome.done[0].bones == len(sides)
+    assert outcome.done[0].notes == ("2 hands",)
+    expected = [f"both_{name}" for name in names]
+    assert sorted(p.stem for p in (tmp_path / "o").glob("*.json")) == sorted([*expected, "one"])
+    assert all((tmp_path / "o" / f"{name}_overlay.png").is_file() for name in expected)
+    assert _rows(tmp_path / "o") == [*(f"{name}.png" for name in expected), "one.png"]
+    # Another run into the same folder keeps them, and may replace them.
+    save(tmp_path / "more" / "two.png", hand_picture())
+    predict_with(lambda: fast_predictor(bright_model, "auto"), [tmp_path / "more"], tmp_path / "o")
+    assert _rows(tmp_path / "o") == [*(f"{name}.png" for name in expected), "one.png", "two.png"]
+
+
+def test_results_of_two_hands_keep_clear_of_other_results(
+    tmp_path: Path, bright_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "a_left", "a_1"):
+        save(tmp_path / "in" / f"{name}.png", hand_picture())
+    whole = module.predict_one
+
+    def several(radiograph, predictor):  # type: ignore[no-untyped-def]
+        if radiograph.provenance.path.endswith("a.png"):
+            return two_hands(radiograph, ("R", "L"))
+        return whole(radiograph, predictor)
+
+    monkeypatch.setattr(module, "predict_one", several)
+    predict_with(lambda: fast_predictor(bright_model, "auto"), [tmp_path / "in"], tmp_path / "o")
+    names = sorted(p.stem for p in (tmp_path / "o").glob("*.json"))
+    assert names == ["a_1", "a_hand1", "a_hand2", "a_left"]
 
 
 def test_an_unknown_format_lists_the_known(tmp_path: Path) -> None:

@@ -38,7 +38,8 @@ def command(
 
     PATH is an image (PNG, JPEG, TIFF, BMP, DICOM), a folder that is searched to any depth, or a quoted glob pattern.
     Per image NAME the results are OUT/NAME.json (outlines) and OUT/NAME_overlay.png; OUT/predictions.csv holds the
-    run lengths of all. A file that cannot be used is reported and skipped.
+    run lengths of all. A film with several hands has results for each (NAME_left and NAME_right, or NAME_1, NAME_2).
+    A file that cannot be used is reported and skipped.
 
     Exit codes: 0 all images done; 1 some were skipped, the rest is written; 2 nothing done.
     """
@@ -51,7 +52,8 @@ def command(
     )
     if len(outcome.done) == 1:
         only = outcome.done[0]
-        click.echo(f"{only.bones} bones in {only.source.path} -> {output / only.source.name}_overlay.png")
+        overlays = ", ".join(f"{output / result.name}_overlay.png" for result in only.results)
+        click.echo(f"{only.bones} bones in {only.source.path} -> {overlays}")
     else:
         click.echo(f"{len(outcome.done)} of {outcome.total} images -> {output}")
     warned = [done.source.image_name for done in outcome.done if done.notes]

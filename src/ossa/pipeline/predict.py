@@ -3,6 +3,8 @@
 OUT/<name>.json           outlines, in a label format
 OUT/<name>_overlay.png    the bones drawn over the radiograph
 OUT/predictions.csv       run lengths of all images
+
+A film with several hands has results for each: <name>_left and <name>_right, or <name>_1, <name>_2, ...
 """
 
 from __future__ import annotations
@@ -15,11 +17,13 @@ from typing import TYPE_CHECKING
 from ossa.errors import DeviceError, InputError, OutputError, reason_of
 from ossa.parallel import read_ahead
 from ossa.pipeline.parts import Part, Parts, is_table, rows_by_image
+from ossa.pipeline.several import apart
 from ossa.pipeline.sources import OVERLAY_SUFFIX, Source, check_name, find_sources
 from ossa.progress import Track, silent
 from ossa.safety import output_folder
 
 if TYPE_CHECKING:
+    from ossa.inference.hands import Hand
     from ossa.inference.predictor import Predictor
     from ossa.labels.format import Writer
     from ossa.radiograph.radiograph import Radiograph
@@ -36,11 +40,15 @@ RUN_FOLDER = ".ossa-run"
 
 @dataclass(frozen=True)
 class Predicted:
-    """One image that went through: ``notes`` are the warnings that came with it."""
+    """One image that went through: ``notes`` are the warnings that came with it.
+
+    ``results``: one source for the results of each of its hands (pipeline.several).
+    """
 
     source: Source
     bones: int
     notes: tuple[str, ...]
+    results: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,12 +125,13 @@ def predict_with(
     write_label = writer(label_format)
     inputs = [*given, *(source.path for source in sources)]
     with output_folder(folder, inputs, (CSV_NAME, RUN_FOLDER)):
-        _refuse_strangers(folder, sources)
+        ours = _own_names(folder)
+        _refuse_strangers(folder, sources, ours)
         predictor = load()
         parts = Parts.begin(folder / RUN_FOLDER, {"format": label_format, "predictor": predictor.settings()})
         outcome = Outcome(folder, len(sources))
         try:
-            _predict_all(outcome, sources, predictor, parts, write_label, track, tell)
+            _predict_all(outcome, sources, predictor, parts, ours, write_label, track, tell)
         except KeyboardInterrupt:
             outcome.interrupted = True
         _drop_lost(outcome, parts, tell)
@@ -130,7 +139,8 @@ def predict_with(
             parts.remove()
             raise _nothing_done(outcome)
         done = [predicted.source for predicted in outcome.done]
-        parts.write_csv(folder / CSV_NAME, done, _kept_rows(folder, done))
+        new = [result for predicted in outcome.done for result in predicted.results]
+        parts.write_csv(folder / CSV_NAME, done, _kept_rows(folder, new))
         if not outcome.interrupted:
             parts.remove()
     return outcome
@@ -141,6 +151,7 @@ def _predict_all(
     sources: list[Source],
     predictor: Predictor,
     parts: Parts,
+    ours: set[str] | None,
     write_label: Writer,
     track: Track,
     tell: Callable[[str], None],
@@ -149,6 +160,10 @@ def _predict_all(
     from ossa.radiograph.read import read_radiograph
 
     folder = outcome.output
+    names = {source.name.casefold() for source in sources}
+
+    def taken(name: str) -> bool:
+        return name.casefold() in names or _is_strange(folder, name, ours)
 
     def read(source: Source) -> Radiograph | Predicted:
         check_name(source)
@@ -161,18 +176,27 @@ def _predict_all(
             if isinstance(found, Predicted):
                 outcome.done.append(found)
                 continue
-            segmentation = predict_one(found, predictor)
-            _write(folder, source, found, segmentation, write_label)
-            _remember(source, parts, segmentation)
+            hands = predict_one(found, predictor)
+            results = apart(source, [hand.side for hand in hands], taken)
+            for hand, result in zip(hands, results, strict=True):
+                _write(folder, result, found, hand.segmentation, write_label)
+            done = _done(source, results, hands)
+            _remember(done, parts, hands)
         except (DeviceError, OutputError):
             raise
         except Exception as error:
             # Whatever one file does, the others are done: an error nobody foresaw skips its file too.
             _skip(outcome, source, reason_of(error, source.path), tell)
             continue
-        if segmentation.notes:
-            tell(f"{source.path}: {'; '.join(segmentation.notes)}")
-        outcome.done.append(Predicted(source, len(segmentation), segmentation.notes))
+        if done.notes:
+            tell(f"{source.path}: {'; '.join(done.notes)}")
+        outcome.done.append(done)
+
+
+def _done(source: Source, results: list[Source], hands: tuple[Hand, ...]) -> Predicted:
+    """What went through: the bones of all hands together, and the notes, each once."""
+    notes = dict.fromkeys(note for hand in hands for note in hand.segmentation.notes)
+    return Predicted(source, sum(len(hand.segmentation) for hand in hands), tuple(notes), tuple(results))
 
 
 def _skip(outcome: Outcome, source: Source, reason: str, tell: Callable[[str], None]) -> None:
@@ -194,16 +218,21 @@ def _drop_lost(outcome: Outcome, parts: Parts, tell: Callable[[str], None]) -> N
 def _finished(source: Source, parts: Parts, folder: Path) -> Predicted | None:
     """What this run or an earlier, stopped one did for this image, when all of it is still there."""
     part = parts.get(source)
-    if part is None or not all(path.is_file() for path in _outputs(folder, source.name)):
+    if part is None:
         return None
-    return Predicted(source, int(part.facts["bones"]), tuple(part.facts["notes"]))
+    results = tuple(replace(source, name=name, image_name=image) for name, image in part.facts["results"])
+    if not all(path.is_file() for result in results for path in _outputs(folder, result.name)):
+        return None
+    return Predicted(source, int(part.facts["bones"]), tuple(part.facts["notes"]), results)
 
 
-def _remember(source: Source, parts: Parts, segmentation: Segmentation) -> None:
+def _remember(done: Predicted, parts: Parts, hands: tuple[Hand, ...]) -> None:
     from ossa.labels.submission import submission_rows
 
-    facts = {"bones": len(segmentation), "notes": list(segmentation.notes)}
-    parts.put(source, Part(submission_rows(source.image_name, segmentation), facts))
+    names = [[result.name, result.image_name] for result in done.results]
+    facts = {"bones": done.bones, "notes": list(done.notes), "results": names}
+    rows = (submission_rows(r.image_name, h.segmentation) for r, h in zip(done.results, hands, strict=True))
+    parts.put(done.source, Part("".join(rows), facts))
 
 
 def _kept_rows(folder: Path, done: list[Source]) -> Iterable[str]:
@@ -222,13 +251,25 @@ def _names(image: str) -> tuple[str, str]:
     return Path(image).with_suffix("").as_posix(), image
 
 
-def _refuse_strangers(folder: Path, sources: list[Source]) -> None:
-    """Refuse to replace labels or a table that no run of ossa wrote."""
+def _own_names(folder: Path) -> set[str] | None:
+    """What results in ``folder`` may be called that a run of ossa wrote; None when nothing there tells it."""
     if (folder / RUN_FOLDER).is_dir():
-        return  # a stopped run's results, of which no table tells yet
+        return None  # a stopped run's results, of which no table tells yet
+    images = dict.fromkeys(image for image, _ in rows_by_image(folder / CSV_NAME))
+    return {name for image in images for name in _names(image)}
+
+
+def _is_strange(folder: Path, name: str, ours: set[str] | None) -> bool:
+    """Whether results called ``name`` would replace something that no run of ossa wrote."""
+    return ours is not None and name not in ours and _outputs(folder, name)[0].exists()
+
+
+def _refuse_strangers(folder: Path, sources: list[Source], ours: set[str] | None) -> None:
+    """Refuse to replace labels or a table that no run of ossa wrote."""
+    if ours is None:
+        return
     csv = folder / CSV_NAME
-    ours = {name for image in dict.fromkeys(image for image, _ in rows_by_image(csv)) for name in _names(image)}
-    strange = [p for s in sources if s.name not in ours and (p := _outputs(folder, s.name)[0]).exists()]
+    strange = [_outputs(folder, s.name)[0] for s in sources if _is_strange(folder, s.name, ours)]
     if csv.exists() and not is_table(csv):
         strange.append(csv)
     if strange:
@@ -241,10 +282,13 @@ def _refuse_strangers(folder: Path, sources: list[Source]) -> None:
         )
 
 
-def predict_one(radiograph: Radiograph, predictor: Predictor) -> Segmentation:
-    """Find the bones of one radiograph; a note says so when they are few."""
-    segmentation = predictor.predict(radiograph)
-    return replace(segmentation, notes=(*segmentation.notes, *_few_bones(segmentation)))
+def predict_one(radiograph: Radiograph, predictor: Predictor) -> tuple[Hand, ...]:
+    """Find the bones of one radiograph, hand by hand; a note says so when they are few."""
+
+    def told(found: Segmentation) -> Segmentation:
+        return replace(found, notes=(*found.notes, *_few_bones(found)))
+
+    return tuple(replace(hand, segmentation=told(hand.segmentation)) for hand in predictor.predict_hands(radiograph))
 
 
 def _few_bones(segmentation: Segmentation) -> tuple[str, ...]:

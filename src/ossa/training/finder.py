@@ -211,6 +211,14 @@ def _begin(parts: dict[str, Any], checkpoint: Path, weights: Path | None) -> int
     return 0
 
 
+def rate(step: int, steps: int) -> float:
+    """Share of the highest learning rate: up over the first hundred steps, then down along a cosine to a hundredth.
+
+    It depends on nothing else, so a run may go on with another number of steps than it was begun with.
+    """
+    return float(min((step + 1) / 100, 0.01 + 0.99 * (0.5 + 0.5 * np.cos(np.pi * min(step / steps, 1.0)))))
+
+
 def _average(mean: nn.Module, net: nn.Module, step: int) -> None:
     """Let ``mean`` follow ``net``: an exponential average over some 500 steps, fewer at the beginning."""
     keep = min(0.998, step / (step + 20))
@@ -241,8 +249,7 @@ def main() -> None:
     for module in (net, mean):
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(net.parameters(), lr=a.lr, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, a.lr, a.steps, pct_start=0.08)
-    parts: dict[str, Any] = {"net": net, "mean": mean, "optimiser": optimiser, "schedule": schedule}
+    parts: dict[str, Any] = {"net": net, "mean": mean, "optimiser": optimiser}
     checkpoint = a.out / "last.pt"
     step = _begin(parts, checkpoint, a.weights)
     log = (a.out / "log.jsonl").open("a")
@@ -264,8 +271,9 @@ def main() -> None:
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(net.parameters(), 10.0)
+            for group in optimiser.param_groups:
+                group["lr"] = a.lr * rate(step, a.steps)
             optimiser.step()
-            schedule.step()
             step += 1
             _average(mean, net, step)
             for name, value in each.items():
