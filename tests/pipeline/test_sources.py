@@ -39,6 +39,25 @@ def test_dicom_without_an_ending_is_known_by_its_content(tmp_path: Path) -> None
     assert names(find_sources([tmp_path], tmp_path / "out")) == ["IM0001"]
 
 
+def test_dicom_of_any_name_is_found(tmp_path: Path) -> None:
+    for name in ("1.2.840.113619.2", "1.2.840.113619.3", "IMG0001.IMA", "hand.bak", "image.dcm.1"):
+        (tmp_path / name).write_bytes(bytes(128) + b"DICM")
+    (tmp_path / "bare.000").write_bytes(b"\x08\0\x05\0CS\x0a\0ISO_IR 100" + bytes(120))  # no preamble
+    (tmp_path / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
+    touch(tmp_path / "notes.txt", tmp_path / "more.txt", tmp_path / "._IMG0001.IMA")
+    told: list[str] = []
+    found = find_sources([tmp_path], tmp_path / "out", told.append)
+    assert names(found) == ["1.2.840.113619.2", "1.2.840.113619.3", "IMG0001", "bare.000", "hand", "image.dcm.1"]
+    assert told == ["passed over 3 files that are no pictures: .txt 2, DICOMDIR 1"]
+
+
+def test_pictures_without_an_ending_are_found(tmp_path: Path) -> None:
+    (tmp_path / "scan").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(130))
+    (tmp_path / "photo.orig").write_bytes(b"\xff\xd8\xff\xe0" + bytes(130))
+    (tmp_path / "BMI values").write_bytes(b"BMI of all patients")
+    assert names(find_sources([tmp_path], None)) == ["photo", "scan"]
+
+
 def test_a_named_file_is_taken_whatever_its_ending(tmp_path: Path) -> None:
     touch(tmp_path / "hand.xyz")
     assert names(find_sources([tmp_path / "hand.xyz", tmp_path / "gone.png"], tmp_path / "o")) == ["hand", "gone"]

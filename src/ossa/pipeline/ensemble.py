@@ -55,7 +55,7 @@ def save_probabilities(
     from ossa.pipeline.sources import find_sources
 
     given = [Path(path) for path in paths]
-    sources = find_sources(given, output)
+    sources = find_sources(given, output, tell)
     with output_folder(output, [*given, *(source.path for source in sources)], ("store.json",)):
         store = Store.create(output, predictor.schema, predictor.networks.source())
         return _save(sources, store, predictor, track, tell)
@@ -350,7 +350,7 @@ def image_sizes(paths: Iterable[str | Path]) -> dict[str, tuple[int, int]]:
     from ossa.pipeline.sources import find_sources
     from ossa.radiograph.read import read_size
 
-    return {source.image_name: read_size(source.path) for source in find_sources(paths, "")}
+    return {source.image_name: read_size(source.path) for source in find_sources(paths, None)}
 
 
 def _check_given(given: Sequence[object], what: str) -> None:

@@ -48,7 +48,7 @@ def explain(
     target = Path(output)
     if target.suffix.lower() != ".png":
         raise ConfigError("the picture is written as PNG", found=target.name, expected="a name that ends in .png")
-    sources = find_sources(paths, target.parent / ".none")
+    sources = find_sources(paths, None)
     refuse_inputs(target, [*paths, *(source.path for source in sources)])
     if not bones:
         raise ConfigError("no bone was named", remedy="Name one with --bone")

@@ -18,8 +18,9 @@ from ossa.errors import DeviceError, InputError, OutputError, reason_of
 from ossa.parallel import read_ahead
 from ossa.pipeline.parts import Part, Parts, is_table, rows_by_image
 from ossa.pipeline.several import apart
-from ossa.pipeline.sources import OVERLAY_SUFFIX, Source, check_name, find_sources
+from ossa.pipeline.sources import Source, check_name, find_sources
 from ossa.progress import Track, silent
+from ossa.radiograph.kinds import OVERLAY_SUFFIX
 from ossa.safety import output_folder
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def predict_with(
 
     given = [Path(path) for path in paths]
     folder = Path(output)
-    sources = find_sources(given, folder)
+    sources = find_sources(given, folder, tell)
     write_label = writer(label_format)
     inputs = [*given, *(source.path for source in sources)]
     with output_folder(folder, inputs, (CSV_NAME, RUN_FOLDER)):

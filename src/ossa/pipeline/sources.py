@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ossa.errors import InputError
-
-#: Endings that a folder is searched for. A DICOM file often has no ending at all: those are known by their content.
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm", ".dicom"})
-
-#: What ``ossa predict`` adds to a name; such pictures are results, not radiographs.
-OVERLAY_SUFFIX = "_overlay.png"
+from ossa.radiograph.find import find_pictures
+from ossa.radiograph.kinds import ENDINGS, OVERLAY_SUFFIX
 
 #: Longest name of a result, in bytes: 255 on usual file systems, less what a temporary file beside it adds.
 LONGEST_NAME = 230
@@ -33,66 +28,28 @@ class Source:
     image_name: str
 
 
-def find_sources(paths: Iterable[str | Path], output: str | Path) -> list[Source]:
-    """Every radiograph that ``paths`` (files, folders, glob patterns) mean, once each, in the order given.
+def find_sources(
+    paths: Iterable[str | Path], output: str | Path | None, tell: Callable[[str], None] = lambda _: None
+) -> list[Source]:
+    """Every radiograph that ``paths`` (files, folders, glob patterns) mean, as ``find_pictures`` has it, with its name.
 
-    Folders are searched to any depth in sorted order; what lies in ``output``, hidden files and links to folders are
-    left out. A named file is taken as it is, present or not: reading it tells what is wrong with it. Raises InputError
-    when there is nothing at all.
+    What lies in ``output`` is left out; ``tell`` hears in one sentence what was passed over. Raises InputError when
+    there is nothing at all.
     """
     given = [Path(path) for path in paths]
-    result = Path(output).resolve()
-    found: dict[Path, Path] = {}
-    for path in given:
-        for file in _expand(path, result):
-            found.setdefault(file.resolve(), file)
-    if not found:
+    found = find_pictures(given, output)
+    remark = found.remark()
+    if not found.files:
         raise InputError(
             "no radiograph was found",
             path=", ".join(map(str, given)),
-            expected="files ending in " + ", ".join(sorted(SUFFIXES)) + ", or DICOM files without an ending",
+            found=remark,
+            expected="files ending in " + ", ".join(sorted(ENDINGS)) + ", or DICOM files of any name",
             remedy="Name the files, or a folder that holds them",
         )
-    return name_sources(list(found.values()))
-
-
-def _expand(path: Path, output: Path) -> Iterator[Path]:
-    if path.is_dir():
-        yield from _search(path, output)
-    elif not path.exists() and glob.has_magic(str(path)):
-        for match in sorted(glob.glob(str(path), recursive=True)):
-            inner = Path(match)
-            if inner.is_dir():
-                yield from _search(inner, output)
-            elif _is_radiograph(inner):
-                yield inner
-    else:
-        yield path
-
-
-def _search(folder: Path, output: Path) -> Iterator[Path]:
-    # A folder that is itself the output is searched: predict refuses it with a reason.
-    for parent, folders, files in os.walk(folder):
-        here = Path(parent)
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and (here / f).resolve() != output)
-        for name in sorted(files):
-            if not name.startswith(".") and _is_radiograph(here / name):
-                yield here / name
-
-
-def _is_radiograph(path: Path) -> bool:
-    if path.name.endswith(OVERLAY_SUFFIX):
-        return False
-    if path.suffix.lower() in SUFFIXES:
-        return True
-    if path.suffix:
-        return False
-    try:
-        with path.open("rb") as stream:
-            stream.seek(128)  # a DICOM file begins with 128 free bytes and "DICM" (DICOM PS3.10, 7.1)
-            return stream.read(4) == b"DICM"
-    except OSError:
-        return False
+    if remark is not None:
+        tell(remark)
+    return name_sources(found.files)
 
 
 def name_sources(files: list[Path]) -> list[Source]:
@@ -104,9 +61,18 @@ def name_sources(files: list[Path]) -> list[Source]:
     """
     common = os.path.commonpath([file.resolve().parent for file in files])
     relative = [file.resolve().relative_to(common) for file in files]
-    short = [(f.stem, f.name, r.with_suffix("").as_posix(), r.as_posix()) for f, r in zip(files, relative, strict=True)]
+    short = [
+        (_stem(f.name), f.name, r.with_name(_stem(f.name)).as_posix(), r.as_posix())
+        for f, r in zip(files, relative, strict=True)
+    ]
     images = [(f.name, r.as_posix()) for f, r in zip(files, relative, strict=True)]
     return [Source(*row) for row in zip(files, _apart(short), _apart(images), strict=True)]
+
+
+def _stem(name: str) -> str:
+    """A file's name less its ending; the last number of a UID ("1.2.840.10") is none."""
+    stem, _, ending = name.rpartition(".")
+    return stem if stem and not ending.isdigit() else name
 
 
 def check_name(source: Source) -> None:

@@ -11,6 +11,9 @@ HEAD = 132
 #: ending is refused when it is read; a DICOM file often has none of them and is known by its content.
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm", ".dicom", ".ima"})
 
+#: What ``ossa predict`` adds to a name; such pictures are results, not radiographs.
+OVERLAY_SUFFIX = "_overlay.png"
+
 _PNG = b"\x89PNG\r\n\x1a\n"
 _TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 
