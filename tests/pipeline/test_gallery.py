@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from helpers_dataset import SCHEMA, draw, save_image, schematic_hand, segmentation, write_competition
+from helpers_films import film
 from ossa.dataset.dataset import open_dataset
-from ossa.errors import ConfigError, InputError, OutputError
+from ossa.errors import ConfigError, ImageError, InputError, OutputError
 from ossa.labels.competition import write_label
 from ossa.labels.submission import write_submission
 from ossa.pipeline.evaluate import evaluate
-from ossa.pipeline.gallery import gallery
+from ossa.pipeline.gallery import gallery, read_small
 from ossa.segmentation.segmentation import Segmentation
 
 SIZE = 192
@@ -172,3 +173,23 @@ def test_a_killed_run_leaves_no_page_of_other_pictures(
     with pytest.raises(SystemExit):
         gallery([made[0]], tmp_path / "g", size=256)
     assert not (tmp_path / "g" / "index.html").exists()
+
+
+def test_pictures_are_read_as_every_command_reads_them(tmp_path: Path) -> None:
+    """A negative is turned over, a film of 12 bits is no black page, a damaged file is told and not half shown."""
+    upright = film(384)
+    kinds = {
+        "negative.png": cv2.imencode(".png", 255 - upright)[1],
+        "deep.png": cv2.imencode(".png", upright.astype(np.uint16) * 16)[1],
+        "plain.png": cv2.imencode(".png", upright)[1],
+    }
+    for name, data in kinds.items():
+        (tmp_path / name).write_bytes(data.tobytes())
+        found = read_small(tmp_path / name)
+        assert np.corrcoef(found.ravel(), upright.ravel())[0, 1] > 0.999, name
+    large = cv2.resize(upright, (1700, 1700))
+    (tmp_path / "large.png").write_bytes(cv2.imencode(".png", large)[1].tobytes())
+    assert read_small(tmp_path / "large.png").shape == (850, 850)
+    (tmp_path / "cut.png").write_bytes(kinds["plain.png"].tobytes()[:-500])
+    with pytest.raises(ImageError, match="truncated"):
+        read_small(tmp_path / "cut.png")

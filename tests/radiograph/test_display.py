@@ -38,3 +38,10 @@ def test_jpeg_keeps_the_order_of_colours() -> None:
 def test_an_empty_picture_is_told() -> None:
     with pytest.raises(OutputError, match="could not be encoded"):
         png(np.zeros((0, 5), np.uint8))
+
+
+def test_a_few_bright_pixels_are_still_seen() -> None:
+    picture = np.zeros((300, 300), np.uint16)
+    picture[7, 7] = 4000
+    shown = for_the_eye(picture)
+    assert (shown[7, 7], shown[0, 0]) == (255, 0)

@@ -25,12 +25,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.errors import LabelError, OutputError
+from ossa.errors import LabelError
 from ossa.labels.case import Case, Problem, Reading, Truth, check_inside, judged
 from ossa.labels.names import BoneNames, bone_names, collect
 from ossa.labels.pictures import case_of, labels_beside, pictures, unclear_problem, visible_files
 from ossa.labels.polygons import Size, check_parts, label_points, polygon, size_of
 from ossa.labels.texts import read_label_json
+from ossa.radiograph.display import png
 from ossa.safety import inside, write_bytes, write_text
 from ossa.schema import BoneSchema
 from ossa.segmentation.outlines import Outline, Outlines, outlines_from_region
@@ -256,14 +257,9 @@ def write_case(
     The label is written first: a picture in the folder always has the label it should have. Returns the picture's
     path. Raises InputError when a name would leave the folder, OutputError when something cannot be written.
     """
-    import cv2
-
     image = inside(Path(root) / split / "DCM", Path(subject) / image_name)
     if segmentation is not None:
         label = Path(root) / split / "outputs_json" / subject / (Path(image_name).stem + ".json")
         write_label(label, segmentation, image_name)
-    ok, encoded = cv2.imencode(".png", pixels)
-    if not ok:
-        raise OutputError("the picture could not be encoded", path=image, found=f"{pixels.dtype} {pixels.shape}")
-    write_bytes(image, encoded.tobytes())
+    write_bytes(image, png(pixels))
     return image

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ossa.errors import ConfigError, LabelError, OutputError
+from ossa.errors import ConfigError, LabelError
 from ossa.progress import Track, silent
 from ossa.safety import write_bytes, write_json, write_text
 from ossa.schema import BoneSchema
@@ -188,13 +188,10 @@ def _refuse_other_than_png(output: Path) -> None:
 
 def write_sheet(output: Path, sheet: NDArray[np.uint8]) -> None:
     """Write a contact sheet (H, W, 3) RGB as PNG. Raises ConfigError for another kind of name."""
-    import cv2
+    from ossa.radiograph.display import png
 
     _refuse_other_than_png(output)
-    ok, encoded = cv2.imencode(".png", sheet[..., ::-1])
-    if not ok:
-        raise OutputError("the sheet could not be encoded", path=output, found=sheet.shape)
-    write_bytes(output, encoded.tobytes())
+    write_bytes(output, png(sheet))
 
 
 def _labelled(dataset: Dataset) -> Dataset:

@@ -127,7 +127,7 @@ def _loader(picture: Path, known: Entry | None, entries: Sequence[Entry | None],
                 missing = [n for n in schema.names if n not in segmentation.regions]
                 flags.append("missing: " + ", ".join(missing) if len(missing) <= 4 else f"{len(missing)} bones missing")
         side = next((s for s in map(_side, (truth, *found)) if s), "")
-        return Content(read_small(picture, shape), shape, truth, found, unknown, tuple(dict.fromkeys(flags)), side)
+        return Content(read_small(picture), shape, truth, found, unknown, tuple(dict.fromkeys(flags)), side)
 
     return load
 
@@ -140,20 +140,16 @@ def _side(segmentation: Segmentation | None) -> str:
     return (side_of(outlines_from_segmentation(segmentation)) or "") if segmentation is not None else ""
 
 
-def read_small(path: Path, shape: tuple[int, int]) -> NDArray[np.generic]:
-    """The grey picture, decoded at half size where it is large: enough for a page, and quicker.
+def read_small(path: Path) -> NDArray[np.generic]:
+    """The grey picture as every command reads it, at half size where it is large: enough for a page.
 
-    Raises ImageError when it cannot be read. A DICOM file goes through its own reader.
+    Raises ImageError when it cannot be read.
     """
     import cv2
 
-    if path.suffix.lower() in {".png", ".jpg", ".jpeg", ".bmp"}:
-        mode = cv2.IMREAD_REDUCED_GRAYSCALE_2 if max(shape) >= 1600 else cv2.IMREAD_GRAYSCALE
-        data = np.fromfile(path, np.uint8)
-        # OpenCV turns pictures by their EXIF tag here, as the reader does.
-        grey: NDArray[np.generic] | None = cv2.imdecode(data, mode) if data.size else None
-        if grey is not None:
-            return grey
     from ossa.radiograph.read import read_radiograph
 
-    return read_radiograph(path).pixels
+    pixels = read_radiograph(path).pixels
+    if max(pixels.shape) < 1600:
+        return pixels
+    return cv2.resize(pixels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)

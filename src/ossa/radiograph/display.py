@@ -13,9 +13,14 @@ Picture = NDArray[np.uint8]
 
 
 def for_the_eye(grey: NDArray[Any]) -> Picture:
-    """(H, W) grey values as uint8, their .5 to 99.5 percentiles spread over 0..255, since many films are dark."""
+    """(H, W) grey values as uint8, their .5 to 99.5 percentiles spread over 0..255, since many films are dark.
+
+    Where nearly all of a picture has one value its least and its largest are taken instead.
+    """
     values = np.asarray(grey)
     low, high = np.percentile(values[::4, ::4], (0.5, 99.5))
+    if high <= low:
+        low, high = float(values.min()), float(values.max())
     if high <= low:
         return np.zeros(values.shape, np.uint8)
     scaled = (values.astype(np.float32) - np.float32(low)) * np.float32(255.0 / (high - low))
