@@ -43,7 +43,7 @@ def sample_build(people: int, rng: np.random.Generator) -> Build:
     # Evenly between all people, and up to a fifth of the way beyond each.
     shares = rng.dirichlet(np.ones(people + 1)) * 1.2 - 0.2 / (people + 1)
     return Build(
-        float(width), float(width**0.4 * rng.normal(1, 0.035)), float(rng.uniform(0.94, 1.02)), row, shares[1:]
+        float(width), float(width**0.4 * rng.normal(1.02, 0.035)), float(rng.uniform(0.94, 1.02)), row, shares[1:]
     )
 
 
@@ -94,9 +94,9 @@ def _blended(body: Body, build: Build, rng: np.random.Generator) -> tuple[Body, 
 
 
 def _stretch(body: Body, build: Build, rng: np.random.Generator) -> F64:
-    """A linear map (3, 3): lengths along the bone's axis, widths across it; carpals keep their proportions."""
+    """A linear map (3, 3): lengths along the bone's axis, widths across it; carpals about keep their proportions."""
     if body.bone in CARPALS:
-        return np.asarray(np.eye(3) * build.carpus)
+        return np.asarray(np.diag(build.carpus * rng.normal(1, 0.04, 3)))
     axis = long_axis(body.mesh.vertices)
     length = build.row[_row_of(body.bone)]
     # Radius and ulna are lengthened alike: their ends stay side by side.
@@ -104,6 +104,9 @@ def _stretch(body: Body, build: Build, rng: np.random.Generator) -> F64:
         length *= rng.normal(1, 0.03)
         length *= _MEAN_LENGTH[body.bone] / float(np.ptp(body.mesh.vertices @ axis))
     across = build.width * rng.normal(1, 0.05)
+    if body.bone in DISTAL:
+        # A CT's threshold takes off the thin rim of a finger tip, which films show: all three people's are slim.
+        across *= rng.normal(1.10, 0.06)
     return np.asarray(across * np.eye(3) + (length - across) * np.outer(axis, axis))
 
 
@@ -141,8 +144,7 @@ def _reshaped_tube(local: F64, axis: F64, distal: bool, extent: float, rng: np.r
     t = along / max(float(np.abs(along).max()), 1e-6)
     radial = local - along[:, None] * axis
     waist, far, near = rng.normal(0, 0.07), rng.normal(0, 0.06), rng.normal(0, 0.06)
-    # Tufts of films are broader than those of the meshes, whose thin rim a CT's threshold takes off.
-    tuft = rng.normal(0.10, 0.12) if distal else 0.0
+    tuft = rng.normal(0.08, 0.12) if distal else 0.0
     factor = (
         1
         + waist * np.clip(1 - (t / 0.7) ** 2, 0, 1)
