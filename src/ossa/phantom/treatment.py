@@ -117,7 +117,7 @@ def cast(soft: F32, hand: DrawnHand, mm: float, rng: np.random.Generator) -> F32
         folds = cv2.resize(rng.standard_normal((40, 40)).astype(np.float32), shape[::-1], interpolation=cv2.INTER_CUBIC)
         return np.asarray(hull * within * rng.uniform(0.02, 0.12) * np.abs(folds), np.float32)
     # A shell's path is long where the beam grazes it: bright at its rim, even inside.
-    inside = cv2.distanceTransform(hull, cv2.DIST_L2, 3) / np.float32(reach)
+    inside = np.minimum(cv2.distanceTransform(hull, cv2.DIST_L2, 3) / np.float32(reach), 10.0)
     shell = hull * (0.35 + 0.65 * np.exp(-(((inside - 0.55) / 0.4) ** 2)))
     weave = cv2.resize(
         rng.standard_normal((max(2, shape[0] // 4), max(2, shape[1] // 4))).astype(np.float32),
