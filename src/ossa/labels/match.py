@@ -12,8 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-#: File name endings of pictures, as names of pictures may or may not carry them.
-ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm", ".dicom", ".ima")
+from ossa.safety.pictures import ENDINGS
 
 
 def without_ending(name: str) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ossa.labels.case import Case, LabelReader, Problem, side_from_name
-from ossa.labels.match import ENDINGS, pair, without_ending
+from ossa.labels.match import pair, without_ending
+from ossa.safety.pictures import ENDINGS, OVERLAY_SUFFIX
 
 #: Folders that say nothing about whom a picture shows.
 _NOBODY = re.compile(
@@ -17,13 +18,10 @@ _NOBODY = re.compile(
     re.IGNORECASE,
 )
 
-#: Pictures that ossa itself writes beside labels; they are results.
-_OVERLAY = "_overlay.png"
 
-
-def pictures(root: Path, endings: Sequence[str] = ENDINGS) -> list[Path]:
+def pictures(root: Path, endings: Collection[str] = ENDINGS) -> list[Path]:
     """Every picture file under ``root``, sorted; hidden files (macOS writes ``._name``) and overlays are none."""
-    return [p for p in visible_files(root) if p.suffix.lower() in endings and not p.name.endswith(_OVERLAY)]
+    return [p for p in visible_files(root) if p.suffix.lower() in endings and not p.name.endswith(OVERLAY_SUFFIX)]
 
 
 def visible_files(root: Path) -> list[Path]:

@@ -20,8 +20,8 @@ from ossa.pipeline.parts import Part, Parts, is_table, rows_by_image
 from ossa.pipeline.several import apart
 from ossa.pipeline.sources import Source, check_name, find_sources
 from ossa.progress import Track, silent
-from ossa.radiograph.kinds import OVERLAY_SUFFIX
 from ossa.safety import output_folder
+from ossa.safety.pictures import OVERLAY_SUFFIX
 
 if TYPE_CHECKING:
     from ossa.inference.hands import Hand

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ossa.errors import InputError
 from ossa.radiograph.find import find_pictures
-from ossa.radiograph.kinds import ENDINGS, OVERLAY_SUFFIX
+from ossa.safety.pictures import ENDINGS, OVERLAY_SUFFIX
 
 #: Longest name of a result, in bytes: 255 on usual file systems, less what a temporary file beside it adds.
 LONGEST_NAME = 230

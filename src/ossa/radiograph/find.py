@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ossa.radiograph.kinds import HEAD, OVERLAY_SUFFIX, is_hidden, is_picture_name, sniff
+from ossa.radiograph.kinds import HEAD, is_hidden, is_picture_name, sniff
+from ossa.safety.pictures import OVERLAY_SUFFIX
 
 #: What an ordinary file begins with as little as its name says it: DICOM exports are called "1.2.840.1", "IM0001" or
 #: "IMG.IMA". TIFF and BMP are known by their name alone: their first bytes are those of other files too.

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
+from ossa.safety.pictures import ENDINGS
+
 #: How many of a file's first bytes ``sniff`` and ``describe`` look at.
 HEAD = 132
-
-#: Endings of picture files, in lower case: the one list of the package. A file in another format that has such an
-#: ending is refused when it is read; a DICOM file often has none of them and is known by its content.
-ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm", ".dicom", ".ima"})
-
-#: What ``ossa predict`` adds to a name; such pictures are results, not radiographs.
-OVERLAY_SUFFIX = "_overlay.png"
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")

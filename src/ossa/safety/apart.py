@@ -10,10 +10,8 @@ from typing import NoReturn
 
 from ossa.errors import OutputError
 from ossa.safety.lock import LOCK_NAME, hold, identity, is_at, lock
+from ossa.safety.pictures import ENDINGS
 from ossa.safety.whole import TEMPORARY, remove
-
-#: Endings of files that a search for radiographs would take for one.
-_PICTURES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm"})
 
 
 @contextmanager
@@ -72,7 +70,7 @@ def refuse_inputs(
         if known not in above:
             continue
         if here is None:
-            if target.suffix.lower() in _PICTURES:
+            if target.suffix.lower() in ENDINGS:
                 _refuse(target, source, f"a picture in the folder that is read, {source}")
         elif not target.is_dir() or (contents(target) and not any((target / m).exists() for m in marks)):
             _refuse(target, source, f"a part of what is read, {source}")

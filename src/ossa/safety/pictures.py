@@ -1,0 +1,10 @@
+"""Names of picture files: the one list of the package."""
+
+from __future__ import annotations
+
+#: Endings in lower case. A file in another format that has such an ending is refused when it is read; a DICOM file
+#: often has none of them and is known by its content.
+ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm", ".dicom", ".ima"})
+
+#: What ``ossa predict`` adds to a name; such pictures are results, not radiographs.
+OVERLAY_SUFFIX = "_overlay.png"
