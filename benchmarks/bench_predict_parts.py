@@ -79,9 +79,10 @@ def usual(image: Path, model: str | None, folder: Path) -> tuple[Callable[[], di
     start = time.perf_counter()
     import cv2
     import numpy as np
-    import onnxruntime
 
-    from ossa.bundle.bundle import Bundle
+    from ossa.bundle.bundle import Bundle  # first: ossa keeps ONNX Runtime from reporting
+
+    import onnxruntime  # isort: skip
 
     bundle = Bundle.load(model)
     size = bundle.card.preparation.size

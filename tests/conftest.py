@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import ossa  # noqa: F401  (before the libraries that it keeps from reporting)
 from helpers_pictures import HIGH, LOW
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")

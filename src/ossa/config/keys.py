@@ -81,9 +81,7 @@ class Data(Section):
     window: Window | None = Field(
         default=None, description="Train on windows of the grid (needs architecture 'context')"
     )
-    cache: Home | None = Field(
-        default=None, description="Folder of the image cache; the user's cache folder when empty"
-    )
+    cache: Home | None = Field(default=None, description="Folder of the image cache; inside output when empty")
     workers: Annotated[int, Field(ge=0)] = Field(
         default=0, description="Processes that prepare samples; 0: the loop does"
     )

@@ -17,6 +17,7 @@ import numpy as np
 from ossa.errors import AnatomyError
 from ossa.phantom.mesh import F64, Mesh, closed, cluster, read_stl, surface_points
 from ossa.phantom.skeleton import MYOHAND, Anatomy, Body, load_anatomy
+from ossa.quiet import may_keep_beside
 
 #: A surface farther than this from the one that it was laid over (mean, mm) is another bone or another shape.
 MAX_MISFIT = 0.8
@@ -179,7 +180,7 @@ def _nearest(of: F64, among: F64) -> tuple[Any, F64]:
     if _compiled is None:
         from numba import njit
 
-        _compiled = njit(cache=True, fastmath=True)(_search)
+        _compiled = njit(cache=may_keep_beside(__file__), fastmath=True)(_search)
     index, squared = np.zeros(len(of), np.int64), np.zeros(len(of))
     _compiled(np.ascontiguousarray(of), np.ascontiguousarray(among), index, squared)
     return index, squared

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ossa.errors import MissingExtraError
 from ossa.phantom.mesh import F64, I32
+from ossa.quiet import may_keep_beside
 
 F32 = NDArray[np.float32]
 
@@ -46,7 +47,7 @@ def _rasteriser() -> Any:
             from numba import njit
         except ImportError as error:
             raise MissingExtraError.of("making phantoms", "phantom", error) from error
-        _compiled = njit(cache=True, nogil=True)(_rasterise)
+        _compiled = njit(cache=may_keep_beside(__file__), nogil=True)(_rasterise)
     return _compiled
 
 

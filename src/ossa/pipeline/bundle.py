@@ -165,7 +165,10 @@ def _on_grid(grid: Float, placement: Placement, shape: tuple[int, int] | None) -
     height, width = min(grid.shape[1], shape[0]), min(grid.shape[2], shape[1])
     out = np.zeros((1, *shape), np.float32)
     out[:, :height, :width] = grid[:, :height, :width]
-    return out, replace(placement, grid_shape=shape)
+    content = (min(placement.content_shape[0], height), min(placement.content_shape[1], width))
+    seen = zip(placement.image_shape, content, (placement.scale_y, placement.scale_x), strict=True)
+    tall, wide = (min(side, max(1, round(length / scale))) for side, length, scale in seen)
+    return out, replace(placement, image_shape=(tall, wide), grid_shape=shape, content_shape=content)
 
 
 def _reference(bundle: Bundle) -> tuple[Engine, str]:

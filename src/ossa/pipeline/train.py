@@ -223,10 +223,8 @@ def _check_names(cases: Sequence[Case]) -> None:
 def _cache_folder(config: RunConfig) -> Path | None:
     if not config.data.datasets and config.pseudo is None:
         return None
-    if config.data.cache is not None:
-        return config.data.cache
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return home / "ossa"
+    # Copies of patients' films: beside the runs, where they are expected, and never in the home folder.
+    return config.data.cache or config.output / "cache"
 
 
 def _first_look(config: RunConfig, schema: BoneSchema, groups: Sequence[_Group], track: Track, tell: Tell) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from ossa.errors import MissingExtraError
 from ossa.models._torchvision import repair_torchvision
+from ossa.quiet import fonts_elsewhere
 
 repair_torchvision()
 
 try:
-    import lightning.pytorch as pl
-    from lightning.fabric.plugins import TorchCheckpointIO
-    from lightning.pytorch.callbacks import Callback, Checkpoint
-    from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
+    with fonts_elsewhere():
+        import lightning.pytorch as pl
+        from lightning.fabric.plugins import TorchCheckpointIO
+        from lightning.pytorch.callbacks import Callback, Checkpoint
+        from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 except ImportError as error:
     raise MissingExtraError.of("training", "train", error) from error
 
