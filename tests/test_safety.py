@@ -81,15 +81,25 @@ def test_someone_elses_error_is_not_renamed(tmp_path: Path) -> None:
         (tmp_path / "other").read_text()
 
 
-def test_an_existing_file_keeps_its_permissions_and_a_link_stays_a_link(tmp_path: Path) -> None:
+def test_an_existing_file_keeps_its_permissions(tmp_path: Path) -> None:
     secret = tmp_path / "secret.txt"
     secret.write_text("old")
     secret.chmod(0o600)
-    (tmp_path / "link").symlink_to(secret)
-    write_text(tmp_path / "link", "new")
-    assert (tmp_path / "link").is_symlink()
+    write_text(secret, "new")
     assert secret.read_text() == "new"
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+
+
+def test_what_a_link_leads_to_stays(tmp_path: Path) -> None:
+    """A folder of links to pictures, as 'ossa data convert --pictures link' makes it, is written into again."""
+    (tmp_path / "input.txt").write_text("precious")
+    (tmp_path / "link").symlink_to(tmp_path / "input.txt")
+    (tmp_path / "lost").symlink_to(tmp_path / "nowhere")
+    for name in ("link", "lost"):
+        write_text(tmp_path / name, "new")
+        assert (tmp_path / name).read_text() == "new"
+    assert (tmp_path / "input.txt").read_text() == "precious"
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_many_threads_leave_the_umask_alone(tmp_path: Path) -> None:
@@ -129,8 +139,9 @@ def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
     for name, kind in kinds.items():
         with pytest.raises(OutputError, match=f"cannot be written; found {kind}; expected a file"):
             write_text(tmp_path / name, "x")
-    with pytest.raises(OutputError, match="found a device"):
-        write_text("/dev/full", "x")
+    for device in ("/dev/full", "/dev/stdout"):
+        with pytest.raises(OutputError, match=r"found a (device|named pipe)"):
+            write_text(device, "x")
     server.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "link", "pipe", "socket"]
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)

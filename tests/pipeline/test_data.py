@@ -110,6 +110,36 @@ def test_contact_sheet_needs_labels_and_a_png(folder, tmp_path):
         write_contact_sheet(folder, tmp_path / "x.png")
 
 
+def test_contact_sheet_goes_on_without_what_cannot_be_read(folder, tmp_path):
+    pytest.importorskip("torch")
+    labels = sorted((folder / "train/outputs_json").rglob("*.json"))
+    labels[0].write_text("{")
+    pictures = sorted((folder / "train/DCM").rglob("*.png"))
+    pictures[-1].write_bytes(b"")
+    result = ossa("sheet", folder, "-o", tmp_path / "x.png", "-n", 20, "--size", 64)
+    assert result.exit_code == 1, result.output
+    assert "20 samples" in result.stdout
+    lines = result.stderr.splitlines()
+    assert len(lines) == 2
+    for path in (labels[0], pictures[-1]):
+        assert [line.count(str(path)) for line in lines if str(path) in line] == [1]
+    for label in labels:
+        label.write_text("{")
+    result = ossa("sheet", folder, "-o", tmp_path / "y.png")
+    assert result.exit_code == 2
+    assert not (tmp_path / "y.png").exists()
+
+
+def test_a_contact_sheet_never_falls_among_the_pictures(folder, tmp_path):
+    pytest.importorskip("torch")
+    (tmp_path / "link").symlink_to(folder)
+    picture = next((folder / "train/DCM").rglob("*.png"))
+    for output in (folder / "sheet.png", tmp_path / "link" / "new" / "sheet.png", picture):
+        result = ossa("sheet", folder, "-o", output)
+        assert result.exit_code == 2
+        assert "one of the inputs" in result.stderr
+
+
 @pytest.mark.parametrize("to", ["competition", "coco", "labelme"])
 def test_labels_of_another_set_are_converted(tmp_path, to):
     source = open_dataset(write_ram_h1200(tmp_path / "ram"))

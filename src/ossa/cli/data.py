@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ossa.cli import EXIT_SKIPPED
 from ossa.cli.options import PATH, names_option, output, scale_labels_option, schema_option, tell_some
 
 _DATASET = click.argument("dataset", metavar="DATASET", type=PATH)
@@ -54,7 +55,6 @@ def audit(
 
     Findings are reasons to look, not verdicts. The exit code is 1 when there are any.
     """
-    from ossa.cli import EXIT_SKIPPED
     from ossa.pipeline.data import audit_dataset
     from ossa.progress import bar
     from ossa.schema import load_schema
@@ -102,7 +102,9 @@ def folds(dataset: Path, schema: str, output: Path, count: int, seed: int) -> No
 @click.option("--size", type=int, default=384, show_default=True, help="Training size, px.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Draws the samples.")
 @click.option("-s", "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change an augmentation setting.")
+@click.pass_context
 def sheet(
+    context: click.Context,
     dataset: Path,
     schema: str,
     output: Path,
@@ -116,7 +118,7 @@ def sheet(
     from ossa.pipeline.data import write_contact_sheet
     from ossa.schema import load_schema
 
-    shown = write_contact_sheet(
+    shown, skipped = write_contact_sheet(
         dataset,
         output,
         size=size,
@@ -127,6 +129,9 @@ def sheet(
         schema=load_schema(schema),
     )
     click.echo(f"{output}: {shown} samples")
+    tell_some(skipped)
+    if skipped:
+        context.exit(EXIT_SKIPPED)
 
 
 @command.command()
@@ -176,7 +181,6 @@ def convert(
 
     A bone that nobody judged in a picture stays "not judged". Subjects keep folders of their own.
     """
-    from ossa.cli import EXIT_SKIPPED
     from ossa.pipeline.convert import convert as convert_labels
     from ossa.progress import bar
     from ossa.schema import load_schema

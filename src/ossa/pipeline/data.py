@@ -7,12 +7,13 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ossa.errors import ConfigError, LabelError
+from ossa.errors import ConfigError, DatasetError, InputError, LabelError, reason_of
 from ossa.progress import Track, silent
-from ossa.safety import write_bytes, write_json, write_text
+from ossa.safety import refuse_inputs, write_bytes, write_json, write_text
 from ossa.schema import BoneSchema
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ossa.dataset.audit import Audit
     from ossa.dataset.dataset import Dataset
     from ossa.training.augment_keys import AugmentConfig
+    from ossa.training.batches import Sample
 
 
 @dataclass(frozen=True)
@@ -100,8 +102,11 @@ def audit_dataset(
     from ossa.dataset.audit import audit
     from ossa.dataset.dataset import open_dataset
 
-    if output is not None and output.suffix.lower() not in (".csv", ".json"):
-        raise ConfigError("the findings cannot be written so", found=output.name, expected="a name in .csv or .json")
+    if output is not None:
+        if output.suffix.lower() not in (".csv", ".json"):
+            expected = "a name in .csv or .json"
+            raise ConfigError("the findings cannot be written so", found=output.name, expected=expected)
+        refuse_inputs(output, [path])
     found = audit(open_dataset(path, schema, names=names), workers, track)
     if output is None:
         return found
@@ -150,11 +155,12 @@ def write_contact_sheet(
     seed: int = 0,
     settings: Sequence[str] = (),
     schema: BoneSchema | None = None,
-) -> int:
-    """Write a PNG of augmented samples with their truth; returns how many it shows.
+) -> tuple[int, tuple[str, ...]]:
+    """Write a PNG of augmented samples with their truth; how many it shows, and what could not be read.
 
     ``settings`` are "name=value" changes of the augmentation ("p_bend=1", "rotate=45", "scale=[0.5,1]"). Cases are
-    drawn by ``seed``; the same arguments give the same picture.
+    drawn by ``seed``; the same arguments give the same picture. A case that cannot be read gives its place to the
+    next. Raises DatasetError when none can be read or has a label, OutputError when ``output`` lies in the data set.
     """
     import numpy as np
 
@@ -172,13 +178,23 @@ def write_contact_sheet(
     if count < 1 or columns < 1 or size < 32:
         raise ConfigError("the sheet would be empty", found=f"{count} samples of {size} px in {columns} columns")
     _refuse_other_than_png(output)
+    refuse_inputs(output, [path])
     dataset = _labelled(open_dataset(path, schema))
     source = CaseSource(dataset.labelled, dataset.schema, GreyCache(None, Preparation(size)))
     data = BoneData(source, dataset.schema, size, augment=_augmentation(settings), seed=seed)
-    chosen = np.random.default_rng(seed).permutation(len(source))
-    samples = [data[(0, k, int(chosen[k % len(chosen)]))] for k in range(count)]
+    order = cycle(np.random.default_rng(seed).permutation(len(source)).tolist())
+    bad: dict[int, str] = {}
+    samples: list[Sample] = []
+    while len(samples) < count:
+        index = next(i for i in order if i not in bad)
+        try:
+            samples.append(data[(0, len(samples), index)])
+        except InputError as error:
+            bad[index] = reason_of(error, dataset.labelled[index].image)
+            if len(bad) == len(source):
+                raise DatasetError("no labelled picture can be read", path=path, found=bad[index]) from error
     write_sheet(output, contact_sheet(samples, dataset.schema, columns))
-    return len(samples)
+    return len(samples), tuple(bad.values())
 
 
 def _refuse_other_than_png(output: Path) -> None:
@@ -195,8 +211,6 @@ def write_sheet(output: Path, sheet: NDArray[np.uint8]) -> None:
 
 
 def _labelled(dataset: Dataset) -> Dataset:
-    from ossa.errors import DatasetError
-
     if not dataset.labelled:
         raise DatasetError("has no labelled picture", path=dataset.root, found=f"{len(dataset)} without a label")
     return dataset

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,7 @@ from ossa.labels.results import (
     picture_shape,
 )
 from ossa.progress import Track, silent
+from ossa.safety import output_folder
 from ossa.schema import BoneSchema, load_schema
 from ossa.segmentation.segmentation import Segmentation
 
@@ -134,13 +136,8 @@ def evaluate(
     judged is not scored. Raises InputError when nothing is to be compared, OutputError when ``output`` is one of the
     inputs.
     """
-    from ossa.safety import refuse_inputs
-
     if worst < 0:
         raise ConfigError("the number of worst cases is out of range", found=worst, expected="0 or more")
-    if output is not None:
-        given = [Path(path) for path in (prediction, truth, *(() if images is None else (images,)))]
-        refuse_inputs(output, given, marks=("report.html",))
     bones = schema if schema is not None else load_schema()
     known, found = (open_results(path, bones, names, scale_labels) for path in (truth, prediction))
     pairs, missing, unknown = _pair(known, found, images)
@@ -148,28 +145,30 @@ def evaluate(
     if CSV in (found.kind, known.kind):
         csv = "predicted" if found.kind == CSV else "truth"
     rules = _Rules(bones, tolerance, size, scale_labels, csv)
-    results, failed = _compare(pairs, rules, Path(output) if output is not None else None, workers, track)
-    unjudged = tuple(result.pair.name for result in results if not result.judged)
-    results = [result for result in results if result.judged]
-    if not results:
-        raise InputError(
-            "nothing could be compared",
-            path=known.path,
-            found=failed[0] if failed else f"{len(unjudged)} pictures in which no bone is outlined",
+    given = [path for path in (prediction, truth, images) if path is not None]
+    with nullcontext() if output is None else output_folder(output, given, ("report.html",)) as folder:
+        results, failed = _compare(pairs, rules, folder, workers, track)
+        unjudged = tuple(result.pair.name for result in results if not result.judged)
+        results = [result for result in results if result.judged]
+        if not results:
+            raise InputError(
+                "nothing could be compared",
+                path=known.path,
+                found=failed[0] if failed else f"{len(unjudged)} pictures in which no bone is outlined",
+            )
+        evaluation = _evaluation(results)
+        doubt = suspicion([result.look for result in results if result.look is not None])
+        evaluation = replace(
+            evaluation,
+            missing=missing,
+            unknown=unknown,
+            unjudged=unjudged,
+            failed=tuple(dict.fromkeys(failed)),
+            warnings=(f"the run lengths of {(found if csv == 'predicted' else known).path} {doubt}",) if doubt else (),
         )
-    evaluation = _evaluation(results)
-    doubt = suspicion([result.look for result in results if result.look is not None])
-    evaluation = replace(
-        evaluation,
-        missing=missing,
-        unknown=unknown,
-        unjudged=unjudged,
-        failed=tuple(dict.fromkeys(failed)),
-        warnings=(f"the run lengths of {(found if csv == 'predicted' else known).path} {doubt}",) if doubt else (),
-    )
-    if output is None:
-        return evaluation
-    return replace(evaluation, page=_write_report(Path(output), evaluation, results, (known, found), worst))
+        if folder is None:
+            return evaluation
+        return replace(evaluation, page=_write_report(folder, evaluation, results, (known, found), worst))
 
 
 def _evaluation(results: Sequence[_Scored]) -> Evaluation:

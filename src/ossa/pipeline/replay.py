@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ossa.errors import ConfigError, MissingExtraError
 from ossa.progress import silent
+from ossa.safety import refuse_inputs
 
 
 def write_batch_sheet(
@@ -42,5 +43,6 @@ def write_batch_sheet(
     data, plan = planned(own, schema, material)
     keys = PlannedBatches(plan, own.train.batch, lambda: 0, rank, ranks).at(number)
     samples = [data[key] for key in keys]
+    refuse_inputs(output, [folder])
     write_sheet(output, contact_sheet(samples, schema, columns))
     return tuple(sample.id for sample in samples)

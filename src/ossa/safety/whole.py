@@ -30,9 +30,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     On any error the temporary file is removed and an existing ``path`` stays as it was. What was written has reached
     the disk before it is moved, so that not even a power cut leaves half a file. The parent folder is made when it is
-    missing; an existing file keeps its permissions, a link stays a link. What a killed run left of its temporary file
-    is used up. Raises OutputError when the folder cannot be written, the disk is full, or ``path`` is read-only or
-    no regular file (a device, a pipe, a folder).
+    missing; an existing file keeps its permissions. A link is replaced itself, since what it leads to may be
+    somebody's input. What a killed run left of its temporary file is used up. Raises OutputError when the folder
+    cannot be written, the disk is full, or ``path`` is read-only or no regular file (a device, a pipe, a folder).
     """
     with renewing(path) as temporary:
         yield temporary
@@ -47,8 +47,6 @@ def renewing(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary: Path | None = None
     handle: int | None = None
     try:
-        if final.is_symlink():
-            final = final.resolve()
         mode = _replaceable(final)
         final.parent.mkdir(parents=True, exist_ok=True)
         temporary, handle = _temporary(final)
@@ -84,7 +82,7 @@ def _replaceable(path: Path) -> int | None:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(found.st_mode) or path.parent == Path("/dev"):  # /dev/stdout may lead to a file
         raise OutputError(
             "cannot be written",
             path=path,
