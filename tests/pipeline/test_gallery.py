@@ -113,7 +113,9 @@ def test_hostile_names_and_broken_pictures(tmp_path: Path) -> None:
     save_image(root / "badlabel.png", draw(outlines, SIZE))
     (root / "badlabel.json").write_text('{"annotations": [{"label": "finger-99", "points": [[1,1],[2,2],[1,2]]}]}')
     written = gallery([root], tmp_path / "g", title="</title><script>alert(3)</script>")
-    assert [n for n, _ in written.failed] == ["broken.png"]
+    assert sorted(n for n, _ in written.failed) == ["badlabel.png", "broken.png"]
+    for name_, reason in written.failed:
+        assert reason.count(str(root / Path(name_).stem)) == 1  # the path once
     data = data_of(tmp_path / "g")
     items = {item["name"]: item for item in data["items"]}
     assert f"{name}.png" in items

@@ -38,7 +38,7 @@ def command(
     SOURCE is a data set folder, a folder that 'ossa predict' wrote, a folder of label files or a submission CSV. A
     data set among them is the truth. OUTPUT/index.html opens in any browser, straight from the disk.
 
-    Exit codes: 0 done; 1 some pictures could not be read (they are in the gallery, with the reason); 2 nothing done.
+    Exit codes: 0 done; 1 some pictures or labels could not be read (the gallery says which); 2 nothing done.
     """
     from ossa.pipeline.gallery import gallery
     from ossa.progress import bar
@@ -56,7 +56,7 @@ def command(
         track=bar,
     )
     for _, reason in written.failed:
-        tell(f"cannot be shown: {reason}")
+        tell(f"skipped: {reason}")
     click.echo(f"{written.pictures} pictures -> {written.page}")
     if written.failed:
         ctx.exit(EXIT_SKIPPED)

@@ -45,7 +45,7 @@ class Content:
     """What is shown of one picture: ``grey`` (h, w) uint8 or uint16, perhaps reduced; the full ``shape`` (H, W).
 
     ``truth`` is None when there is none; ``unknown`` are bones that nobody annotated. ``sets`` holds one prediction
-    per set of the gallery, None where a set lacks the picture.
+    per set of the gallery, None where a set lacks the picture. ``problems``: what could not be read for it.
     """
 
     grey: NDArray[Any]
@@ -55,6 +55,7 @@ class Content:
     unknown: frozenset[str] = frozenset()
     flags: tuple[str, ...] = ()
     side: str = ""
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +86,7 @@ class Options:
 
 @dataclass
 class Written:
-    """What was written: ``pictures`` in all, and (name, reason) of those that could not be read."""
+    """What was written: ``pictures`` in all, and (name, reason) of pictures and labels that could not be read."""
 
     page: Path
     pictures: int
@@ -138,11 +139,10 @@ def write_gallery(
     metrics = _metrics(sets)
     jobs = (partial(_one, root, n, item, metrics, schema, settings) for n, item in enumerate(items))
     done = in_order(jobs, settings.workers)
-    for item, (row, error) in zip(items, track(done, len(items), "Writing the gallery"), strict=True):
+    for item, (row, problems) in zip(items, track(done, len(items), "Writing the gallery"), strict=True):
         rows.append(row)
         with_truth = with_truth or bool(row.pop("truth", False))
-        if error is not None:
-            failed.append((item.name, error))
+        failed += [(item.name, problem) for problem in problems]
     kept = [m for m in metrics if any(v is not None for row in rows for v in row["values"][m.kind][m.set])]
     for row in rows:
         row["values"] = [row["values"][m.kind][m.set] for m in kept]
@@ -187,8 +187,8 @@ def _metrics(sets: Sequence[str]) -> list[_Metric]:
 
 def _one(
     root: Path, number: int, item: Item, metrics: Sequence[_Metric], schema: BoneSchema, settings: Options
-) -> tuple[dict[str, Any], str | None]:
-    """Write one picture's files; give its row of data.js and, when it could not be read, why."""
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Write one picture's files; give its row of data.js and what could not be read."""
     row: dict[str, Any] = {
         "name": item.name,
         "file": f"{number:06d}",
@@ -204,7 +204,7 @@ def _one(
         row |= {"error": reason, "flags": [*item.flags, "cannot be read"]}
         nothing = [None] * len(schema)
         row["values"] = {kind: [nothing] * max(1, len(metrics)) for kind in ("dice", "agreement", "confidence", "area")}
-        return row, reason
+        return row, (reason,)
     notes = [note for s in content.sets if s is not None for note in s.notes]
     shown = _fit(content.grey, settings.size)
     scale = (shown.shape[1] / content.shape[1], shown.shape[0] / content.shape[0])
@@ -227,7 +227,7 @@ def _one(
         "truth": content.truth is not None,
         "values": _values(content, schema),
     }
-    return row, None
+    return row, content.problems
 
 
 def _renew(path: Path, data: bytes) -> None:

@@ -106,7 +106,7 @@ def _loader(picture: Path, known: Entry | None, entries: Sequence[Entry | None],
         from ossa.pages.gallery import Content
 
         shape = picture_shape(picture)
-        flags: list[str] = []
+        problems: list[str] = []
         truth = None
         unknown = frozenset(schema.names) if known is not None else frozenset[str]()
         if known is not None and known.labelled:
@@ -114,20 +114,22 @@ def _loader(picture: Path, known: Entry | None, entries: Sequence[Entry | None],
                 truth, judged = known.open().read(shape)
                 unknown -= judged
             except OssaError as error:
-                flags.append(f"truth cannot be read: {error}")
+                problems.append(f"truth cannot be read: {error}")
         found = []
         for entry in entries:
             try:
                 found.append(entry.read(shape) if entry is not None else None)
             except OssaError as error:
                 found.append(None)
-                flags.append(f"prediction cannot be read: {error}")
+                problems.append(f"prediction cannot be read: {error}")
+        flags = list(problems)
         for segmentation in found or ([truth] if truth is not None else []):
             if segmentation is not None and len(segmentation) < len(schema):
                 missing = [n for n in schema.names if n not in segmentation.regions]
                 flags.append("missing: " + ", ".join(missing) if len(missing) <= 4 else f"{len(missing)} bones missing")
         side = next((s for s in map(_side, (truth, *found)) if s), "")
-        return Content(read_small(picture), shape, truth, found, unknown, tuple(dict.fromkeys(flags)), side)
+        about = tuple(dict.fromkeys(flags)), side, tuple(dict.fromkeys(problems))
+        return Content(read_small(picture), shape, truth, found, unknown, *about)
 
     return load
 
