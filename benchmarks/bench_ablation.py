@@ -26,22 +26,32 @@ import torch
 from _real import match_carpals, overlap_scores, read_hands, read_wrists, real_folder, truth_of
 from _record import record
 from ossa.bundle.bundle import WEIGHTS, default_bundle
+from ossa.config import load_config
 from ossa.inference.predictor import Predictor
 from ossa.inference.views import parse_views
 from ossa.models.compact import CompactNet
 from ossa.models.weights import load_weights
 from ossa.phantom import exposure, tissue
 from ossa.phantom.disease import Disease
-from ossa.phantom.scene import PhantomOptions, render
-from ossa.phantom.skeleton import Anatomy, load_anatomy
+from ossa.phantom.meshes import meshes
+from ossa.phantom.options import PhantomOptions
+from ossa.phantom.skeleton import Anatomy
+from ossa.radiograph.prepare import Preparation
 from ossa.radiograph.radiograph import Radiograph
 from ossa.radiograph.read import read_radiograph
+from ossa.schema import load_schema
 from ossa.segmentation.segmentation import Segmentation
 from ossa.training.allocator import keep_freed_memory
-from ossa.training.pool import FIRST_HELD_OUT_SEED, Pool
-from ossa.training.synthetic import WRISTS, batch, loss_of
+from ossa.training.arithmetic import has_bf16
+from ossa.training.augment_keys import augment_config
+from ossa.training.batches import BoneData, make_batch
+from ossa.training.losses import WeightedLoss
+from ossa.training.phantoms import FIRST_HELD_OUT_SEED, wrists_of
+from ossa.training.sampler import Plan, PlannedBatches
+from ossa.training.sources import PhantomSource, RawSample
 
 SIZE = 384
+WRISTS = wrists_of(PhantomOptions())
 
 
 @contextmanager
@@ -108,35 +118,48 @@ class Looked:
     judge: Callable[[Segmentation], float]
 
 
-def drawn(count: int, options: PhantomOptions, anatomy: Anatomy) -> Pool:
-    pool = Pool(
-        np.zeros((count, SIZE, SIZE), np.uint8),
-        np.zeros((count, SIZE, SIZE), np.uint32),
-        np.zeros((count, 2), np.int32),
+@dataclass(frozen=True)
+class Drawn:
+    """Phantoms drawn beforehand, as a source of samples."""
+
+    phantoms: tuple[RawSample, ...]
+
+    def __len__(self) -> int:
+        return len(self.phantoms)
+
+    def sample(self, index: int, rng: np.random.Generator) -> RawSample:
+        """The phantom ``index``."""
+        del rng
+        return self.phantoms[index]
+
+
+def drawn(count: int, options: PhantomOptions, anatomy: Anatomy) -> Drawn:
+    source = PhantomSource(
+        count, load_schema(), Preparation(SIZE, 32), FIRST_HELD_OUT_SEED // 2, options, anatomy, "wrist"
     )
-    for k in range(count):
-        picture, scene = render(FIRST_HELD_OUT_SEED // 2 + k, SIZE, options, anatomy)
-        h, w = picture.shape
-        pool.images[k, :h, :w], pool.bits[k, :h, :w], pool.shapes[k] = picture, scene.bits, (h, w)
-    return pool
+    return Drawn(tuple(source.sample(k, np.random.default_rng(0)) for k in range(count)))
 
 
-def trained_on(pool: Pool, steps: int, seed: int) -> CompactNet:
+def trained_on(phantoms: Drawn, steps: int, seed: int) -> CompactNet:
     """The shipped weights after ``steps`` more steps of 8, averaged exponentially (over about the last 20)."""
     torch.manual_seed(seed)
+    recipe = load_config("shipped")
+    data = BoneData(phantoms, load_schema(), SIZE, augment=augment_config(recipe.data.augment), seed=seed)
+    plan = Plan((len(phantoms),), (1.0,), 8 * steps, seed)
+    loss = WeightedLoss(recipe.loss)
     net, mean = CompactNet(), CompactNet()
     load_weights(net, default_bundle() / WEIGHTS)
     net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     mean.load_state_dict(net.state_dict())
     optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-3, steps, pct_start=0.1)
-    for step in range(steps):
-        x, y = batch(pool, SIZE, 8, np.random.default_rng([seed, step]))
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = net(x.to(memory_format=torch.channels_last))
-        cross, dice = loss_of(logits.float(), y)
+    for step, keys in enumerate(PlannedBatches(plan, 8, lambda: 0)):
+        batch = make_batch(data, keys, step)
+        with torch.autocast("cpu", torch.bfloat16, enabled=has_bf16("cpu")):
+            logits = net(batch.inputs().to(memory_format=torch.channels_last))
+        total, _ = loss(logits.float(), *batch.targets(CompactNet.stride))
         optimiser.zero_grad(set_to_none=True)
-        (5 * cross + dice).backward()
+        total.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimiser.step()
         schedule.step()
@@ -194,7 +217,8 @@ def main() -> None:
     a = parser.parse_args()
     keep_freed_memory()
     torch.set_num_threads(2)
-    anatomy = load_anatomy(a.anatomy).lightened(0.55)
+    anatomy = meshes((a.anatomy,), SIZE)
+    assert anatomy is not None
     predictor = replace(Predictor.load(views=parse_views("flip")), judge=None)
     if predictor.closer is None:
         sys.exit("the shipped model's card asks for no closer look: there is nothing to compare")

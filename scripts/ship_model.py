@@ -1,10 +1,12 @@
-"""Make the bundle that the package carries from a checkpoint of ``python -m ossa.training.synthetic``.
+"""Make the bundle that the package carries from a run of ``ossa train shipped``.
 
-    python scripts/ship_model.py CHECKPOINT --size 512 --anatomy myohand --recipe "..." [--real JSON --phantoms JSON]
+    python scripts/ship_model.py RUN/stage5/fold0/best.safetensors --size 512 --anatomy myohand --recipe "..."
+        [--real JSON --phantoms JSON]
 
-Takes the averaged weights. ``--real`` is the figures.json of benchmarks/bench_real.py and ``--phantoms`` the JSON of
-benchmarks/bench_phantoms.py, both measured with the same weights (make the bundle once without them); they go into the
-card, so that the model says of itself how good it was measured to be.
+Takes the averaged weights, of best.safetensors or of a last.pt of the trainer that was before. ``--real`` is the
+figures.json of benchmarks/bench_real.py and ``--phantoms`` the JSON of benchmarks/bench_phantoms.py, both measured
+with the same weights (make the bundle once without them); they go into the card, so that the model says of itself how
+good it was measured to be.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import torch
 from ossa.bundle.bundle import default_bundle, save_bundle
 from ossa.bundle.card import Architecture, Card, Closer
 from ossa.models.compact import CompactNet
+from ossa.models.weights import load_weights
 from ossa.radiograph.prepare import Preparation
 from ossa.schema import load_schema
 from ossa.segmentation.cleanup import Cleanup, Rule
@@ -48,13 +51,18 @@ def main() -> None:
     parser.add_argument("--closer", type=int, default=384, help="longest side of the closer look's grid in px")
     parser.add_argument("--anatomy", required=True, help="whose bones the phantoms were made of, and their licence")
     parser.add_argument("--recipe", action="append", default=[], help="a command of the training; give all, in order")
+    parser.add_argument("--steps", type=int, help="steps of the last stage")
     parser.add_argument("--real", type=Path, help="figures.json of benchmarks/bench_real.py")
     parser.add_argument("--phantoms", type=Path, help="JSON of benchmarks/bench_phantoms.py")
     parser.add_argument("--out", type=Path, default=default_bundle())
     a = parser.parse_args()
-    state = torch.load(a.checkpoint, weights_only=True)
-    net = CompactNet()
-    net.load_state_dict(state["mean"])
+    net, steps = CompactNet(), a.steps
+    if a.checkpoint.suffix == ".pt":
+        state = torch.load(a.checkpoint, weights_only=True)
+        net.load_state_dict(state["mean"])
+        steps = int(state["step"])
+    else:
+        load_weights(net, a.checkpoint)
     figures: dict[str, Any] = {}
     if a.real:
         figures["real hands"] = real_figures(json.loads(a.real.read_text(encoding="utf-8")))
@@ -74,7 +82,7 @@ def main() -> None:
             "data": "synthetic radiographs only; no picture of a patient",
             "anatomy": a.anatomy,
             "recipe": a.recipe,
-            "steps of the last command": int(state["step"]),
+            "steps of the last command": steps,
             "seed": 0,
             "held_out_seeds": "from 1,000,000,000 on",
         },
@@ -82,7 +90,7 @@ def main() -> None:
     )
     bundle = save_bundle(a.out, net, card)
     total = sum(p.stat().st_size for p in bundle.path.iterdir())
-    print(f"{bundle.path}: {total / 1e6:.1f} MB, step {state['step']}")
+    print(f"{bundle.path}: {total / 1e6:.1f} MB, step {steps}")
 
 
 if __name__ == "__main__":

@@ -80,6 +80,12 @@ def material(source: Any = None, checks: Any = None) -> Any:
     return Material((Weighted(source or Boxes(12), 1.0),), checks or Boxes(3, first=1000))
 
 
+def phantom_material(config: RunConfig) -> Any:
+    from ossa.training.material import make_material
+
+    return make_material(config, load_schema(), None)
+
+
 def schema() -> BoneSchema:
     return load_schema()
 
@@ -87,7 +93,11 @@ def schema() -> BoneSchema:
 def train(config: RunConfig, folder: Path, **options: Any) -> Any:
     from ossa.training.run import train_fold
 
-    return train_fold(config, load_schema(), options.pop("material", None) or material(), folder, **options)
+    return train_fold(config, load_schema(), options.pop("material", None) or _material_of(config), folder, **options)
+
+
+def _material_of(config: RunConfig) -> Any:
+    return phantom_material(config) if config.data.phantoms is not None else material()
 
 
 def last_state(folder: Path) -> dict[str, Any]:

@@ -24,7 +24,7 @@ for package in ("lightning", "onnx", "numba"):
 from click.testing import CliRunner  # noqa: E402
 
 from ossa.cli import cli  # noqa: E402
-from ossa.config import RunConfig, check, dump  # noqa: E402
+from ossa.config import RunConfig, check, dump, load_config  # noqa: E402
 from ossa.errors import ConfigError, DatasetError, OutputError  # noqa: E402
 from ossa.inference.predictor import Predictor  # noqa: E402
 from ossa.labels.store import Store  # noqa: E402
@@ -245,6 +245,50 @@ def test_the_closer_look_goes_into_the_bundle(tmp_path: Path) -> None:
     assert closer is not None
     assert closer.size == 96
     assert closer.bones == tuple(b.name for b in load_schema("hand29").bones if b.row == "carpal")
+
+
+class TestStages:
+    """Runs one after the other, each from the weights of the one before."""
+
+    def settings(self, tmp_path: Path) -> RunConfig:
+        phantoms = {"data": {"size": 64, "phantoms": {"count": 4, "held_out": 1}, "datasets": []}}
+        still = {"optimiser": {"lr": 1e-12}}  # so that what a stage starts from can be seen in what it ends with
+        first, second = {"optimiser.lr": 1e-2}, {"data.size": 96, "seed": 5}
+        return config(tmp_path, None, **phantoms, **still, stages=[first, second], folds={"bundle": True})
+
+    def test_each_starts_where_the_one_before_ended_and_a_stopped_run_goes_on(self, tmp_path: Path) -> None:
+        settings = self.settings(tmp_path)
+        done = train(settings)
+        from ossa.models.weights import read_weights
+
+        one, two = (read_weights(done.folder / f"stage{k}" / "fold0" / "best.safetensors") for k in (1, 2))
+        torch.testing.assert_close(one["out.weight"], two["out.weight"])
+        assert done.bundles == (done.folder / "stage2" / "bundle0",)
+        assert not (done.folder / "stage1" / "bundle0").exists()
+        own = load_config(done.folder / "stage2" / "config.yaml")
+        assert (own.data.size, own.seed, own.stages) == (96, 5, ())
+        # Stopped after the first stage, and in the second one before its first checkpoint.
+        shutil.rmtree(done.folder / "stage2" / "fold0")
+        (done.folder / "stage2" / "summary.html").unlink()
+        before = (done.folder / "stage1" / "fold0" / "last.ckpt").stat().st_mtime_ns
+        again = train(load_config(done.folder / "config.yaml"), folder=done.folder, resume=True)
+        assert (done.folder / "stage1" / "fold0" / "last.ckpt").stat().st_mtime_ns == before
+        assert again.dice == done.dice
+        same = read_weights(done.folder / "stage2" / "fold0" / "best.safetensors")
+        assert all(torch.equal(two[name], same[name]) for name in two)
+
+    def test_a_stage_with_a_wrong_key_is_found_before_any_begins(self, tmp_path: Path) -> None:
+        settings = self.settings(tmp_path).model_copy(update={"stages": ({}, {"train.epoks": 3})})
+        with pytest.raises(ConfigError, match=r"stage 2: unknown key 'train.epoks', perhaps 'epochs'"):
+            train(settings)
+        wrong = self.settings(tmp_path).model_copy(update={"stages": ({}, {"loss": {"dise": 1}})})
+        with pytest.raises(ConfigError, match="perhaps 'dice'"):
+            train(wrong)
+        assert not (tmp_path / "runs").exists()
+
+    def test_stages_train_one_fold(self, tmp_path: Path, hands: Path) -> None:
+        with pytest.raises(ConfigError, match=r"one fold on one device.*folds\.run"):
+            train(config(tmp_path, hands, stages=[{}, {}]))
 
 
 class TestPseudo:

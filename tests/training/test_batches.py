@@ -235,6 +235,35 @@ def test_what_is_annotated_is_mirrored_with_its_bones(tmp_path):
     assert set(np.unique(sample.bits)) == {0, 2}
 
 
+def test_a_batch_of_smaller_pictures_travels_on_a_smaller_grid():
+    """Wrists of 64 px beside hands of 96 px: what the network sees of them is what it sees where they are alone."""
+    data = BoneData(Concat([Hands(size=96), Hands(size=64, width=40)]), SCHEMA, 96)
+    alone = make_batch(BoneData(Hands(size=64, width=40), SCHEMA, 64), [(0, 0, 0), (0, 1, 1)])
+    batch = make_batch(data, [(0, 0, 6), (0, 1, 7)])
+    assert batch.images.shape == (2, 64, 64)
+    assert batch.bits.shape == (2, 1, 64, 64)
+    torch.testing.assert_close(batch.inputs(), alone.inputs())
+    torch.testing.assert_close(batch.targets(2)[0], alone.targets(2)[0])
+    assert make_batch(data, [(0, 0, 0), (0, 1, 6)]).images.shape == (2, 96, 96)
+
+
+def test_a_source_that_is_renewed_gives_each_epoch_its_own_samples():
+    class Renewed(Hands):
+        epoch = 0
+
+        def in_epoch(self, epoch):
+            other = Renewed(self.count, self.size)
+            other.epoch = epoch
+            return other
+
+        def sample(self, index, rng):
+            return super().sample(index + 10 * self.epoch, rng)
+
+    data = BoneData(Concat([Hands(), Renewed()]), SCHEMA, 96)
+    assert [data[(epoch, 0, 7)].id for epoch in range(3)] == ["hand 1", "hand 11", "hand 21"]
+    assert [data[(epoch, 0, 1)].id for epoch in range(3)] == ["hand 1"] * 3
+
+
 def test_mixup_mixes_pictures_targets_and_what_is_annotated():
     data = BoneData(
         Hands(count=2), SCHEMA, 96, augment=AugmentConfig.model_validate(NONE.model_dump() | {"p_mixup": 1})

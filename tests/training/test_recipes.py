@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,7 +17,7 @@ for package in ("lightning", "onnx", "numba"):
         pytest.skip(f"{package} is not installed", allow_module_level=True)
 
 from ossa.bundle.bundle import Bundle  # noqa: E402
-from ossa.config import load_config, recipes  # noqa: E402
+from ossa.config import load_config, recipes, stage_configs  # noqa: E402
 from ossa.models.weights import read_weights  # noqa: E402
 from ossa.pipeline.train import train  # noqa: E402
 
@@ -31,6 +32,13 @@ ENCODER = ["model.encoder=tu-mobilenetv3_small_050", "model.weights=null"]
 SMALL: dict[str, list[str]] = {
     "laptop": [*PHANTOMS, *COMPACT],
     "default": [*PHANTOMS, *COMPACT, "folds.bundle=false"],
+    "shipped": [
+        *PHANTOMS,
+        *COMPACT,
+        "data.phantoms.writers=0",
+        "closer.size=64",
+        "stages=[{data.size: 64}, {data.phantoms.wrists: {share: 0.5, size: 32}, data.phantoms.seed: 9}]",
+    ],
     "gpu1024": [*SETS, *ENCODER, "folds.bundle=false"],
     "ram-h1200": [*SETS, *ENCODER, "folds.bundle=false"],
     "finetune": [*SETS, "folds.bundle=false"],
@@ -77,10 +85,32 @@ def test_two_steps_of_every_recipe(name: str, tmp_path: Path) -> None:
     config = load_config(name, overrides)
     done = train(config)
     assert done.folder.name == f"{name}-001"
-    state = read_weights(done.folder / "fold0" / "best.safetensors")
+    folder = done.folder / f"stage{len(config.stages)}" if config.stages else done.folder
+    state = read_weights(folder / "fold0" / "best.safetensors")
     assert all(torch.isfinite(value).all() for value in state.values())
     if config.folds.bundle:
         check_bundle(done.bundles[0], name, tmp_path)
     for file in ("summary.html", "curves.svg", "config.yaml", "provenance.json", "run.log", "oof/store.json"):
-        assert (done.folder / file).stat().st_size > 0, file
+        if folder == done.folder or file != "oof/store.json":
+            assert (folder / file).stat().st_size > 0, file
     assert load_config(done.folder / "config.yaml") == config
+
+
+def test_the_shipped_recipe_has_five_stages_that_fit() -> None:
+    """What its stages change is said with keys that exist; each goes on from the one before."""
+    stages = stage_configs(load_config("shipped"))
+    assert [s.data.size for s in stages] == [384, 512, 512, 512, 512]
+    wrists = [s.data.phantoms.wrists.share if s.data.phantoms and s.data.phantoms.wrists else 0 for s in stages]
+    assert wrists == [0, 0, 0, 0.45, 0.65]
+    rates = [s.optimiser.lr for s in stages]
+    assert rates == [2.5e-3, 1.2e-3, 8e-4, 1.5e-3, 8e-4]
+    assert [s.folds.bundle for s in stages] == [False] * 4 + [True]
+    steps = [s.train.epochs * (s.train.samples or 0) // s.train.batch for s in stages]
+    assert steps == [3600, 2000, 600, 4200, 1000]
+    seeds = []
+    for stage in stages:
+        phantoms = stage.data.phantoms
+        assert phantoms is not None
+        last = phantoms.seed + phantoms.count * (1 + stage.train.epochs)
+        seeds.append((phantoms.seed, last))
+    assert all(last < first for (_, last), (first, _) in itertools.pairwise(seeds))

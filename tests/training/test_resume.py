@@ -46,6 +46,12 @@ def child(config: RunConfig, folder: Path, mode: str) -> Any:
     return done.stdout if mode == "matrix" else done.returncode
 
 
+def check_phantoms(values: dict[str, Any]) -> Any:
+    from ossa.config import PhantomSource
+
+    return PhantomSource.model_validate(values)
+
+
 def same(one: Any, two: Any, path: str = "") -> None:
     """Every number in two checkpoints is the same."""
     if isinstance(one, torch.Tensor):
@@ -105,6 +111,20 @@ def test_interrupted_anywhere_and_resumed_equals_uninterrupted(tmp_path: Path, b
     assert tiny.last_state(tmp_path / "left")["ossa"]["batches"] == batch + 1
     tiny.train(config, tmp_path / "left", resume=True)
     compare(tmp_path / "whole", tmp_path / "left")
+
+
+def test_a_run_with_renewed_phantoms_resumes_exactly(tmp_path: Path) -> None:
+    """With writers and without, hands and wrists in batches of their own, killed in the second epoch."""
+    pytest.importorskip("numba")
+    phantoms = {"count": 6, "held_out": 2, "renew": 0.5, "writers": 1, "wrists": {"share": 0.5, "size": 32}}
+    train = {"epochs": 3, "samples": 8, "batch": 2}
+    config = tiny.tiny_config(data={"phantoms": phantoms}, train=train, output=str(tmp_path / "runs"))
+    tiny.train(config, tmp_path / "whole", material=tiny.phantom_material(config))
+    bare = {**phantoms, "pool": str(tmp_path / "other"), "writers": 0}
+    own = config.model_copy(update={"data": config.data.model_copy(update={"phantoms": check_phantoms(bare)})})
+    assert child(own, tmp_path / "killed", "kill:5") == -9
+    tiny.train(own, tmp_path / "killed", resume=True, material=tiny.phantom_material(own))
+    compare(tmp_path / "whole", tmp_path / "killed")
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_one_others(tmp_path: Path) -> None:

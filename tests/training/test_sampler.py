@@ -47,6 +47,40 @@ def test_counts_and_cycles(sources: list[tuple[int, float]], samples: int, seed:
         start += length
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 9), st.sampled_from([0.3, 1.0, 2.0]), st.sampled_from([64, 96, 128])), min_size=2
+    ),
+    st.integers(1, 5),
+    st.integers(1, 12),
+    st.integers(0, 99),
+)
+def test_a_batch_is_of_one_kind(sources: list[tuple[int, float, int]], together: int, batches: int, seed: int) -> None:
+    lengths, weights, kinds = zip(*sources, strict=True)
+    drawn = Plan(lengths, weights, together * batches, seed, kinds, together)
+    kind_of = [kind for length, _, kind in sources for _ in range(length)]
+    total = sum(weights)
+    for epoch in range(3):
+        keys = drawn.epoch(epoch)
+        assert [(e, p) for e, p, _ in keys] == [(epoch, p) for p in range(together * batches)]
+        rows = [[kind_of[i] for *_, i in keys[k : k + together]] for k in range(0, len(keys), together)]
+        assert all(len(set(row)) == 1 for row in rows)
+        for kind in set(kinds):
+            share = sum(w for _, w, k in sources if k == kind) / total * batches
+            assert abs(sum(row[0] == kind for row in rows) - share) < 1
+    if len(set(kinds)) == 1:  # kinds change nothing where there is one
+        plain = Plan(lengths, weights, together * batches, seed)
+        assert plain.epoch(2) == drawn.epoch(2)
+    # Every entry of a source comes once before any comes again.
+    start = 0
+    for length in lengths:
+        seen = Counter(i for e in range(3) for *_, i in drawn.epoch(e) if start <= i < start + length)
+        if seen:
+            assert max(seen.values()) - min(seen[i] for i in range(start, start + length)) <= 1
+        start += length
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 30), st.integers(1, 4), st.integers(1, 3), st.integers(0, 20))
 def test_starting_anywhere_gives_the_rest(samples: int, batch: int, ranks: int, done: int) -> None:

@@ -20,9 +20,11 @@ from ossa.config.keys import (
     Scheduler,
     Train,
     Window,
+    Wrists,
 )
 from ossa.config.load import check, check_arguments, dump, load_config, recipes, to_yaml, unknown_name
 from ossa.config.manual import explain, table
+from ossa.config.stages import stage_configs, started_from
 
 __all__ = [
     "Data",
@@ -39,12 +41,15 @@ __all__ = [
     "Scheduler",
     "Train",
     "Window",
+    "Wrists",
     "check",
     "check_arguments",
     "dump",
     "explain",
     "load_config",
     "recipes",
+    "stage_configs",
+    "started_from",
     "table",
     "to_yaml",
     "unknown_name",

@@ -45,6 +45,15 @@ class DatasetSource(Section):
     )
 
 
+class Wrists(Section):
+    """Phantoms of the wrist alone, enlarged, in batches of their own."""
+
+    share: Fraction = Field(default=0.4, description="Share of the phantoms that are wrists alone")
+    size: Annotated[int, Field(ge=32, le=8192)] | None = Field(
+        default=None, description="Longest side of such a picture, px; data.size when empty"
+    )
+
+
 class PhantomSource(Section):
     """Synthetic radiographs made from seeds."""
 
@@ -57,8 +66,25 @@ class PhantomSource(Section):
         default=1.0, description="Share of the samples drawn, relative to the others"
     )
     pool: Home | None = Field(default=None, description="Folder that keeps made phantoms; inside output when empty")
-    anatomy: Home | None = Field(default=None, description="Folder of bone meshes; the built-in anatomy when empty")
-    options: dict[str, Any] = Field(default_factory=dict, description="Options of the generator (see ossa phantom)")
+    anatomy: tuple[Home, ...] = Field(
+        default=(), description="Folder of bone meshes, or several, blended; the built-in hand when empty"
+    )
+    world: str = Field(default="flat", description="Films: flat (tidy hands) or wide (as a hospital has them)")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Options of the generator that differ from the world's (docs/phantom.md)"
+    )
+    wrists: Wrists | None = Field(default=None, description="Wrists alone besides, for a closer look")
+    renew: Fraction = Field(
+        default=0.0, description="Share of the phantoms that new ones replace each epoch; 0: the same ones throughout"
+    )
+    writers: Annotated[int, Field(ge=0)] = Field(
+        default=1, description="Processes that draw the next epochs' new phantoms meanwhile; 0: the batches do"
+    )
+
+    @field_validator("anatomy", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return () if value is None else (value,) if isinstance(value, (str, Path)) else value
 
 
 class Window(Section):
@@ -265,10 +291,14 @@ class RunConfig(Section):
     finetune: FineTune = Field(default=FineTune(), description="Fine-tuning")
     pseudo: Pseudo | None = Field(default=None, description="Pseudo-labels")
     closer: CloserLook | None = Field(
-        default=None, description="Closer look of the finished model; train with data.phantoms.options.wrist_only"
+        default=None, description="Closer look of the finished model; train with data.phantoms.wrists too"
     )
     licence: str = Field(default="unknown", description="Licence of the finished models, told in their cards")
     logging: Logging = Field(default=Logging(), description="Figures and where they go")
+    stages: tuple[dict[str, Any], ...] = Field(
+        default=(),
+        description="Runs one after the other, each from the last one's weights; each lists the keys that differ",
+    )
 
     @field_validator("name")
     @classmethod

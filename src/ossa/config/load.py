@@ -120,19 +120,25 @@ def apply_override(values: dict[str, Any], override: str) -> None:
         value = yaml.load(text, Loader=_Loader)  # a SafeLoader
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"the value of '{key}' cannot be read", found=repr(text), expected="YAML") from error
+    put(values, key, value, override)
+
+
+def put(values: dict[str, Any], key: str, value: Any, override: str | None = None) -> None:
+    """Set one dotted key in place; ``override`` is how the user wrote it. ConfigError for an entry that no list has."""
+    said = override or key
     *parents, last = key.split(".")
     target: Any = values
     for part in parents:
-        child = _child(target, part, override)
+        child = _child(target, part, said)
         if child is None:
             child = {}
-            _put(target, part, child, override)
+            _put(target, part, child, said)
         if not isinstance(child, (dict, list)):
             # `loss.dice.weight=1` over `dice: 0.5`, or a key below a plain value: start a section.
             child = {}
-            _put(target, part, child, override)
+            _put(target, part, child, said)
         target = child
-    _put(target, last, value, override)
+    _put(target, last, value, said)
 
 
 def _child(target: Any, part: str, override: str) -> Any:
@@ -247,6 +253,7 @@ __all__ = [
     "dump",
     "load_config",
     "parse",
+    "put",
     "read_text",
     "recipes",
     "to_yaml",

@@ -36,7 +36,7 @@ def effective(config: str, overrides: Sequence[str] = ()) -> str:
         from ossa.training import _lightning  # noqa: F401
     except (ImportError, MissingExtraError):
         return to_yaml(settings)
-    from ossa.pipeline.train import check_early
+    from ossa.pipeline.train import check_stages
     from ossa.schema import load_schema
 
     # Without weights: to look at a file downloads nothing, and its folders need not be there.
@@ -46,7 +46,7 @@ def effective(config: str, overrides: Sequence[str] = ()) -> str:
             "finetune": settings.finetune.model_copy(update={"model": None}),
         }
     )
-    check_early(bare, load_schema(settings.bones))
+    check_stages(bare, load_schema(settings.bones))
     return to_yaml(settings)
 
 

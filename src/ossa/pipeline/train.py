@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ossa.config import RunConfig, to_yaml
+from ossa.config import RunConfig, stage_configs, started_from, to_yaml
 from ossa.errors import ConfigError, MissingExtraError, TrainingError
 from ossa.pipeline.train_results import closer_of, finish_fold
 from ossa.progress import Track, silent
-from ossa.safety import read_json
+from ossa.safety import read_json, write_text
 from ossa.schema import BoneSchema, load_schema
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ _log = logging.getLogger("ossa.train")
 
 #: Set by the first process of a DDP run, so that the processes it starts share its run folder.
 _FOLDER = "OSSA_RUN_FOLDER"
+
+#: A run's file that is written last.
+_LAST = "summary.html"
 
 Tell = Callable[[str], object]
 
@@ -70,15 +73,39 @@ def train(
     except ImportError as error:
         raise MissingExtraError.of("training", "train", error) from error
     schema = load_schema(config.bones)
-    check_early(config, schema)
+    check_stages(config, schema)
     run = _run_folder(config, folder, resume)
     try:
+        if config.stages:
+            return _train_stages(run, config, schema, track, tell)
         return _train_in(run, config, schema, track, tell)
     except KeyboardInterrupt:
         begun = (run / "config.yaml").exists()
         again = f"Go on with: ossa train --resume --folder {shlex.quote(str(run))}"
         tell(f"Interrupted. {again}" if begun else "Interrupted before training began. Give the same command again.")
         raise
+
+
+def _train_stages(run: Path, config: RunConfig, schema: BoneSchema, track: Track, tell: Tell) -> Trained:
+    """Each stage as a run in RUN/stage1, stage2, ...; those that are done are kept. What the last one came to."""
+    from ossa.training.folder import exact_folder, resumed_folder
+
+    write_text(run / "config.yaml", to_yaml(config))
+    fold = config.folds.run[0] if config.folds.run else 0
+    before: Path | None = None
+    done: Trained | None = None
+    for number, stage in enumerate(stage_configs(config), 1):
+        part = run / f"stage{number}"
+        own = stage if before is None else started_from(stage, before)
+        before = part / f"fold{fold}" / "best.safetensors"
+        last = number == len(config.stages)
+        if not last and (part / _LAST).exists():
+            continue
+        tell(f"Stage {number} of {len(config.stages)}")
+        begun = (part / "config.yaml").exists()
+        done = _train_in(resumed_folder(part, own) if begun else exact_folder(part), own, schema, track, tell)
+    assert done is not None
+    return Trained(run, done.dice, done.bundles)
 
 
 def _train_in(run: Path, config: RunConfig, schema: BoneSchema, track: Track, tell: Tell) -> Trained:
@@ -105,12 +132,18 @@ def _train_in(run: Path, config: RunConfig, schema: BoneSchema, track: Track, te
                 figures.append(finish_fold(config, schema, material, run, number, result, track, tell))
         if first:
             _report(run, config, figures, len(pseudo))
-            tell(f"Mean validation Dice {sum(f.dice for f in figures) / len(figures):.4f} -> {run / 'summary.html'}")
+            tell(f"Mean validation Dice {sum(f.dice for f in figures) / len(figures):.4f} -> {run / _LAST}")
     bundles = tuple(run / f.bundle for f in figures if f.bundle)
     return Trained(run, tuple(f.dice for f in figures), bundles)
 
 
 # --- before ------------------------------------------------------------------------------------------
+
+
+def check_stages(config: RunConfig, schema: BoneSchema) -> None:
+    """``check_early`` for a run, or for every stage of one that has stages."""
+    for stage in stage_configs(config) if config.stages else (config,):
+        check_early(stage, schema)
 
 
 def check_early(config: RunConfig, schema: BoneSchema) -> None:
@@ -390,4 +423,4 @@ def _report(run: Path, config: RunConfig, figures: Sequence[FoldFigures], pseudo
     if not config.data.datasets:
         notes.append("Trained and validated on phantoms alone: the figures say nothing about real radiographs.")
     write_curves(run / "curves.svg", figures)
-    write_summary(run / "summary.html", run.name, figures, to_yaml(config), read_json(run / "provenance.json"), notes)
+    write_summary(run / _LAST, run.name, figures, to_yaml(config), read_json(run / "provenance.json"), notes)

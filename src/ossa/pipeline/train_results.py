@@ -145,10 +145,10 @@ def public_config(config: RunConfig) -> dict[str, Any]:
         for key in keys:
             section.pop(key, None)
     if values["data"].get("phantoms"):
-        for key in ("pool", "anatomy"):
-            path = values["data"]["phantoms"].pop(key, None)
-            if key == "anatomy" and path:
-                values["data"]["phantoms"]["anatomy"] = Path(path).name
+        phantoms = values["data"]["phantoms"]
+        phantoms.pop("pool", None)
+        phantoms["anatomy"] = [Path(path).name for path in phantoms["anatomy"]]
+    values.pop("stages")
     values["model"].pop("weights", None)
     values["finetune"].pop("model", None)
     if values.get("pseudo"):

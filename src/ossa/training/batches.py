@@ -39,7 +39,7 @@ from ossa.training.augment import (
     vary_grey,
 )
 from ossa.training.augment_keys import NONE, AugmentConfig
-from ossa.training.sources import RawSample, SampleSource
+from ossa.training.sources import RawSample, SampleSource, in_epoch
 
 #: What a sample is asked for by: (epoch, position in the epoch, index in the source).
 Key = tuple[int, int, int]
@@ -98,10 +98,15 @@ def normalised(sample: Sample) -> NDArray[np.float32]:
     return out
 
 
+def supersample(size: int) -> int:
+    """How finely truth is drawn on a grid of ``size`` px: 4 times below 768 px, else 2."""
+    return 4 if size < 768 else 2
+
+
 class BoneData(Dataset[Sample]):
     """Samples of a source on a grid of ``size`` x ``size`` px, varied as ``augment`` says (default: not at all).
 
-    ``supersample`` is how finely truth is drawn (``bits_from_outlines``); 4 below 768 px, else 2 unless given.
+    ``fineness`` is how finely truth is drawn (``bits_from_outlines``); ``supersample(size)`` unless given.
     Samples are whole pictures: windows for training at high resolution are cut from the batch on the device
     (``module.window_corners``), as the network sees the whole hand beside each of them.
     """
@@ -114,7 +119,7 @@ class BoneData(Dataset[Sample]):
         *,
         augment: AugmentConfig = NONE,
         seed: int = 0,
-        supersample: int | None = None,
+        fineness: int | None = None,
     ) -> None:
         self.source = source
         self.schema = schema
@@ -122,7 +127,7 @@ class BoneData(Dataset[Sample]):
         self.seed = seed
         side = -(-size // 32) * 32
         self.grid = (side, side)
-        self.supersample = supersample if supersample is not None else (4 if size < 768 else 2)
+        self.supersample = fineness if fineness is not None else supersample(size)
 
     def __len__(self) -> int:
         return len(self.source)
@@ -131,7 +136,7 @@ class BoneData(Dataset[Sample]):
         """The sample of a key (epoch, position, index); a plain index is asked for as (0, index, index)."""
         epoch, position, index = key if isinstance(key, tuple) else (0, key, key)
         rng = np.random.default_rng([self.seed, epoch, position, index])
-        raw = self.source.sample(index, rng)
+        raw = in_epoch(self.source, epoch).sample(index, rng)
         return self.varied(raw, draw(self.augment, rng), index)
 
     def varied(self, raw: RawSample, variation: Variation, index: int) -> Sample:
@@ -293,12 +298,13 @@ def planes_by_shifting(bits: Tensor, classes: int) -> Tensor:
 
 
 def collate(samples: Sequence[Sample], augment: AugmentConfig, seed: int, number: tuple[int, int]) -> Batch:
-    """Samples as a batch; MixUp is drawn from (seed, epoch, batch)."""
+    """Samples as a batch, on no larger a grid than its pictures need; MixUp is drawn from (seed, epoch, batch)."""
+    side = -(-max(max(s.content) for s in samples) // 32) * 32
     mixed = draw_mixup(augment, np.random.default_rng([seed, *number, 0x4D6978]), len(samples))
     share, partners = mixed if mixed is not None else (1.0, np.arange(len(samples)))
-    bits = np.stack([s.bits for s in samples]).view(np.int32)
+    bits = np.stack([s.bits[:, :side, :side] for s in samples]).view(np.int32)
     return Batch(
-        images=torch.from_numpy(np.stack([s.image for s in samples])),
+        images=torch.from_numpy(np.stack([s.image[:side, :side] for s in samples])),
         bits=torch.from_numpy(bits),
         annotated=torch.from_numpy(np.stack([s.annotated for s in samples])),
         scaling=torch.tensor([s.scaling for s in samples], dtype=torch.float32),

@@ -101,6 +101,18 @@ class Average(Callback):
         self.average = dict(state_dict["average"])
 
 
+class Clock(Callback):
+    """Tells the epoch (from 0) that begins."""
+
+    def __init__(self, tell: Callable[[int], object]) -> None:
+        self.tell = tell
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Tell."""
+        del pl_module
+        self.tell(trainer.current_epoch)
+
+
 class Keeper(Checkpoint):
     """best.ckpt and best.safetensors when validation Dice grows, last.ckpt after every epoch, and early stopping.
 

@@ -20,17 +20,20 @@ from ossa.radiograph.prepare import Placement, Preparation, normalise, pad
 from ossa.safety import sha256
 from ossa.schema import BoneSchema
 from ossa.training.module import Check
-from ossa.training.phantoms import StoredPhantoms, stored_phantoms
-from ossa.training.pool import FIRST_HELD_OUT_SEED
-from ossa.training.sources import CaseSource, Concat, SampleSource
+from ossa.training.phantoms import FIRST_HELD_OUT_SEED, PhantomSet, StoredPhantoms, phantom_sets, stored_phantoms
+from ossa.training.sources import CaseSource, CheckConcat, CheckSource, Concat, SampleSource
 
 
 @dataclass(frozen=True)
 class Weighted:
-    """A source and its share of the samples drawn."""
+    """A source and its share of the samples drawn; samples of sources of another ``size`` share no batch with its.
+
+    ``size`` is its pictures' longest side in px; 0: that of the run's grid.
+    """
 
     source: SampleSource
     weight: float
+    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Material:
     """What one fold trains on (``sources``, mixed by weight) and validates on (``checks``)."""
 
     sources: tuple[Weighted, ...]
-    checks: CaseSource | StoredPhantoms
+    checks: CheckSource
 
     @property
     def joined(self) -> Concat:
@@ -50,6 +53,11 @@ class Material:
         """Entries per source."""
         return tuple(len(w.source) for w in self.sources)
 
+    @property
+    def phantoms(self) -> tuple[StoredPhantoms, ...]:
+        """The sources that are phantoms."""
+        return tuple(w.source for w in self.sources if isinstance(w.source, StoredPhantoms))
+
 
 class Checks(Dataset[Check]):
     """Validation pictures, whole and not varied, one at a time.
@@ -57,7 +65,7 @@ class Checks(Dataset[Check]):
     ``multiple``: what the network's sides must be multiples of.
     """
 
-    def __init__(self, source: CaseSource | StoredPhantoms, size: int, multiple: int) -> None:
+    def __init__(self, source: CheckSource, size: int, multiple: int) -> None:
         self.source = source
         self.preparation = Preparation(size, multiple)
 
@@ -78,21 +86,29 @@ class Checks(Dataset[Check]):
         return Placement(of_sample.image_shape, grid, of_sample.content_shape, of_sample.scale_y, of_sample.scale_x)
 
 
-def phantom_sources(config: RunConfig, schema: BoneSchema) -> tuple[StoredPhantoms, StoredPhantoms] | None:
-    """Phantoms to train on and held-out ones; None when the run has none. Raises ConfigError for a wrong schema."""
+def phantom_sources(config: RunConfig, schema: BoneSchema) -> list[tuple[PhantomSet, StoredPhantoms, StoredPhantoms]]:
+    """Each kind of phantoms, those of it to train on, and the held-out ones; none when the run has none.
+
+    Raises ConfigError for a wrong schema, and for seeds that reach those held out.
+    """
     keys = config.data.phantoms
     if keys is None:
-        return None
+        return []
     if schema.name != "hand29":
         raise ConfigError("phantoms have the bones of 'hand29'", found=f"bones={schema.name}")
-    if keys.seed + keys.count > FIRST_HELD_OUT_SEED:
-        raise ConfigError("data.phantoms: seeds reach those held out", found=keys.seed + keys.count)
     pool = keys.pool if keys.pool is not None else config.output / "phantoms"
-    size = config.data.size
-    return (
-        stored_phantoms(keys, schema, size, pool, keys.seed, keys.count),
-        stored_phantoms(keys, schema, size, pool, FIRST_HELD_OUT_SEED, keys.held_out),
-    )
+    out = []
+    for kind in phantom_sets(keys, config.data.size):
+        if kind.share == 0:
+            continue
+        apart = max(1, round(keys.held_out * kind.share)) if keys.held_out else 0
+        count = max(1, round(keys.count * kind.share))
+        training = stored_phantoms(keys, kind, schema, pool, keys.seed, count, keys.renew)
+        if keys.seed + count + training.replaced(config.train.epochs) > FIRST_HELD_OUT_SEED:
+            raise ConfigError("data.phantoms: seeds reach those held out", found=keys.seed + keys.count)
+        held_out = stored_phantoms(keys, kind, schema, pool, FIRST_HELD_OUT_SEED, apart)
+        out.append((kind, training, held_out))
+    return out
 
 
 def make_material(
@@ -119,11 +135,11 @@ def make_material(
             )
         sources.append(Weighted(CaseSource(tuple(pseudo[0]), schema, cache_), pseudo[1]))
     phantoms = phantom_sources(config, schema)
-    checks: CaseSource | StoredPhantoms | None = CaseSource(tuple(held_out), schema, cache_) if held_out else None
-    if phantoms is not None:
-        keys = config.data.phantoms
-        sources.append(Weighted(phantoms[0], 1.0 if keys is None else keys.weight))
-        checks = checks or phantoms[1]
+    checks: CheckSource | None = CaseSource(tuple(held_out), schema, cache_) if held_out else None
+    if phantoms:
+        weight = 1.0 if config.data.phantoms is None else config.data.phantoms.weight
+        sources += [Weighted(training, weight * kind.share, kind.size) for kind, training, _ in phantoms]
+        checks = checks or CheckConcat([apart for *_, apart in phantoms])
     if not sources or checks is None or len(checks) == 0:
         raise ConfigError(
             "there is nothing to train or to validate on",
@@ -139,10 +155,9 @@ def fingerprint_lines(config: RunConfig, groups: Sequence[Sequence[Case]]) -> li
         for cases in groups
         for case in cases
     ]
-    phantoms = phantom_sources(config, _schema(config))
-    if phantoms is not None:
-        source = phantoms[0].source
-        lines.append(f"phantoms\t{source.first_seed}\t{source.count}\t{phantoms[0].folder.name}")
+    for kind, training, _ in phantom_sources(config, _schema(config)):
+        source = training.source
+        lines.append(f"{kind.name}\t{source.first_seed}\t{source.count}\t{training.renew:g}\t{training.folder.name}")
     return lines
 
 

@@ -1,4 +1,9 @@
-"""Phantoms kept on the disk: each is generated once, when it is first asked for, and read afterwards."""
+"""Phantoms kept on the disk: each is generated once, when it is first asked for, and read afterwards.
+
+A source may be renewed while a network trains on it: epoch by epoch a share of its phantoms gives way to new seeds.
+Which seed stands where in which epoch follows from the numbers alone, so a run with renewed phantoms resumes exactly
+and its batches can be replayed, whoever drew them and when (``writers`` draws them ahead).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,7 @@ import hashlib
 import io
 import json
 import zipfile
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,89 +19,135 @@ from typing import Any
 import numpy as np
 
 from ossa.config import PhantomSource as PhantomKeys
-from ossa.config import check_arguments
+from ossa.config import check_arguments, unknown_name
 from ossa.errors import ConfigError
-from ossa.phantom.scene import PhantomOptions
-from ossa.phantom.skeleton import Anatomy
-from ossa.radiograph.prepare import Preparation, place
-from ossa.safety import sha256, write_bytes
+from ossa.phantom.meshes import meshes
+from ossa.phantom.options import WORLDS, PhantomOptions
+from ossa.radiograph.prepare import Preparation
+from ossa.safety import renewing, sha256
 from ossa.schema import BoneSchema
 from ossa.segmentation.segmentation import Segmentation
 from ossa.training.sources import PhantomSource, RawSample
 
-#: Share of a mesh's triangles that is kept for drawing: at radiograph scale the rest cannot be seen.
-_LIGHTENED = 0.55
+#: Seeds below are for training; a held-out phantom's seed lies above.
+FIRST_HELD_OUT_SEED = 1_000_000_000
 
 
 @dataclass(frozen=True)
 class StoredPhantoms:
-    """A SampleSource of phantoms whose files lie in ``folder`` as NAME.npz (grey uint8, bits uint32)."""
+    """A SampleSource of phantoms whose files lie in ``folder`` as NAME.npz (grey uint8, bits uint32).
+
+    ``renew`` is the share of them that new seeds replace each epoch, round and round; ``epoch`` says how far that is.
+    """
 
     source: PhantomSource
     folder: Path
+    renew: float = 0.0
+    epoch: int = 0
 
     def __len__(self) -> int:
         return len(self.source)
 
+    def in_epoch(self, epoch: int) -> StoredPhantoms:
+        """The source as it is in an epoch (from 0)."""
+        return replace(self, epoch=epoch)
+
+    def replaced(self, epoch: int) -> int:
+        """How many were replaced before ``epoch``: seeds below ``first_seed`` + this are not drawn any more."""
+        return int(epoch * self.renew * len(self) + 1e-9)
+
+    def seed(self, index: int) -> int:
+        """The seed that stands at ``index`` in this epoch: the newest of those that took the place in turn."""
+        rounds, further = divmod(self.replaced(self.epoch), len(self))
+        return self.source.first_seed + index + len(self) * (rounds + (index < further))
+
+    def path(self, seed: int) -> Path:
+        """The file of a phantom."""
+        return self.folder / f"{seed // 1000:06d}" / f"{seed}.npz"
+
     def sample(self, index: int, rng: np.random.Generator) -> RawSample:
         """The phantom ``index``, from its file or generated and kept. A damaged file is made again."""
-        seed = self.source.first_seed + index
-        path = self.folder / f"{seed // 1000:06d}" / f"{seed}.npz"
+        del rng
+        return self.of_seed(self.seed(index))
+
+    def of_seed(self, seed: int) -> RawSample:
+        """The phantom of a seed, from its file or generated and kept."""
+        path = self.path(seed)
         if path.exists():
             try:
                 with np.load(path, allow_pickle=False) as kept:
                     grey, bits = kept["grey"], kept["bits"]
-                placement = place(grey.shape, self.source.preparation)
-                names = frozenset(self.source.schema.names)
-                return RawSample(grey, None, bits, names, placement, f"phantom {seed}")
+                return self.source.raw(seed, grey, bits)
             except (OSError, ValueError, KeyError, zipfile.BadZipFile):
                 path.unlink(missing_ok=True)
-        raw = self.source.sample(index, rng)
+        raw = self.source.of_seed(seed)
         buffer = io.BytesIO()
         assert raw.bits is not None
         np.savez_compressed(buffer, grey=raw.image, bits=raw.bits)
-        write_bytes(path, buffer.getvalue())
+        with renewing(path) as temporary:
+            temporary.write_bytes(buffer.getvalue())
         return raw
 
     def full_truth(self, index: int) -> tuple[Segmentation, frozenset[str]]:
         """The truth at the phantom's own size, for validation."""
-        raw = self.sample(index, np.random.default_rng(0))
+        raw = self.of_seed(self.seed(index))
         assert raw.bits is not None
         return Segmentation.from_bits(raw.bits, self.source.schema), raw.annotated
 
 
-def phantom_options(values: dict[str, Any]) -> PhantomOptions:
-    """Generator options from a run file; ConfigError names the nearest right one."""
+def phantom_options(values: dict[str, Any], world: str = "flat") -> PhantomOptions:
+    """A world's options with those of a run file; ConfigError names the nearest right one."""
     known = [field.name for field in fields(PhantomOptions)]
     check_arguments("generator", "phantom", values, known)
+    if world not in WORLDS:
+        raise unknown_name("world of phantoms", world, sorted(WORLDS))
     try:
         given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return PhantomOptions(**given)
+        return replace(WORLDS[world], **given)
     except (TypeError, ValueError) as error:
         raise ConfigError("data.phantoms.options cannot be used", found=str(error)) from error
 
 
+def wrists_of(options: PhantomOptions) -> PhantomOptions:
+    """The same world's wrists alone, about upright and nearly square, as the closer look cuts them out."""
+    return replace(options, wrist_only=1.0, parts=0.0, turned=0.05, tilt=12.0, aspect=(0.75, 1.0))
+
+
+@dataclass(frozen=True)
+class PhantomSet:
+    """Phantoms of one kind: ``name`` of one in messages, ``size`` px, their options, their share of the phantoms."""
+
+    name: str
+    size: int
+    options: PhantomOptions
+    share: float
+
+
+def phantom_sets(keys: PhantomKeys, size: int) -> tuple[PhantomSet, ...]:
+    """The kinds of phantoms that ``data.phantoms`` asks for: whole pictures at ``size`` px, and wrists alone."""
+    options = phantom_options(keys.options, keys.world)
+    if keys.wrists is None:
+        return (PhantomSet("phantom", size, options, 1.0),)
+    share, own = keys.wrists.share, keys.wrists.size or size
+    return (
+        PhantomSet("phantom", size, options, 1 - share),
+        PhantomSet("wrist", own, wrists_of(options), share),
+    )
+
+
 def stored_phantoms(
-    keys: PhantomKeys, schema: BoneSchema, size: int, pool: Path, first_seed: int, count: int
+    keys: PhantomKeys, kind: PhantomSet, schema: BoneSchema, pool: Path, first_seed: int, count: int, renew: float = 0.0
 ) -> StoredPhantoms:
-    """``count`` phantoms from ``first_seed`` on at ``size`` px, kept below ``pool``.
+    """``count`` phantoms of a kind from ``first_seed`` on, kept below ``pool``.
 
     Files of other options, meshes or versions of the generator lie in other folders.
     """
-    anatomy = None if keys.anatomy is None else _anatomy(str(keys.anatomy))
-    meshes = "built-in" if keys.anatomy is None else _folder_hash(keys.anatomy)
-    options = phantom_options(keys.options)
-    told = json.dumps([size, keys.options, meshes, _generator_version()], sort_keys=True)
-    folder = pool / f"{size}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
-    source = PhantomSource(count, schema, Preparation(size, 32), first_seed, options, anatomy)
-    return StoredPhantoms(source, folder)
-
-
-@cache
-def _anatomy(folder: str) -> Anatomy:
-    from ossa.phantom.skeleton import load_anatomy
-
-    return load_anatomy(folder).lightened(_LIGHTENED)
+    anatomy = meshes(keys.anatomy, kind.size)
+    bones = [_folder_hash(folder) for folder in keys.anatomy] or "built-in"
+    told = json.dumps([kind.size, repr(kind.options), bones, _generator_version()])
+    folder = pool / f"{kind.size}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+    source = PhantomSource(count, schema, Preparation(kind.size, 32), first_seed, kind.options, anatomy, kind.name)
+    return StoredPhantoms(source, folder, renew)
 
 
 @cache
@@ -109,6 +160,7 @@ def _generator_version() -> str:
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
+@cache
 def _folder_hash(folder: Path) -> str:
     found = sorted(p for p in folder.rglob("*") if p.is_file())
     return hashlib.sha256("".join(f"{p.relative_to(folder)}{sha256(p)}" for p in found).encode()).hexdigest()

@@ -24,12 +24,13 @@ from ossa.training._lightning import Callback, TensorBoardLogger, WandbLogger, p
 from ossa.training.allocator import keep_freed_memory
 from ossa.training.arithmetic import device_of, has_bf16, settled
 from ossa.training.augment_keys import augment_config
-from ossa.training.batches import BoneData, loader
-from ossa.training.callbacks import Average, Interrupted, Interruption, Keeper, SafeCheckpoints, averaged
+from ossa.training.batches import BoneData, loader, supersample
+from ossa.training.callbacks import Average, Clock, Interrupted, Interruption, Keeper, SafeCheckpoints, averaged
 from ossa.training.material import Checks, Material
 from ossa.training.metrics import EpochsFromOne, keep_metrics
 from ossa.training.module import TrainingModule
 from ossa.training.sampler import Plan, PlannedBatches
+from ossa.training.writers import writing_ahead
 
 _log = logging.getLogger("ossa.train")
 
@@ -55,12 +56,15 @@ def make_network(config: RunConfig, schema: BoneSchema) -> nn.Module:
     imagenet = model.weights == "imagenet"
     network = build(model.architecture, len(schema), imagenet=imagenet, **model.arguments())
     multiple = int(network.multiple)  # type: ignore[arg-type]
-    if -(-config.data.size // 32) * 32 % multiple:
-        raise ConfigError(
-            f"'{model.architecture}' needs grids whose sides are multiples of {multiple}",
-            found=f"data.size={config.data.size}",
-            remedy=f"Set data.size={-(-config.data.size // multiple) * multiple}",
-        )
+    wrists = config.data.phantoms.wrists if config.data.phantoms is not None else None
+    sizes = {"data.size": config.data.size, "data.phantoms.wrists.size": wrists.size if wrists is not None else None}
+    for key, size in sizes.items():
+        if size is not None and -(-size // 32) * 32 % multiple:
+            raise ConfigError(
+                f"'{model.architecture}' needs grids whose sides are multiples of {multiple}",
+                found=f"{key}={size}",
+                remedy=f"Set {key}={-(-size // multiple) * multiple}",
+            )
     if model.weights and not imagenet:
         from ossa.bundle.bundle import weights_file
 
@@ -136,8 +140,14 @@ def planned(config: RunConfig, schema: BoneSchema, material: Material) -> tuple[
     """The samples of a fold and their order; ``config`` is ``fold_config``'s."""
     samples = samples_per_epoch(config, material)
     augment = augment_config(config.data.augment)
-    data = BoneData(material.joined, schema, config.data.size, augment=augment, seed=config.seed)
-    return data, Plan(material.lengths, tuple(w.weight for w in material.sources), samples, config.seed)
+    size = config.data.size
+    kinds = tuple(w.size or size for w in material.sources)
+    data = BoneData(
+        material.joined, schema, max(size, *kinds), augment=augment, seed=config.seed, fineness=supersample(size)
+    )
+    together = config.train.batch * config.train.devices * config.train.nodes
+    weights = tuple(w.weight for w in material.sources)
+    return data, Plan(material.lengths, weights, samples, config.seed, kinds, together)
 
 
 def train_fold(
@@ -187,7 +197,13 @@ def train_fold(
     mine = list(range(trainer.global_rank, len(checks), ranks))
     seen = DataLoader(checks, batch_size=None, sampler=mine)
     start = keeper.last_path if resume and keeper.last_path.exists() else None
-    with Interruption(keeper.last_path) as interruption:
+    keys = config.data.phantoms
+    writers = keys.writers if keys is not None and trainer.is_global_zero else 0
+    with (
+        Interruption(keeper.last_path) as interruption,
+        writing_ahead(material.phantoms, writers, config.train.epochs) as at_work,
+    ):
+        trainer.callbacks.insert(0, Clock(at_work.tell))  # type: ignore[attr-defined]
         module.after_batch, keeper.after_epoch = interruption.after_batch, interruption.after_epoch
         try:
             _fit(trainer, module, loader(data, batches, config.data.workers), seen, start, config)

@@ -6,7 +6,7 @@ can be replayed by its number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -23,13 +23,16 @@ from ossa.training.batches import Key
 class Plan:
     """Sources of ``lengths`` entries drawn in the proportion of ``weights``, ``samples`` per epoch.
 
-    An entry is addressed by its place in all sources in a row (training.sources.Concat).
+    An entry is addressed by its place in all sources in a row (training.sources.Concat). Where ``kinds`` differ (one
+    number per source), every ``together`` samples in a row, a batch of all devices, are of one kind.
     """
 
     lengths: tuple[int, ...]
     weights: tuple[float, ...]
     samples: int
     seed: int
+    kinds: tuple[int, ...] = ()
+    together: int = 1
 
     def __post_init__(self) -> None:
         if len(self.lengths) != len(self.weights) or sum(self._shares()) <= 0:
@@ -42,25 +45,55 @@ class Plan:
     def _shares(self) -> list[float]:
         return [w if n else 0.0 for n, w in zip(self.lengths, self.weights, strict=True)]
 
+    def _groups(self) -> list[list[int]]:
+        """Sources that may share a batch."""
+        kinds = self.kinds or (0,) * len(self.lengths)
+        return [[i for i, kind in enumerate(kinds) if kind == one] for one in sorted(set(kinds))]
+
     def counts(self) -> list[int]:
-        """How many samples each source gives per epoch (largest remainders)."""
-        shares = np.asarray(self._shares()) / sum(self._shares()) * self.samples
-        counts = np.floor(shares).astype(int)
-        rest = np.argsort(-(shares - counts), kind="stable")[: self.samples - int(counts.sum())]
-        counts[rest] += 1
-        return [int(c) for c in counts]
+        """How many samples each source gives per epoch (largest remainders); whole batches of each kind."""
+        shares = self._shares()
+        groups = self._groups()
+        if len(groups) == 1:
+            return _divided(shares, self.samples)
+        batches = _divided([sum(shares[i] for i in group) for group in groups], self.samples // self.together)
+        counts = [0] * len(shares)
+        for group, number in zip(groups, batches, strict=True):
+            if number:
+                for i, count in zip(group, _divided([shares[i] for i in group], number * self.together), strict=True):
+                    counts[i] = count
+        return counts
 
     def epoch(self, number: int) -> list[Key]:
         """The keys of epoch ``number`` in order. Every entry of a source comes once before any comes again."""
-        drawn: list[int] = []
-        starts = [0, *accumulate(self.lengths)]
-        for source, count in enumerate(self.counts()):
-            length = self.lengths[source]
-            for k in range(number * count, (number + 1) * count):
-                order = _order(self.seed, source, k // length, length)
-                drawn.append(starts[source] + int(order[k % length]))
-        shuffled = np.random.default_rng([self.seed, 1, number]).permutation(len(drawn))
-        return [(number, position, drawn[i]) for position, i in enumerate(shuffled)]
+        counts, starts = self.counts(), [0, *accumulate(self.lengths)]
+        rng = np.random.default_rng([self.seed, 1, number])
+        rows: list[list[int]] = []
+        groups = self._groups()
+        for group in groups:
+            drawn = [starts[i] + entry for i in group for entry in self._entries(i, number, counts[i])]
+            mixed = [drawn[k] for k in rng.permutation(len(drawn))]
+            width = self.together if len(groups) > 1 else max(1, len(mixed))
+            rows += [mixed[k : k + width] for k in range(0, len(mixed), width)]
+        if len(groups) > 1:
+            rows = [rows[k] for k in rng.permutation(len(rows))]
+        return [(number, position, entry) for position, entry in enumerate(entry for row in rows for entry in row)]
+
+    def _entries(self, source: int, number: int, count: int) -> list[int]:
+        """The ``count`` entries that a source gives to epoch ``number``, from 0."""
+        length = self.lengths[source]
+        return [
+            int(_order(self.seed, source, k // length, length)[k % length])
+            for k in range(number * count, (number + 1) * count)
+        ]
+
+
+def _divided(shares: Sequence[float], total: int) -> list[int]:
+    """``total`` things in proportion to ``shares``, whole ones (largest remainders)."""
+    exact = np.asarray(shares, float) / sum(shares) * total
+    counts = np.floor(exact).astype(int)
+    counts[np.argsort(-(exact - counts), kind="stable")[: total - int(counts.sum())]] += 1
+    return [int(c) for c in counts]
 
 
 @lru_cache(maxsize=64)

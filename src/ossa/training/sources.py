@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,28 @@ class SampleSource(Protocol):
 
     def sample(self, index: int, rng: np.random.Generator) -> RawSample:
         """The sample of an index. The same index and state of ``rng`` give the same sample."""
+        ...
+
+
+@runtime_checkable
+class Renewed(Protocol):
+    """A source whose samples change from epoch to epoch."""
+
+    def in_epoch(self, epoch: int) -> SampleSource:
+        """The source as it is in an epoch (from 0)."""
+        ...
+
+
+def in_epoch(source: SampleSource, epoch: int) -> SampleSource:
+    """``source`` as it is in an epoch; itself where it never changes."""
+    return source.in_epoch(epoch) if isinstance(source, Renewed) else source
+
+
+class CheckSource(SampleSource, Protocol):
+    """A source that can be validated on."""
+
+    def full_truth(self, index: int) -> tuple[Segmentation, frozenset[str]]:
+        """The truth at the picture's own size, and the bones that are annotated."""
         ...
 
 
@@ -100,20 +122,27 @@ class PhantomSource:
     first_seed: int = 0
     options: PhantomOptions = field(default_factory=PhantomOptions)
     anatomy: Anatomy | None = None
+    name: str = "phantom"
 
     def __len__(self) -> int:
         return self.count
 
     def sample(self, index: int, rng: np.random.Generator) -> RawSample:
         """The phantom ``index``: its longer side has the preparation's size, so nothing is resampled."""
+        del rng
+        return self.of_seed(self.first_seed + index)
+
+    def of_seed(self, seed: int) -> RawSample:
+        """The phantom of a seed, drawn."""
         from ossa.phantom.scene import generate
 
-        del rng
-        seed = self.first_seed + index
         radiograph, truth = generate(seed, self.preparation.size, self.options, self.anatomy)
-        placement = place(radiograph.shape, self.preparation)
-        image = np.asarray(radiograph.pixels, dtype=np.uint8)
-        return RawSample(image, None, truth.bits(), frozenset(self.schema.names), placement, f"phantom {seed}")
+        return self.raw(seed, np.asarray(radiograph.pixels, dtype=np.uint8), truth.bits())
+
+    def raw(self, seed: int, image: NDArray[np.uint8], bits: NDArray[np.uint32]) -> RawSample:
+        """The sample of a phantom drawn before."""
+        placement = place(image.shape, self.preparation)
+        return RawSample(image, None, bits, frozenset(self.schema.names), placement, f"{self.name} {seed}")
 
 
 @dataclass(frozen=True)
@@ -131,10 +160,45 @@ class Concat:
 
     def sample(self, index: int, rng: np.random.Generator) -> RawSample:
         """The sample ``index`` of all sources in a row."""
+        source, own = self._at(index)
+        return source.sample(own, rng)
+
+    def in_epoch(self, epoch: int) -> Concat:
+        """All sources as they are in an epoch."""
+        return Concat([in_epoch(source, epoch) for source in self.sources], self.times)
+
+    def _at(self, index: int) -> tuple[SampleSource, int]:
         for source, times in self._pairs():
             if index < len(source) * times:
-                return source.sample(index % len(source), rng)
+                return source, index % len(source)
             index -= len(source) * times
+        raise IndexError(index)
+
+
+@dataclass(frozen=True)
+class CheckConcat:
+    """Several sources to validate on, as one."""
+
+    sources: Sequence[CheckSource]
+
+    def __len__(self) -> int:
+        return sum(len(source) for source in self.sources)
+
+    def sample(self, index: int, rng: np.random.Generator) -> RawSample:
+        """The sample ``index`` of all sources in a row."""
+        source, own = self._at(index)
+        return source.sample(own, rng)
+
+    def full_truth(self, index: int) -> tuple[Segmentation, frozenset[str]]:
+        """The truth of sample ``index``."""
+        source, own = self._at(index)
+        return source.full_truth(own)
+
+    def _at(self, index: int) -> tuple[CheckSource, int]:
+        for source in self.sources:
+            if index < len(source):
+                return source, index
+            index -= len(source)
         raise IndexError(index)
 
 
