@@ -32,6 +32,13 @@ def test_ticks_cover_the_range_in_round_even_steps(a: float, b: float, count: in
     assert max(steps) == pytest.approx(min(steps), rel=1e-6, abs=1e-9)
 
 
+def test_ticks_of_a_learning_rate_that_has_faded_are_apart() -> None:
+    found = ticks(1e-17, 4e-13, 5)
+    assert found[0] <= 1e-17
+    assert found[-1] >= 4e-13
+    assert len(set(found)) == len(found) >= 2
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 50), st.one_of(numbers, st.just(math.nan))), max_size=20))
 def test_a_chart_is_well_formed_svg_inside_its_frame(points: list[tuple[int, float]]) -> None:

@@ -50,6 +50,24 @@ def test_entries_are_the_phantoms_of_their_seeds(tmp_path: Path) -> None:
             assert phantoms.path(seed).is_file()
 
 
+def test_ossa_phantom_draws_what_is_trained_on(tmp_path: Path) -> None:
+    """The same seed, options and size give the same pixels and, up to the label format's outlines, the same truth."""
+    from ossa.dataset.dataset import open_dataset
+    from ossa.pipeline.phantom import make_phantoms
+    from ossa.segmentation.compare import dice
+    from ossa.segmentation.segmentation import Segmentation
+
+    make_phantoms(tmp_path / "set", 1, seed=3, size=96, processes=1)
+    (case,) = open_dataset(tmp_path / "set").labelled
+    seed = int(np.random.SeedSequence([3, 0]).generate_state(1)[0])
+    raw = stored(tmp_path, 1, 96, first=seed).sample(0, RNG)
+    np.testing.assert_array_equal(raw.image, case.radiograph().pixels)
+    assert raw.bits is not None
+    truth = case.truth(SCHEMA, raw.image.shape).segmentation(SCHEMA, raw.image.shape)
+    for name, region in Segmentation.from_bits(raw.bits, SCHEMA):
+        assert dice(region, truth.get(name)) > 0.99, name
+
+
 def test_each_epoch_new_seeds_take_the_oldest_ones_places() -> None:
     phantoms = replace(stored(Path("x"), 4, first=100), renew=0.75)
     seen = [[phantoms.in_epoch(e).seed(k) for k in range(4)] for e in range(5)]

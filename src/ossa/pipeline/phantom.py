@@ -153,12 +153,11 @@ def _make(job: _Job) -> None:
     import numpy as np
 
     from ossa.labels.competition import write_case
-    from ossa.phantom.people import load_people
+    from ossa.phantom.meshes import meshes
     from ossa.phantom.scene import generate
 
     # Neighbouring (seed, index) pairs give unrelated streams (numpy's SeedSequence, after O'Neill's seed_seq).
     seed = int(np.random.SeedSequence([job.seed, job.index]).generate_state(1)[0])
-    anatomy = load_people(job.anatomies) if job.anatomies else None
-    radiograph, segmentation = generate(seed, job.size, job.options, anatomy)
+    radiograph, segmentation = generate(seed, job.size, job.options, meshes(job.anatomies, job.size))
     name = f"{_stem(job.seed, job.index)}_{radiograph.side or 'R'}.png"
     write_case(job.output, f"ID{job.index // 2 + 1:03d}", name, radiograph.pixels, segmentation, SPLIT)
