@@ -24,7 +24,7 @@ def write_batch_sheet(
         raise MissingExtraError.of("drawing training samples", "train", error) from error
     from ossa.config import load_config
     from ossa.pipeline.data import write_sheet
-    from ossa.pipeline.train import material_of
+    from ossa.pipeline.train_data import material_of
     from ossa.schema import load_schema
     from ossa.training.sampler import PlannedBatches
 
