@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,17 @@ from click.testing import CliRunner
 
 from helpers_pictures import hand_picture, save
 from ossa.cli import cli
+from ossa.config import load_config, to_yaml
 from ossa.errors import BundleError, DatasetError, ImageError, InputError, LabelError
+from ossa.labels.coco import write_coco
 from ossa.labels.competition import write_case, write_label
+from ossa.labels.labelme import write_labelme
+from ossa.labels.store import Store
 from ossa.labels.submission import write_submission
 from ossa.pipeline.info import describe
+from ossa.pipeline.predict import fast_predictor, predict_with
+from ossa.radiograph.prepare import Placement
+from ossa.safety import write_text
 from ossa.schema import load_schema
 from ossa.segmentation.segmentation import Region, Segmentation
 
@@ -97,3 +105,79 @@ def test_the_command(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert result.stdout.splitlines()[0] == "radiograph"
     assert "200 x 240 px" in result.stdout
+
+
+def test_labelme_and_coco_files(tmp_path: Path) -> None:
+    write_labelme(tmp_path / "a.json", segmentation(), "a.png")
+    facts = describe(tmp_path / "a.json")
+    rows = dict(facts.rows)
+    assert (facts.kind, rows["format"], rows["picture"]) == ("label", "labelme", "200 x 240 px")
+    assert facts.values["bones"] == {"Radius": 1}
+    assert facts.values["size"] == [240, 200]
+    write_coco(tmp_path / "c.json", [("a.png", segmentation(), frozenset(SCHEMA.names))])
+    text = json.loads((tmp_path / "c.json").read_text())
+    text["categories"].append({"id": 99, "name": "ring"})
+    (tmp_path / "c.json").write_text(json.dumps(text))
+    facts = describe(tmp_path / "c.json")
+    rows = dict(facts.rows)
+    assert (facts.kind, rows["format"], rows["images"]) == ("label", "COCO", "1")
+    assert rows["no bones"] == "ring"
+    (tmp_path / "d.json").write_text('{"images": 1, "annotations": []}')
+    with pytest.raises(LabelError, match="no COCO file"):
+        describe(tmp_path / "d.json")
+
+
+def test_predictions_and_a_stopped_run(bright_model: Path, tmp_path: Path) -> None:
+    image = save(tmp_path / "in" / "hand.png", hand_picture())
+    predict_with(lambda: fast_predictor(bright_model, "auto"), [image], tmp_path / "o")
+    facts = describe(tmp_path / "o")
+    assert facts.kind == "predictions"
+    assert dict(facts.rows)["run"] == "complete"
+    assert facts.to_json() == {
+        "kind": "predictions",
+        "images": 1,
+        "schema": "hand29",
+        "empty": {},
+        "folder": str(tmp_path / "o"),
+        "overlays": 1,
+        "complete": True,
+    }
+    (tmp_path / "o" / "predictions.csv").unlink()
+    (tmp_path / "o" / ".ossa-run").mkdir()
+    facts = describe(tmp_path / "o")
+    assert facts.kind == "predictions"
+    assert facts.values["complete"] is False
+
+
+def test_saved_probabilities_and_a_run(tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "s", SCHEMA, {"kind": "test"})
+    store.write("a.png", np.zeros((29, 8, 8), np.float32), Placement((32, 32), (32, 32), (32, 32), 1.0, 1.0))
+    for path in (tmp_path / "s", tmp_path / "s" / "store.json"):
+        assert describe(path).values["images"] == ["a.png"]
+    run = tmp_path / "run"
+    run.mkdir()
+    config = load_config("laptop")
+    write_text(run / "config.yaml", to_yaml(config))
+    (run / "fold0").mkdir()
+    facts = describe(run)
+    rows = dict(facts.rows)
+    assert facts.kind == "run"
+    assert rows["folds"] == "fold0"
+    assert rows["state"].startswith("not finished")
+    assert facts.values["config"]["name"] == config.name
+    (run / "summary.html").write_text("")
+    assert dict(describe(run).rows)["state"] == "finished"
+
+
+def test_facts_for_programs_and_short_ones_for_people(bright_model: Path, tmp_path: Path) -> None:
+    image = save(tmp_path / "hand.png", hand_picture())
+    write_label(tmp_path / "a.json", segmentation(), "a.png")
+    for path in (image, tmp_path / "a.json", bright_model):
+        result = CliRunner().invoke(cli, ["info", "--json", str(path)])
+        assert result.exit_code == 0
+        assert json.loads(result.stdout)["kind"] == describe(path).kind
+    shipped = CliRunner().invoke(cli, ["info"])
+    lines = shipped.stdout.splitlines()
+    assert len(lines) < 60
+    assert max(map(len, lines)) < 160
+    assert json.loads(CliRunner().invoke(cli, ["info", "--json"]).stdout)["card"]["name"] in shipped.stdout

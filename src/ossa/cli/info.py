@@ -6,18 +6,39 @@ from pathlib import Path
 
 import click
 
+from ossa.cli.options import PATH
+
+#: Lines that one fact may take; a program asks for all of it with --json.
+_MOST_LINES = 3
+
 
 @click.command("info")
-@click.argument("path", required=False, type=click.Path(path_type=Path))
-def command(path: Path | None) -> None:
-    """Say what PATH is: an image, a model bundle, a data set folder, a label or a submission.
+@click.argument("path", required=False, type=PATH)
+@click.option("--json", "as_json", is_flag=True, help="All facts as JSON, for programs.")
+def command(path: Path | None, as_json: bool) -> None:
+    """Say what PATH is: an image, a model, a data set, labels (also labelme and COCO files), a submission, a training
+    run, saved probabilities, or a folder of results.
 
     Without PATH: the shipped model.
     """
     from ossa.pipeline.info import describe
 
     facts = describe(path)
+    if as_json:
+        import json
+
+        click.echo(json.dumps(facts.to_json(), ensure_ascii=False, indent=1))
+        return
     width = max(len(name) for name, _ in facts.rows)
     click.echo(facts.kind)
     for name, value in facts.rows:
-        click.echo(f"  {name:<{width}}  {value}")
+        for number, line in enumerate(_lines(value)):
+            click.echo(f"  {name if number == 0 else '':<{width}}  {line}")
+
+
+def _lines(text: str) -> list[str]:
+    """A fact in lines of some 100 letters, the first few of them."""
+    from textwrap import wrap
+
+    lines = wrap(text, 100, break_long_words=False, break_on_hyphens=False) or [""]
+    return lines if len(lines) <= _MOST_LINES else [*lines[: _MOST_LINES - 1], lines[_MOST_LINES - 1] + " ..."]

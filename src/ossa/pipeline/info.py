@@ -1,32 +1,45 @@
-"""What a path is, in facts that a person can read: the trip behind ``ossa info``."""
+"""What a path is, in facts for a person and for a program: the trip behind ``ossa info``."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ossa.errors import InputError
+from ossa.errors import InputError, LabelError
+from ossa.schema import load_schema
 
 #: Problems of a data set that are listed one by one.
 LISTED_PROBLEMS = 5
 
+#: A mapping with more entries is counted for a person; a program gets all of it.
+LISTED_SETTINGS = 12
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Facts:
-    """``kind`` of thing ("radiograph", "model", "data set", "label", "submission") and its facts, in order."""
+    """``kind`` of thing ("radiograph", "model", "data set", "label", "run", ...) and its facts, in order.
+
+    ``rows``: (what, in words) for a person; ``values``: JSON values for a program.
+    """
 
     kind: str
     rows: tuple[tuple[str, str], ...]
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``ossa info --json`` prints it."""
+        return {"kind": self.kind, **self.values}
 
 
 def describe(path: str | Path | None = None) -> Facts:
-    """Facts about an image, a model bundle, a data set folder, a label file or a submission CSV.
+    """Facts about a radiograph, a model, a data set, labels (competition, labelme, COCO), a submission, a training run,
+    saved probabilities, or the results of ``ossa predict``.
 
-    None is the shipped model. A folder with card.json is a model, any other folder a data set; a file is known by its
-    ending (.csv, .json) or else by its content. Raises the error of the reader that the path belongs to.
+    None is the shipped model. A folder is known by the files in it, and is else a data set; a file by its ending
+    (.csv, .json) or else by its content. Raises the error of the reader that the path belongs to.
     """
     if path is None:
         return _model(None)
@@ -34,13 +47,14 @@ def describe(path: str | Path | None = None) -> Facts:
     if not where.exists():
         raise InputError("there is no such file or folder", path=where)
     if where.is_dir():
-        return _model(where) if (where / "card.json").is_file() else _dataset(where)
-    if where.name == "card.json":
-        return _model(where.parent)
+        known = next((read for mark, read in _FOLDERS.items() if (where / mark).exists()), _dataset)
+        return known(where)
+    if where.name in ("card.json", "store.json"):
+        return describe(where.parent)
     if where.suffix.lower() == ".csv":
         return _submission(where)
     if where.suffix.lower() == ".json":
-        return _label(where)
+        return _json(where)
     return _image(where)
 
 
@@ -64,7 +78,19 @@ def _image(path: Path) -> Facts:
         rows.append(("extent", f"{width * spacing.column:.0f} x {height * spacing.row:.0f} mm"))
     rows.append(("side", {"L": "left hand", "R": "right hand"}.get(radiograph.side or "", "not said")))
     rows.extend(("note", note) for note in origin.notes)
-    return Facts("radiograph", tuple(rows))
+    values = {
+        "file": str(path),
+        "format": origin.format,
+        "bits": origin.bits,
+        "inverted": origin.inverted,
+        "height": height,
+        "width": width,
+        "spacing_mm": None if spacing is None else [spacing.row, spacing.column],
+        "spacing_source": None if spacing is None else spacing.source,
+        "side": radiograph.side,
+        "notes": list(origin.notes),
+    }
+    return Facts("radiograph", tuple(rows), values)
 
 
 def _model(path: Path | None) -> Facts:
@@ -88,16 +114,22 @@ def _model(path: Path | None) -> Facts:
     rows.extend(("training: " + key, _flat(value)) for key, value in card.training.items())
     rows.extend(("figure: " + key, _flat(value)) for key, value in card.figures.items())
     rows.extend((name, f"SHA-256 {digest} (checked)") for name, digest in card.files.items())
-    return Facts("model", tuple(rows))
+    return Facts("model", tuple(rows), {"folder": str(bundle.path), "bytes": size, "card": card.to_json()})
 
 
 def _flat(value: Any) -> str:
     """JSON values on one line, for reading."""
+    if isinstance(value, Mapping) and _leaves(value) > LISTED_SETTINGS:
+        return f"{_leaves(value)} values (--json lists them)"
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_flat(inner)}" for key, inner in value.items())
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_flat(inner) for inner in value) + "]"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _leaves(value: Any) -> int:
+    return sum(map(_leaves, value.values())) if isinstance(value, Mapping) else 1
 
 
 def _dataset(path: Path) -> Facts:
@@ -118,29 +150,90 @@ def _dataset(path: Path) -> Facts:
     rows.extend(("problem", str(problem)) for problem in dataset.problems[:LISTED_PROBLEMS])
     if len(dataset.problems) > LISTED_PROBLEMS:
         rows.append(("problems", f"{len(dataset.problems)} in all"))
-    return Facts("data set", tuple(rows))
+    values = {
+        "folder": str(path),
+        "format": dataset.format,
+        "schema": dataset.schema.name,
+        "images": len(dataset),
+        "subjects": len(dataset.subjects),
+        "labelled": len(dataset.labelled),
+        "splits": dict(splits),
+        "sides": dict(sides),
+        "problems": [str(problem) for problem in dataset.problems],
+    }
+    return Facts("data set", tuple(rows), values)
 
 
-def _label(path: Path) -> Facts:
-    from ossa.labels.competition import read_label
-    from ossa.schema import load_schema
+def _json(path: Path) -> Facts:
+    """A label file of one picture, or a COCO file of many."""
+    from ossa.labels.beside import read_truth, stated_size
+    from ossa.labels.names import bone_names
+    from ossa.labels.texts import read_label_json
 
+    data = read_label_json(path)
+    if isinstance(data, dict) and {"images", "annotations"} <= data.keys():
+        return _coco(path, data)
     schema = load_schema()
-    outlines = read_label(path, schema)
-    missing = [name for name in schema.names if name not in outlines]
-    points = sum(len(part.exterior) + sum(map(len, part.holes)) for parts in outlines.values() for part in parts)
+    truth = read_truth(path, bone_names(schema))
+    form = "labelme" if isinstance(data, dict) and "shapes" in data else "competition"
+    found = truth.outlines
+    missing = [name for name in schema.names if name not in found]
+    parts = {name: len(outlines) for name, outlines in found.items()}
+    points = sum(len(part.exterior) + sum(map(len, part.holes)) for outlines in found.values() for part in outlines)
+    size = stated_size(data, path)
+    rows = [
+        ("file", str(path)),
+        ("format", form),
+        ("picture", "its size is not said" if size is None else f"{size[1]} x {size[0]} px"),
+        ("bones", f"{len(found)} of {len(schema)}, {points} points"),
+        ("missing", ", ".join(missing) or "none"),
+        ("in parts", ", ".join(f"{name} ({count})" for name, count in parts.items() if count > 1) or "none"),
+    ]
+    rows.extend(("left out", what) for what in truth.left_out)
+    values = {
+        "file": str(path),
+        "format": form,
+        "size": None if size is None else list(size),
+        "bones": parts,
+        "missing": missing,
+        "points": points,
+        "left_out": list(truth.left_out),
+    }
+    return Facts("label", tuple(rows), values)
+
+
+def _coco(path: Path, data: Mapping[str, Any]) -> Facts:
+    from ossa.labels.names import bone_names
+
+    images, annotations, categories = (data.get(key, []) for key in ("images", "annotations", "categories"))
+    if not all(isinstance(part, list) for part in (images, annotations, categories)):
+        raise LabelError("is no COCO file", path=path, expected="lists of images, annotations and categories")
+    names = bone_names(load_schema())
+    called = [str(c.get("name", "")) for c in categories if isinstance(c, dict)]
+    bones = {bone for name in called for bone in names.targets(name) or ()}
+    strange = [name for name in called if not names.targets(name)]
     rows = (
         ("file", str(path)),
-        ("bones", f"{len(outlines)} of {len(schema)}, {points} points"),
-        ("missing", ", ".join(missing) or "none"),
-        ("in parts", ", ".join(f"{n} ({len(parts)})" for n, parts in outlines.items() if len(parts) > 1) or "none"),
+        ("format", "COCO"),
+        ("images", str(len(images))),
+        ("annotations", str(len(annotations))),
+        ("categories", f"{len(called)}, for {len(bones)} of {len(names.schema)} bones"),
+        ("no bones", ", ".join(strange) or "none"),
     )
-    return Facts("label", rows)
+    values = {
+        "file": str(path),
+        "format": "COCO",
+        "images": len(images),
+        "annotations": len(annotations),
+        "categories": called,
+        "bones": sorted(bones, key=names.schema.index),
+        "no_bones": strange,
+    }
+    return Facts("label", rows, values)
 
 
 def _submission(path: Path) -> Facts:
     from ossa.labels.submission import read_submission
-    from ossa.schema import load_schema
 
     schema = load_schema()
     submission = read_submission(path, schema)
@@ -151,4 +244,83 @@ def _submission(path: Path) -> Facts:
         ("bones", f"{len(schema)} per image, schema {schema.name}"),
         ("empty", ", ".join(f"{name} in {count}" for name, count in empty.most_common()) or "none"),
     )
-    return Facts("submission", rows)
+    values = {"file": str(path), "images": len(submission), "schema": schema.name, "empty": dict(empty)}
+    return Facts("submission", rows, values)
+
+
+def _predictions(path: Path) -> Facts:
+    """What ``ossa predict`` left in a folder."""
+    from ossa.pipeline.predict import CSV_NAME, RUN_FOLDER
+
+    stopped = (path / RUN_FOLDER).exists()
+    table = _submission(path / CSV_NAME) if (path / CSV_NAME).is_file() else Facts("submission", (), {"images": 0})
+    overlays = sum(1 for _ in path.rglob("*_overlay.png"))
+    rows = (
+        ("folder", str(path)),
+        *(row for row in table.rows if row[0] != "file"),
+        ("overlays", str(overlays)),
+        ("run", "stopped before its end: the same command goes on" if stopped else "complete"),
+    )
+    values = {**table.values, "folder": str(path), "overlays": overlays, "complete": not stopped}
+    values.pop("file", None)
+    return Facts("predictions", rows, values)
+
+
+def _store(path: Path) -> Facts:
+    """Saved probabilities."""
+    from ossa.labels.store import Store
+
+    store = Store.open(path, load_schema())
+    images = store.images()
+    rows = (
+        ("folder", str(path)),
+        ("images", str(len(images))),
+        ("bones", f"{len(store.schema)} of schema {store.schema.name}"),
+        *(("source: " + key, _flat(value)) for key, value in store.source.items()),
+    )
+    values = {"folder": str(path), "images": images, "schema": store.schema.name, "source": dict(store.source)}
+    return Facts("saved probabilities", rows, values)
+
+
+def _run(path: Path) -> Facts:
+    """A folder of ``ossa train``."""
+    from ossa.config import dump, load_config
+    from ossa.safety import read_json
+
+    config = load_config(path / "config.yaml")
+    folds = sorted(p.name for p in path.glob("fold[0-9]*") if p.is_dir())
+    bundles = sorted(p.parent.name for p in path.glob("bundle*/card.json"))
+    dice = {name: read_json(path / name / "card.json").get("figures", {}).get("validation_dice") for name in bundles}
+    started = read_json(path / "provenance.json") if (path / "provenance.json").is_file() else {}
+    finished = (path / "summary.html").is_file()
+    rows = [
+        ("folder", str(path)),
+        ("name", config.name),
+        ("network", f"{config.model.architecture}, pictures of {config.data.size} px"),
+        ("epochs", str(config.train.epochs)),
+        ("folds", ", ".join(folds) or "none begun"),
+        ("state", "finished" if finished else "not finished: ossa train --resume --folder " + str(path)),
+    ]
+    rows.extend(
+        (name, f"validation Dice {value}" if value is not None else "no figure") for name, value in dice.items()
+    )
+    rows.append(("out of fold", "saved" if (path / "oof" / "store.json").is_file() else "not saved"))
+    values = {
+        "folder": str(path),
+        "config": dump(config),
+        "folds": folds,
+        "bundles": dice,
+        "finished": finished,
+        "provenance": started,
+    }
+    return Facts("run", tuple(rows), values)
+
+
+#: A file that a folder of a kind always holds -> what tells of it; asked in this order.
+_FOLDERS = {
+    "card.json": _model,
+    "config.yaml": _run,
+    "store.json": _store,
+    "predictions.csv": _predictions,
+    ".ossa-run": _predictions,
+}
