@@ -41,14 +41,15 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Told:
-    """An engine that finds what it was told, in px of the grid."""
+    """An engine that finds what it was told, in px of the grid: at each call the next of ``hands``, then none."""
 
-    hands: tuple[Drawn, ...]
+    hands: list[Drawn]
 
     description = "told"
 
     def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        targets, _ = maps.planes_of(self.hands, False, (batch.shape[2], batch.shape[3]))
+        seen = [self.hands.pop(0)] if self.hands else []
+        targets, _ = maps.planes_of(seen, False, (batch.shape[2], batch.shape[3]))
         out = targets.copy()
         for planes in (maps.HEAT, maps.THUMB_LEFT, maps.VIEW, maps.IN_VIEW, maps.NEGATIVE, maps.PRESENT):
             p = np.clip(targets[planes], 1e-3, 1 - 1e-3)
@@ -67,7 +68,7 @@ def drawn(
 def found_hand(x: float, y: float, length: float, **changes: object) -> FoundHand:
     made = FoundHand(
         0.9, np.array([x, y]), np.array([0.0, -1.0]), length, np.array([0.5, 0.4, 0.25, 0.25]) * length, "R", "frontal",
-        frozenset(maps.PARTS), False,
+        frozenset(maps.PARTS) - {"forearm"}, False,
     )  # fmt: skip
     return replace(made, **changes)  # type: ignore[arg-type]
 
@@ -76,6 +77,10 @@ def all_bright(radiograph: Radiograph, is_hand: bool) -> Segmentation:
     """Whatever is bright, as three bones."""
     bits = np.where(radiograph.pixels > 50, np.uint32(7), np.uint32(0))
     return Segmentation.from_bits(bits, SCHEMA)
+
+
+def never(*_: object) -> Segmentation:
+    raise AssertionError("nothing is to be looked for here")
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +158,8 @@ def test_what_the_finder_says_is_in_px_of_the_film(tall: float) -> None:
     film = Radiograph(np.zeros((round(600 / tall), 300), np.uint8), None if tall == 1 else Spacing(tall, 1.0, "test"))
     placement = prepare(film, GRID)[1]
     middle = placement.to_grid(np.array([200.0, 250.0]))
-    found = Finder(Told((drawn(*middle, 60, angle=30),))).find(film)
+    first = drawn(*middle, 60, angle=30)
+    found = Finder(Told([first])).find(film)
     (hand,) = found.hands
     assert found.present > 0.9
     assert hand.centre == pytest.approx([200.0, (250.5 * tall) - 0.5], abs=0.5)
@@ -163,13 +169,31 @@ def test_what_the_finder_says_is_in_px_of_the_film(tall: float) -> None:
     assert hand.parts == frozenset(maps.PARTS)
 
 
+@pytest.mark.parametrize("tall", [1.0, 1.5])
+def test_a_hand_is_measured_again_upright_and_at_one_scale(tall: float) -> None:
+    film = Radiograph(np.zeros((round(600 / tall), 300), np.uint8), None if tall == 1 else Spacing(tall, 1.0, "test"))
+    middle = prepare(film, GRID)[1].to_grid(np.array([200.0, 250.0]))
+    side = GRID.size
+    # Seen upright, 110 px long, it is a tenth of that nearer to the fingers, 20 % longer, and 10 degrees on.
+    again = drawn((side - 1) / 2, (side - 1) / 2 - 11, 132, angle=10)
+    (rough,) = Finder(Told([drawn(*middle, 60, angle=30)])).find(film).hands
+    (hand,) = Finder(Told([drawn(*middle, 60, angle=30), again])).find(film).hands
+    assert hand.angle == pytest.approx(40, abs=0.1)
+    assert hand.length == pytest.approx(1.2 * rough.length, rel=0.01)
+    assert hand.centre == pytest.approx(rough.centre + 0.1 * rough.length * rough.up, abs=1.5)
+    # Something far from it is another one.
+    away = drawn(10, 10, 110, angle=10)
+    (same,) = Finder(Told([drawn(*middle, 60, angle=30), away])).find(film).hands
+    assert same.angle == pytest.approx(30, abs=0.1)
+
+
 def test_two_hands_are_looked_at_one_by_one_and_laid_back() -> None:
     pixels = np.zeros((400, 700), np.uint8)
     cv2.rectangle(pixels, (150, 140), (210, 230), 200, -1)
     cv2.rectangle(pixels, (470, 160), (520, 240), 200, -1)
     film = Radiograph(pixels)
     hands = (found_hand(495, 200, 200, side="L"), found_hand(180, 190, 200))
-    out = looked_at(film, Found(hands, 1.0), all_bright, SCHEMA)
+    out = looked_at(film, Found(hands, 1.0), all_bright, never, SCHEMA)
     assert [hand.side for hand in out] == ["R", "L"]
     for hand, (left, right) in zip(out, ((150, 210), (470, 520)), strict=True):
         region = next(iter(hand.segmentation))[1]
@@ -178,9 +202,35 @@ def test_two_hands_are_looked_at_one_by_one_and_laid_back() -> None:
         assert hand.segmentation.shape == film.shape
 
 
+def test_a_forearm_that_the_cutout_ends_is_looked_at_again() -> None:
+    pixels = np.zeros((900, 500), np.uint8)
+    cv2.rectangle(pixels, (225, 60), (275, 899), 200, -1)
+    film = Radiograph(pixels)
+    hand = found_hand(250, 170, 200, parts=frozenset(maps.PARTS))
+    radius = SCHEMA.index("Radius")
+    asked = []
+
+    def look(radiograph: Radiograph, is_hand: bool) -> Segmentation:
+        bits = np.where(radiograph.pixels > 100, np.uint32(1 | 1 << radius), np.uint32(0))
+        return Segmentation.from_bits(bits, SCHEMA)
+
+    def look_at_forearm(radiograph: Radiograph) -> Segmentation:
+        asked.append(radiograph.shape)
+        return look(radiograph, True)
+
+    (found,) = looked_at(film, Found((hand,), 1.0), look, look_at_forearm, SCHEMA)
+    arm, finger = found.segmentation.regions["Radius"], found.segmentation.regions[SCHEMA.names[0]]
+    assert len(asked) == 1
+    # To a whole hand's length below the wrist, which lies .4 lengths below the middle.
+    assert (arm.top, arm.bottom) == (pytest.approx(170 + 80 - 70, abs=2), pytest.approx(170 + 80 + 200, abs=2))
+    assert finger.bottom == pytest.approx(170 + 80 + 30, abs=2)
+    # Not where the film ends there anyway.
+    looked_at(Radiograph(pixels[:280]), Found((hand,), 1.0), look, never, SCHEMA)
+
+
 def test_views_and_little_hands_are_told() -> None:
     film = Radiograph(np.zeros((400, 300), np.uint8))
-    (hand,) = looked_at(film, Found((found_hand(150, 200, 300, view="lateral"),), 1.0), all_bright, SCHEMA)
+    (hand,) = looked_at(film, Found((found_hand(150, 200, 300, view="lateral"),), 1.0), all_bright, never, SCHEMA)
     assert hand.segmentation.notes[0] == LATERAL
     assert "less than three bones" in hand.segmentation.notes[1]
 
@@ -188,10 +238,7 @@ def test_views_and_little_hands_are_told() -> None:
 def test_no_hand_is_told_without_looking_for_bones() -> None:
     film = Radiograph(np.full((400, 300), 200, np.uint8))
 
-    def never(radiograph: Radiograph, is_hand: bool) -> Segmentation:
-        raise AssertionError("nothing is to be looked for here")
-
-    (hand,) = looked_at(film, Found((), 0.1), never, SCHEMA)
+    (hand,) = looked_at(film, Found((), 0.1), never, never, SCHEMA)
     assert len(hand.segmentation) == 0
     assert hand.segmentation.notes == (NO_HAND,)
 
@@ -204,9 +251,9 @@ def test_where_the_finder_is_in_doubt_the_whole_film_is_looked_at() -> None:
         asked.append((radiograph, is_hand))
         return all_bright(radiograph, is_hand)
 
-    looked_at(film, Found((), 0.7), look, SCHEMA)
-    looked_at(film, Found((found_hand(150, 200, 380, sure=0.4),), 0.7), look, SCHEMA)
+    looked_at(film, Found((), 0.7), look, never, SCHEMA)
+    looked_at(film, Found((found_hand(150, 200, 380, sure=0.4),), 0.7), look, never, SCHEMA)
     assert asked == [(film, False), (film, False)]
     # A doubtful one beside a sure one is left out.
     hands = (found_hand(150, 200, 200), found_hand(250, 100, 100, sure=0.4))
-    assert len(looked_at(film, Found(hands, 1.0), all_bright, SCHEMA)) == 1
+    assert len(looked_at(film, Found(hands, 1.0), all_bright, never, SCHEMA)) == 1

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ossa.hand.usual import towards_fingers
-from ossa.radiograph.prepare import Preparation, place
+from ossa.radiograph.prepare import Preparation, height_of_a_pixel, place
 from ossa.segmentation.decode import decode
 from ossa.segmentation.segmentation import Region, Segmentation
 
@@ -38,7 +38,7 @@ def look_closer(
     ``found``: the bones of the first look, by which the wrist's place is known. Only bones that the closer look finds
     are in the result.
     """
-    window = window_of(found, closer, _height_of_a_pixel(radiograph))
+    window = window_of(found, closer, height_of_a_pixel(radiograph))
     if window is None:
         return None
     top, bottom, left, right = window
@@ -62,12 +62,6 @@ def look_closer(
     }
     confidence = {name: seen.confidence[name] for name in regions}
     return replace(found, regions=regions, confidence=confidence)
-
-
-def _height_of_a_pixel(radiograph: Radiograph) -> float:
-    """In widths of a pixel, as preparation takes it: 1 where the spacing is not known or not to be believed."""
-    unit = place((1000, 1000), Preparation(1000, 1), radiograph.sides)
-    return unit.scale_y / unit.scale_x
 
 
 def window_of(found: Segmentation, closer: Closer, tall: float = 1.0) -> tuple[int, int, int, int] | None:

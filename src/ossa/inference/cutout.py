@@ -15,15 +15,18 @@ from numpy.typing import NDArray
 
 from ossa.inference.finder import FoundHand
 from ossa.radiograph.polarity import invert
-from ossa.radiograph.prepare import Preparation, place
+from ossa.radiograph.prepare import height_of_a_pixel
 from ossa.radiograph.radiograph import Radiograph, Spacing
 from ossa.segmentation.segmentation import Region, Segmentation
 
 Affine = NDArray[np.float64]
 
-#: Beyond the bones in view, as shares of the whole hand's length: flesh and doubt at the fingers and at the sides,
-#: the forearm at the elbow's end.
-AROUND, ALONG = 0.13, 0.5
+#: Beyond the bones in view, as shares of the whole hand's length: flesh at the fingers and at the sides, the
+#: forearm at the elbow's end. Networks are best where a hand fills its picture as it does on most films.
+AROUND, ALONG = 0.08, 0.15
+
+#: The cut-out of a forearm begins so far above the wrist, and ends so far below it at most.
+WRIST, FOREARM = 0.35, 1.0
 
 #: A cut-out is at least this share of the hand's length wide and high: a finger alone is not blown up.
 LEAST = 0.6
@@ -32,7 +35,7 @@ LEAST = 0.6
 ASKEW = 14.0
 
 #: A cut-out that would take away less than this share of the film's longer side is not cut.
-WORTH = 0.15
+WORTH = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,16 +52,43 @@ class Cutout:
 
 
 def cut_out(radiograph: Radiograph, hand: FoundHand, others: Sequence[FoundHand] = ()) -> Cutout:
-    """``hand`` upright in a picture of its own; the ``others`` on the film are covered where they lie beside it."""
+    """``hand`` upright in a picture of its own; the ``others`` on the film are covered where they lie beside it.
+
+    The film itself where the hand lies upright on it and fills it.
+    """
+    around = AROUND * hand.length
+    reach = hand.box + np.array([around, ALONG * hand.length, around, around])
+    if _kept_turn(hand.angle) == 0.0 and not others and not hand.negative:
+        height, width = radiograph.shape
+        tall = height_of_a_pixel(radiograph)
+        low, high = _window(hand, reach, 0.0, (width, height * tall))
+        if (high - low).max() > (1 - WORTH) * max(width, height * tall):
+            return Cutout(radiograph, np.eye(2, 3), radiograph.shape, True)
+    return _cut(radiograph, hand, reach, others)
+
+
+def cut_forearm(radiograph: Radiograph, hand: FoundHand, others: Sequence[FoundHand] = ()) -> Cutout | None:
+    """The wrist and what the film shows of the forearm, the hand upright; None where ``cut_out`` shows all of it."""
+    film = np.array([radiograph.shape[1], radiograph.shape[0] * height_of_a_pixel(radiograph)])
+    # How far the film goes on towards the elbow.
+    with np.errstate(divide="ignore"):
+        room = np.where(hand.up > 0, hand.centre + 0.5, hand.centre + 0.5 - film) / hand.up
+    beyond = float(np.abs(room).min()) - float(hand.box[1])
+    if "forearm" not in hand.parts or beyond < 1.4 * ALONG * hand.length:
+        return None
+    wrist, aside = float(hand.box[1]), hand.box[2:] + AROUND * hand.length
+    down = wrist + min(beyond, FOREARM * hand.length)
+    return _cut(radiograph, hand, np.array([WRIST * hand.length - wrist, down, *aside]), others)
+
+
+def _cut(radiograph: Radiograph, hand: FoundHand, reach: NDArray[np.float64], others: Sequence[FoundHand]) -> Cutout:
+    """What lies within ``reach`` (4,) of the hand's centre, like its box; upright."""
     film = radiograph.shape
     tall = height_of_a_pixel(radiograph)
     turn = _kept_turn(hand.angle)
-    if turn == 0.0 and not others and tall == 1.0:
-        return _cropped(radiograph, hand)
-    low, high = _window(hand, turn, (film[1], film[0] * tall))
+    low, high = _window(hand, reach, turn, (film[1], film[0] * tall))
     # Cut-out px to square px of the film, then to its own px.
-    c, s = np.cos(np.radians(turn)), np.sin(np.radians(turn))
-    axes = np.array([[c, -s], [s, c]])
+    axes = _axes(turn)
     origin = hand.centre + axes @ low
     if turn % 90.0 == 0.0:  # px onto px
         axes, origin = np.round(axes), np.round(origin)
@@ -71,15 +101,9 @@ def cut_out(radiograph: Radiograph, hand: FoundHand, others: Sequence[FoundHand]
         _cover(pixels, to_square, other, hand)
     if hand.negative:
         pixels = invert(pixels)
-    column = None if radiograph.spacing is None else radiograph.spacing.column
-    spacing = None if column is None else Spacing(column, column, radiograph.spacing.source)  # type: ignore[union-attr]
-    return Cutout(replace(radiograph, pixels=pixels, spacing=spacing), to_film, film, False)
-
-
-def height_of_a_pixel(radiograph: Radiograph) -> float:
-    """In widths of a pixel, as preparation takes it: 1 where the spacing is not known or not to be believed."""
-    unit = place((1000, 1000), Preparation(1000, 1), radiograph.spacing)
-    return unit.scale_y / unit.scale_x
+    spacing = radiograph.spacing
+    square = None if spacing is None else Spacing(spacing.column, spacing.column, spacing.source)
+    return Cutout(replace(radiograph, pixels=pixels, spacing=square, aspect=None), to_film, film, False)
 
 
 def _kept_turn(angle: float) -> float:
@@ -88,49 +112,26 @@ def _kept_turn(angle: float) -> float:
     return quarter if abs(angle - quarter) <= ASKEW else angle
 
 
-def _window(hand: FoundHand, turn: float, film: tuple[float, float]) -> tuple[Any, Any]:
+def _axes(turn: float) -> NDArray[np.float64]:
+    """The x and y direction, as columns (2, 2), of a frame turned by ``turn`` degrees clockwise."""
+    c, s = np.cos(np.radians(turn)), np.sin(np.radians(turn))
+    return np.array([[c, -s], [s, c]])
+
+
+def _window(hand: FoundHand, reach: NDArray[np.float64], turn: float, film: tuple[float, float]) -> tuple[Any, Any]:
     """Two corners of the cut-out in the frame turned by ``turn`` degrees around the hand's centre, square px.
 
-    The bones in view as the hand lies in that frame, what is around them, and no more than the film holds.
+    What is within ``reach`` as the hand lies in that frame, and no more than the film (width, height) holds.
     """
-    left = np.radians(hand.angle - turn)
-    to_fingers, to_elbow, aside_left, aside_right = hand.box
-    corners = np.array(
-        [
-            (x, y)
-            for x in (-aside_left - AROUND * hand.length, aside_right + AROUND * hand.length)
-            for y in (-to_fingers - AROUND * hand.length, to_elbow + ALONG * hand.length)
-        ]
-    )
-    c, s = np.cos(left), np.sin(left)
-    corners = corners @ np.array([[c, s], [-s, c]])
+    fingers, elbow, left, right = reach
+    corners = np.array([(x, y) for x in (-left, right) for y in (-fingers, elbow)]) @ _axes(hand.angle - turn).T
     low, high = corners.min(axis=0), corners.max(axis=0)
     short = np.maximum(LEAST * hand.length - (high - low), 0)
     low, high = low - short / 2, high + short / 2
-    c, s = np.cos(np.radians(turn)), np.sin(np.radians(turn))
-    axes = np.array([[c, -s], [s, c]])
-    border = np.array([[-0.5, -0.5], [film[0] - 0.5, -0.5], [-0.5, film[1] - 0.5], np.array(film) - 0.5]) - hand.centre
-    border = border @ axes
+    border = np.array([(x, y) for x in (0.0, film[0]) for y in (0.0, film[1])]) - 0.5 - hand.centre
+    border = border @ _axes(turn)
     low, high = np.maximum(low, border.min(axis=0) + 0.5), np.minimum(high, border.max(axis=0) + 0.5)
     return np.round(low), np.maximum(np.round(high), np.round(low) + 8)
-
-
-def _cropped(radiograph: Radiograph, hand: FoundHand) -> Cutout:
-    """The hand as it lies, without what is far from it; the film itself where that is most of it."""
-    height, width = radiograph.shape
-    low, high = _window(hand, 0.0, (width, height))
-    left, top = np.maximum(np.round(hand.centre + low), 0).astype(int)
-    right, bottom = np.minimum(np.round(hand.centre + high).astype(int), (width, height))
-    whole = max(bottom - top, right - left) > (1 - WORTH) * max(height, width)
-    if whole:
-        top, left, bottom, right = 0, 0, height, width
-    pixels: Any = radiograph.pixels[top:bottom, left:right]
-    if hand.negative:
-        pixels = invert(pixels)
-    elif whole:
-        return Cutout(radiograph, np.eye(2, 3), radiograph.shape, True)
-    to_film = np.array([[1.0, 0.0, left], [0.0, 1.0, top]])
-    return Cutout(replace(radiograph, pixels=np.ascontiguousarray(pixels)), to_film, radiograph.shape, False)
 
 
 def _warped(pixels: Any, to_film: Affine, shape: tuple[int, int]) -> Any:

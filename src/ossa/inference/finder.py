@@ -8,7 +8,7 @@ What a bundle without a finder does not know, nobody asks: ``Finder.load`` gives
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -18,7 +18,7 @@ from ossa.bundle.finder import finder_path
 from ossa.errors import BundleError
 from ossa.inference.engine import OnnxEngine
 from ossa.models import finder_maps as maps
-from ossa.radiograph.prepare import Preparation, prepare
+from ossa.radiograph.prepare import Preparation, height_of_a_pixel, normalise, place, prepare, resample
 
 if TYPE_CHECKING:
     from ossa.bundle.bundle import Bundle
@@ -30,6 +30,9 @@ View = Literal["frontal", "oblique", "lateral", "other"]
 
 #: The grid on which the finder looks.
 GRID = Preparation(192, 32)
+
+#: Length in grid px at which a hand is measured, and the longest side in px of a film made small for that.
+MEASURED, MOST = 110.0, 1600
 
 #: A view or a side is told when it is likelier than this.
 TOLD = 0.6
@@ -85,16 +88,48 @@ class Finder:
         return None if path is None else cls(OnnxEngine(path, "cpu", threads))
 
     def find(self, radiograph: Radiograph) -> Found:
-        """The hands of a film."""
+        """The hands of a film: each found in the whole of it, then measured again upright and at one scale."""
         picture, placement = prepare(radiograph, GRID)
-        planes = self.engine(picture[None])[0]
-        expected = (maps.PLANES, *(side // maps.STRIDE for side in placement.grid_shape))
-        if planes.shape != expected:
-            raise BundleError("the finder's output is not what it should be", found=planes.shape, expected=expected)
+        planes = self._planes(picture[0])
         # One scale for both axes: grid px per column of the film.
         scale = placement.scale_x
-        hands = tuple(_on_film(peak, scale) for peak in maps.peaks(planes))
-        return Found(hands, maps.presence(planes))
+        rough = [_on_film(peak, scale) for peak in maps.peaks(planes)]
+        return Found(tuple(self._measured(radiograph, hand) for hand in rough), maps.presence(planes))
+
+    def _planes(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
+        planes: NDArray[np.float32] = self.engine(picture[None, None])[0]
+        expected = (maps.PLANES, *(side // maps.STRIDE for side in picture.shape))
+        if planes.shape != expected:
+            raise BundleError("the finder's output is not what it should be", found=planes.shape, expected=expected)
+        return planes
+
+    def _measured(self, radiograph: Radiograph, rough: FoundHand) -> FoundHand:
+        """The same hand as a second pass sees it, laid upright ``MEASURED`` px long on the grid.
+
+        Grey values are scaled by what is around it there, not by the whole film. As it is where that pass sees none.
+        """
+        import cv2
+
+        side = GRID.size
+        scale = MEASURED / rough.length
+        longer = round(scale * max(radiograph.shape[1], radiograph.shape[0] * height_of_a_pixel(radiograph)))
+        if not side // 4 <= longer <= MOST:
+            return rough
+        placement = place(radiograph.shape, Preparation(longer, 1), radiograph.sides)
+        scale = placement.scale_x
+        turn = np.array([[-rough.up[1], -rough.up[0]], [rough.up[0], -rough.up[1]]])  # columns: right and down
+        middle = (rough.centre + 0.5) * scale - 0.5
+        to_small = np.hstack([turn, (middle - turn @ np.full(2, (side - 1) / 2))[:, None]])
+        small = resample(radiograph.pixels, placement)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        seen = cv2.warpAffine(small, to_small, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        found = maps.peaks(self._planes(normalise(seen)))
+        near = [peak for peak in found if np.hypot(*(peak.centre - (side - 1) / 2)) < 0.4 * MEASURED]
+        if not near:
+            return rough
+        centre = (to_small[:, :2] @ near[0].centre + to_small[:, 2] + 0.5) / scale - 0.5
+        fine = _on_film(replace(near[0], up=turn @ near[0].up), scale)
+        return replace(fine, centre=centre, sure=max(fine.sure, rough.sure))
 
 
 def _on_film(peak: maps.Peak, scale: float) -> FoundHand:

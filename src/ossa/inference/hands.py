@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ossa.inference.cutout import cut_out, laid_back
+from ossa.inference.cutout import cut_forearm, cut_out, laid_back
 from ossa.inference.finder import Found, FoundHand
 from ossa.inference.judge import NO_HAND
 from ossa.segmentation.segmentation import Segmentation
@@ -45,11 +45,17 @@ class Hand:
 #: Finds the bones of a radiograph of one hand. Told whether it is surely a hand, and lies upright.
 LookAtOne = Callable[["Radiograph", bool], Segmentation]
 
+#: Finds the bones of a wrist with its forearm, not judged.
+LookAtForearm = Callable[["Radiograph"], Segmentation]
 
-def looked_at(radiograph: Radiograph, found: Found, look: LookAtOne, schema: BoneSchema) -> tuple[Hand, ...]:
+
+def looked_at(
+    radiograph: Radiograph, found: Found, look: LookAtOne, look_at_forearm: LookAtForearm, schema: BoneSchema
+) -> tuple[Hand, ...]:
     """The hands of a film from left to right, at least one; one without bones when there is none.
 
-    ``look`` finds the bones of one hand in an upright picture of it.
+    ``look`` finds the bones of one hand in an upright picture of it, ``look_at_forearm`` those of a forearm of which
+    that picture shows the end alone.
     """
     hands = [hand for k, hand in enumerate(found.hands) if k == 0 or hand.sure >= ANOTHER]
     if not hands:
@@ -59,11 +65,25 @@ def looked_at(radiograph: Radiograph, found: Found, look: LookAtOne, schema: Bon
     hands.sort(key=lambda hand: float(hand.centre[0]))
     out = []
     for hand in hands:
-        cutout = cut_out(radiograph, hand, [other for other in hands if other is not hand])
+        others = [other for other in hands if other is not hand]
+        cutout = cut_out(radiograph, hand, others)
         seen = laid_back(look(cutout.radiograph, hand.sure >= SURE), cutout)
+        forearm = None if cutout.whole or not len(seen) else cut_forearm(radiograph, hand, others)
+        if forearm is not None:
+            seen = _with_forearm(seen, laid_back(look_at_forearm(forearm.radiograph), forearm))
         notes = (*_notes(hand, len(hands)), *_few(seen), *seen.notes)
         out.append(Hand(replace(seen, notes=notes), hand.side, hand))
     return tuple(out)
+
+
+def _with_forearm(seen: Segmentation, forearm: Segmentation) -> Segmentation:
+    """The bones of a hand, those of its forearm as they were seen with more of it."""
+    names = [name for name in seen.schema.in_row("forearm") if name in forearm.regions]
+    regions = dict(seen.regions) | {name: forearm.regions[name] for name in names}
+    confidence = {name: forearm.confidence[name] for name in names if name in forearm.confidence} | dict(
+        seen.confidence
+    )
+    return replace(seen, regions=regions, confidence=confidence)
 
 
 def _notes(hand: FoundHand, count: int) -> tuple[str, ...]:

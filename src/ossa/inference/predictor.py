@@ -129,7 +129,11 @@ class Predictor:
         def look(picture: Radiograph, is_hand: bool) -> Segmentation:
             return (sure if is_hand else self)._predict_one(picture)
 
-        return looked_at(radiograph, self.finder.find(radiograph), look, self.schema)
+        def look_at_forearm(picture: Radiograph) -> Segmentation:
+            networks = upright.networks
+            return self.tidied(self.decode(networks.look(networks.prepare(picture))))
+
+        return looked_at(radiograph, self.finder.find(radiograph), look, look_at_forearm, self.schema)
 
     def _predict_one(self, radiograph: Radiograph) -> Segmentation:
         """The bones of a radiograph that is taken for one hand."""

@@ -89,6 +89,12 @@ def place(image_shape: tuple[int, int], preparation: Preparation, spacing: Spaci
     return Placement((height, width), grid, content, content[0] / height, content[1] / width)
 
 
+def height_of_a_pixel(radiograph: Radiograph) -> float:
+    """In widths of a pixel, as ``place`` takes it: 1 where the spacing is not known or not to be believed."""
+    unit = place((1000, 1000), Preparation(1000, 1), radiograph.sides)
+    return unit.scale_y / unit.scale_x
+
+
 def resample(pixels: NDArray[Any], placement: Placement) -> NDArray[Any]:
     """Grey (H, W) of ``image_shape`` to ``content_shape``, same dtype: area averages where it shrinks."""
     import cv2
