@@ -65,7 +65,11 @@ def test_a_damaged_part_counts_as_absent(sources: list[Source], tmp_path: Path) 
     parts = Parts.begin(tmp_path / "parts", {})
     parts.put(sources[0], Part("x\n"))
     (path,) = (tmp_path / "parts").glob("*.part")
-    path.write_bytes(b"\xff\xff")
-    assert parts.get(sources[0]) is None
+    whole = path.read_text()
+    for damaged in (b"\xff\xff", b"[" * 100_000, b"{}", b"2", b"", whole.replace("{}", "2").encode()):
+        path.write_bytes(damaged)
+        assert parts.get(sources[0]) is None
+    path.write_text(whole)
+    assert parts.get(sources[0]) is not None
     (tmp_path / "parts" / "run.json").write_text("{")
     assert Parts.begin(tmp_path / "parts", {}).get(sources[0]) is None

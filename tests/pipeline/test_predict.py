@@ -306,6 +306,25 @@ def test_two_runs_on_one_folder_and_one_that_is_killed(bright_model: Path, tmp_p
     assert [p.name for p in (tmp_path / "o").iterdir() if p.name.startswith(".")] == []
 
 
+def test_a_damaged_memory_of_a_run_is_made_again(bright_model: Path, tmp_path: Path) -> None:
+    image = save(tmp_path / "hand.png", hand_picture())
+
+    def stops(items: Iterable, total: int, what: str) -> Iterator:  # type: ignore[type-arg]
+        yield from items
+        raise KeyboardInterrupt
+
+    fast = lambda: fast_predictor(bright_model, "auto")  # noqa: E731
+    assert predict_with(fast, [image], tmp_path / "o", track=stops).interrupted
+    (part,) = (tmp_path / "o" / ".ossa-run").glob("*.part")
+    whole = part.read_text()
+    for wrong in (whole.replace('"bones": 29', '"bones": "many"'), whole.replace('"results": [', '"results": [1, ')):
+        assert wrong != whole
+        part.write_text(wrong)
+        assert predict_with(fast, [image], tmp_path / "o", track=stops).done[0].bones == 29
+        assert part.read_text() == whole
+    assert predict_with(fast, [image], tmp_path / "o").done[0].bones == 29
+
+
 @pytest.mark.parametrize(("bones", "told"), [(0, True), (3, True), (14, True), (15, False), (29, False)])
 def test_few_bones_are_told(bones: int, told: bool) -> None:
     """Below half of the schema's bones; the model's own notes stay."""

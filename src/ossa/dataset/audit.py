@@ -8,9 +8,7 @@ reason to look, not a verdict.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +21,7 @@ from ossa.hand.geometry import side_of, wrist_angle
 from ossa.hand.misplaced import area_findings, placement_findings
 from ossa.hand.reference import STUBS, Fit, Reference, anchors_of, area_ratios, fit_hand, load_reference
 from ossa.labels.case import Case, Truth
+from ossa.parallel import cores, in_processes
 from ossa.progress import Track, silent
 from ossa.radiograph.prepare import Placement, Preparation
 from ossa.radiograph.radiograph import Side
@@ -93,14 +92,8 @@ class Audit:
 def audit(dataset: Dataset, workers: int | None = None, track: Track = silent) -> Audit:
     """Check every case of a data set, in ``workers`` processes (as many as cores, at most 8)."""
     jobs = [(case, dataset.schema) for case in dataset.cases]
-    count = min(workers if workers is not None else min(8, os.cpu_count() or 1), max(1, len(jobs) // 8))
-    if count <= 1:
-        reports = list(track(map(_job, jobs), len(jobs), "auditing"))
-    else:
-        import multiprocessing
-
-        with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
-            reports = list(track(pool.map(_job, jobs, chunksize=4), len(jobs), "auditing"))
+    count = min(workers if workers is not None else min(8, cores()), max(1, len(jobs) // 8))
+    reports = list(track(in_processes(_job, jobs, count, "Give fewer --workers"), len(jobs), "auditing"))
     findings = [finding for report in reports for finding in report.findings]
     findings += [Finding(p.path.name, "folder", f"{p.message} ({p.path})") for p in dataset.problems]
     findings += area_outliers(reports) + duplicates(reports)

@@ -16,7 +16,6 @@ import shutil
 import time
 import zlib
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 
 from ossa.errors import InputError, OutputError
 from ossa.labels.case import Problem
+from ossa.parallel import cores, in_processes
 from ossa.progress import Track, silent
 from ossa.radiograph.prepare import Placement, Preparation, place, resample
 from ossa.radiograph.radiograph import Radiograph
@@ -118,15 +118,10 @@ class GreyCache:
             return ()
         self._make_room(len(paths))
         missing = [path for path in dict.fromkeys(paths) if path not in self]
-        count = min(workers if workers is not None else min(8, os.cpu_count() or 1), max(1, len(missing)))
+        count = min(workers if workers is not None else min(8, cores()), max(1, len(missing)))
         jobs = [(self.folder, self.preparation, path) for path in missing]
-        if count <= 1:
-            results: Iterable[str | None] = map(_build_one, jobs)
-            return _problems(missing, track(results, len(jobs), "caching pictures"))
-        import multiprocessing
-
-        with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
-            return _problems(missing, track(pool.map(_build_one, jobs, chunksize=4), len(jobs), "caching pictures"))
+        results = in_processes(_build_one, jobs, count, "Give fewer workers; what is done stays done")
+        return _problems(missing, track(results, len(jobs), "caching pictures"))
 
     # --- files ----------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ossa.errors import ConfigError, DatasetError, InputError
 from ossa.progress import Track, silent
+from ossa.safety import output_folder
 from ossa.schema import BoneSchema, load_schema
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def calibrate(
     One run's bundles get the result in their cards. Of several runs of the same folds, weights per bone are fitted
     too, thresholds are those of the weighted mean, and everything is written to the first run's calibration.json.
     Raises DatasetError when an image was predicted by a model that had its subject in training, or when that cannot
-    be ruled out; InputError when images have no label; ConfigError with fewer than two subjects.
+    be ruled out; InputError when images have no label; ConfigError with fewer than two subjects; OutputError when
+    another run is writing into the folder.
     """
     from ossa.dataset.dataset import open_dataset
     from ossa.ensemble.calibrate import calibrate as fit
@@ -81,9 +83,10 @@ def calibrate(
         weights = fit_weights([store.path for store in stores], dataset, schema=schema, track=track)
     readers = [_reader(stores, image, cases[image], bones, weights) for image in images]
     found = fit(readers, [cases[image].subject for image in images], bones, track=track)
-    bundles = _into_bundles(folders[0], found) if len(folders) == 1 else ()
     file = folders[0] / RESULT
-    _write(file, found, weights, folders)
+    with output_folder(folders[0]):
+        bundles = _into_bundles(folders[0], found) if len(folders) == 1 else ()
+        _write(file, found, weights, folders)
     return Calibrated(found, weights, bundles, file)
 
 

@@ -64,10 +64,10 @@ class Parts:
         try:
             head, _, text = path.read_text(encoding="utf-8").partition("\n")
             value = json.loads(head)
-            if value["stamp"] != _stamp(source.path):
+            if value["stamp"] != _stamp(source.path) or not isinstance(value["facts"], dict):
                 return None
             return Part(text, value["facts"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def put(self, source: Source, part: Part) -> None:

@@ -221,10 +221,13 @@ def _finished(source: Source, parts: Parts, folder: Path) -> Predicted | None:
     part = parts.get(source)
     if part is None:
         return None
-    results = tuple(replace(source, name=name, image_name=image) for name, image in part.facts["results"])
-    if not all(path.is_file() for result in results for path in _outputs(folder, result.name)):
-        return None
-    return Predicted(source, int(part.facts["bones"]), tuple(part.facts["notes"]), results)
+    try:
+        results = tuple(replace(source, name=str(name), image_name=str(image)) for name, image in part.facts["results"])
+        done = Predicted(source, int(part.facts["bones"]), tuple(map(str, part.facts["notes"])), results)
+        there = all(path.is_file() for result in results for path in _outputs(folder, result.name))
+    except (KeyError, TypeError, ValueError, OSError):
+        return None  # a damaged part: the image is done again
+    return done if there else None
 
 
 def _remember(done: Predicted, parts: Parts, hands: tuple[Hand, ...]) -> None:
