@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from _not_hands import not_hands, shipped_medical
 from _real import read_hands, read_wrists, real_folder, truth_of
 from _record import record
-from ossa.hand.usual import fit_anatomy, geometry
+from ossa.hand.geometry import geometry
+from ossa.hand.usual import Usual, load_usual
 from ossa.inference.judge import GOOD_DICE, SIGNS, Assessment, Judge, assess, signs_of
 from ossa.inference.judge_fit import fit_confidence, fit_cover, fit_hand, fit_limits
 from ossa.inference.predictor import Predictor
@@ -136,7 +137,7 @@ def table(cases: list[Case], judge: Judge) -> tuple[NDArray[np.float64], NDArray
     """(N, signs) and whether each bone found was right."""
     rows, right = [], []
     for case in cases:
-        signs = signs_of(case.found, case.logits, judge.anatomy, judge.cover, geometry(case.found), case.other)
+        signs = signs_of(case.found, case.logits, judge.usual, judge.cover, geometry(case.found), case.other)
         there = np.isfinite(signs).all(axis=1)
         rows.append(signs[there])
         right.append(case.dice[there] >= GOOD_DICE)
@@ -144,22 +145,29 @@ def table(cases: list[Case], judge: Judge) -> tuple[NDArray[np.float64], NDArray
 
 
 def fit(predictor: Predictor, count: int) -> Judge:
-    """Anatomy and cover from truths, the regression from predictions, the limits from the fit's own cases."""
+    """Cover from truths, the regression from predictions, the limits from the fit's own cases."""
     truths = [generate(ANATOMY_SEED + k, 384, PhantomOptions())[1] for k in range(count)]
-    anatomy, cover = fit_anatomy((geometry(t) for t in truths), SCHEMA), fit_cover(truths)
+    usual, cover = fitted_usual(), fit_cover(truths)
     zeros = np.zeros(len(SIGNS))
     free = zeros + 1e9
-    judge = Judge(anatomy, cover, np.zeros(len(SIGNS) + 1), zeros, zeros + 1, free, 0.5, 0.0)
+    judge = Judge(usual, cover, np.zeros(len(SIGNS) + 1), zeros, zeros + 1, free, 0.5, 0.0)
     cases = list(results(predictor, FIT_SEED, count))
     signs, right = table(cases, judge)
     weights, centre, spread = fit_confidence(signs, right)
-    judge = Judge(anatomy, cover, weights, centre, spread, free, 0.5, 0.0)
+    judge = Judge(usual, cover, weights, centre, spread, free, 0.5, 0.0)
     # Named are bones below the confidence under which one right bone in fifty lies.
     unsure = round(float(np.clip(np.quantile(judge.confidence(signs)[right], 0.02), 0.1, 0.9)), 3)
     judge = replace(judge, unsure=unsure, limits=fit_limits(signs, right))
     hands = [evidence_of(predictor, judge, generate(HANDS_SEED + k, 512, PhantomOptions())[0]) for k in range(count)]
     others = [evidence_of(predictor, judge, Radiograph(grey)) for _, grey in not_hands(max(3, count // 40), 4)]
     return replace(judge, hand=round(fit_hand(np.array(hands), np.array(others)), 3))
+
+
+def fitted_usual() -> Usual:
+    """What scripts/fit_usual.py fitted."""
+    usual = load_usual(SCHEMA)
+    assert usual is not None, "run scripts/fit_usual.py first"
+    return usual
 
 
 def auc(score: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
@@ -288,7 +296,7 @@ def main() -> None:
         weights = ", ".join(f"{n} {w:+.2f}" for n, w in zip((*SIGNS, "constant"), judge.weights, strict=True))
         print(f"fitted: {weights}; unsure {judge.unsure}, hand {judge.hand}")
     value: dict[str, Any] = json.loads(args.fitted.read_text(encoding="utf-8"))
-    judge = Judge.from_json(value, SCHEMA)
+    judge = Judge.from_json(value, fitted_usual())
     cases = list(results(predictor, TEST_SEED, args.count))
     lines = [f"Model: {predictor.description}.", "", *judge_bones(cases, judge), ""]
     lines += [*judge_hands(predictor, judge, cases, max(4, args.count // 30))]

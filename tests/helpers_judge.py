@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from helpers_dataset import SCHEMA, schematic_hand
-from ossa.hand.usual import fit_anatomy, geometry
+from ossa.hand.geometry import geometry
+from ossa.hand.usual_fit import fit_usual
 from ossa.inference.judge import SIGNS, Judge
 from ossa.segmentation.outlines import segmentation_from_outlines
 
@@ -13,6 +14,6 @@ from ossa.segmentation.outlines import segmentation_from_outlines
 def a_judge(hand: float) -> Judge:
     """Every bone gets the confidence .73, whatever its signs."""
     hands = (segmentation_from_outlines(schematic_hand(128, seed=k), SCHEMA, (128, 128)) for k in range(20))
-    anatomy = fit_anatomy(map(geometry, hands), SCHEMA)
+    usual = fit_usual(map(geometry, hands), SCHEMA)
     zero, one = np.zeros(len(SIGNS)), np.ones(len(SIGNS))
-    return Judge(anatomy, np.tile([0.0, 1.0], (29, 1)), np.r_[zero, 1.0], zero, one, one * 1e9, 0.5, hand)
+    return Judge(usual, np.tile([0.0, 1.0], (29, 1)), np.r_[zero, 1.0], zero, one, one * 1e9, 0.5, hand)

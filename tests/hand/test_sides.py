@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ossa.hand.geometry import geometry
 from ossa.hand.sides import side_notes, side_pairs, votes
-from ossa.hand.usual import geometry
 from ossa.phantom.scene import PhantomOptions, generate
 from ossa.schema import load_schema
 from ossa.segmentation.segmentation import Region, Segmentation
@@ -21,7 +21,7 @@ def test_hands_agree_with_their_side_however_they_lie(seed: int) -> None:
     film, truth = generate(seed, 320, replace(FLAT, turned=1.0))
     assert film.side is not None
     assert side_notes(truth, film.side) == ()
-    said = votes(geometry(truth), truth.schema)
+    said = votes(geometry(truth))
     assert (said * (1 if film.side == "R" else -1) >= 0).all()
     assert abs(int(said.sum())) >= 5
 
@@ -46,7 +46,7 @@ def test_bones_of_one_place_tell_nothing() -> None:
     block = np.ones((10, 10), dtype=bool)
     rays = {f"finger-{k}": Region(10, 40, block) for k in (7, 11, 15, 19)}
     found = Segmentation(schema, (100, 100), {**rays, "Radius": Region(70, 40, block), "Ulna": Region(70, 40, block)})
-    assert not votes(geometry(found), schema).any()
+    assert not votes(geometry(found)).any()
 
 
 @pytest.mark.parametrize("seed", range(6))

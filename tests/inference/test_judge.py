@@ -9,7 +9,10 @@ import pytest
 
 from helpers_dataset import SCHEMA, schematic_hand, segmentation
 from ossa.errors import ConfigError
-from ossa.hand.usual import Anatomy, fit_anatomy, geometry, rays
+from ossa.hand.bones import rays
+from ossa.hand.geometry import geometry
+from ossa.hand.usual import Usual
+from ossa.hand.usual_fit import fit_usual
 from ossa.inference.judge import (
     NO_HAND,
     SIGNS,
@@ -46,12 +49,12 @@ def i(name: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def anatomy() -> Anatomy:
-    return fit_anatomy((geometry(hand(k, side="LR"[k % 2], wrist=(k % 5) * 8.0)) for k in range(60)), SCHEMA)
+def usual() -> Usual:
+    return fit_usual((geometry(hand(k, side="LR"[k % 2], wrist=(k % 5) * 8.0)) for k in range(60)), SCHEMA)
 
 
 @pytest.fixture(scope="module")
-def judge(anatomy: Anatomy) -> Judge:
+def judge(usual: Usual) -> Judge:
     """Fitted on whole hands and on hands with one planted fault each."""
     truths = [hand(k, side="LR"[k % 2]) for k in range(40)]
     cover = fit_cover(truths)
@@ -67,7 +70,7 @@ def judge(anatomy: Anatomy) -> Judge:
                 planes[a] = np.roll(planes[a], (25, 25), (0, 1))
 
         found = with_planes(truth, change)
-        signs = signs_of(found, logits_of(found), anatomy, cover, geometry(found), logits_of(found))
+        signs = signs_of(found, logits_of(found), usual, cover, geometry(found), logits_of(found))
         there = np.isfinite(signs[:, 0])
         rows.append(signs[there])
         fine = np.ones(len(SCHEMA), bool)
@@ -75,7 +78,7 @@ def judge(anatomy: Anatomy) -> Judge:
         right.append(fine[there])
     signs, good = np.concatenate(rows), np.concatenate(right)
     weights, centre, spread = fit_confidence(signs, good)
-    return Judge(anatomy, cover, weights, centre, spread, fit_limits(signs, good), 0.5, 0.3)
+    return Judge(usual, cover, weights, centre, spread, fit_limits(signs, good), 0.5, 0.3)
 
 
 def test_geometry_is_that_of_plain_moments() -> None:
@@ -98,48 +101,48 @@ def test_rays_run_from_the_wrist_to_the_tip() -> None:
     assert names[4] == ["finger-19", "finger-18", "finger-17", "finger-16"]
 
 
-def test_whole_hands_are_not_odd_however_they_lie(anatomy: Anatomy) -> None:
+def test_whole_hands_are_not_odd_however_they_lie(usual: Usual) -> None:
     for how in ({"side": "L"}, {"side": "R", "turn": 180.0}, {"wrist": 30.0}):
         for size in (SIZE, 2 * SIZE):
             found = segmentation(schematic_hand(size, seed=901, **how), size)
-            odd = anatomy.oddness(geometry(found))
+            odd = usual.oddness(geometry(found))
             assert np.nanmedian(odd.place) < 1.5
             assert np.nanmax(odd.place) < 4.0
             assert np.nanmedian(odd.size) < 1.5
             assert np.nansum(odd.order) == 0
 
 
-def test_a_bone_in_the_wrong_place_is_odd_and_its_neighbours_are_not(anatomy: Anatomy) -> None:
+def test_a_bone_in_the_wrong_place_is_odd_and_its_neighbours_are_not(usual: Usual) -> None:
     truth = hand(902)
     moved = with_planes(truth, lambda p: p.__setitem__(i("Lunate"), np.roll(p[i("Lunate")], (-60, 40), (0, 1))))
-    odd = anatomy.oddness(geometry(moved))
+    odd = usual.oddness(geometry(moved))
     assert odd.place[i("Lunate")] > 4
     assert max(odd.place[i(n)] for n in ("Capitate", "Scaphoid", "Triquetrum")) < 3
 
 
-def test_bones_out_of_order_along_their_digit(anatomy: Anatomy) -> None:
+def test_bones_out_of_order_along_their_digit(usual: Usual) -> None:
     truth = hand(903)
 
     def swap(planes: np.ndarray) -> None:
         planes[[i("finger-4"), i("finger-6")]] = planes[[i("finger-6"), i("finger-4")]]
 
-    order = anatomy.oddness(geometry(with_planes(truth, swap))).order
+    order = usual.oddness(geometry(with_planes(truth, swap))).order
     assert order[i("finger-6")] == order[i("finger-5")] == 1
     assert order[i("finger-8")] == 0
 
 
-def test_sizes_of_cut_bones_are_not_judged(anatomy: Anatomy) -> None:
+def test_sizes_of_cut_bones_are_not_judged(usual: Usual) -> None:
     truth = hand(904)
     cut = Segmentation.from_planes(truth.planes()[:, : SIZE - 40], SCHEMA)
-    odd = anatomy.oddness(geometry(cut))
+    odd = usual.oddness(geometry(cut))
     assert odd.size[i("Radius")] == odd.length[i("Radius")] == 0
 
 
-def test_an_absent_bone_is_expected_between_or_beyond_its_neighbours(anatomy: Anatomy) -> None:
+def test_an_absent_bone_is_expected_between_or_beyond_its_neighbours(usual: Usual) -> None:
     truth = hand(905)
     for name in ("finger-5", "finger-4", "finger-7"):
         without = Segmentation(SCHEMA, truth.shape, {n: r for n, r in truth if n != name})
-        place = anatomy.expected(geometry(without), i(name))
+        place = usual.expected(geometry(without), i(name))
         assert place is not None
         error = np.linalg.norm(place - geometry(truth).centre[i(name)])
         assert error < 0.5 * geometry(truth).length[i(name)]
@@ -209,29 +212,31 @@ def test_confidences_and_notes_go_into_the_result(judge: Judge) -> None:
 def test_unsure_logits_and_disagreement_lower_the_confidence(judge: Judge) -> None:
     """Signs grow with the fault they stand for."""
     truth = hand(972)
-    sharp = signs_of(truth, logits_of(truth), judge.anatomy, judge.cover, geometry(truth), logits_of(truth))
-    soft = signs_of(truth, logits_of(truth) * 0.05, judge.anatomy, judge.cover, geometry(truth), logits_of(truth))
+    sharp = signs_of(truth, logits_of(truth), judge.usual, judge.cover, geometry(truth), logits_of(truth))
+    soft = signs_of(truth, logits_of(truth) * 0.05, judge.usual, judge.cover, geometry(truth), logits_of(truth))
     other = np.roll(logits_of(truth), 6, 2)
-    apart = signs_of(truth, logits_of(truth), judge.anatomy, judge.cover, geometry(truth), other)
+    apart = signs_of(truth, logits_of(truth), judge.usual, judge.cover, geometry(truth), other)
     column = {name: k for k, name in enumerate(SIGNS)}
     for name in ("doubt", "blur"):
         assert (soft[:, column[name]] > sharp[:, column[name]]).all()
     assert (apart[:, column["disagreement"]] > sharp[:, column["disagreement"]]).all()
     split = logits_of(truth)
     split[0, 5:15, 5:15] = 6
-    parts = signs_of(truth, split, judge.anatomy, judge.cover, geometry(truth), None)
+    parts = signs_of(truth, split, judge.usual, judge.cover, geometry(truth), None)
     assert parts[0, column["parts"]] > 0.1
     assert np.isnan(parts[:, column["disagreement"]]).all()
 
 
 def test_the_judge_survives_its_file(judge: Judge) -> None:
-    back = Judge.from_json(json.loads(json.dumps(judge.to_json())), SCHEMA)
+    back = Judge.from_json(json.loads(json.dumps(judge.to_json())), judge.usual)
     truth = hand(973)
     a = assess(truth, logits_of(truth), judge, logits_of(truth)).confidence
     b = assess(truth, logits_of(truth), back, logits_of(truth)).confidence
     assert np.abs(a - b).max() < 0.01
     with pytest.raises(ConfigError, match="other signs"):
-        Judge.from_json({**judge.to_json(), "signs": ["doubt"]}, SCHEMA)
+        Judge.from_json({**judge.to_json(), "signs": ["doubt"]}, judge.usual)
+    with pytest.raises(ConfigError, match="other bones"):
+        Judge.from_json({**judge.to_json(), "cover": [[0, 1]]}, judge.usual)
 
 
 def test_the_regression_finds_planted_weights_and_never_a_reward_for_a_sign() -> None:
@@ -253,4 +258,4 @@ def test_the_limit_of_evidence_keeps_hands() -> None:
 
 def test_too_few_hands_teach_nothing() -> None:
     with pytest.raises(ConfigError, match="too few"):
-        fit_anatomy([geometry(hand(0))] * 5, SCHEMA)
+        fit_usual([geometry(hand(0))] * 5, SCHEMA)

@@ -122,16 +122,17 @@ def test_picture_and_outlines_move_together(seed):
 
 
 def test_bent_wrist_turns_the_forearm_by_the_angle_and_leaves_the_hand():
-    from ossa.hand.geometry import centre, wrist_angle
+    from ossa.hand.geometry import middle_of
+    from ossa.hand.wrist import wrist_angle
 
     outlines = schematic_hand(512, seed=1)
     for degrees in (-30.0, 15.0, 30.0):
         bend = bend_of(outlines, degrees)
         moved = move_outlines(outlines, np.array([[1.0, 0, 0], [0, 1.0, 0]]), bend)
         # The forearm turns by +degrees (x to y), so the hand's angle against it falls by as much.
-        assert wrist_angle(moved) - wrist_angle(outlines) == pytest.approx(-degrees, abs=3)
+        assert wrist_angle(moved, SCHEMA) - wrist_angle(outlines, SCHEMA) == pytest.approx(-degrees, abs=3)
         for name in ("finger-5", "finger-11", "finger-13"):
-            np.testing.assert_allclose(centre(moved, name), centre(outlines, name), atol=1e-6)
+            np.testing.assert_allclose(middle_of(moved, (name,)), middle_of(outlines, (name,)), atol=1e-6)
 
 
 @settings(max_examples=60, deadline=None)

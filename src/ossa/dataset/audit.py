@@ -17,9 +17,14 @@ from numpy.typing import NDArray
 from ossa.dataset.cache import read_grey
 from ossa.dataset.dataset import Dataset
 from ossa.errors import InputError
-from ossa.hand.geometry import side_of, wrist_angle
-from ossa.hand.misplaced import area_findings, placement_findings
-from ossa.hand.reference import STUBS, Fit, Reference, anchors_of, area_ratios, fit_hand, load_reference
+from ossa.hand.align import Aligned, align
+from ossa.hand.bones import rays, row
+from ossa.hand.cut import Cut, find_cut
+from ossa.hand.geometry import Geometry, geometry_of_outlines
+from ossa.hand.misplaced import area_findings, area_ratios, placement_findings
+from ossa.hand.sides import side_of
+from ossa.hand.usual import Usual, load_usual
+from ossa.hand.wrist import wrist_angle
 from ossa.labels.case import Case, Truth
 from ossa.parallel import cores, in_processes
 from ossa.progress import Track, silent
@@ -134,21 +139,21 @@ def audit_case(case: Case, schema: BoneSchema) -> CaseReport:
 
     small = map_outlines(truth.outlines, placement.to_grid)
     regions = {n: r for n, r in ((n, region_from_outlines(p, grey.shape)) for n, p in small.items()) if r is not None}
-    placed = _Placed.of(truth.outlines, regions, schema, (grey.shape[0], grey.shape[1]))
+    hand = _Hand.of(truth.outlines, schema, placement.image_shape)
     for kind, message, bones in (
         *_brightness(grey, regions, schema),
         *_shared_outlines(regions),
-        *placed.findings(regions),
-        *_missing(case, truth, placed, placement, schema),
-        *_side(case, truth.outlines),
+        *hand.findings(regions),
+        *_missing(case, truth, hand, placement),
+        *_side(case, hand.measured),
     ):
         found(kind, message, bones)
     return CaseReport(
         case.id,
         tuple(findings),
-        placed.areas(),
-        side_of(truth.outlines),
-        wrist_angle(truth.outlines),
+        hand.ratios,
+        side_of(hand.measured),
+        wrist_angle(truth.outlines, schema),
         digest,
         thumbnail,
     )
@@ -160,7 +165,7 @@ Told = Iterable[tuple[str, str, Sequence[str]]]
 def _brightness(grey: NDArray[np.uint8], regions: Mapping[str, Region], schema: BoneSchema) -> Told:
     """Bones are brighter than what is around them, and none is as bright as metal.
 
-    Carpals, which lie one over another, may be as white as the picture can be.
+    Carpals, which lie one over another, and the thick forearm may be as white as the picture can be.
     """
     import cv2
 
@@ -189,11 +194,11 @@ def _brightness(grey: NDArray[np.uint8], regions: Mapping[str, Region], schema: 
             yield (
                 "mismatch",
                 f"only {share:.0%} of the outlined bones are brighter than what is around them: "
-                "is this the label of another picture, or drawn at another size?",
+                "is this the label of another picture, drawn at another size, or the picture a negative?",
                 dark,
             )
     rest = float(np.median(list(medians.values()))) if medians else 0.0
-    single = {name: level for name, level in medians.items() if schema.bone(name).row != "carpal"}
+    single = {name: level for name, level in medians.items() if schema.bone(name).digit is not None}
     metal = [name for name, level in single.items() if level >= METAL and rest <= BONE]
     if metal and len(metal) <= 3:
         yield "metal", f"as bright as metal: {', '.join(metal)}: a ring or a plate outlined as bone?", metal
@@ -212,75 +217,81 @@ def _shared_outlines(regions: Mapping[str, Region]) -> Told:
                 )
 
 
-def _whole(outlines: Outlines, regions: Mapping[str, Region], shape: tuple[int, int]) -> Outlines:
-    """Outlines of the bones that the picture's border does not cut; the forearm's stubs stay."""
-    return {
-        name: parts
-        for name, parts in outlines.items()
-        if name in STUBS
-        or (
-            (r := regions.get(name)) is not None
-            and r.top > 0
-            and r.left > 0
-            and r.bottom < shape[0]
-            and r.right < shape[1]
-        )
-    }
+@dataclass(frozen=True, eq=False)
+class _Hand:
+    """The bones of a case: all of them, what is cut off, and the usual hand laid over the rest.
 
+    ``usual`` is None for a schema for which none was fitted, ``laid`` also with too few bones.
+    """
 
-@dataclass(frozen=True)
-class _Placed:
-    """The whole bones of a case and their fit; None where the schema has no reference or there are too few bones."""
-
-    whole: Outlines
-    reference: Reference | None
-    fit: Fit | None
+    measured: Geometry
+    cut: Cut
+    usual: Usual | None
+    laid: Aligned | None
+    ratios: Mapping[str, float]
 
     @classmethod
-    def of(
-        cls, outlines: Outlines, regions: Mapping[str, Region], schema: BoneSchema, shape: tuple[int, int]
-    ) -> _Placed:
-        whole, reference = _whole(outlines, regions, shape), load_reference(schema)
-        return cls(whole, reference, fit_hand(anchors_of(whole), reference) if reference is not None else None)
+    def of(cls, outlines: Outlines, schema: BoneSchema, shape: tuple[int, int]) -> _Hand:
+        measured, cut, usual = (
+            geometry_of_outlines(outlines, schema),
+            find_cut(outlines, schema, shape),
+            load_usual(schema),
+        )
+        if usual is None:
+            return cls(measured, cut, None, None, {})
+        # The forearm is cut off anywhere: its end at the hand has a place all the same.
+        placed = ~cut.bones
+        placed[row(schema, "forearm")] = True
+        laid = align(measured.where(placed), usual)
+        return cls(measured, cut, usual, laid, area_ratios(measured, cut.bones, usual) if laid is not None else {})
+
+    def beyond_the_edge(self) -> set[str]:
+        """The bones of digits that are cut off nearer to the wrist: they cannot be seen."""
+        names, found = self.measured.schema.names, self.measured.found
+        out: set[str] = set()
+        for ray in rays(self.measured.schema):
+            ends = [k for k, bone in enumerate(ray) if found[bone] and self.cut.bones[bone]]
+            out |= {names[bone] for end in ends for bone in ray[end:] if not found[ray[end:]][1:].any()}
+        return out
 
     def findings(self, regions: Mapping[str, Region]) -> Told:
-        """Bones lie where the reference has them and are about as large."""
-        if self.fit is not None and self.reference is not None:
-            yield from placement_findings(self.whole, regions, self.fit, self.reference)
-            yield from area_findings(self.whole, self.fit, self.reference)
-
-    def areas(self) -> dict[str, float]:
-        """Bone -> its share of the area that it should have."""
-        if self.fit is None or self.reference is None:
-            return {}
-        return area_ratios(self.whole, self.fit, self.reference)
+        """Bones lie where they usually do and are about as large."""
+        if self.usual is not None and self.laid is not None:
+            judged = self.measured.where(np.isfinite(self.laid.z))
+            yield from placement_findings(judged, regions, self.laid, self.usual)
+            yield from area_findings(self.ratios, self.usual)
 
 
-def _missing(case: Case, truth: Truth, placed: _Placed, placement: Placement, schema: BoneSchema) -> Told:
-    """Bones that labels of this set show have outlines, unless they lie outside of the picture."""
+def _missing(case: Case, truth: Truth, hand: _Hand, placement: Placement) -> Told:
+    """Bones that labels of this set show have outlines, unless they lie outside of the picture or its exposed field."""
+    names = hand.measured.schema.names
     shown = case.annotated | truth.annotated
-    missing = [name for name in schema.names if name in shown and name not in truth.outlines]
-    if placed.fit is not None:
-        places = placed.fit.places
-        missing = [name for name in missing if name not in places or _within(places[name], placement)]
+    missing = [name for name in names if name in shown and name not in truth.outlines]
+    if hand.laid is not None:
+        places = dict(zip(names, hand.laid.places.tolist(), strict=True))
+        unseen = hand.beyond_the_edge()
+        missing = [name for name in missing if name not in unseen and _within(places[name], hand.cut, placement)]
     if missing:
         yield "missing", f"{len(missing)} bone(s) are not outlined: {', '.join(missing)}", missing
 
 
-def _within(place: complex, placement: Placement, margin: float = 0.04) -> bool:
-    """Whether a place (px) lies in the picture, its outermost 4 % left out."""
+def _within(place: complex, cut: Cut, placement: Placement, margin: float = 0.04) -> bool:
+    """Whether a place (px) lies in what is shown, its outermost 4 % left out; a place that is not known may."""
     height, width = placement.image_shape
     edge = margin * max(height, width)
-    return edge <= place.real <= width - edge and edge <= place.imag <= height - edge
+    if not np.isfinite(place):
+        return True
+    inside = edge <= place.real <= width - edge and edge <= place.imag <= height - edge
+    return inside and cut.holds(place, edge)
 
 
-def _side(case: Case, outlines: Outlines) -> Told:
-    measured = side_of(outlines)
-    if case.side is not None and measured is not None and case.side != measured:
+def _side(case: Case, measured: Geometry) -> Told:
+    seen = side_of(measured)
+    if case.side is not None and seen is not None and case.side != seen:
         words = {"R": "right", "L": "left"}
         yield (
             "side",
-            f"the name says {words[case.side]} hand, the outlines show a {words[measured]} one "
+            f"the name says {words[case.side]} hand, the outlines show a {words[seen]} one "
             "(thumb and little finger exchanged, or a mirrored picture?)",
             (),
         )

@@ -17,7 +17,9 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from ossa.errors import ConfigError, DatasetError, InputError, LabelError
-from ossa.hand.geometry import BENT, side_of, wrist_angle
+from ossa.hand.geometry import geometry_of_outlines
+from ossa.hand.sides import side_of
+from ossa.hand.wrist import BENT, wrist_angle
 from ossa.labels.case import Case
 from ossa.progress import Track, silent
 from ossa.safety import read_json, write_json
@@ -49,8 +51,8 @@ def stratum_of(case: Case, schema: BoneSchema) -> Stratum:
         outlines = case.outlines(schema) if case.label is not None else {}
     except LabelError:
         outlines = {}
-    angle = wrist_angle(outlines)
-    side = case.side or side_of(outlines) or "?"
+    angle = wrist_angle(outlines, schema)
+    side = case.side or side_of(geometry_of_outlines(outlines, schema)) or "?"
     return Stratum(angle is not None and abs(angle) >= BENT, side, angle)
 
 

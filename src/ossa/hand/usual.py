@@ -1,23 +1,26 @@
-"""How the bones of a hand lie to each other: sizes and distances learned from phantoms, and how odd a result is.
+"""What is usual in a hand: one fitted model of where bones lie to each other and how large and slender they are.
 
-A Segmentation flows in, numbers per bone flow out, free of the picture's scale, side and turn. What is
-usual (``Anatomy``) was fitted to the truth of synthetic hands of many poses, ages and shapes.
+``Usual`` is fitted to the truth of synthetic hands of many poses, ages and shapes (scripts/fit_usual.py) and serves
+both who asks whether bones are right: the judge of results (``oddness``: distances, sizes and shapes, free of pose) and
+the audit of labels (``hand.align``: the hand laid over the picture, which finds exchanged labels). One unit of length
+for all of it: that in which the sizes stand; the side of the square of a bone of middling size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, fields
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ossa.errors import ConfigError
+from ossa.hand.bones import rays
+from ossa.hand.geometry import Float, Geometry
 from ossa.schema import BoneSchema
-from ossa.segmentation.segmentation import Region, Segmentation
-
-Float = NDArray[np.float64]
 
 #: A bone is placed by its distances to so many others: those to which its distance varies least.
 PARTNERS = 10
@@ -28,65 +31,8 @@ LIMIT = 8.0
 #: Standard deviations (of logarithms) are never taken to be smaller: a phantom is more regular than people are.
 FLOOR = 0.05
 
-
-@dataclass(frozen=True, eq=False)
-class Geometry:
-    """Per bone (C,): ``centre`` (C, 2) x, y in px, ``area`` px, ``length`` and ``width`` px (4 SD along the axes),
-    ``axis`` (C, 2) unit vectors; NaN for an absent bone. ``cut``: it touches the picture's border.
-    """
-
-    centre: Float
-    area: Float
-    length: Float
-    width: Float
-    axis: Float
-    cut: NDArray[np.bool_]
-
-    @property
-    def found(self) -> NDArray[np.bool_]:
-        """(C,) which bones are there."""
-        return np.isfinite(self.area)
-
-
-def geometry(segmentation: Segmentation) -> Geometry:
-    """The geometry of every bone of a segmentation."""
-    count = len(segmentation.schema)
-    centre, axis = np.full((count, 2), np.nan), np.full((count, 2), np.nan)
-    area, length, width = (np.full(count, np.nan) for _ in range(3))
-    cut = np.zeros(count, bool)
-    height, wide = segmentation.shape
-    for name, region in segmentation:
-        i = segmentation.schema.index(name)
-        centre[i], area[i], length[i], width[i], axis[i] = _moments(region)
-        cut[i] = region.top <= 1 or region.left <= 1 or region.bottom >= height - 1 or region.right >= wide - 1
-    return Geometry(centre, area, length, width, axis, cut)
-
-
-def _moments(region: Region) -> tuple[tuple[float, float], float, float, float, tuple[float, float]]:
-    import cv2
-
-    m = cv2.moments(region.mask.view(np.uint8), binaryImage=True)
-    area = m["m00"]
-    xx, yy, xy = m["mu20"] / area + 1 / 12, m["mu02"] / area + 1 / 12, m["mu11"] / area
-    half, root = (xx + yy) / 2, float(np.hypot((xx - yy) / 2, xy))
-    angle = 0.5 * float(np.arctan2(2 * xy, xx - yy))
-    long, short = 4 * float(np.sqrt(half + root)), 4 * float(np.sqrt(max(half - root, 1 / 12)))
-    place = (region.left + m["m10"] / area, region.top + m["m01"] / area)
-    return place, area, long, short, (float(np.cos(angle)), float(np.sin(angle)))
-
-
-def towards_fingers(centre: Float, schema: BoneSchema) -> Float | None:
-    """The way (2,) in px from the middle of the forearm and carpal bones to that of the metacarpals and phalanges.
-
-    ``centre`` (C, 2): x, y of every bone, NaN for an absent one. None when either group is missing.
-    """
-    found = np.isfinite(centre[:, 0])
-    finger = np.array([bone.digit is not None for bone in schema.bones])
-    far, near = centre[finger & found], centre[~finger & found]
-    if not far.size or not near.size:
-        return None
-    way: Float = far.mean(axis=0) - near.mean(axis=0)
-    return way
+#: The file that holds what was fitted, one for all schemas.
+_FITTED = "usual.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,11 +51,13 @@ class Oddness:
 
 
 @dataclass(frozen=True, eq=False)
-class Anatomy:
-    """What is usual for a schema's bones, all as natural logarithms relative to the hand's scale.
+class Usual:
+    """What is usual for a schema's bones, relative to the hand's scale; logarithms are natural ones.
 
     ``size`` (C, 2): mean and SD of log sqrt(area); ``length`` (C, 2): of log length; ``shape`` (C, 2): of
-    log(length / width); ``distance`` (C, C, 2): of the log distance of two centres.
+    log(length / width); ``distance`` (C, C, 2): of the log distance of two centres; ``place`` (C, 3): x, y of the
+    anchor (``hand.align.anchors_of``) in a right hand seen from the back with its fingers up (y down), and how far
+    anchors lie from there (the parameter of a Rayleigh distribution). NaN where nothing is known.
     """
 
     schema: BoneSchema
@@ -117,18 +65,28 @@ class Anatomy:
     length: Float
     shape: Float
     distance: Float
+    place: Float
+
+    def scale(self, measured: Geometry, whole: NDArray[np.bool_] | None = None) -> float:
+        """The natural logarithm of px per unit, from the sizes of the ``whole`` bones (C,); NaN for fewer than three.
+
+        Whole are, where nothing is said, those that the picture's border does not cut.
+        """
+        whole = measured.found & ~measured.cut if whole is None else whole
+        whole = whole & np.isfinite(self.size[:, 0]) & (measured.area > 0)
+        if whole.sum() < 3:
+            return float("nan")
+        return float(np.median(0.5 * np.log(measured.area[whole]) - self.size[whole, 0]))
 
     def oddness(self, measured: Geometry) -> Oddness:
         """How far each bone is from what is usual, given all the others."""
         found, whole = measured.found, measured.found & ~measured.cut
         nothing = np.where(found, 0.0, np.nan)
-        with np.errstate(invalid="ignore"):
-            root = 0.5 * np.log(measured.area)
-        scale = float(np.median(root[whole] - self.size[whole, 0])) if whole.sum() >= 3 else np.nan
+        scale = self.scale(measured)
         if np.isnan(scale):
             return Oddness(nothing, nothing, nothing, np.where(found, LIMIT, np.nan), nothing, np.nan)
         with np.errstate(invalid="ignore", divide="ignore"):
-            size = _deviation(root - scale, self.size)
+            size = _deviation(0.5 * np.log(measured.area) - scale, self.size)
             length = _deviation(np.log(measured.length) - scale, self.length)
             shape = _deviation(np.log(measured.length / measured.width), self.shape)
         size, length, shape = (np.where(whole, x, nothing) for x in (size, length, shape))
@@ -192,16 +150,25 @@ class Anatomy:
         return {
             "schema": self.schema.name,
             "bones": list(self.schema.names),
-            **{key: _listed(getattr(self, key)) for key in ("size", "length", "shape", "distance")},
+            **{key: _listed(getattr(self, key)) for key in _TABLES},
         }
 
     @classmethod
-    def from_json(cls, value: dict[str, Any], schema: BoneSchema) -> Anatomy:
+    def from_json(cls, value: dict[str, Any], schema: BoneSchema) -> Usual:
         """From ``to_json``. Raises ConfigError when it was made for other bones."""
         if value.get("bones") != list(schema.names):
-            raise ConfigError("the anatomy is of other bones", found=value.get("schema"), expected=schema.name)
-        arrays = {k: np.array(value[k], dtype=np.float64) for k in ("size", "length", "shape", "distance")}
-        return cls(schema, **arrays)
+            raise ConfigError("what is usual is told of other bones", found=value.get("schema"), expected=schema.name)
+        return cls(schema, **{key: np.array(value[key], dtype=np.float64) for key in _TABLES})
+
+
+_TABLES = tuple(field.name for field in fields(Usual) if field.name != "schema")
+
+
+@cache
+def load_usual(schema: BoneSchema) -> Usual | None:
+    """What was fitted for a schema; None where nothing was."""
+    value = json.loads(files("ossa").joinpath("hand", _FITTED).read_text(encoding="utf-8"))
+    return Usual.from_json(value, schema) if value["bones"] == list(schema.names) else None
 
 
 def _listed(array: Float) -> Any:
@@ -212,64 +179,4 @@ def _listed(array: Float) -> Any:
 
 def _deviation(values: Float, usual: Float) -> Float:
     out: Float = np.minimum(np.abs(values - usual[:, 0]) / np.maximum(usual[:, 1], FLOOR), LIMIT)
-    return out
-
-
-def rays(schema: BoneSchema) -> list[list[int]]:
-    """The digits as lists of bone indices from the metacarpal to the tip."""
-    order = ("metacarpal", "proximal", "middle", "distal")
-    digits = sorted({bone.digit for bone in schema.bones if bone.digit is not None})
-    return [
-        [schema.index(bone.name) for row in order for bone in schema.bones if bone.digit == d and bone.row == row]
-        for d in digits
-    ]
-
-
-def fit_anatomy(measured: Iterable[Geometry], schema: BoneSchema, rounds: int = 4) -> Anatomy:
-    """What is usual, from the geometry of many true hands. Robust: medians, and SD from the 16th and 84th percentile.
-
-    The scale of a hand is the median of its whole bones' log sqrt(area) minus their means; means and scales are found
-    in turn.
-    """
-    hands = list(measured)
-    if len(hands) < 20:
-        raise ConfigError("too few hands to learn an anatomy from", found=len(hands), expected="at least 20")
-    whole = np.stack([h.found & ~h.cut for h in hands])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        root = np.where(whole, 0.5 * np.log(np.stack([h.area for h in hands])), np.nan)
-        length = np.where(whole, np.log(np.stack([h.length for h in hands])), np.nan)
-        shape = np.where(whole, np.log(np.stack([h.length / h.width for h in hands])), np.nan)
-    scale = _nanmedian(root, axis=1)
-    for _ in range(rounds):
-        mean = _nanmedian(root - scale[:, None], axis=0)
-        scale = _nanmedian(root - mean[None], axis=1)
-    centre = np.stack([h.centre for h in hands])
-    count = len(schema)
-    distance = np.full((count, count, 2), np.nan)
-    for i in range(count):
-        gaps = np.linalg.norm(centre - centre[:, i : i + 1], axis=2)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            logs = np.log(np.maximum(gaps, 1.0)) - scale[:, None]
-        distance[i] = _spread(logs)
-        distance[i, i] = np.nan
-    return Anatomy(schema, _spread(root - scale[:, None]), _spread(length - scale[:, None]), _spread(shape), distance)
-
-
-def _spread(values: Float) -> Float:
-    """(columns, 2): median and half the distance of the 16th and 84th percentile; NaN with fewer than 10 values."""
-    out = np.full((values.shape[1], 2), np.nan)
-    for k in range(values.shape[1]):
-        good = values[np.isfinite(values[:, k]), k]
-        if good.size >= 10:
-            low, middle, high = np.percentile(good, (16, 50, 84))
-            out[k] = middle, (high - low) / 2
-    return out
-
-
-def _nanmedian(values: Float, axis: int) -> Float:
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # an empty row is NaN, as it should be
-        out: Float = np.nanmedian(values, axis=axis)
     return out

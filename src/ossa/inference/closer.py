@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ossa.hand.usual import towards_fingers
+from ossa.hand.bones import towards_fingers
 from ossa.radiograph.prepare import Preparation, height_of_a_pixel, place
 from ossa.segmentation.decode import decode
 from ossa.segmentation.segmentation import Region, Segmentation

@@ -20,7 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.errors import ConfigError
-from ossa.hand.usual import Anatomy, Geometry, geometry
+from ossa.hand.bones import row
+from ossa.hand.geometry import Geometry, geometry
+from ossa.hand.usual import Usual, load_usual
 from ossa.inference.views import View
 from ossa.schema import BoneSchema
 from ossa.segmentation.decode import threshold_logits
@@ -58,7 +60,7 @@ _FITTED = "judge.json"
 
 @dataclass(frozen=True, eq=False)
 class Judge:
-    """What was fitted: the usual anatomy, the regression, and the limits of the warnings.
+    """What was fitted: what is usual in a hand, the regression, and the limits of the warnings.
 
     ``weights`` (signs + 1,) with the constant last; ``centre`` and ``spread`` (signs,) standardise the signs.
     ``limits`` (signs,): beyond it a sign alone makes a bone doubtful; hardly any right bone goes so far.
@@ -66,7 +68,7 @@ class Judge:
     hand. ``cover`` (C, 2): mean and SD of the share of a bone that another one covers.
     """
 
-    anatomy: Anatomy
+    usual: Usual
     cover: Float
     weights: Float
     centre: Float
@@ -78,7 +80,7 @@ class Judge:
     @property
     def schema(self) -> BoneSchema:
         """The bones it knows."""
-        return self.anatomy.schema
+        return self.usual.schema
 
     def confidence(self, signs: Float) -> Float:
         """(C,) probability that a bone is right, from signs (C, signs); NaN for an absent bone."""
@@ -92,7 +94,6 @@ class Judge:
         """As plain values."""
         return {
             "signs": list(SIGNS),
-            "anatomy": self.anatomy.to_json(),
             "cover": _short(self.cover),
             "weights": _short(self.weights),
             "centre": _short(self.centre),
@@ -103,13 +104,16 @@ class Judge:
         }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any], schema: BoneSchema) -> Judge:
-        """From ``to_json``; ConfigError when it was fitted with other signs or bones."""
+    def from_json(cls, value: Mapping[str, Any], usual: Usual) -> Judge:
+        """From ``to_json``, fitted with ``usual``; ConfigError when it was fitted with other signs or bones."""
         if list(value.get("signs", ())) != list(SIGNS):
             raise ConfigError("quality was fitted with other signs", found=value.get("signs"), expected=list(SIGNS))
-        anatomy = Anatomy.from_json(value["anatomy"], schema)
         arrays = {k: np.array(value[k], np.float64) for k in ("cover", "weights", "centre", "spread", "limits")}
-        return cls(anatomy=anatomy, unsure=float(value["unsure"]), hand=float(value["hand"]), **arrays)
+        if len(arrays["cover"]) != len(usual.schema):
+            raise ConfigError(
+                "quality was fitted for other bones", found=len(arrays["cover"]), expected=usual.schema.name
+            )
+        return cls(usual=usual, unsure=float(value["unsure"]), hand=float(value["hand"]), **arrays)
 
 
 def _short(array: Float) -> Any:
@@ -120,13 +124,11 @@ def _short(array: Float) -> Any:
 @cache
 def default_judge(schema: BoneSchema) -> Judge | None:
     """The shipped judge; None for a schema that none was fitted for."""
-    resource = files("ossa").joinpath("inference", _FITTED)
-    if not resource.is_file():
+    usual = load_usual(schema)
+    if usual is None:
         return None
-    value = json.loads(resource.read_text(encoding="utf-8"))
-    if value["anatomy"]["bones"] != list(schema.names):
-        return None
-    return Judge.from_json(value, schema)
+    text = files("ossa").joinpath("inference", _FITTED).read_text(encoding="utf-8")
+    return Judge.from_json(json.loads(text), usual)
 
 
 # Signs ----------------------------------------------------------------------------------------
@@ -135,7 +137,7 @@ def default_judge(schema: BoneSchema) -> Judge | None:
 def signs_of(
     segmentation: Segmentation,
     logits: NDArray[Any],
-    anatomy: Anatomy,
+    usual: Usual,
     cover: Float,
     measured: Geometry,
     other: NDArray[Any] | None = None,
@@ -149,7 +151,7 @@ def signs_of(
     """
     schema = segmentation.schema
     limits = threshold_logits(schema, thresholds)
-    odd = anatomy.oddness(measured)
+    odd = usual.oddness(measured)
     out = np.full((len(schema), len(SIGNS)), np.nan)
     covered = covered_shares(segmentation)
     for i, name in enumerate(schema.names):
@@ -251,11 +253,11 @@ def assess(
             "quality was fitted for other bones", found=segmentation.schema.name, expected=judge.schema.name
         )
     measured = geometry(segmentation)
-    signs = signs_of(segmentation, logits, judge.anatomy, judge.cover, measured, other, thresholds)
+    signs = signs_of(segmentation, logits, judge.usual, judge.cover, measured, other, thresholds)
     known = np.where(np.isnan(signs) & measured.found[:, None], judge.centre, signs)
     confidence = judge.confidence(known)
     doubtful = tuple(int(i) for i in np.flatnonzero(measured.found & (confidence < judge.unsure)))
-    missing = _missing(segmentation, judge.anatomy, measured)
+    missing = _missing(segmentation, judge.usual, measured)
     return Assessment(confidence, known, hand_evidence(confidence), doubtful, missing)
 
 
@@ -267,12 +269,12 @@ def hand_evidence(confidence: Float) -> float:
     return min(1.0, float(found.sum()) / 15.0)
 
 
-def _missing(segmentation: Segmentation, anatomy: Anatomy, measured: Geometry) -> tuple[int, ...]:
+def _missing(segmentation: Segmentation, usual: Usual, measured: Geometry) -> tuple[int, ...]:
     """Absent bones that should be in the picture: inside it, by what their neighbours say, or one of a nearly whole
     carpus."""
     height, width = segmentation.shape
     schema = segmentation.schema
-    carpals = [schema.index(name) for name in schema.in_row("carpal")]
+    carpals = row(schema, "carpal")
     nearly = sum(bool(measured.found[i]) for i in carpals) >= max(3, len(carpals) - 3)
     out = []
     for i in np.flatnonzero(~measured.found).tolist():
@@ -280,7 +282,7 @@ def _missing(segmentation: Segmentation, anatomy: Anatomy, measured: Geometry) -
             if nearly:
                 out.append(i)
             continue
-        place = anatomy.expected(measured, i)
+        place = usual.expected(measured, i)
         if place is not None and 0 <= place[0] < width and 0 <= place[1] < height:
             out.append(i)
     return tuple(out)

@@ -92,7 +92,7 @@ class Case:
 
     ``id`` is the picture's base name with extension (the ``image_name`` of a submission), ``name`` its path below the
     data set's root, which no other picture has. ``subject`` groups the pictures of one person. ``side`` is what the
-    file name or the data set says, None when it says nothing (see ``ossa.hand.geometry.side_of``). ``split`` is the
+    file name or the data set says, None when it says nothing (see ``ossa.hand.sides.side_of``). ``split`` is the
     part of the data set as published ("train", "test", ...). ``annotated``: the bones that labels of this set are made
     to show; which of them somebody judged in this picture is in its ``Truth``. ``key`` finds the picture in a label
     file that holds many. ``scale_labels``: a label drawn at another size is scaled to the picture, not refused.

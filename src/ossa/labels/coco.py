@@ -154,7 +154,7 @@ def read(root: Path, names: BoneNames) -> Reading:
     problems: list[Problem] = []
     for path in files:
         file = _load(path)
-        problems += _no_bones(path, file, names)
+        problems += _strange_categories(path, file, names)
         if len(files) > 1 and not any(names.targets(name) for name in file.categories.values()):
             problems.append(Problem(path, "no category of this COCO file is a bone: left out"))
             continue
@@ -188,16 +188,16 @@ def read(root: Path, names: BoneNames) -> Reading:
     return Reading(tuple(cases.values()), tuple(problems), tuple(bare))
 
 
-def _no_bones(path: Path, file: _File, names: BoneNames) -> list[Problem]:
-    """What is annotated and no bone, counted by category, in one sentence for the whole file."""
-    counts = Counter(str(entry.get("category_id")) for entries in file.annotations.values() for entry in entries)
-    others = {key: name for key, name in file.categories.items() if counts[key] and not names.targets(name)}
-    if not others:
+def _strange_categories(path: Path, file: _File, names: BoneNames) -> list[Problem]:
+    """Categories whose name is no bone's and not known to be none, all in one sentence."""
+    strange = {key: name for key, name in file.categories.items() if names.targets(name) is None}
+    if not strange:
         return []
-    told = ", ".join(f"'{name}' ({counts[key]})" for key, name in others.items())
-    strange = next((name for name in others.values() if names.targets(name) is None), None)
-    near = f"; the bone nearest to '{strange}' is '{names.nearest(strange)}', --map tells others" if strange else ""
-    return [Problem(path, f"annotations of what is no bone are left out: {told}{near}")]
+    counts = Counter(str(entry.get("category_id")) for entries in file.annotations.values() for entry in entries)
+    told = ", ".join(f"'{name}' ({counts[key]} annotations)" for key, name in strange.items())
+    near = names.nearest(next(iter(strange.values())))
+    what = f"left out what is no bone: {told}; the nearest bone is '{near}', a map (--map) names others"
+    return [Problem(path, what)]
 
 
 def _split(path: Path, root: Path) -> str:

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from ossa.hand.bones import CARPALS
 from ossa.phantom.mesh import F64
 from ossa.phantom.options import PhantomOptions
 from ossa.phantom.skeleton import Anatomy, Body
@@ -31,7 +32,6 @@ DIGITS = {
 THUMB_CLEARANCE = 13.0
 FINGERS = (2, 3, 4, 5)
 METACARPALS = {digit: DIGITS[digit][0] for digit in FINGERS}
-CARPALS = ("Trapezium", "Trapezoid", "Capitate", "Hamate", "Scaphoid", "Lunate", "Triquetrum", "Pisiform")
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,9 @@ def summarise(
 
     from ossa.dataset.dataset import open_dataset
     from ossa.dataset.folds import Stratum
-    from ossa.hand.geometry import BENT, area, side_of, wrist_angle
+    from ossa.hand.geometry import geometry_of_outlines
+    from ossa.hand.sides import side_of
+    from ossa.hand.wrist import BENT, wrist_angle
 
     dataset = open_dataset(path, schema, names=names)
     problems = [str(problem) for problem in dataset.problems]
@@ -66,11 +68,12 @@ def summarise(
         problems += [f"{case.name}: {what}" for what in truth.left_out]
         if not truth.annotated:
             problems.append(f"{case.name}: the label outlines no bone")
-        angle = wrist_angle(outlines)
+        angle = wrist_angle(outlines, dataset.schema)
+        measured = geometry_of_outlines(outlines, dataset.schema)
         bent = angle is not None and abs(angle) >= BENT
-        strata[Stratum(bent, case.side or side_of(outlines) or "?").name] += 1
+        strata[Stratum(bent, case.side or side_of(measured) or "?").name] += 1
         for name in outlines:
-            areas[name].append(area(outlines, name))
+            areas[name].append(float(measured.area[dataset.schema.index(name)]))
     splits = Counter(case.split for case in dataset)
     rows = [
         ("format", dataset.format),

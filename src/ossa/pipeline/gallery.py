@@ -136,10 +136,10 @@ def _loader(picture: Path, known: Entry | None, entries: Sequence[Entry | None],
 
 def _side(segmentation: Segmentation | None) -> str:
     """The side that the bones show, "" when they do not."""
-    from ossa.hand.geometry import side_of
-    from ossa.segmentation.outlines import outlines_from_segmentation
+    from ossa.hand.geometry import geometry
+    from ossa.hand.sides import side_of
 
-    return (side_of(outlines_from_segmentation(segmentation)) or "") if segmentation is not None else ""
+    return (side_of(geometry(segmentation)) or "") if segmentation is not None else ""
 
 
 def read_small(path: Path) -> NDArray[np.generic]:
