@@ -96,9 +96,26 @@ def soft_tissue(
         capsule(near, far, FOREARM_NEAR, 15.0, 1.0)
         capsule(far, wrist + (far - (radius[1] + ulna[1]) / 2) * 0.7, 15.0, 14.0, 1.0)
     depth = np.sqrt(np.sqrt(total))
+    tips = {digit: names[-1] for digit, names in DIGITS.items() if names[-1] not in absent}
+    for digit, tip in tips.items():
+        depth += _nail(x, y, *ends[tip], RADII[digit][-1] * stout / mm, rng.uniform(0.0, 1.2))
     sigma = max(rng.uniform(0.15, 0.9) / (mm * step), 0.3)
     depth = cv2.GaussianBlur(depth, (0, 0), sigma)
     wave = cv2.resize(rng.standard_normal((9, 9)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
     depth = depth * (1 + rng.uniform(0, 0.08) * wave)
     full = cv2.resize(depth, (width * step, height * step), interpolation=cv2.INTER_LINEAR)
     return np.ascontiguousarray(full[: shape[0], : shape[1]])
+
+
+def _nail(x: F32, y: F32, near: F64, far: F64, half: float, thick: float) -> F32:
+    """A finger nail, ``thick`` mm (H, W) of flesh: an oval of half width ``half`` px over the tip's bone."""
+    direction = (far - near) / max(float(np.linalg.norm(far - near)), 1e-6)
+    middle = far + direction * 0.15 * half
+    along = (x - np.float32(middle[0])) * np.float32(direction[0]) + (y - np.float32(middle[1])) * np.float32(
+        direction[1]
+    )
+    across = (y - np.float32(middle[1])) * np.float32(direction[0]) - (x - np.float32(middle[0])) * np.float32(
+        direction[1]
+    )
+    outside = (along / np.float32(1.1 * half)) ** 2 + (across / np.float32(0.8 * half)) ** 2
+    return np.asarray(thick * (outside < 1), np.float32)
