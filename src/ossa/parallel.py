@@ -76,7 +76,7 @@ def in_processes(work: Callable[[T], R], items: Iterable[T], workers: int, remed
     ``work`` is a function of a module. One worker is this process itself. An error of ``work`` is raised where its
     result would have come; DeviceError with ``remedy`` when a process is killed, mostly for want of memory.
     """
-    if workers == 1:
+    if workers <= 1:
         yield from map(work, items)
         return
     from concurrent.futures import ProcessPoolExecutor

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import click
 
+from ossa.cli.options import PATH, model_option, tell
+
 
 @click.command("explain")
 @click.argument("paths", nargs=-1, metavar="IMAGE...")
 @click.option("--bone", "bones", multiple=True, metavar="NAME", help="Bone to explain; give it again for more rows.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default="explain.png", show_default=True)
-@click.option("--model", type=click.Path(path_type=Path), help="Folder of a model bundle.  [default: the shipped one]")
+@click.option("-o", "--output", type=PATH, default="explain.png", show_default=True, help="The .png file to write.")
+@model_option()
 @click.option("--layer", help="Layer of the network.  [default: its bottleneck]")
 @click.option("--layers", "list_layers", is_flag=True, help="List the network's layers instead.")
 def command(
@@ -40,5 +42,5 @@ def command(
         raise click.UsageError("Missing option '--bone'.")
     done = explain(paths, bones, output, model=model, layer=layer, track=bar)
     for name, bone in done.unfound:
-        click.echo(f"{name}: {bone} was not found; the map shows what spoke for it most", err=True)
+        tell(f"{name}: {bone} was not found; the map shows what spoke for it most")
     click.echo(f"layer {done.layer} -> {done.path}")

@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from ossa.cli import EXIT_INTERRUPTED
+from ossa.cli.options import PATH, tell
 
 
 @click.command("train")
 @click.argument("config", required=False)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--folder", type=click.Path(path_type=Path), help="The run's folder.  [default: output/NAME-001, ...]")
+@click.option("--folder", type=PATH, help="The run's folder.  [default: output/NAME-001, ...]")
 @click.option("--resume", is_flag=True, help="Go on with the run in --folder.")
 @click.pass_context
 def command(
@@ -34,7 +35,7 @@ def command(
         config = str(folder / "config.yaml")
     settings = load_config(config, overrides)
     try:
-        done = train(settings, folder=folder, resume=resume, track=bar, tell=lambda text: click.echo(text, err=True))
+        done = train(settings, folder=folder, resume=resume, track=bar, tell=tell)
     except KeyboardInterrupt:
         ctx.exit(EXIT_INTERRUPTED)  # the run has said how to go on with it
     for bundle in done.bundles:

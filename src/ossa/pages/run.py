@@ -1,15 +1,19 @@
-"""A run in pictures and on one page: curves as SVG, figures per fold and bone, config and provenance as HTML."""
+"""A run in pictures and on one page: curves as SVG, figures per fold and bone, config and provenance as HTML.
+
+The curves are written as SVG here: a plotting library would be one more dependency for a few lines and axes, and its
+output, with fonts turned into paths, could not be read or searched as text.
+"""
 
 from __future__ import annotations
 
 import csv
-import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ossa.pages.page import escape, page
 from ossa.safety import write_text
 
 #: Colours of the folds' lines: Okabe and Ito's palette, told apart by the colour-blind.
@@ -63,7 +67,7 @@ def chart(title: str, lines: Sequence[tuple[str, Points]], *, size: tuple[int, i
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
         'font-family="system-ui, sans-serif" font-size="11">',
         f'<rect width="{width}" height="{height}" fill="#fff"/>',
-        f'<text x="{left}" y="18" font-size="13" font-weight="600" fill="#222">{html.escape(title)}</text>',
+        f'<text x="{left}" y="18" font-size="13" font-weight="600" fill="#222">{escape(title)}</text>',
     ]
     if not points:
         parts.append(
@@ -100,7 +104,7 @@ def chart(title: str, lines: Sequence[tuple[str, Points]], *, size: tuple[int, i
         if len(lines) > 1:
             short = name if len(lines) <= 4 else name.split()[-1]
             place = width - right - (62 if len(lines) <= 4 else 24) * (len(lines) - number - 1)
-            parts.append(f'<text x="{place}" y="18" text-anchor="end" fill="{colour}">{html.escape(short)}</text>')
+            parts.append(f'<text x="{place}" y="18" text-anchor="end" fill="{colour}">{escape(short)}</text>')
     parts.append("</svg>")
     return "\n".join(parts)
 
@@ -158,7 +162,6 @@ def write_summary(
     notes: Sequence[str],
 ) -> None:
     """One self-contained HTML page: no script, no other file."""
-    esc = html.escape
     mean = sum(f.dice for f in folds) / len(folds) if folds else float("nan")
     bones = list(folds[0].per_bone) if folds else []
     charts = [
@@ -168,11 +171,11 @@ def write_summary(
         chart("Training loss by step", [(f.name, f.curves.get("train/loss_step")) for f in folds], size=(460, 200)),
     ]
     rows = "".join(
-        f"<tr><td>{esc(f.name)}</td><td>{f.dice:.4f}</td><td>{f.epoch}</td><td>{esc(f.bundle or '')}</td></tr>"
+        f"<tr><td>{escape(f.name)}</td><td>{f.dice:.4f}</td><td>{f.epoch}</td><td>{escape(f.bundle or '')}</td></tr>"
         for f in folds
     )
     bone_rows = "".join(_bone_row(bone, [f.per_bone.get(bone, float("nan")) for f in folds]) for bone in bones)
-    heads = "".join(f"<th>{esc(f.name)}</th>" for f in folds)
+    heads = "".join(f"<th>{escape(f.name)}</th>" for f in folds)
     latest = provenance["runs"][-1]
     told = [
         f"started {latest['started']}",
@@ -182,25 +185,24 @@ def write_summary(
         f"{len(provenance['runs'])} start(s)",
     ]
     parts = [
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{esc(title)}</title><style>{_STYLE}</style>',
-        f"<h1>{esc(title)}</h1><p class=big>{mean:.4f}</p>",
+        f"<h1>{escape(title)}</h1><p class=big>{mean:.4f}</p>",
         "<p class=muted>mean validation Dice of the best epoch of each fold, at the pictures' own size</p>",
-        "".join(f"<p>{esc(note)}</p>" for note in notes),
+        "".join(f"<p>{escape(note)}</p>" for note in notes),
         f"<h2>Curves</h2><div class=charts>{''.join(charts)}</div>",
         f"<h2>Folds</h2><table><tr><th>fold</th><th>Dice</th><th>best epoch</th><th>model</th></tr>{rows}</table>",
         "<h2>Bones, held-out pictures</h2>",
         f"<table><tr><th>bone</th><th>mean</th><th></th>{heads}</tr>{bone_rows}</table>",
-        f"<h2>Provenance</h2><p class=muted>{'<br>'.join(esc(line) for line in told)}</p>",
-        f"<h2>Config</h2><pre>{esc(config)}</pre></html>",
+        f"<h2>Provenance</h2><p class=muted>{'<br>'.join(escape(line) for line in told)}</p>",
+        f"<h2>Config</h2><pre>{escape(config)}</pre>",
     ]
-    write_text(path, "\n".join(parts))
+    write_text(path, page(title, "\n".join(parts), _STYLE))
 
 
 def _bone_row(bone: str, values: Sequence[float]) -> str:
     good = [v for v in values if math.isfinite(v)]
     if not good:
-        return f"<tr><td>{html.escape(bone)}</td><td class=muted>not annotated</td></tr>"
+        return f"<tr><td>{escape(bone)}</td><td class=muted>not annotated</td></tr>"
     mean = sum(good) / len(good)
     cells = "".join(f"<td>{v:.4f}</td>" if math.isfinite(v) else "<td></td>" for v in values)
     bar = f'<span class=bar><i style="width:{max(0.0, min(1.0, mean)) * 100:.1f}%"></i></span>'
-    return f"<tr><td>{html.escape(bone)}</td><td>{mean:.4f}</td><td>{bar}</td>{cells}</tr>"
+    return f"<tr><td>{escape(bone)}</td><td>{mean:.4f}</td><td>{bar}</td>{cells}</tr>"
