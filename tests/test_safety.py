@@ -244,6 +244,16 @@ def test_a_second_run_is_refused_and_a_dead_ones_lock_is_taken_over(tmp_path: Pa
     assert [p.name for p in (tmp_path / "o").iterdir()] == ["x"]
 
 
+def test_a_full_disk_leaves_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", full)
+    with output_folder(tmp_path / "o"):
+        pass
+    assert list((tmp_path / "o").iterdir()) == []
+
+
 def test_a_lock_whose_folder_was_removed_harms_no_other(tmp_path: Path) -> None:
     import shutil
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from ossa.errors import OutputError
@@ -40,8 +41,9 @@ def hold(folder: Path) -> int:
                 remedy="Wait until it has ended, or give another output folder",
             )
         if is_at(handle, path):
-            os.ftruncate(handle, 0)
-            os.write(handle, str(os.getpid()).encode())
+            with suppress(OSError):  # a full disk: the number is for people, the lock is held without it
+                os.ftruncate(handle, 0)
+                os.write(handle, str(os.getpid()).encode())
             return handle
         os.close(handle)  # the former holder removed the file between our two steps
 
