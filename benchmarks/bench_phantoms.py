@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -55,7 +56,7 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="put the figures into RESULTS.md")
     a = parser.parse_args()
     cv2.setNumThreads(1)
-    predictor = Predictor.load(a.model, views=parse_views(a.views))
+    predictor = replace(Predictor.load(a.model, views=parse_views(a.views)), judge=None)
     anatomy = load_anatomy(a.anatomy) if a.anatomy else None
     lines = [f"Held-out phantoms ({anatomy.name if anatomy else 'built-in anatomy'}), {a.size} px, views {a.views}:"]
     columns, figures = [], {}

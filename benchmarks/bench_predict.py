@@ -46,7 +46,7 @@ def phantoms(folder: Path, count: int) -> list[Path]:
 
 def ours(paths: list[Path], model: str | None, output: Path) -> tuple[float, dict[str, float], list[float]]:
     """Seconds, seconds per part (decoding runs beside the network), resident MB after each image."""
-    predictor = Predictor.load(model, "cpu", threads=THREADS)
+    predictor = Predictor.load(model, "cpu", fast=True, threads=THREADS)
     parts: dict[str, float] = defaultdict(float)
     memory = []
 
@@ -98,7 +98,7 @@ def usual_model(folder: Path) -> OnnxEngine:
 def main(images: int, model: str | None, usual_images: int) -> None:
     with tempfile.TemporaryDirectory() as work:
         paths = phantoms(Path(work), images)
-        preparation = Predictor.load(model, "cpu").networks.members[0].preparation
+        preparation = Predictor.load(model, "cpu", fast=True).networks.members[0].preparation
         seconds, parts, memory = ours(paths, model, Path(work) / "ours.csv")
         engine = usual_model(Path(work))  # after ours: torch would count as our memory
         start = time.perf_counter()

@@ -34,13 +34,12 @@ def ours(image: Path, model: str | None, folder: Path) -> tuple[Callable[[], dic
     from ossa.export.overlay import write_overlay
     from ossa.inference.judge import assess, judged
     from ossa.inference.predictor import Predictor
-    from ossa.inference.views import parse_views
     from ossa.labels.competition import write_label
     from ossa.labels.submission import write_submission
     from ossa.radiograph.read import read_radiograph
     from ossa.segmentation import rle
 
-    predictor = Predictor.load(model, views=parse_views("flip")).examined()
+    predictor = Predictor.load(model)
     loading = 1000 * (time.perf_counter() - start)
 
     def once() -> dict[str, float]:

@@ -30,6 +30,7 @@ from ossa.hand.usual import Usual, load_usual
 from ossa.inference.judge import GOOD_DICE, SIGNS, Assessment, Judge, assess, signs_of
 from ossa.inference.judge_fit import fit_confidence, fit_cover, fit_hand, fit_limits
 from ossa.inference.predictor import Predictor
+from ossa.inference.views import PLAIN
 from ossa.phantom.scene import PhantomOptions, generate
 from ossa.radiograph.radiograph import Radiograph
 from ossa.radiograph.read import read_radiograph
@@ -289,7 +290,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300, help="phantoms for the fit, and for the judgement")
     parser.add_argument("--fitted", type=Path, default=FITTED, help="the fitted file")
     args = parser.parse_args()
-    predictor = Predictor.load(args.model, device="cpu")
+    predictor = Predictor.load(args.model, device="cpu", views=PLAIN)
     if args.fit:
         judge = fit(predictor, args.count)
         args.fitted.write_text(json.dumps(judge.to_json(), separators=(",", ":")) + "\n", encoding="utf-8")

@@ -16,6 +16,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,6 @@ from _real import (
     write_figures,
 )
 from _record import record
-from ossa.inference.views import parse_views
 from ossa.schema import load_schema
 from ossa.segmentation.segmentation import Region, Segmentation
 
@@ -355,7 +355,7 @@ def predictor_of(model: str, times: dict[str, list[float]]) -> Predict:
     from ossa.radiograph.read import read_radiograph
 
     start = time.perf_counter()
-    predictor = Predictor.load(model, views=parse_views("flip"))  # as ossa predict does by itself
+    predictor = replace(Predictor.load(model), judge=None)  # as ossa predict looks, whatever it is taken for
     times["load"] = [time.perf_counter() - start]
 
     def predict(_name: str, path: Path, _shape: tuple[int, int]) -> Segmentation:

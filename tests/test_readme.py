@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
-from helpers_pictures import hand_picture, save
 from ossa.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
@@ -39,12 +39,9 @@ def test_the_two_commands_name_what_is_there() -> None:
     assert os.access(ROOT / second, os.X_OK)
 
 
-def test_the_example_runs(
-    bright_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    save(tmp_path / "hand.png", hand_picture())
+def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(ROOT / "samples", tmp_path / "samples")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("ossa.bundle.bundle.default_bundle", lambda: bright_model)
     found = re.search(r"```python\n(.*?)```", TEXT, re.DOTALL)
     assert found is not None
     exec(found.group(1), {})

@@ -4,8 +4,8 @@ The names below are the public API. Each is imported on first use, so that ``imp
 nothing and a machine without torch can use everything that does not need it.
 
     radiograph = ossa.read_radiograph("hand.png")
-    segmentation = ossa.Predictor.load().predict(radiograph)
-    ossa.write_overlay("hand_overlay.png", radiograph, segmentation)
+    prediction = ossa.Predictor.load().predict(radiograph)
+    ossa.write_overlay("hand_overlay.png", radiograph, prediction)
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ossa.errors import OssaError as OssaError
     from ossa.export.overlay import overlay as overlay
     from ossa.export.overlay import write_overlay as write_overlay
+    from ossa.inference.prediction import Prediction as Prediction
     from ossa.inference.predictor import Predictor as Predictor
     from ossa.labels.submission import read_submission as read_submission
     from ossa.labels.submission import write_submission as write_submission
@@ -51,6 +52,7 @@ _HOME = {
     "Dataset": "ossa.dataset.dataset",
     "OssaError": "ossa.errors",
     "Placement": "ossa.radiograph.prepare",
+    "Prediction": "ossa.inference.prediction",
     "Predictor": "ossa.inference.predictor",
     "Preparation": "ossa.radiograph.prepare",
     "Radiograph": "ossa.radiograph.radiograph",

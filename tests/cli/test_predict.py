@@ -48,7 +48,7 @@ def test_fast_looks_once_and_judges_nothing(bright_model: Path, tmp_path: Path) 
     # A made picture, 29 times the same block: the network is sure of each bone, the judge of none.
     assert "no hand found" in careful.stderr
     assert "29 bones in" in fast.stdout
-    assert min(json.loads((tmp_path / "fast" / "hand.json").read_text())["attributes"]["confidence"].values()) > 0.9
+    assert min(json.loads((tmp_path / "fast" / "hand.json").read_text())["attributes"]["probability"].values()) > 0.9
 
 
 def test_an_unknown_test_time_augmentation_is_refused(bright_model: Path, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ class BrightIsBone:
 
 @pytest.fixture
 def predictor(bundle: Bundle) -> Predictor:
-    loaded = Predictor.load(bundle.path)
+    loaded = Predictor.load(bundle.path, fast=True)
     member = loaded.networks.members[0]
     engine = BrightIsBone(len(loaded.schema), bundle.card.stride)
     members = (replace(member, engine=engine, preparation=Preparation(128)),)

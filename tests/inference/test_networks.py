@@ -15,7 +15,7 @@ from ossa.bundle.bundle import Bundle
 from ossa.bundle.card import Closer
 from ossa.inference.networks import Networks
 from ossa.inference.predictor import Predictor
-from ossa.inference.views import View, views
+from ossa.inference.views import View
 from ossa.radiograph.prepare import Preparation, prepare
 from ossa.radiograph.radiograph import Radiograph
 from ossa.segmentation.segmentation import Segmentation
@@ -72,7 +72,7 @@ def predictor(bundle: Bundle) -> Predictor:
     from ossa.segmentation.outlines import segmentation_from_outlines
 
     truth = segmentation_from_outlines(schematic_hand(SIDE, seed=1), SCHEMA, (SIDE, SIDE))
-    loaded = Predictor.load(bundle.path, views=views(True))
+    loaded = Predictor.load(bundle.path)
     member = loaded.networks.members[0]
     engine = Upright(truth.planes(), bundle.card.stride)
     members = (replace(member, engine=engine, preparation=Preparation(SIDE)),)

@@ -35,7 +35,7 @@ def test_one_model_is_the_network_and_nothing_else(bundle: Bundle) -> None:
     import torch
 
     radiograph = picture(150, 110)
-    predictor = Predictor.load(bundle.path)
+    predictor = Predictor.load(bundle.path, fast=True)
     look = seen(predictor.networks, radiograph)
     grid, expected_placement = prepare(radiograph, Preparation(64))
     assert look.placement == expected_placement
@@ -49,7 +49,7 @@ def test_one_model_is_the_network_and_nothing_else(bundle: Bundle) -> None:
 
 @pytest.mark.parametrize("shape", [(200, 300), (1, 1), (700, 20), (6000, 8000)])
 def test_any_size(tmp_path: Path, make_bundle: MakeBundle, few: BoneSchema, shape: tuple[int, int]) -> None:
-    found = Predictor.load(make_bundle(tmp_path / "m", schema=few).path).predict(picture(*shape))
+    found = Predictor.load(make_bundle(tmp_path / "m", schema=few).path, fast=True).predict(picture(*shape))
     assert found.shape == shape
 
 
@@ -57,7 +57,7 @@ def test_pixels_that_are_not_square(bundle: Bundle) -> None:
     """Twice as tall pixels: the grid is the one of the square picture, the result has the file's own shape."""
     square = picture(160, 80)
     tall = Radiograph(np.ascontiguousarray(square.pixels[::2]), Spacing(0.2, 0.1, "user"))
-    predictor = Predictor.load(bundle.path)
+    predictor = Predictor.load(bundle.path, fast=True)
     assert seen(predictor.networks, tall).logits.shape == seen(predictor.networks, square).logits.shape
     assert predictor.predict(tall).shape == (80, 80)
 
@@ -65,7 +65,7 @@ def test_pixels_that_are_not_square(bundle: Bundle) -> None:
 def test_an_ensemble_is_the_weighted_mean_on_the_finest_grid(bundle: Bundle, second_bundle: Bundle) -> None:
     radiograph = picture(150, 110)
     weights = np.random.default_rng(0).uniform(0.1, 1, (2, 29))
-    both = Predictor.load([bundle.path, second_bundle.path], weights=weights)
+    both = Predictor.load([bundle.path, second_bundle.path], weights=weights, fast=True)
     look = seen(both.networks, radiograph)
     one, two = (seen(Networks.load(b.path), radiograph) for b in (bundle, second_bundle))
     assert look.placement == two.placement
@@ -88,7 +88,7 @@ def test_the_same_model_twice_is_the_model(bundle: Bundle) -> None:
 
 def test_thresholds_of_the_bundle_are_used(second_bundle: Bundle) -> None:
     radiograph = picture(150, 110)
-    predictor = Predictor.load(second_bundle.path)
+    predictor = Predictor.load(second_bundle.path, fast=True)
     assert predictor.thresholds == {"Radius": 0.3}
     halves = replace(predictor, thresholds={})
     look = seen(predictor.networks, radiograph)
@@ -133,7 +133,7 @@ def test_windows_agree_with_the_whole_inside(tmp_path: Path, make_bundle: MakeBu
 def test_a_network_with_context(tmp_path: Path, make_bundle: MakeBundle) -> None:
     preparation = Preparation(128)
     made = make_bundle(tmp_path / "m", channels=2, preparation=preparation)
-    predictor = Predictor.load(made.path, tiles=Tiles(64))
+    predictor = Predictor.load(made.path, tiles=Tiles(64), fast=True)
     assert seen(predictor.networks, picture(128, 128)).logits.shape == (29, 64, 64)
     whole = replace(predictor, networks=replace(predictor.networks, tiles=None))
     assert whole.predict(picture(128, 100)).shape == (128, 100)
@@ -144,14 +144,14 @@ def test_bundles_of_different_schemas(bundle: Bundle, tmp_path: Path, make_bundl
     with pytest.raises(
         BundleError, match=r"different bones: 'hand29' \(29\) and 'few' \(3\).*only here: \['a', 'b', 'c'\]"
     ):
-        Predictor.load([bundle.path, other.path])
-    assert Predictor.load(other.path).predict(picture(64, 64)).schema == few
+        Predictor.load([bundle.path, other.path], fast=True)
+    assert Predictor.load(other.path, fast=True).predict(picture(64, 64)).schema == few
 
 
 def test_a_card_with_the_wrong_stride(tmp_path: Path, make_bundle: MakeBundle) -> None:
     made = make_bundle(tmp_path / "m", stride=4)
     with pytest.raises(BundleError, match="not what its card says"):
-        Predictor.load(made.path).predict(picture(64, 64))
+        Predictor.load(made.path, fast=True).predict(picture(64, 64))
 
 
 def test_weights() -> None:

@@ -34,7 +34,7 @@ class TopIsBright:
 
 @pytest.fixture
 def predictor(bundle: Bundle) -> Predictor:
-    loaded = Predictor.load(bundle.path)
+    loaded = Predictor.load(bundle.path, fast=True)
     member = loaded.networks.members[0]
     engine = TopIsBright(len(loaded.schema), bundle.card.stride)
     return replace(loaded, networks=replace(loaded.networks, members=(replace(member, engine=engine),)))

@@ -121,7 +121,7 @@ def test_save_resume_average(bright_model: Path, tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         save(tmp_path / "in" / f"{name}.png", hand_picture())
     (tmp_path / "in" / "c.png").write_bytes(b"")
-    predictor = Predictor.load(bright_model)
+    predictor = Predictor.load(bright_model, fast=True)
     first = save_probabilities([tmp_path / "in" / "a.png"], tmp_path / "s", predictor)
     assert (first.saved, first.before, first.skipped) == (1, 0, ())
     said: list[str] = []
@@ -138,7 +138,7 @@ def test_save_resume_average(bright_model: Path, tmp_path: Path) -> None:
 
 def test_models_as_one(bright_model: Path, tmp_path: Path) -> None:
     save(tmp_path / "in" / "a.png", hand_picture())
-    predictor = Predictor.load([bright_model, bright_model], weights=[1, 2])
+    predictor = Predictor.load([bright_model, bright_model], weights=[1, 2], fast=True)
     outcome = predict_models([tmp_path / "in"], tmp_path / "o", predictor)
     assert outcome.done[0].bones == 29
     assert {p.name for p in (tmp_path / "o").iterdir()} == {"a.json", "a_overlay.png", "predictions.csv"}

@@ -325,24 +325,6 @@ def test_a_damaged_memory_of_a_run_is_made_again(bright_model: Path, tmp_path: P
     assert predict_with(fast, [image], tmp_path / "o").done[0].bones == 29
 
 
-@pytest.mark.parametrize(("bones", "told"), [(0, True), (3, True), (14, True), (15, False), (29, False)])
-def test_few_bones_are_told(bones: int, told: bool) -> None:
-    """Below half of the schema's bones; the model's own notes stay."""
-
-    class Finds:
-        def predict_hands(self, radiograph: Radiograph) -> tuple[Hand, ...]:
-            one = Region(1, 1, np.ones((2, 2), bool))
-            bones_of = dict.fromkeys(SCHEMA.names[:bones], one)
-            return (Hand(Segmentation(SCHEMA, radiograph.shape, bones_of, notes=("its own",))),)
-
-    (hand,) = module.predict_one(Radiograph(hand_picture()), Finds())  # type: ignore[arg-type]
-    found = hand.segmentation
-    assert found.notes[0] == "its own"
-    assert len(found.notes) == 1 + told
-    if bones == 3:
-        assert found.notes[1].startswith("few bones found: 3 of 29 (finger-1, finger-2, finger-3).")
-
-
 def two_hands(radiograph: Radiograph, sides: tuple[str | None, ...]) -> tuple[Hand, ...]:
     one = Region(1, 1, np.ones((2, 2), bool))
     return tuple(

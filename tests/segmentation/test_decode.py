@@ -93,7 +93,7 @@ def test_absent_everywhere_and_everything() -> None:
     result = decode(planes, placement, schema_of(3))
     assert list(result.regions) == ["b1"]
     assert result.plane("b1").all()
-    assert result.confidence["b1"] == pytest.approx(1 / (1 + np.exp(-2)), abs=1e-6)
+    assert result.probability["b1"] == pytest.approx(1 / (1 + np.exp(-2)), abs=1e-6)
 
 
 def test_a_region_as_large_as_the_picture() -> None:

@@ -237,7 +237,7 @@ class Pseudo(Section):
         default=(), description="Bundles that label them, averaged; the shipped model when empty"
     )
     weights: tuple[Positive, ...] = Field(default=(), description="Weight of each model; equal when empty")
-    floor: Fraction = Field(default=0.9, description="Smallest confidence at which a bone's answer is kept")
+    floor: Fraction = Field(default=0.9, description="Smallest mean probability at which a bone's answer is kept")
     min_bones: Annotated[int, Field(ge=1)] = Field(
         default=20, description="Pictures with fewer kept bones are left out"
     )

@@ -69,10 +69,14 @@ def trace(picture: Picture, region: Region, colour: Colour, thickness: int | Non
     cv2.polylines(picture, rings, True, colour, thickness, cv2.LINE_AA)
 
 
+def annotated_overlay(radiograph: Radiograph, segmentation: Segmentation) -> Picture:
+    """``overlay`` with the bones' names beside it and the segmentation's notes above it."""
+    return with_lines(with_names(overlay(radiograph, segmentation), segmentation), segmentation.notes)
+
+
 def write_overlay(path: str | PathLike[str], radiograph: Radiograph, segmentation: Segmentation) -> None:
-    """Write ``overlay`` to a .png or .jpg file, the bones' names beside it, the segmentation's notes above it."""
-    picture = with_names(overlay(radiograph, segmentation), segmentation)
-    write_picture(path, with_lines(picture, segmentation.notes))
+    """Write ``annotated_overlay`` to a .png or .jpg file."""
+    write_picture(path, annotated_overlay(radiograph, segmentation))
 
 
 def write_picture(path: str | PathLike[str], picture: Picture) -> None:

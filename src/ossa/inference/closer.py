@@ -60,8 +60,7 @@ def look_closer(
     regions = {
         name: Region(region.top + top, region.left + left, region.mask) for name, region in seen if name in closer.bones
     }
-    confidence = {name: seen.confidence[name] for name in regions}
-    return replace(found, regions=regions, confidence=confidence)
+    return replace(found, regions=regions, probability=seen.probability)
 
 
 def window_of(found: Segmentation, closer: Closer, tall: float = 1.0) -> tuple[int, int, int, int] | None:

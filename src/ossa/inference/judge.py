@@ -318,7 +318,7 @@ def judged(segmentation: Segmentation, assessment: Assessment, judge: Judge) -> 
     """The segmentation with confidences and notes; without any bone when there is no hand."""
     notes = (*segmentation.notes, *notes_of(assessment, judge))
     if assessment.evidence < judge.hand:
-        return replace(segmentation, regions={}, confidence={}, notes=notes)
+        return replace(segmentation, regions={}, notes=notes)
     schema = segmentation.schema
     confidence = {name: round(float(assessment.confidence[schema.index(name)]), 4) for name, _ in segmentation}
     return replace(segmentation, confidence=confidence, notes=notes)

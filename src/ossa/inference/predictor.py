@@ -1,15 +1,17 @@
 """Radiograph in, bones out: look, decode, look closer, tidy, judge.
 
-    predictor = Predictor.load()                         # the shipped model through ONNX Runtime
-    segmentation = predictor.predict(read_radiograph("hand.png"))
+    predictor = Predictor.load()  # the shipped model through ONNX Runtime, as ``ossa predict`` uses it
+    prediction = predictor.predict("hand.png")
 
 Nothing of the picture's size is built before the regions.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -21,7 +23,10 @@ from ossa.inference.finder import Finder
 from ossa.inference.hands import Hand, looked_at
 from ossa.inference.judge import SECOND, assess, default_judge, judged
 from ossa.inference.networks import BundlePath, Float, Look, Member, Networks, Prepared
-from ossa.inference.views import PLAIN, View
+from ossa.inference.prediction import Prediction
+from ossa.inference.views import FLIPPED, PLAIN, View
+from ossa.radiograph.radiograph import Grey, Radiograph
+from ossa.radiograph.read import read_radiograph
 from ossa.schema import BoneSchema
 from ossa.segmentation.decode import decode, logit
 
@@ -29,8 +34,13 @@ if TYPE_CHECKING:
     from ossa.bundle.card import Closer
     from ossa.inference.judge import Judge
     from ossa.inference.tiles import Tiles
-    from ossa.radiograph.radiograph import Radiograph
     from ossa.segmentation.segmentation import Segmentation
+
+#: What can be asked: a file, pixels, or a radiograph.
+Picture = str | os.PathLike[str] | Grey | Radiograph
+
+#: Below this share of the schema's bones the reader is told that few were found.
+FEW_BONES = 0.5
 
 
 class Tidy(Protocol):
@@ -63,26 +73,33 @@ class Predictor:
         model: BundlePath | Sequence[BundlePath] | None = None,
         device: str = "auto",
         *,
+        fast: bool = False,
         weights: Sequence[float] | NDArray[np.floating] | None = None,
-        views: Sequence[View] = PLAIN,
+        views: Sequence[View] | None = None,
         tiles: Tiles | None = None,
         threads: int | None = None,
     ) -> Predictor:
-        """The bundle ``model``, several of them as an ensemble, or the shipped one (None).
+        """The bundle ``model``, several of them as an ensemble, or the shipped one (None), as ``ossa predict`` asks it.
 
-        ``device``: see inference.engine. ``weights``: one per bundle, or (bundles, bones); equal
+        The usual way looks twice, mirrored too, looks closer at the wrist and judges what it found; ``fast`` (as
+        ``ossa predict --fast``) looks once, and neither closer nor back. ``views``: other test-time looks than these
+        (inference.views). ``device``: see inference.engine. ``weights``: one per bundle, or (bundles, bones); equal
         when not given. Thresholds, clean-up rules and the closer look come from the bundles; an ensemble takes
         the weighted mean of its members' thresholds as logits, and the first one's clean-up and closer look.
+        Sliding windows (``tiles``) leave out the closer look. The judge is the shipped one, where it knows the bones.
         Raises BundleError (also for bundles of different schemas), DeviceError, ConfigError.
         """
+        if views is None:
+            views = PLAIN if fast else FLIPPED
         networks = Networks.load(model, device, weights=weights, views=views, tiles=tiles, threads=threads)
         first = networks.members[0].bundle
         card = first.card
         return cls(
             networks,
             thresholds=_mean_thresholds(networks.schema, networks.members),
-            closer=card.closer if tiles is None else None,
+            closer=card.closer if tiles is None and not fast else None,
             tidy=() if card.cleanup is None else (card.cleanup,),
+            judge=None if fast else default_judge(networks.schema),
             finder=Finder.load(first) if tiles is None else None,
         )
 
@@ -107,19 +124,27 @@ class Predictor:
             "finder": self.finder is not None,
         }
 
-    def predict(self, radiograph: Radiograph) -> Segmentation:
-        """The bones of a radiograph; judged, with warnings as notes, when the predictor is ``examined``.
+    def predict(self, picture: Picture) -> Prediction:
+        """The bones of a radiograph: a file's path, a grey array (H, W) of uint8 or uint16, or a Radiograph.
 
-        Of several hands (``predict_hands``) the one that the finder is surest of; a note tells of the others.
+        What a judge or anybody else warns of stands in the result's notes. Of several hands (``predict_hands``) the
+        one that the finder is surest of; a note tells of the others. Raises ImageError for what is no radiograph,
+        DeviceError when memory runs out.
         """
+        radiograph = as_radiograph(picture)
         hands = self.predict_hands(radiograph)
-        return max(hands, key=lambda hand: 0.0 if hand.where is None else hand.where.sure).segmentation
+        surest = max(hands, key=lambda hand: 0.0 if hand.where is None else hand.where.sure)
+        return Prediction.of(surest.segmentation, radiograph)
 
-    def predict_hands(self, radiograph: Radiograph) -> tuple[Hand, ...]:
+    def predict_hands(self, picture: Picture) -> tuple[Hand, ...]:
         """Every hand of a radiograph from left to right, in the radiograph's px; at least one, perhaps without bones.
 
-        A predictor without a finder takes every radiograph for one hand.
+        A predictor without a finder takes every radiograph for one hand. For ``picture`` and errors see ``predict``.
         """
+        hands = self._hands(as_radiograph(picture))
+        return tuple(replace(hand, segmentation=_told_if_few(hand.segmentation)) for hand in hands)
+
+    def _hands(self, radiograph: Radiograph) -> tuple[Hand, ...]:
         if self.finder is None:
             return (Hand(self._predict_one(radiograph)),)
         upright = replace(self, networks=replace(self.networks, upright=False))
@@ -171,9 +196,24 @@ class Predictor:
         """The logits of another look at the same picture, on the grid of the first one, for the judge."""
         return self.networks.look_through(prepared, (SECOND,), look.angle).logits
 
-    def examined(self) -> Predictor:
-        """The same predictor with a judge of its results (inference.judge), where one was fitted for the schema."""
-        return replace(self, judge=default_judge(self.schema))
+
+def as_radiograph(picture: Picture) -> Radiograph:
+    """The radiograph that is meant: itself, the one in a file, or the one of these pixels. Raises ImageError."""
+    if isinstance(picture, Radiograph):
+        return picture
+    if isinstance(picture, (str, os.PathLike)):
+        return read_radiograph(Path(picture))
+    return Radiograph(picture)
+
+
+def _told_if_few(found: Segmentation) -> Segmentation:
+    """``found``, with a note when less than FEW_BONES of the schema's bones are there."""
+    count, of = len(found), len(found.schema)
+    if count >= FEW_BONES * of:
+        return found
+    names = ", ".join(found.regions) or "none"
+    note = f"few bones found: {count} of {of} ({names}). Is this a radiograph of one hand, and is all of it in view?"
+    return replace(found, notes=(*found.notes, note))
 
 
 def _with(found: Segmentation, seen: Segmentation, tidied: Segmentation) -> Segmentation:
@@ -182,8 +222,7 @@ def _with(found: Segmentation, seen: Segmentation, tidied: Segmentation) -> Segm
     Tidied there and not with the rest: what is dropped as too small then was not found, and no bone is tidied twice.
     """
     regions = {name: region for name, region in found if name not in seen.regions} | dict(tidied.regions)
-    confidence = {**found.confidence, **tidied.confidence}
-    return replace(found, regions=regions, confidence={n: confidence[n] for n in regions if n in confidence})
+    return replace(found, regions=regions, probability={**found.probability, **tidied.probability})
 
 
 def _mean_thresholds(schema: BoneSchema, members: Sequence[Member]) -> dict[str, float]:

@@ -39,6 +39,10 @@ class View:
 PLAIN: tuple[View, ...] = (View(),)
 
 
+#: The usual looks: as it is, and mirrored.
+FLIPPED: tuple[View, ...] = (View(), View(mirrored=True))
+
+
 def views(mirror: bool = True, scales: Sequence[float] = (1.0,), angles: Sequence[float] = (0.0,)) -> tuple[View, ...]:
     """Every combination of the given scales and angles, each also mirrored when ``mirror`` holds."""
     return tuple(View(m, s, a) for s in scales for a in angles for m in ((False, True) if mirror else (False,)))

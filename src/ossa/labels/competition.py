@@ -150,6 +150,8 @@ def write_label(
         said["notes"] = list(segmentation.notes)
     if segmentation.confidence:
         said["confidence"] = {name: round(float(value), 4) for name, value in segmentation.confidence.items()}
+    elif segmentation.probability:  # of a result that nobody judged
+        said["probability"] = {name: round(float(value), 4) for name, value in segmentation.probability.items()}
     write_outlines(path, outlines, segmentation.shape, image_name, said)
 
 

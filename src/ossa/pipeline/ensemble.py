@@ -341,8 +341,7 @@ def load_models(
     from ossa.inference.views import parse_views
 
     tiles = None if tile is None else Tiles(tile)
-    predictor = Predictor.load(list(models) or None, device, weights=weights, views=parse_views(tta), tiles=tiles)
-    return predictor.examined()
+    return Predictor.load(list(models) or None, device, weights=weights, views=parse_views(tta), tiles=tiles)
 
 
 def image_sizes(paths: Iterable[str | Path]) -> dict[str, tuple[int, int]]:

@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from ossa.radiograph.radiograph import Radiograph
     from ossa.segmentation.segmentation import Segmentation
 
-#: Below this share of the schema's bones the reader is told that few were found.
-FEW_BONES = 0.5
-
 CSV_NAME = "predictions.csv"
 
 #: Inside the output folder: what a run has finished, until it is complete.
@@ -287,20 +284,8 @@ def _refuse_strangers(folder: Path, sources: list[Source], ours: set[str] | None
 
 
 def predict_one(radiograph: Radiograph, predictor: Predictor) -> tuple[Hand, ...]:
-    """Find the bones of one radiograph, hand by hand; a note says so when they are few."""
-
-    def told(found: Segmentation) -> Segmentation:
-        return replace(found, notes=(*found.notes, *_few_bones(found)))
-
-    return tuple(replace(hand, segmentation=told(hand.segmentation)) for hand in predictor.predict_hands(radiograph))
-
-
-def _few_bones(segmentation: Segmentation) -> tuple[str, ...]:
-    found, of = len(segmentation), len(segmentation.schema)
-    if found >= FEW_BONES * of:
-        return ()
-    names = ", ".join(segmentation.regions) or "none"
-    return (f"few bones found: {found} of {of} ({names}). Is this a radiograph of one hand, and is all of it in view?",)
+    """Find the bones of one radiograph, hand by hand."""
+    return predictor.predict_hands(radiograph)
 
 
 def usual_predictor(model: str | Path | None, device: str, looks: str) -> Predictor:
@@ -308,14 +293,14 @@ def usual_predictor(model: str | Path | None, device: str, looks: str) -> Predic
     from ossa.inference.predictor import Predictor
     from ossa.inference.views import parse_views
 
-    return Predictor.load(model, device=device, views=parse_views(looks)).examined()
+    return Predictor.load(model, device=device, views=parse_views(looks))
 
 
 def fast_predictor(model: str | Path | None, device: str) -> Predictor:
     """One look at each picture, none closer, and no judge."""
     from ossa.inference.predictor import Predictor
 
-    return replace(Predictor.load(model, device=device), closer=None)
+    return Predictor.load(model, device=device, fast=True)
 
 
 def with_thresholds(predictor: Predictor, thresholds: Mapping[str, float]) -> Predictor:

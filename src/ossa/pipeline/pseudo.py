@@ -45,7 +45,7 @@ def make_pseudo(wanted: Pseudo, schema: BoneSchema, folder: Path, track: Track =
             continue
         sure = keep(found, wanted.floor)
         if len(sure) < wanted.min_bones:
-            left_out[str(source.path)] = f"{len(sure)} bones at confidence {wanted.floor:g} or more"
+            left_out[str(source.path)] = f"{len(sure)} bones at probability {wanted.floor:g} or more"
             continue
         kept.append(write_pseudo(folder, source.path.resolve(), source.name, sure))
     if not kept:

@@ -8,7 +8,7 @@ able to keep a small second part.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -104,7 +104,7 @@ class Cleanup:
     bones: Mapping[str, Rule] = field(default_factory=dict)
 
     def __call__(self, segmentation: Segmentation) -> Segmentation:
-        """The tidied Segmentation; confidences and notes stay. SchemaError for a rule of an unknown bone."""
+        """The tidied Segmentation; numbers and notes stay. SchemaError for a rule of an unknown bone."""
         for name in self.bones:
             segmentation.schema.index(name)
         pixels = segmentation.shape[0] * segmentation.shape[1]
@@ -113,8 +113,7 @@ class Cleanup:
             kept = self.bones.get(name, self.rule).tidied(region, pixels)
             if kept is not None:
                 regions[name] = kept
-        confidence = {name: value for name, value in segmentation.confidence.items() if name in regions}
-        return Segmentation(segmentation.schema, segmentation.shape, regions, confidence, segmentation.notes)
+        return replace(segmentation, regions=regions)
 
     def to_json(self) -> dict[str, Any]:
         """{"rule": {"part": .., "hole": .., "bone": ..}, "bones": {name: {..}}}."""

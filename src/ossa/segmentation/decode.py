@@ -142,13 +142,13 @@ def decode(
     """The bones of ``logits`` (C, h, w), which cover the whole grid of ``placement``.
 
     A pixel of the picture is bone where its interpolated logit is above the bone's threshold
-    (``thresholds``: bone name -> probability). ``confidence`` is the mean probability over the
+    (``thresholds``: bone name -> probability). ``probability`` is the mean one over the
     network's own pixels above the threshold. Raises SchemaError when the channels do not fit.
     """
     if logits.ndim != 3 or logits.shape[0] != len(schema):
         raise SchemaError("logits do not fit the schema", found=logits.shape, expected=f"({len(schema)}, h, w)")
     scale_y, scale_x = scales((logits.shape[1], logits.shape[2]), placement)
-    regions, confidence = {}, {}
+    regions, probability = {}, {}
     for name, plane, limit in zip(schema.names, logits, threshold_logits(schema, thresholds), strict=True):
         box = _box(plane, limit)
         if box is None:
@@ -161,8 +161,8 @@ def decode(
         region = Region.tight(mask, top, left)
         if region is not None:
             regions[name] = region
-            confidence[name] = _confidence(plane[box[0] : box[1], box[2] : box[3]], float(limit))
-    return Segmentation(schema, placement.image_shape, regions, confidence)
+            probability[name] = _mean_probability(plane[box[0] : box[1], box[2] : box[3]], float(limit))
+    return Segmentation(schema, placement.image_shape, regions, probability=probability)
 
 
 def _box(plane: Logits, limit: np.float32) -> tuple[int, int, int, int] | None:
@@ -216,6 +216,6 @@ def _above(
     return out
 
 
-def _confidence(box: Logits, limit: float) -> float:
+def _mean_probability(box: Logits, limit: float) -> float:
     values = box[box > limit].astype(np.float64)
     return float(np.mean(1.0 / (1.0 + np.exp(-values))))

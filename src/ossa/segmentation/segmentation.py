@@ -6,19 +6,21 @@ and read region by region. Only this type knows axis order and packing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.errors import LabelError, SchemaError
+from ossa.errors import LabelError, MissingExtraError, SchemaError
 from ossa.schema import BoneSchema
 
 BoolArray = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Region:
     """The pixels of one bone: ``mask`` (h, w) bool whose first pixel lies at (``top``, ``left``).
 
@@ -28,6 +30,9 @@ class Region:
     top: int
     left: int
     mask: BoolArray
+
+    def __repr__(self) -> str:
+        return f"<Region of {self.area} px in rows {self.top}..{self.bottom}, columns {self.left}..{self.right}>"
 
     @property
     def bottom(self) -> int:
@@ -74,13 +79,23 @@ class Region:
         return out
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Segmentation:
     """The bones found in (or annotated on) one picture of ``shape`` (H, W).
 
     ``regions`` maps bone names of ``schema`` to their Region, in schema order; a bone that is
-    absent has no entry. ``confidence`` may hold a number in 0..1 per bone found. ``notes`` are
-    sentences for the reader of the result (quality warnings).
+    absent has no entry. ``notes`` are sentences for the reader of the result (quality warnings).
+    Two numbers in 0..1 may be known of a bone that is there: its ``confidence``, the chance that it was found rightly
+    as a judge of the whole result estimates it (docs/quality.md), and its ``probability``, the network's own, as a
+    mean over the bone's pixels. What is said of absent bones is dropped.
+
+    >>> from ossa import load_schema
+    >>> dot = Region(2, 3, np.ones((1, 1), dtype=bool))
+    >>> found = Segmentation(load_schema(), (8, 8), {"Radius": dot})
+    >>> "Radius" in found, "Ulna" in found, found["Radius"].area
+    (True, False, 1)
+    >>> found
+    <Segmentation of 8x8 px: 1 of 29 bones of hand29>
     """
 
     schema: BoneSchema
@@ -88,6 +103,7 @@ class Segmentation:
     regions: Mapping[str, Region]
     confidence: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    probability: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         height, width = self.shape
@@ -102,12 +118,30 @@ class Segmentation:
                 )
         ordered = {name: self.regions[name] for name in self.schema.names if name in self.regions}
         object.__setattr__(self, "regions", ordered)
+        for told in ("confidence", "probability"):
+            numbers = getattr(self, told)
+            object.__setattr__(self, told, {name: numbers[name] for name in ordered if name in numbers})
+
+    def __repr__(self) -> str:
+        found = f"{len(self)} of {len(self.schema)} bones of {self.schema.name}"
+        notes = f", {len(self.notes)} notes" if self.notes else ""
+        return f"<{type(self).__name__} of {self.shape[0]}x{self.shape[1]} px: {found}{notes}>"
 
     def __len__(self) -> int:
         return len(self.regions)
 
     def __iter__(self) -> Iterator[tuple[str, Region]]:
         return iter(self.regions.items())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.regions
+
+    def __getitem__(self, name: str) -> Region:
+        """The region of a bone that is there; KeyError for one that is not, SchemaError for a name of no bone."""
+        if name not in self.regions:
+            self.schema.index(name)
+            raise KeyError(f"{name} is not in this segmentation")
+        return self.regions[name]
 
     def get(self, name: str) -> Region | None:
         """The region of a bone, or None when it is absent."""
@@ -118,6 +152,29 @@ class Segmentation:
         self.schema.index(name)
         region = self.regions.get(name)
         return np.zeros(self.shape, dtype=bool) if region is None else region.plane(self.shape)
+
+    def to_dataframe(self) -> Any:
+        """A pandas.DataFrame with a row per bone that is there, in schema order.
+
+        Columns: bone, title, area, and the box's top, left, bottom and right in px (bottom and right are the first
+        beyond it), confidence and probability (NaN where nothing is known). Raises MissingExtraError without pandas.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise MissingExtraError.of("a table of the bones", "pandas", error) from error
+        rows = [
+            {
+                "bone": name,
+                "title": self.schema.bone(name).title,
+                "area": region.area,
+                **{side: getattr(region, side) for side in ("top", "left", "bottom", "right")},
+                **{told: getattr(self, told).get(name, math.nan) for told in ("confidence", "probability")},
+            }
+            for name, region in self
+        ]
+        columns = ["bone", "title", "area", "top", "left", "bottom", "right", "confidence", "probability"]
+        return pandas.DataFrame(rows, columns=columns)
 
     @classmethod
     def from_planes(cls, planes: NDArray[np.generic], schema: BoneSchema) -> Segmentation:

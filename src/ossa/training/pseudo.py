@@ -1,6 +1,6 @@
 """Pseudo-labels as cases: a model's own answers on unlabelled pictures, with where they came from.
 
-    RUN/pseudo/pseudo.json        models with hashes, floor, and per picture which bones were kept at which confidence
+    RUN/pseudo/pseudo.json        models with hashes, floor, and per picture which bones were kept at which probability
     RUN/pseudo/labels/NAME.json   the kept bones in the competition's label format
 
 A bone that the model was not sure of is not annotated, which leaves it out of the loss: it is neither there nor absent.
@@ -26,25 +26,24 @@ SUBJECT = "pseudo:"
 
 @dataclass(frozen=True)
 class Kept:
-    """One picture's pseudo-label: the bones kept and the confidence of each."""
+    """One picture's pseudo-label: the bones kept and the network's probability of each."""
 
     image: Path
     label: Path
-    confidence: Mapping[str, float]
+    probability: Mapping[str, float]
 
 
 def keep(found: Segmentation, floor: float) -> Segmentation:
-    """``found`` without the bones whose confidence is below ``floor`` (or unknown)."""
-    regions = {name: region for name, region in found if found.confidence.get(name, 0.0) >= floor}
-    confidence = {name: found.confidence[name] for name in regions}
-    return Segmentation(found.schema, found.shape, regions, confidence)
+    """``found`` without the bones whose probability is below ``floor`` (or unknown)."""
+    regions = {name: region for name, region in found if found.probability.get(name, 0.0) >= floor}
+    return Segmentation(found.schema, found.shape, regions, probability=found.probability)
 
 
 def write_pseudo(folder: Path, image: Path, name: str, kept: Segmentation) -> Kept:
     """Write one picture's label below ``folder``."""
     path = inside(folder / "labels", f"{name}.json")
     write_label(path, kept, image.name)
-    return Kept(image, path, kept.confidence)
+    return Kept(image, path, kept.probability)
 
 
 def write_index(folder: Path, source: Mapping[str, Any], kept: Sequence[Kept], left_out: Mapping[str, str]) -> None:
@@ -53,7 +52,7 @@ def write_index(folder: Path, source: Mapping[str, Any], kept: Sequence[Kept], l
         {
             "image": str(k.image),
             "label": k.label.relative_to(folder.resolve()).as_posix(),
-            "bones": {name: round(float(value), 4) for name, value in k.confidence.items()},
+            "bones": {name: round(float(value), 4) for name, value in k.probability.items()},
         }
         for k in kept
     ]
