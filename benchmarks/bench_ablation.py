@@ -48,7 +48,7 @@ from ossa.training.batches import BoneData, make_batch
 from ossa.training.losses import WeightedLoss
 from ossa.training.phantoms import FIRST_HELD_OUT_SEED, wrists_of
 from ossa.training.sampler import Plan, PlannedBatches
-from ossa.training.sources import PhantomSource, RawSample
+from ossa.training.samples import PhantomSource, RawSample
 
 SIZE = 384
 WRISTS = wrists_of(PhantomOptions())

@@ -31,7 +31,7 @@ from ossa.segmentation.outlines import bits_from_outlines, map_outlines, segment
 from ossa.segmentation.segmentation import Region, Segmentation
 from ossa.training.augment_keys import NONE, AugmentConfig
 from ossa.training.batches import BoneData, Sample
-from ossa.training.sources import CaseSource
+from ossa.training.samples import CaseSource
 
 FULL = 2048
 SCHEMA = load_schema()

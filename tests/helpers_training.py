@@ -24,7 +24,7 @@ from ossa.config import RunConfig, check
 from ossa.radiograph.prepare import Preparation, place
 from ossa.schema import BoneSchema, load_schema
 from ossa.segmentation.segmentation import Segmentation
-from ossa.training.sources import RawSample
+from ossa.training.samples import RawSample
 
 SIZE = 64
 

@@ -33,8 +33,8 @@ from ossa.training.batches import (
     unpack_bits,
 )
 from ossa.training.sampler import Plan, PlannedBatches
+from ossa.training.samples import CaseSource, Concat, PhantomSource, RawSample, image_paths
 from ossa.training.sheet import contact_sheet
-from ossa.training.sources import CaseSource, Concat, PhantomSource, RawSample, image_paths
 
 
 class Hands:

@@ -14,7 +14,7 @@ pytest.importorskip("numba")
 import itertools
 
 from helpers_dataset import SCHEMA
-from ossa.config import PhantomSource as Keys
+from ossa.config import PhantomKeys as Keys
 from ossa.config import check
 from ossa.errors import ConfigError, OutputError
 from ossa.phantom.options import PhantomOptions

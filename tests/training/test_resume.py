@@ -47,9 +47,9 @@ def child(config: RunConfig, folder: Path, mode: str) -> Any:
 
 
 def check_phantoms(values: dict[str, Any]) -> Any:
-    from ossa.config import PhantomSource
+    from ossa.config import PhantomKeys
 
-    return PhantomSource.model_validate(values)
+    return PhantomKeys.model_validate(values)
 
 
 def same(one: Any, two: Any, path: str = "") -> None:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from ossa.config.keys import (
     Data,
-    DatasetSource,
+    DatasetKeys,
     EarlyStop,
     FineTune,
     Folds,
     Logging,
     Model,
     Optimiser,
-    PhantomSource,
+    PhantomKeys,
     Pseudo,
     RunConfig,
     Scheduler,
@@ -28,14 +28,14 @@ from ossa.config.stages import stage_configs, started_from
 
 __all__ = [
     "Data",
-    "DatasetSource",
+    "DatasetKeys",
     "EarlyStop",
     "FineTune",
     "Folds",
     "Logging",
     "Model",
     "Optimiser",
-    "PhantomSource",
+    "PhantomKeys",
     "Pseudo",
     "RunConfig",
     "Scheduler",

@@ -34,7 +34,7 @@ class Named(BaseModel):
         return dict(self.model_extra or {})
 
 
-class DatasetSource(Section):
+class DatasetKeys(Section):
     """One data set folder."""
 
     path: Home = Field(description="Data set folder; its format is recognised from its layout")
@@ -54,7 +54,7 @@ class Wrists(Section):
     )
 
 
-class PhantomSource(Section):
+class PhantomKeys(Section):
     """Synthetic radiographs made from seeds."""
 
     count: Count = Field(default=200, description="How many different phantoms to train on")
@@ -99,8 +99,8 @@ class Window(Section):
 class Data(Section):
     """What is trained on, and how it is brought to the network."""
 
-    datasets: tuple[DatasetSource, ...] = Field(default=(), description="Data set folders, mixed by weight")
-    phantoms: PhantomSource | None = Field(default=None, description="Synthetic radiographs, mixed in by weight")
+    datasets: tuple[DatasetKeys, ...] = Field(default=(), description="Data set folders, mixed by weight")
+    phantoms: PhantomKeys | None = Field(default=None, description="Synthetic radiographs, mixed in by weight")
     size: Annotated[int, Field(ge=32, le=8192)] = Field(
         default=512, description="Longest side of a picture on the grid, px"
     )

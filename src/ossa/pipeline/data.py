@@ -174,8 +174,8 @@ def write_contact_sheet(
 
     try:
         from ossa.training.batches import BoneData
+        from ossa.training.samples import CaseSource
         from ossa.training.sheet import contact_sheet
-        from ossa.training.sources import CaseSource
     except ImportError as error:
         raise MissingExtraError.of("drawing training samples", "train", error) from error
     if count < 1 or columns < 1 or size < 32:

@@ -222,19 +222,12 @@ def _logging(run: Path, first: bool) -> Iterator[None]:
 def _train_one(
     config: RunConfig, schema: BoneSchema, material: Material, run: Path, number: int, tell: Tell
 ) -> FoldResult:
-    from ossa.training.progress import Bars, make_progress
+    from ossa.training.progress import make_progress
     from ossa.training.run import train_fold
 
     tell(f"Fold {number}: {sum(material.lengths)} samples to train on, {len(material.checks)} to validate on")
-    callbacks = make_progress(f"fold {number}")
-    try:
-        return train_fold(
-            config, schema, material, run / f"fold{number}", fold=number, resume=True, callbacks=callbacks
-        )
-    finally:
-        for callback in callbacks:
-            if isinstance(callback, Bars):
-                callback.close()
+    bars = make_progress(f"fold {number}")
+    return train_fold(config, schema, material, run / f"fold{number}", fold=number, resume=True, callbacks=bars)
 
 
 # --- after -------------------------------------------------------------------------------------------

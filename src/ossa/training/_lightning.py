@@ -12,9 +12,19 @@ try:
     with fonts_elsewhere():
         import lightning.pytorch as pl
         from lightning.fabric.plugins import TorchCheckpointIO
-        from lightning.pytorch.callbacks import Callback, Checkpoint
+        from lightning.pytorch.callbacks import Callback, Checkpoint, ProgressBar, RichProgressBar
         from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 except ImportError as error:
     raise MissingExtraError.of("training", "train", error) from error
 
-__all__ = ["CSVLogger", "Callback", "Checkpoint", "TensorBoardLogger", "TorchCheckpointIO", "WandbLogger", "pl"]
+__all__ = [
+    "CSVLogger",
+    "Callback",
+    "Checkpoint",
+    "ProgressBar",
+    "RichProgressBar",
+    "TensorBoardLogger",
+    "TorchCheckpointIO",
+    "WandbLogger",
+    "pl",
+]

@@ -39,7 +39,7 @@ from ossa.training.augment import (
     vary_grey,
 )
 from ossa.training.augment_keys import NONE, AugmentConfig
-from ossa.training.sources import RawSample, SampleSource, in_epoch
+from ossa.training.samples import RawSample, SampleSource, in_epoch
 
 #: What a sample is asked for by: (epoch, position in the epoch, index in the source).
 Key = tuple[int, int, int]

@@ -21,7 +21,7 @@ from ossa.safety import sha256
 from ossa.schema import BoneSchema
 from ossa.training.module import Check
 from ossa.training.phantoms import FIRST_HELD_OUT_SEED, PhantomSet, StoredPhantoms, phantom_sets, stored_phantoms
-from ossa.training.sources import CaseSource, CheckConcat, CheckSource, Concat, SampleSource
+from ossa.training.samples import CaseSource, CheckConcat, CheckSource, Concat, SampleSource
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ class TrainingModule(pl.LightningModule):
                 remedy="The checkpoints before it are kept. Lower optimiser.lr, set train.clip, or use "
                 "train.precision=bf16 instead of 16",
             )
-        self.log("train/loss", total.detach(), on_step=True, on_epoch=True, batch_size=len(batch.ids))
+        self.log("train/loss", total.detach(), on_step=True, on_epoch=True, prog_bar=True, batch_size=len(batch.ids))
         for name, value in parts.items():
             self.log(f"train/{name}", value, on_step=False, on_epoch=True, batch_size=len(batch.ids))
         return total

@@ -18,8 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ossa.config import PhantomSource as PhantomKeys
-from ossa.config import check_arguments, unknown_name
+from ossa.config import PhantomKeys, check_arguments, unknown_name
 from ossa.errors import ConfigError
 from ossa.phantom.meshes import meshes
 from ossa.phantom.options import WORLDS, PhantomOptions
@@ -27,7 +26,7 @@ from ossa.radiograph.prepare import Preparation
 from ossa.safety import renewing, sha256
 from ossa.schema import BoneSchema
 from ossa.segmentation.segmentation import Segmentation
-from ossa.training.sources import PhantomSource, RawSample
+from ossa.training.samples import PhantomSource, RawSample
 
 #: Seeds below are for training; a held-out phantom's seed lies above.
 FIRST_HELD_OUT_SEED = 1_000_000_000

@@ -20,7 +20,7 @@ from ossa.errors import ConfigError, DeviceError, OssaError
 from ossa.models.architectures import build
 from ossa.models.weights import load_matching, load_weights
 from ossa.schema import BoneSchema
-from ossa.training._lightning import Callback, TensorBoardLogger, WandbLogger, pl
+from ossa.training._lightning import Callback, ProgressBar, TensorBoardLogger, WandbLogger, pl
 from ossa.training.allocator import keep_freed_memory
 from ossa.training.arithmetic import device_of, has_bf16, settled
 from ossa.training.augment_keys import augment_config
@@ -251,7 +251,7 @@ def _trainer(config: RunConfig, folder: Path, callbacks: list[Callback]) -> pl.T
                 plugins=[SafeCheckpoints()],
                 log_every_n_steps=config.logging.every,
                 num_sanity_val_steps=0,
-                enable_progress_bar=False,
+                enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
                 enable_model_summary=False,
                 use_distributed_sampler=False,
             )

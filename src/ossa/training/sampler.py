@@ -23,7 +23,7 @@ from ossa.training.batches import Key
 class Plan:
     """Sources of ``lengths`` entries drawn in the proportion of ``weights``, ``samples`` per epoch.
 
-    An entry is addressed by its place in all sources in a row (training.sources.Concat). Where ``kinds`` differ (one
+    An entry is addressed by its place in all sources in a row (training.samples.Concat). Where ``kinds`` differ (one
     number per source), every ``together`` samples in a row, a batch of all devices, are of one kind.
     """
 
