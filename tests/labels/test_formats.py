@@ -39,7 +39,9 @@ def test_ram_h1200_is_recognised_and_read(tmp_path):
     dataset = open_dataset(write_ram_h1200(tmp_path, per_split=2))
     assert dataset.format == "coco"
     assert len(dataset) == 6
-    assert not dataset.problems
+    assert len(dataset.problems) == 3
+    for problem in dataset.problems:
+        assert "left out: 'Background' (2 annotations), 'Ring' (2 annotations), 'Metal Implant' (0" in problem.message
     assert [c.split for c in dataset] == ["train"] * 2 + ["val"] * 2 + ["test"] * 2 or len(
         {c.split for c in dataset}
     ) == 3

@@ -70,25 +70,25 @@ def read(root: Path, names: BoneNames) -> Reading:
     labels = [path for path in visible_files(root) if path.suffix.lower() == ".json"]
     found, left, unclear = labels_beside(images, labels)
     left = [path for path in left if _is_label(path)]
-    problems: list[Problem] = []
     free = [image for image in images if image not in found]
-    if free:
-        named, told = _named_pictures(root, [*left, *unclear], free)
-        found |= named
-        problems += told
+    # labelme's files say where their picture lies, even out of this folder; the competition's only what it is called.
+    naming = [path for path in (*left, *unclear) if free or mentions(path, "shapes")]
+    named, problems = _named_pictures(root, naming, free)
+    found |= named
     used = set(found.values())
     problems += [unclear_problem(label, several) for label, several in unclear.items() if label not in used]
     reader = partial(read_case, names=names)
     everything = frozenset(names.schema.names)
-    cases = [
-        case_of(root, image, found.get(image), subject_of(below(root, image)), everything, reader) for image in images
-    ]
-    bare = []
-    for label in (path for path in left if path not in used):
-        problems.append(Problem(label, "a label without a picture"))
-        place = label.with_suffix("")
-        bare.append(case_of(root, place, label, subject_of(below(root, place)), everything, reader))
-    return Reading(tuple(cases), tuple(problems), tuple(bare))
+
+    def case(image: Path, label: Path | None, seen: Path) -> Case:
+        return case_of(root, image, label, subject_of(below(root, seen)), everything, reader)
+
+    cases = [case(image, found.get(image), image) for image in images]
+    here = set(images)
+    cases += [case(image, label, label) for image, label in named.items() if image not in here]
+    bare = [path for path in left if path not in used]
+    problems += [Problem(label, "a label without a picture") for label in bare]
+    return Reading(tuple(cases), tuple(problems), tuple(case(label.with_suffix(""), label, label) for label in bare))
 
 
 def _named_pictures(

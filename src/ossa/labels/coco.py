@@ -18,6 +18,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -154,7 +155,7 @@ def read(root: Path, names: BoneNames) -> Reading:
     problems: list[Problem] = []
     for path in files:
         file = _load(path)
-        problems += _strange_categories(path, file, names)
+        problems += _no_bones(path, file, names)
         if len(files) > 1 and not any(names.targets(name) for name in file.categories.values()):
             problems.append(Problem(path, "no category of this COCO file is a bone: left out"))
             continue
@@ -188,16 +189,19 @@ def read(root: Path, names: BoneNames) -> Reading:
     return Reading(tuple(cases.values()), tuple(problems), tuple(bare))
 
 
-def _strange_categories(path: Path, file: _File, names: BoneNames) -> list[Problem]:
-    """Categories whose name is no bone's and not known to be none, all in one sentence."""
-    strange = {key: name for key, name in file.categories.items() if names.targets(name) is None}
-    if not strange:
+def _no_bones(path: Path, file: _File, names: BoneNames) -> list[Problem]:
+    """The categories that are no bone, with how often they are annotated, in one sentence for the whole file."""
+    others = {key: name for key, name in file.categories.items() if not names.targets(name)}
+    if not others:
         return []
-    counts = Counter(str(entry.get("category_id")) for entries in file.annotations.values() for entry in entries)
-    told = ", ".join(f"'{name}' ({counts[key]} annotations)" for key, name in strange.items())
-    near = names.nearest(next(iter(strange.values())))
-    what = f"left out what is no bone: {told}; the nearest bone is '{near}', a map (--map) names others"
-    return [Problem(path, what)]
+    counts: Counter[str] = Counter()
+    for entry in (entry for entries in file.annotations.values() for entry in entries):
+        with suppress(KeyError, ValueError):  # told where the picture is read
+            counts[_id(entry["category_id"])] += 1
+    told = ", ".join(f"'{name}' ({counts[key]} annotations)" for key, name in others.items())
+    strange = next((name for name in others.values() if names.targets(name) is None), None)
+    near = f"; the bone nearest to '{strange}' is '{names.nearest(strange)}', --map tells others" if strange else ""
+    return [Problem(path, f"what is no bone is left out: {told}{near}")]
 
 
 def _split(path: Path, root: Path) -> str:

@@ -14,13 +14,10 @@ from ossa.labels.case import Merged, check_inside
 from ossa.labels.coco_polygon import region_from_polygon
 from ossa.labels.coco_rle import decompress_counts, region_from_counts
 from ossa.labels.names import collect
-from ossa.labels.polygons import Size, polygon, size_of
+from ossa.labels.polygons import Size, Spent, polygon, size_of
 from ossa.schema import BoneSchema
 from ossa.segmentation.outlines import Outline, Outlines, outlines_from_region
 from ossa.segmentation.segmentation import Region
-
-#: The masks of one bone may fill its picture this many times.
-_MOST_FILLS = 64
 
 
 class Drawing:
@@ -36,7 +33,7 @@ class Drawing:
         self._scaled = scaled
         self._regions: dict[tuple[str, ...], Region] = {}
         self._others: dict[tuple[str, ...], tuple[Outline, ...]] = {}
-        self._filled: Counter[tuple[str, ...]] = Counter()
+        self._spent: dict[tuple[str, ...], Spent] = {}
         self._left_out: Counter[str] = Counter()
 
     def add(self, targets: tuple[str, ...], category: str, entry: Mapping[str, Any]) -> None:
@@ -75,12 +72,11 @@ class Drawing:
         counts = value["counts"]
         try:
             sides = value.get("size", self.size)
-            size = size_of(*sides)
-            if size is None:
-                raise ValueError("no size")
+            if not isinstance(sides, (list, tuple)) or len(sides) != 2 or (size := size_of(*sides)) is None:
+                raise ValueError(f"{sides!r} as their size")
             runs = decompress_counts(counts) if isinstance(counts, (str, bytes)) else counts
             region = region_from_counts(runs, size)
-        except (LabelError, ValueError, TypeError, IndexError, OverflowError) as error:
+        except (LabelError, ValueError, TypeError, OverflowError) as error:
             raise LabelError(f"the run lengths of '{what}' are malformed", path=self._path, found=str(error)) from error
         self.size = self.size or size
         if size == self.size:
@@ -102,9 +98,8 @@ class Drawing:
         if region is None:
             self._left_out["outlines without a pixel"] += 1
             return
-        self._filled[targets] += region.mask.size
-        if self.size is not None and self._filled[targets] > _MOST_FILLS * (self.size[0] * self.size[1] + 1000):
-            raise LabelError(f"'{what}' is outlined over and over", path=self._path)
+        spent = self._spent.setdefault(targets, Spent())
+        spent.add(region.left, region.top, region.right, region.bottom, what, self._path)
         before = self._regions.get(targets)
         self._regions[targets] = region if before is None else _united(before, region)
 

@@ -29,7 +29,7 @@ from ossa.errors import LabelError
 from ossa.labels.case import Case, Problem, Reading, Truth, check_inside, judged
 from ossa.labels.names import BoneNames, bone_names, collect
 from ossa.labels.pictures import case_of, labels_beside, pictures, unclear_problem, visible_files
-from ossa.labels.polygons import Size, check_parts, label_points, polygon, size_of
+from ossa.labels.polygons import Parts, Size, label_points, polygon, size_of
 from ossa.labels.texts import read_label_json
 from ossa.radiograph.display import png
 from ossa.safety import inside, write_bytes, write_text
@@ -75,7 +75,7 @@ def parse_label(data: object, path: Path, names: BoneNames) -> Truth:
             found=_keys(data),
             expected='{"annotations": [{"label": ..., "points": [[x, y], ...]}, ...]}',
         )
-    parts: dict[tuple[str, ...], list[Outline]] = {}
+    parts = Parts(path)
     for number, entry in enumerate(entries):
         if not isinstance(entry, dict) or not isinstance(entry.get("label"), str):
             raise LabelError(
@@ -91,9 +91,8 @@ def parse_label(data: object, path: Path, names: BoneNames) -> Truth:
                 remedy="Correct the label in the file, or map it (--map)",
             )
         if targets:
-            parts.setdefault(targets, []).append(Outline(polygon(entry.get("points"), label, path), ()))
-    outlines, merged = collect({targets: tuple(found) for targets, found in parts.items()}, names.schema)
-    check_parts(outlines, path)
+            parts.add(targets, label, Outline(polygon(entry.get("points"), label, path)))
+    outlines, merged = collect(parts.found(), names.schema)
     said = data.get("attributes")
     said = said if isinstance(said, dict) else {}
     known = judged(outlines, names.schema, said.get("judged", "all" if _is_own(data) else None), merged)

@@ -10,11 +10,11 @@ keyhole (``ossa.labels.keyhole``). Other shapes, and labels that are no bone, ar
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import struct
 from collections import Counter
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,10 @@ from ossa.errors import LabelError
 from ossa.labels.case import Truth, check_inside, judged
 from ossa.labels.names import BoneNames, bone_names, collect
 from ossa.labels.pictures import below, visible_files
-from ossa.labels.polygons import Size, check_box, check_parts, label_points, polygon, size_of
+from ossa.labels.polygons import Parts, Size, check_box, label_points, polygon, size_of
 from ossa.labels.texts import mentions, read_label_json
+from ossa.radiograph.raster import png
+from ossa.radiograph.raster.header import Damaged
 from ossa.safety import write_text
 from ossa.schema import BoneSchema
 from ossa.segmentation.outlines import Outline, Outlines, outlines_from_region, outlines_from_segmentation
@@ -61,7 +63,7 @@ def parse_labelme(data: object, path: Path, names: BoneNames) -> Truth:
     if not isinstance(data, dict) or not isinstance(shapes, list):
         raise LabelError("is not a labelme file", path=path, found=type(data).__name__, expected='{"shapes": [...]}')
     size = stated_size(data, path)
-    parts: dict[tuple[str, ...], list[Outline]] = {}
+    parts = Parts(path)
     foreign: Counter[str] = Counter()
     for number, entry in enumerate(shapes):
         if not isinstance(entry, dict) or not isinstance(entry.get("label"), str):
@@ -73,9 +75,9 @@ def parse_labelme(data: object, path: Path, names: BoneNames) -> Truth:
         elif targets and kind not in _FILLED:
             foreign[f"{kind} of '{label}', which has no inside that is read"] += 1
         elif targets:
-            parts.setdefault(targets, []).extend(_outlines(entry, kind, label, size, path))
-    outlines, merged = collect({targets: tuple(found) for targets, found in parts.items()}, names.schema)
-    check_parts(outlines, path)
+            for outline in _outlines(entry, kind, label, size, path):
+                parts.add(targets, label, outline)
+    outlines, merged = collect(parts.found(), names.schema)
     left_out = tuple(f"{count} x {what}: left out" for what, count in foreign.items())
     known = judged(outlines, names.schema, data.get("judged"), merged)
     return Truth(outlines, known, merged, size, left_out=left_out)
@@ -104,42 +106,45 @@ def _outlines(entry: dict[str, Any], kind: str, name: str, size: Size | None, pa
 def _mask(
     entry: dict[str, Any], box: tuple[int, int, int, int], name: str, size: Size | None, path: Path
 ) -> tuple[Outline, ...]:
-    """A mask shape: a base64 PNG whose first and last pixel are the two points. Nothing is unpacked unseen."""
-    import cv2
-
+    """A mask shape: a base64 PNG whose first and last pixel are the two points; its sizes are asked first."""
     left, top, right, bottom = box
     height, width = bottom - top + 1, right - left + 1
     try:
         data = base64.b64decode(entry["mask"], validate=True)
-        if not data.startswith(b"\x89PNG\r\n\x1a\n") or data[12:16] != b"IHDR":
-            raise ValueError("no PNG")
-        wide, tall = struct.unpack(">II", data[16:24])
-    except (KeyError, TypeError, ValueError, struct.error, binascii.Error) as error:
-        raise LabelError(f"the mask of '{name}' is not a picture", path=path, expected="a PNG in base64") from error
+        if not data.startswith(b"\x89PNG\r\n\x1a\n"):
+            raise Damaged("no PNG")
+        header = png.read_header(BytesIO(data), len(data))
+    except (KeyError, TypeError, ValueError, struct.error, Damaged) as error:
+        raise _no_picture(name, path, error) from error
     # Other programs leave out the last row and column.
-    if abs(tall - height) > 1 or abs(wide - width) > 1:
+    if abs(header.height - height) > 1 or abs(header.width - width) > 1:
         raise LabelError(
             f"the mask of '{name}' has another size than its box",
             path=path,
-            found=f"{tall}x{wide}",
+            found=f"{header.height}x{header.width}",
             expected=f"{height}x{width}",
         )
-    check_box(tall, wide, name, path)
-    if size is not None and (left < 0 or top < 0 or left + wide > size[1] or top + tall > size[0]):
+    check_box(header.height, header.width, name, path)
+    if size is not None and (left < 0 or top < 0 or left + header.width > size[1] or top + header.height > size[0]):
         raise LabelError(
             f"the mask of '{name}' leaves the picture",
             path=path,
-            found=f"{tall}x{wide} from ({left}, {top})",
+            found=f"{header.height}x{header.width} from ({left}, {top})",
             expected=f"inside {size[0]}x{size[1]}",
         )
     try:
-        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_GRAYSCALE)
-    except cv2.error:
-        image = None
-    if image is None:
-        raise LabelError(f"the mask of '{name}' is not a picture", path=path, expected="a PNG in base64")
-    region = Region.tight(np.asarray(image), top, left)
+        pixels = png.decode(BytesIO(data), header)
+    except Damaged as error:
+        raise _no_picture(name, path, error) from error
+    if pixels.ndim == 3:  # colours, perhaps with an opacity behind them
+        pixels = pixels[..., : 1 if pixels.shape[2] < 3 else 3].max(axis=2)
+    region = Region.tight(pixels, top, left)
     return () if region is None else outlines_from_region(region)
+
+
+def _no_picture(name: str, path: Path, error: Exception) -> LabelError:
+    what = f"the mask of '{name}' is not a picture"
+    return LabelError(what, path=path, found=str(error) or type(error).__name__, expected="a PNG in base64")
 
 
 def write_labelme(

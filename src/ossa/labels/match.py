@@ -11,14 +11,15 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+from pathlib import PurePosixPath
 
 from ossa.safety.pictures import ENDINGS
 
 
 def without_ending(name: str) -> str:
     """``name`` less the ending of a picture. Other dots stay: DICOM files are called "1.2.840.10008"."""
-    ending = next((e for e in ENDINGS if name.lower().endswith(e) and not name[: -len(e)].endswith("/")), "")
-    return name[: -len(ending)] if ending else name
+    path = PurePosixPath(name)
+    return name[: -len(path.suffix)] if path.suffix.lower() in ENDINGS else name
 
 
 @dataclass(frozen=True)

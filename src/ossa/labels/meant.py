@@ -20,8 +20,8 @@ from ossa.segmentation.segmentation import Region, Segmentation
 #: Mean Dice below which the other way of reading is tried, and what it must gain to be told.
 _POOR, _GAIN = 0.5, 0.2
 
-#: Offsets (px) of a file that counts from 0, and how much they may differ between bones.
-_LEAST, _MOST, _SPREAD = 0.7, 1.3, 0.8
+#: Median offset (px) of a file that counts from 0, and how uncertain it may be (interquartile range by root of count).
+_LEAST, _MOST, _UNSURE = 0.7, 1.3, 0.25
 
 #: Fewer bones than these say nothing.
 _BONES = 5
@@ -83,7 +83,8 @@ def _counts_from_zero(offsets: NDArray[np.float64]) -> bool:
         return False
     low, along, high = np.percentile(offsets[:, 0], (25, 50, 75))
     across = float(np.median(offsets[:, 1]))
-    return _LEAST <= -along <= _MOST and high - low <= _SPREAD and abs(across) < 1 - _LEAST
+    sure = (high - low) / np.sqrt(len(offsets)) <= _UNSURE
+    return bool(sure and _LEAST <= -along <= _MOST and abs(across) < 1 - _LEAST)
 
 
 def _mean_dice(a: Segmentation, b: Segmentation) -> float:

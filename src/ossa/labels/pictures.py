@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ossa.labels.case import Case, LabelReader, Problem, side_from_name
 from ossa.labels.match import pair, without_ending
-from ossa.safety.pictures import ENDINGS, OVERLAY_SUFFIX
+from ossa.radiograph.find import find_pictures
+from ossa.radiograph.kinds import is_picture_name
 
 #: Folders that say nothing about whom a picture shows.
 _NOBODY = re.compile(
@@ -19,9 +20,9 @@ _NOBODY = re.compile(
 )
 
 
-def pictures(root: Path, endings: Collection[str] = ENDINGS) -> list[Path]:
-    """Every picture file under ``root``, sorted; hidden files (macOS writes ``._name``) and overlays are none."""
-    return [p for p in visible_files(root) if p.suffix.lower() in endings and not p.name.endswith(OVERLAY_SUFFIX)]
+def pictures(root: Path) -> list[Path]:
+    """Every picture file under ``root``, sorted: what ``radiograph.find`` takes for one."""
+    return sorted(find_pictures([root]).files) if root.is_dir() else []
 
 
 def visible_files(root: Path) -> list[Path]:
@@ -91,10 +92,11 @@ def find_named(root: Path, label: Path, names: Iterable[str], files: Sequence[Pa
     A name may be a path on another computer, with "\\\\" for "/": then its end decides.
     """
     found: dict[str, Path] = {}
+    there = set(files)
     open_ = []
     for name in dict.fromkeys(names):
         direct = Path(os.path.normpath(label.parent / _relative(name)))
-        if name and direct.suffix.lower() in ENDINGS and direct.is_file():
+        if name and (direct in there or (is_picture_name(direct) and direct.is_file())):
             found[name] = direct
         else:
             open_.append(name)

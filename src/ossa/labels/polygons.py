@@ -6,7 +6,8 @@ filled.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,9 @@ from ossa.segmentation.outlines import MAX_COORDINATE, Outline
 
 Size = tuple[int, int]
 
-#: Most points of one polygon. A bone of 5,000 px length that is traced pixel by pixel has some 15,000.
-MAX_POINTS = 200_000
+#: Most points of one polygon. A bone of 5,000 px length that is traced pixel by pixel has some 15,000; what an
+#: untrained network takes for one has more.
+MAX_POINTS = 300_000
 
 #: Most pixels of one bone's box. At 150 Mpx, the largest picture, a forearm has some 20 Mpx.
 MAX_BOX_PIXELS = 64_000_000
@@ -90,18 +92,45 @@ def _check_length(ring: NDArray[np.float64], name: str, path: Path) -> None:
         )
 
 
-def check_parts(parts: Mapping[str, tuple[Outline, ...]], path: Path) -> None:
-    """Raise LabelError for a bone that is outlined over and over: filling it would take hours."""
-    for name, outlines in parts.items():
-        if len(outlines) <= _MOST_FILLS:
-            continue
-        low = np.array([part.exterior.min(axis=0) for part in outlines])
-        high = np.array([part.exterior.max(axis=0) for part in outlines])
-        whole = float((high.max(axis=0) - low.min(axis=0) + 1).prod())
-        if float((high - low + 1).prod(axis=1).sum()) > _MOST_FILLS * whole:
-            raise LabelError(
-                f"'{name}' is outlined over and over", path=path, found=f"{len(outlines):,} outlines of one bone"
-            )
+class Parts:
+    """Outlines of a label file by the bones that they outline (several, where a set outlines them as one).
+
+    A bone that is outlined over and over is refused while it is read: filling it would take hours.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._found: dict[tuple[str, ...], list[Outline]] = {}
+        self._spent: dict[tuple[str, ...], Spent] = {}
+
+    def add(self, targets: tuple[str, ...], name: str, part: Outline) -> None:
+        """One more part of the bones ``targets``, called ``name`` in the file. Raises LabelError for one too many."""
+        self._found.setdefault(targets, []).append(part)
+        (left, top), (right, bottom) = part.exterior.min(axis=0).tolist(), part.exterior.max(axis=0).tolist()
+        self._spent.setdefault(targets, Spent()).add(left, top, right + 1, bottom + 1, name, self._path)
+
+    def found(self) -> dict[tuple[str, ...], tuple[Outline, ...]]:
+        """All parts."""
+        return {targets: tuple(parts) for targets, parts in self._found.items()}
+
+
+@dataclass
+class Spent:
+    """How many pixels the boxes of a bone's parts have, against the box around all of them."""
+
+    boxes: float = 0.0
+    left: float = math.inf
+    top: float = math.inf
+    right: float = -math.inf
+    bottom: float = -math.inf
+
+    def add(self, left: float, top: float, right: float, bottom: float, name: str, path: Path) -> None:
+        """One more box, last row and column excluded. Raises LabelError where filling all would take too long."""
+        self.boxes += (right - left) * (bottom - top)
+        self.left, self.top = min(self.left, left), min(self.top, top)
+        self.right, self.bottom = max(self.right, right), max(self.bottom, bottom)
+        if self.boxes > _MOST_FILLS * ((self.right - self.left) * (self.bottom - self.top) + 1000):
+            raise LabelError(f"'{name}' is outlined over and over", path=path, expected="one outline for each part")
 
 
 def check_box(height: int, width: int, name: str, path: Path) -> None:

@@ -118,7 +118,7 @@ def _loader(picture: Path, known: Entry | None, entries: Sequence[Entry | None],
         found = []
         for entry in entries:
             try:
-                found.append(entry.read(shape) if entry is not None else None)
+                found.append(entry.read(shape) if entry is not None and entry.labelled else None)
             except OssaError as error:
                 found.append(None)
                 problems.append(f"prediction cannot be read: {error}")
