@@ -117,3 +117,23 @@ def test_corners_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\0" * 80 + struct.pack("<I", 1) + struct.pack("<12fH", *[float("nan")] * 12, 0))
     with pytest.raises(AnatomyError, match="not numbers"):
         read_stl(path, 1.0)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e38, -1e9])
+def test_corners_where_no_hand_is_are_refused(tmp_path: Path, value: float) -> None:
+    record = np.zeros(3, np.dtype([("normal", "<f4", 3), ("corner", "<f4", (3, 3)), ("attribute", "<u2")]))
+    record["corner"] = np.random.default_rng(0).normal(size=(3, 3, 3))
+    record["corner"][1, 2, 0] = value
+    path = tmp_path / "a.stl"
+    path.write_bytes(b"\0" * 80 + (3).to_bytes(4, "little") + record.tobytes())
+    with pytest.raises(AnatomyError, match=r"a\.stl: holds corners"):
+        read_stl(path, 1.0)
+
+
+def test_a_giant_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.stl"
+    with path.open("wb") as stream:
+        stream.write(b"\0" * 80 + (10**9).to_bytes(4, "little"))
+        stream.truncate(50_000_000_000)
+    with pytest.raises(AnatomyError, match="not a whole binary STL"):
+        read_stl(path, 1.0)

@@ -13,8 +13,11 @@ from ossa.errors import AnatomyError
 F64 = NDArray[np.float64]
 I32 = NDArray[np.int32]
 
-#: Largest accepted mesh, in triangles; a hand bone from CT has a few thousand.
-MAX_TRIANGLES = 2_000_000
+#: Largest accepted mesh, in triangles; a hand bone from CT has a few thousand. So many are read in 160 MB.
+MAX_TRIANGLES = 300_000
+
+#: Corners further from the origin than this (mm) belong to no hand.
+MAX_MM = 10_000.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +54,8 @@ def read_stl(path: Path, scale: float) -> Mesh:
     Raises AnatomyError when the file is missing, truncated or not a binary STL.
     """
     try:
-        data = path.read_bytes()
+        with path.open("rb") as stream:  # no more than the largest mesh, whatever the file's size
+            data = stream.read(84 + 50 * MAX_TRIANGLES + 1)
     except OSError as error:
         raise AnatomyError("cannot be read", path=path, found=error.strerror, expected="a binary STL") from error
     count = int.from_bytes(data[80:84], "little") if len(data) >= 84 else -1
@@ -64,8 +68,12 @@ def read_stl(path: Path, scale: float) -> Mesh:
         )
     record = np.dtype([("normal", "<f4", 3), ("corner", "<f4", (3, 3)), ("attribute", "<u2")])
     corners = np.frombuffer(data, record, count, offset=84)["corner"].reshape(-1, 3)
-    if not np.isfinite(corners).all():
-        raise AnatomyError("holds corners that are not numbers", path=path, expected="finite coordinates")
+    if not (np.abs(corners.astype(np.float64) * scale) <= MAX_MM).all():  # also NaN and infinity
+        raise AnatomyError(
+            "holds corners that are not numbers, or lie where no hand is",
+            path=path,
+            expected=f"coordinates of at most {MAX_MM:g} mm",
+        )
     unique, index = np.unique(corners, axis=0, return_inverse=True)
     faces = index.reshape(-1, 3).astype(np.int32)
     keep = (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 0] != faces[:, 2])
