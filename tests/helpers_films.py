@@ -62,14 +62,43 @@ def collimated(picture: NDArray[np.uint8], value: int) -> NDArray[np.uint8]:
     return out
 
 
-def png_header(width: int, height: int, depth: int = 8, colour: int = 0) -> bytes:
-    """A PNG that claims a size and holds almost nothing."""
+def png_file(
+    width: int,
+    height: int,
+    depth: int,
+    colour: int,
+    stream: bytes,
+    *,
+    before: tuple[bytes, ...] = (),
+    interlace: int = 0,
+) -> bytes:
+    """A PNG around a zlib ``stream`` of rows; ``before``: kinds and bodies of chunks in front of it, in turn."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    ihdr = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", ihdr) + chunk(b"IDAT", zlib.compress(b"\0" * 64)) + chunk(b"IEND", b"")
+    ihdr = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlace)
+    palette = chunk(b"PLTE", bytes(3)) if colour == 3 else b""
+    more = b"".join(map(chunk, before[::2], before[1::2]))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", ihdr) + palette + more + chunk(b"IDAT", stream) + chunk(b"IEND", b"")
+
+
+def png_header(width: int, height: int, depth: int = 8, colour: int = 0) -> bytes:
+    """A PNG that claims a size and holds almost nothing."""
+    return png_file(width, height, depth, colour, zlib.compress(b"\0" * 64))
+
+
+def tiff_file(tags: dict[int, tuple[int, ...]], data: bytes = b"") -> bytes:
+    """A TIFF of one directory behind ``data``, which begins at byte 8; every value is stored with 32 bits."""
+    first = 8 + len(data)
+    at = first + 2 + 12 * len(tags) + 4
+    entries, tables = b"", b""
+    for tag, values in sorted(tags.items()):
+        packed = struct.pack(f"<{len(values)}I", *values)
+        place = packed if len(values) == 1 else struct.pack("<I", at + len(tables))
+        tables += b"" if len(values) == 1 else packed
+        entries += struct.pack("<HHI", tag, 4, len(values)) + place
+    return b"II*\0" + struct.pack("<I", first) + data + struct.pack("<H", len(tags)) + entries + bytes(4) + tables
 
 
 def tiff(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from ossa.errors import ImageError
 from ossa.safety import MAX_PIXELS
 
-#: Most bytes that a compressed picture may unpack to: MAX_PIXELS in 16-bit grey. A bomb of 1 MB is refused here.
-MAX_UNPACKED = 2 * MAX_PIXELS
+#: Most bytes that the pixels of a file may take once they are unpacked: 100 million pixels of 16 bits. Reading them
+#: takes about twice as much, so that a bomb of 1 MB costs less than 500 MB or is refused from its header.
+MAX_UNPACKED = 200_000_000
 
-#: Most bytes of pixels in a compressed DICOM frame, whose decoder needs several times as much: 75 million pixels of
-#: 16 bits, half as much again as the largest mammography plate.
-MAX_FRAME = 150_000_000
+#: Most bytes of pixels in a compressed DICOM frame, whose decoder needs three times as much. The largest mammography
+#: plates (48 million pixels of 16 bits) fit.
+MAX_FRAME = 100_000_000
 
 
 def check_size(width: int, height: int, path: str) -> None:

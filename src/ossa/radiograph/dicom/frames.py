@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 _JPEG = "1.2.840.10008.1.2.4."
+
+#: More fragments in the pixels of a file are refused.
+_MAX_FRAGMENTS = 100_000
 
 #: What DICOM (PS3.5 A.4) and careless writers put behind the end marker of a frame, to make its length even.
 _PADDING = b"\0\xff "
@@ -57,7 +60,21 @@ def _first_frame(path: Path, header: Dataset) -> bytes:
     with path.open("rb") as stream:
         pydicom.dcmread(stream, force=True, stop_before_pixels=True)
         stream.seek(12, 1)  # tag, VR and length of Pixel Data: encapsulated files are explicit little endian
+        _check_fragments(stream)
         return get_frame(stream, 0, number_of_frames=max(1, count(header, "NumberOfFrames")))
+
+
+def _check_fragments(stream: BinaryIO) -> None:
+    """Refuse with Damaged a list of fragments that pydicom would be minutes about; the stream stays where it is."""
+    start = stream.tell()
+    for _ in range(_MAX_FRAGMENTS):
+        head = stream.read(8)
+        if head[:4] != b"\xfe\xff\x00\xe0":  # no further item
+            break
+        stream.seek(int.from_bytes(head[4:], "little"), 1)
+    else:
+        raise Damaged(f"more than {_MAX_FRAGMENTS:,} fragments")
+    stream.seek(start)
 
 
 def _whole(frame: bytes) -> bytes:

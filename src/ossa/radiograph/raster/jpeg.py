@@ -28,8 +28,8 @@ _READ = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
 #: Scans of a progressive picture: libjpeg's default makes 10, optimisers up to some 20. Each costs a pass.
 _MAX_SCANS = 64
 
-#: Scans times pixels: about 4 ns each, so that no picture takes more than 4 s.
-_MAX_WORK = 1_000_000_000
+#: Scans times pixels: about 4 ns each, so that no picture takes more than 3 s.
+_MAX_WORK = 600_000_000
 
 
 @dataclass(frozen=True, slots=True)

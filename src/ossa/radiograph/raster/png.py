@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from ossa.radiograph.raster.header import Damaged, Header, orientation_of
 from ossa.radiograph.raster.tiff import read_directory
 
-#: More chunks than this are not walked; 150 million pixels in usual blocks need fewer.
-_MAX_CHUNKS = 1_000_000
+#: More chunks than this are refused; 150 million pixels in usual blocks need fewer.
+_MAX_CHUNKS = 200_000
 
 #: PNG colour type -> channels as stored.
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -62,6 +62,8 @@ def read_header(stream: BinaryIO, size: int) -> PngHeader:
         if kind == b"eXIf":
             orientation = exif_orientation(stream.read(min(length, 1 << 16)))
         at += 12 + length
+    else:
+        raise Damaged(f"more than {_MAX_CHUNKS:,} chunks")
     # A palette becomes RGBA; luma needs one more plane of grey.
     planes = 5 if colour == 3 else _CHANNELS[colour] + (colour != 0)
     unpacked = width * height * planes * (2 if bits == 16 else 1)

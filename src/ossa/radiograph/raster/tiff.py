@@ -29,6 +29,9 @@ _TYPES = {1: "B", 2: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 16: "Q
 _MAX_PAGES = 10_000
 _MAX_ENTRIES = 200_000
 
+#: More strips or tiles are refused: in tiles of 64 px, 150 million pixels are 37,000.
+_MAX_BLOCKS = 100_000
+
 #: A page of less than this share of the largest one's pixels is taken for its thumbnail.
 _THUMBNAIL = 0.25
 
@@ -174,6 +177,8 @@ def _header(tags: Tags, at: int, size: int, notes: tuple[str, ...]) -> TiffHeade
     offsets, counts = (tags.get(tag, ()) for tag in ((324, 325) if kind == "Tile" else (273, 279)))
     if not offsets:
         raise Damaged("it lacks any pixels")
+    if len(offsets) > _MAX_BLOCKS:
+        raise Unread(f"{len(offsets):,} {kind.lower()}s")
     ends = [offset + count for offset, count in zip(offsets, counts, strict=False)]
     if ends and max(ends) > size:
         raise Damaged(f"it lacks {max(ends) - size:,} bytes of its pixels")
