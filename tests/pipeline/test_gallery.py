@@ -137,6 +137,23 @@ def test_results_without_pictures_are_refused(made: tuple[Path, Path], tmp_path:
         gallery([made[0]], tmp_path / "g", size=3)
 
 
+def test_pictures_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    outlines = schematic_hand(SIZE)
+    for side, label in (("left", outlines), ("right", {"Radius": outlines["Radius"]})):
+        save_image(tmp_path / "set" / side / "hand.png", draw(outlines, SIZE))
+        write_label(tmp_path / "set" / side / "hand.json", segmentation(label, SIZE), "hand.png")
+    write_submission(
+        tmp_path / "p.csv", [(f"{side}/hand.png", segmentation(outlines, SIZE)) for side in ("left", "right")]
+    )
+    gallery([tmp_path / "p.csv"], tmp_path / "g", truth=tmp_path / "set")
+    items = data_of(tmp_path / "g")["items"]
+    assert [item["name"] for item in items] == ["left/hand.png", "right/hand.png"]
+    whole = [item["values"][0] for item in items]
+    assert all(value == 1000 for value in whole[0])
+    assert whole[1][SCHEMA.index("Radius")] == 1000
+    assert whole[1][SCHEMA.index("Ulna")] == 0
+
+
 def test_a_smaller_gallery_leaves_nothing_of_a_larger_one(made: tuple[Path, Path], tmp_path: Path) -> None:
     gallery([made[0]], tmp_path / "g", size=128)
     large = {p.relative_to(tmp_path / "g").as_posix() for p in (tmp_path / "g").rglob("*") if p.is_file()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,12 +67,13 @@ def gallery(
             remedy="Name the folder of the pictures with --images",
         )
     items = []
+    common = Counter(picture.name for _, picture in shown)
     for (known, *entries), picture in shown:
         about = [e for e in (known, *entries) if e is not None]
         subject = next((e.subject for e in about if e.subject), "")
         items.append(
             Item(
-                name=picture.name,
+                name=picture.name if common[picture.name] == 1 else about[0].name,
                 load=_loader(picture, known, entries, bones),
                 subject=subject,
                 side=next((e.side for e in about if e.side), ""),
