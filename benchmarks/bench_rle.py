@@ -1,4 +1,6 @@
-"""Run lengths of 29 bones at 2048x2048, both ways, against the numpy code of the notebooks and pycocotools.
+"""Run lengths of 29 bones at 2048x2048, both ways, against the notebooks' numpy code, pycocotools and rlemasklib.
+
+The last two are asked where they are installed; no part of ossa needs them.
 
 Run: python benchmarks/bench_rle.py
 """
@@ -9,7 +11,10 @@ import numpy as np
 
 from _made import SHAPE, timed, truth_and_prediction
 from _record import record
-from ossa.labels import coco_rle, rle, runs
+from ossa.labels import coco_rle
+from ossa.segmentation import rle, runs
+from ossa.segmentation.compare import iou
+from ossa.segmentation.segmentation import Segmentation
 
 
 def usual_encode(mask: np.ndarray) -> str:
@@ -96,7 +101,46 @@ def main() -> None:
         slow, _ = timed(lambda: [np.ascontiguousarray(coco.decode(s)) for s in sizes], 5)
         fast, _ = timed(lambda: [coco_rle.region_from_counts(coco_rle.decompress_counts(t), SHAPE) for t in theirs], 31)
         row("decode COCO's compressed text (pycocotools, C order)", slow, fast)
+    lines += rlemasklib_rows(truth, pred)
     record("Run lengths (bench_rle.py)", lines)
+
+
+def rlemasklib_rows(truth: Segmentation, pred: Segmentation) -> list[str]:
+    """The rows against rlemasklib, each timed in turns with ossa's; a ratio below 1 says that rlemasklib is faster."""
+    try:
+        from rlemasklib import RLEMask
+    except ImportError:
+        return ["| rlemasklib is not installed | | | |"]
+    names, width = truth.schema.names, SHAPE[1]
+    first, second = [truth.get(n) for n in names], [pred.get(n) for n in names]
+    a, b = ([RLEMask(r.plane(SHAPE).astype(np.uint8)) for r in regions] for regions in (first, second))
+    ra, rb = ([rle.region_runs(r, width) for r in regions] for regions in (first, second))
+    texts = [rle.encode(r, width) for r in first]
+    contests = {
+        "IoU (theirs on run lengths, ours in boxes)": (
+            lambda: [x.iou(y) for x, y in zip(a, b, strict=True)],
+            lambda: [iou(x, y, 0.0) for x, y in zip(first, second, strict=True)],
+        ),
+        "vote of three, without reading": (
+            lambda: [RLEMask.merge_count([x, y, x], 2) for x, y in zip(a, b, strict=True)],
+            lambda: [runs.vote((x, y, x), (1.0, 1.0, 1.0), 0.5) for x, y in zip(ra, rb, strict=True)],
+        ),
+        "full planes (theirs from run lengths, ours from text)": (
+            lambda: [x.to_array() for x in a],
+            lambda: [rle.decode(x, SHAPE).plane(SHAPE) for x in texts],
+        ),
+    }
+    theirs, ours = next(iter(contests.values()))
+    if not np.allclose(theirs(), ours()):
+        raise SystemExit("rlemasklib disagrees")
+    rows = []
+    for what, (theirs, ours) in contests.items():
+        pairs = [(timed(theirs, 1)[0], timed(ours, 1)[0]) for _ in range(15)]
+        slow, fast = (float(np.median(column)) for column in zip(*pairs, strict=True))
+        rows.append(f"| {what} (rlemasklib) | {slow:.2f} | {fast:.2f} | {slow / fast:.1f}x |")
+    reading, _ = timed(lambda: [rle.decode_runs(x, SHAPE) for x in texts * 3], 9)
+    rows.append(f"| for comparison: reading the three texts of a vote | | {reading:.2f} | |")
+    return rows
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from hypothesis.extra import numpy as hnp
 
 from ossa.errors import LabelError, SchemaError
 from ossa.schema import load_schema
+from ossa.segmentation import outlines
 from ossa.segmentation.compare import dice
 from ossa.segmentation.outlines import (
     Outline,
@@ -260,3 +261,26 @@ def test_the_grid_keeps_area_and_shape_of_the_full_size_truth(
     assert len(scores) == 29
     assert np.mean(scores) >= floor
     assert min(scores) >= floor - 0.025
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(-4, 40), st.floats(-4, 40)), min_size=3, max_size=9),
+    st.sampled_from([1, 2, 256]),
+    st.integers(8, 40),
+    st.integers(8, 40),
+)
+def test_the_short_way_of_filling_takes_the_same_pixels(
+    points: list[tuple[float, float]], parts: int, height: int, width: int
+) -> None:
+    """On whole, half and 1/256 px; a hole that takes nothing away sends the same ring the long way."""
+    ring = np.round(np.array(points) * parts) / parts
+    short = outlines._fill_ring(ring, (height, width))
+    nothing = np.array([[-300.0, -300.0], [-300.0, -301.0], [-301.0, -300.0]])
+    long = region_from_outlines([Outline(ring, (nothing,))], (height, width))
+    if short is not None:
+        assert long is not None
+        assert (short.top, short.left) == (long.top, long.left)
+        np.testing.assert_array_equal(short.mask, long.mask)
+    elif ring.min() >= 0 and ring[:, 0].max() <= width - 1 and ring[:, 1].max() <= height - 1:
+        raise AssertionError("a ring inside the picture went the long way")

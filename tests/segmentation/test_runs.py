@@ -1,4 +1,4 @@
-"""Run arithmetic against sets of pixels."""
+"""Votes of run lengths against sets of pixels."""
 
 import numpy as np
 import pytest
@@ -26,12 +26,10 @@ def mask_of(found: rle.Runs) -> np.ndarray:
 @given(plane, plane)
 @settings(deadline=None, max_examples=120)
 def test_two_masks(a: np.ndarray, b: np.ndarray) -> None:
-    first, second = runs_of(a), runs_of(b)
-    assert runs.area(first) == a.sum()
-    assert runs.intersection_area(first, second) == (a & b).sum()
-    assert runs.union_area(first, second) == (a | b).sum()
-    np.testing.assert_array_equal(mask_of(runs.intersection(first, second)), a & b)
-    np.testing.assert_array_equal(mask_of(runs.union(first, second)), a | b)
+    both = (runs_of(a), runs_of(b))
+    assert both[0].lengths.sum() == a.sum()
+    np.testing.assert_array_equal(mask_of(runs.vote(both, (1.0, 1.0), 1.0)), a & b)
+    np.testing.assert_array_equal(mask_of(runs.vote(both, (1.0, 1.0), 0.5)), a | b)
 
 
 @given(st.lists(plane, min_size=1, max_size=5), st.data())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ class Region:
         """The first column right of the box."""
         return self.left + int(self.mask.shape[1])
 
-    @property
+    @cached_property
     def area(self) -> int:
         """Pixels in the bone."""
         return int(np.count_nonzero(self.mask))
