@@ -175,6 +175,26 @@ def test_weights_fitted_on_a_data_set(tmp_path: Path) -> None:
         fit_weights([s.path for s in stores], root)
 
 
+def test_thresholds_of_a_soft_vote(tmp_path: Path) -> None:
+    """A ramp of logits: the probability .5 is crossed in the middle, .88 (logit 2) farther on."""
+    store = Store.create(tmp_path / "s", SCHEMA, {})
+    ramp = np.broadcast_to(np.linspace(-4, 4, 64, dtype=np.float32), (29, 64, 64))
+    store.write("a.png", ramp, Placement((64, 64), (64, 64), (64, 64), 1.0, 1.0))
+
+    def areas(**thresholds: float) -> dict[str, int]:
+        given = {"*" if name == "all" else name: value for name, value in thresholds.items()}
+        soft_vote([tmp_path / "s"], tmp_path / "o.csv", thresholds=given)
+        return {name: region.area for name, region in read_submission(tmp_path / "o.csv", SCHEMA, (64, 64))["a.png"]}
+
+    half, high = areas(), areas(all=0.88)
+    assert half["Radius"] == 64 * 32
+    assert abs(high["Radius"] - 64 * 16) <= 64
+    assert areas(all=0.88, Ulna=0.5) == {**high, "Ulna": half["Ulna"]}
+    assert areas(Ulna=0.88) == {**half, "Ulna": high["Ulna"]}
+    with pytest.raises(ConfigError, match="out of range"):
+        areas(Ulna=1.0)
+
+
 def test_rules_of_no_bundle_are_refused(tmp_path: Path) -> None:
     Store.create(tmp_path / "s", SCHEMA, {})
     with pytest.raises(BundleError):

@@ -172,8 +172,9 @@ def fit_command(stores: tuple[Path, ...], truth: Path, output: Path, schema: str
     """
     from ossa.pipeline.ensemble import fit_weights
     from ossa.progress import bar
-    from ossa.safety import write_json
+    from ossa.safety import refuse_inputs, write_json
 
+    refuse_inputs(output, [*stores, truth])
     fitted = fit_weights(stores, truth, schema=schema, track=bar)
     write_json(output, fitted.to_json())
     click.echo(f"{'bone':14} {'equal':>8} {'selected':>9} {'gain':>8}  weights")
