@@ -326,6 +326,19 @@ def test_json_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("[1, -Infinity]")
     with pytest.raises(InputError, match="is not valid JSON; found -Infinity"):
         read_json(tmp_path / "x.json")
+    for text in ("[1e999]", "[-1e999]", "[" + "9" * 400 + ".0]"):
+        (tmp_path / "x.json").write_text(text)
+        with pytest.raises(InputError, match="a number larger than any"):
+            read_json(tmp_path / "x.json")
+    (tmp_path / "x.json").write_text('["1e999", 1e-999, 1E+2]')
+    assert read_json(tmp_path / "x.json") == ["1e999", 0.0, 100.0]
+    (tmp_path / "x.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match="is not valid JSON"):
+        read_json(tmp_path / "x.json")
+    with (tmp_path / "x.json").open("wb") as stream:
+        stream.truncate(900_000_000)
+    with pytest.raises(InputError, match="too large; found 900,000,000 bytes"):
+        read_json(tmp_path / "x.json")
     (tmp_path / "x.json").write_text("[1, 2]")
     with pytest.raises(InputError, match=r"too large; found 6 bytes; expected at most 5"):
         read_json(tmp_path / "x.json", limit=5)

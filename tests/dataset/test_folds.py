@@ -107,7 +107,7 @@ def test_a_split_is_written_once_and_edits_are_noticed(tmp_path):
         ('{"count": 2, "seed": 0, "hash": "x", "subjects": {"a": 0, "a": 1}}', "'a' is listed twice"),
         ('{"count": 2, "seed": 0, "hash": "x", "subjects": 3}', "not a file of folds"),
         ('{"count": Infinity, "seed": 0, "hash": "x", "subjects": {}}', "which JSON does not have"),
-        ('{"count": 1e999, "seed": 0, "hash": "x", "subjects": {}}', "not a file of folds"),
+        ('{"count": 1e999, "seed": 0, "hash": "x", "subjects": {}}', "larger than any"),
         ('{"count": 2.0, "seed": 0, "hash": "x", "subjects": {}}', "not a file of folds"),
         ('{"count": 2, "seed": 0, "hash": [[0, 0]], "subjects": {"a": 0, "b": 1}}', "not a file of folds"),
         ('{"count": 2, "seed": 0, "hash": "x", "subjects": {"a": true, "b": 0}}', "does not exist"),

@@ -40,6 +40,10 @@ class DatasetKeys(Section):
     path: Home = Field(description="Data set folder; its format is recognised from its layout")
     format: str | None = Field(default=None, description="Label format by name, when it is not to be recognised")
     split: str | None = Field(default=None, description="Only this published split ('train', ...)")
+    names: Home | None = Field(default=None, description="File that maps the labels' names to bones (as --map)")
+    scale_labels: bool = Field(
+        default=False, description="Scale labels drawn at another size than their pictures, instead of refusing them"
+    )
     weight: Annotated[float, Field(ge=0.0)] = Field(
         default=1.0, description="Share of the samples drawn, relative to the others"
     )

@@ -8,8 +8,9 @@ reason to look, not a verdict.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,13 +97,16 @@ class Audit:
 
 def audit(dataset: Dataset, workers: int | None = None, track: Track = silent) -> Audit:
     """Check every case of a data set, in ``workers`` processes (as many as cores, at most 8)."""
-    jobs = [(case, dataset.schema) for case in dataset.cases]
+    times = Counter(case.id for case in dataset.cases)
+    # Findings are told by base names; where these repeat, by paths below the root.
+    cases = [case if times[case.id] == 1 else replace(case, id=case.name) for case in dataset.cases]
+    jobs = [(case, dataset.schema) for case in cases]
     count = min(workers if workers is not None else min(8, cores()), max(1, len(jobs) // 8))
     reports = list(track(in_processes(_job, jobs, count, "Give fewer --workers"), len(jobs), "auditing"))
     findings = [finding for report in reports for finding in report.findings]
     findings += [Finding(p.path.name, "folder", f"{p.message} ({p.path})") for p in dataset.problems]
     findings += area_outliers(reports) + duplicates(reports)
-    order = {case.id: i for i, case in enumerate(dataset.cases)}
+    order = {case.id: i for i, case in enumerate(cases)}
     findings.sort(key=lambda finding: order.get(finding.case, len(order)))
     return Audit(tuple(findings), len(reports), {r.case: (r.side, r.angle) for r in reports})
 

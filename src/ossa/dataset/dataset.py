@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from ossa.dataset.metadata import Subject, read_metadata
 from ossa.errors import DatasetError
 from ossa.labels.case import Case, Problem, Truth
 from ossa.labels.format import formats
+from ossa.labels.match import pair
 from ossa.labels.names import bone_names
 from ossa.schema import BoneSchema, load_schema
 
@@ -67,6 +68,24 @@ class Dataset:
         """What ``meta_data.xlsx`` in the root says of the subjects; {} when there is no such file."""
         sheet = self.root / "meta_data.xlsx"
         return read_metadata(sheet) if sheet.is_file() else {}
+
+    def labelled_by_image(self, images: Sequence[str]) -> dict[str, Case]:
+        """Image -> the labelled case that it means, for images that mean one: names as predictions are kept by.
+
+        Raises DatasetError naming both pictures where an image may be either, and both images that may be one picture.
+        """
+        cases = self.labelled
+        pairs = pair(images, [case.name for case in cases])
+        unclear = [(images[i], [str(cases[j].image) for j in several]) for i, several in pairs.unclear.items()]
+        unclear += [(str(cases[j].image), [images[i] for i in several]) for j, several in pairs.shared.items()]
+        for name, several in unclear:
+            raise DatasetError(
+                f"'{name}' may be either of several pictures",
+                path=self.root,
+                found=" and ".join(several),
+                expected="names that can be told apart",
+            )
+        return {images[i]: cases[j] for i, j in pairs.found.items()}
 
     def case(self, name: str) -> Case:
         """The case called ``name``: its path below the root or its base name, with or without extension.

@@ -10,7 +10,6 @@ that they mean; several bones where a set outlines them as one, none for what is
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from typing import Any
 
 from ossa.errors import SchemaError
 from ossa.labels.case import Merged
+from ossa.safety import parse_json
 from ossa.schema import BoneSchema
 from ossa.segmentation.outlines import Outline
 
@@ -136,7 +136,7 @@ def _parsed(text: str, ending: str) -> Any:
     if ending == ".toml":
         return tomllib.loads(text)
     if ending == ".json":
-        return json.loads(text)
+        return parse_json(text)
     import yaml
 
     try:

@@ -27,10 +27,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.errors import ConfigError, InputError, LabelError, SchemaError
-from ossa.labels.texts import parse_json
+from ossa.errors import ConfigError, InputError, SchemaError
 from ossa.radiograph.prepare import Placement
-from ossa.safety import MAX_PIXELS, inside, read_json, write_bytes, write_json
+from ossa.safety import MAX_PIXELS, inside, parse_json, read_json, write_bytes, write_json
 from ossa.schema import BoneSchema
 
 Float = NDArray[np.float32]
@@ -203,11 +202,9 @@ class Store:
             start = len(MAGIC) + 4
             if not data.startswith(MAGIC) or size > _MAX_HEADER:
                 raise ValueError("not a file of probabilities")
-            header = parse_json(data[start : start + size].decode(), path)
+            header = parse_json(data[start : start + size].decode())
             return _parse(header, data[start + size :], len(self.schema), path)
-        except LabelError as error:
-            raise _damaged(path, f"{error.what}: {error.found}") from error
-        except (ValueError, KeyError, TypeError, IndexError, OverflowError, struct.error) as error:
+        except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError, struct.error) as error:
             raise _damaged(path, str(error) or type(error).__name__) from error
 
     def _file(self, image: str) -> Path:

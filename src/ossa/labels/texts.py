@@ -11,9 +11,10 @@ import codecs
 import json
 import re
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from ossa.errors import LabelError
+from ossa.safety import parse_json
 
 #: Largest label of one picture, in bytes. labelme puts the picture itself into its file.
 MAX_LABEL_BYTES = 100_000_000
@@ -29,21 +30,11 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
-#: Numbers that may be too large for a float: only a text that has one is read with every number looked at.
-_LARGE = re.compile(r"[eE]\+?\d{3}|\d{300}")
-
 
 def read_label_json(path: Path, limit: int = MAX_LABEL_BYTES) -> Any:
     """The JSON of a label file; LabelError when it is missing, larger than ``limit`` bytes or not JSON."""
-    return parse_json(_decoded(_bytes(path, limit)), path)
-
-
-def parse_json(text: str, path: Path) -> Any:
-    """JSON from ``text``; LabelError that names ``path`` for what is no JSON, NaN, infinity and nesting without end."""
     try:
-        if _LARGE.search(text):
-            return json.loads(text, parse_constant=_refuse, parse_float=_finite)
-        return json.loads(text, parse_constant=_refuse)
+        return parse_json(_decoded(_bytes(path, limit)))
     except (ValueError, RecursionError) as error:
         raise LabelError(
             "is not valid JSON", path=path, found=str(error) or type(error).__name__, expected="a JSON label file"
@@ -88,14 +79,3 @@ def _decoded(data: bytes) -> str:
         except UnicodeDecodeError:
             continue
     raise AssertionError("latin-1 takes any bytes")
-
-
-def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name}, which JSON does not have")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if value in (float("inf"), float("-inf")):
-        raise ValueError(f"{text[:20]}, a number without end")
-    return value

@@ -65,7 +65,8 @@ def calibrate(
     bones = load_schema(schema)
     folders = [Path(run) for run in runs]
     stores = [Store.open(_store_of(folder), bones) for folder in folders]
-    cases = {case.id: case for case in open_dataset(dataset, bones).labelled}
+    found_in = open_dataset(dataset, bones)
+    cases = found_in.labelled_by_image(list(dict.fromkeys(image for store in stores for image in store.images())))
     for folder, store in zip(folders, stores, strict=True):
         refuse_seen(folder, store, cases)
     images = same_images({str(store.path): store.images() for store in stores})

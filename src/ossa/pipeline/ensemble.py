@@ -248,7 +248,7 @@ def fit_weights(
     opened = [Store.open(path, bones) for path in stores]
     _check_given(opened, "store")
     images = same_images({str(store.path): store.images() for store in opened})
-    cases = {case.id: case for case in open_dataset(dataset, bones).cases if case.label is not None}
+    cases = open_dataset(dataset, bones).labelled_by_image(images)
     missing = [image for image in images if image not in cases]
     if missing:
         raise InputError(

@@ -38,7 +38,9 @@ def read_groups(config: RunConfig, schema: BoneSchema, tell: Tell) -> list[Group
 
     groups = []
     for source in config.data.datasets:
-        dataset = open_dataset(source.path, schema, source.format)
+        dataset = open_dataset(source.path, schema, source.format, source.names)
+        if source.scale_labels:
+            dataset = dataset.with_scaled_labels()
         chosen = dataset.split(source.split) if source.split else dataset
         for problem in dataset.problems[:20]:
             _log.warning("%s", problem)

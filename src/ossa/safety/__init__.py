@@ -14,6 +14,7 @@ from ossa.safety.reading import (
     MAX_PIXELS,
     MAX_TEXT_BYTES,
     inside,
+    parse_json,
     read_json,
     sha256,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "contents",
     "inside",
     "output_folder",
+    "parse_json",
     "read_json",
     "refuse_inputs",
     "renewing",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,8 +24,11 @@ MAX_IMAGE_BYTES = 1_500_000_000
 #: 288 images x 29 bones is about 25 MB.
 MAX_TEXT_BYTES = 2_000_000_000
 
-#: Largest accepted JSON label or card, in bytes.
-MAX_JSON_BYTES = 1_000_000_000
+#: Largest accepted JSON file, in bytes, where nothing else is said: reading takes up to ten times that in memory.
+MAX_JSON_BYTES = 100_000_000
+
+#: Numbers that may be too large for a float: only a text that has one is read with every number looked at.
+_LARGE = re.compile(r"[eE]\+?\d{3}|\d{300}")
 
 
 def read_json(
@@ -42,14 +47,29 @@ def read_json(
             raise InputError(
                 "the file is too large", path=where, found=f"{size:,} bytes", expected=f"at most {limit:,}"
             )
-        text = where.read_text(encoding="utf-8-sig")
-        return json.loads(text, object_pairs_hook=pairs, parse_constant=_no_number)
+        return parse_json(where.read_text(encoding="utf-8-sig"), pairs)
     except OSError as error:
         raise InputError("cannot be read", path=where, found=error.strerror or str(error)) from error
     except (ValueError, RecursionError) as error:
         raise InputError(
             "is not valid JSON", path=where, found=str(error) or type(error).__name__, expected="a JSON file"
         ) from error
+
+
+def parse_json(text: str, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+    """JSON as ``json.loads`` reads it, without NaN, Infinity and numbers larger than any float.
+
+    Raises ValueError for what is none, RecursionError for nesting without end.
+    """
+    check = _finite if _LARGE.search(text) else None
+    return json.loads(text, object_pairs_hook=pairs, parse_constant=_no_number, parse_float=check)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text[:20]}, a number larger than any")
+    return value
 
 
 def _no_number(name: str) -> NoReturn:
