@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -105,11 +108,11 @@ def test_writers_draw_the_next_epochs_side_by_side_and_the_training_draws_none_o
     phantoms = stored(tmp_path, 4, renew=0.5)
     with writing_ahead([phantoms, stored(tmp_path, 2, first=50)], 2, 3) as writers:
         writers.tell(0)
-        until = time.monotonic() + 120
+        until = time.monotonic() + 600  # writers are the last to get time where others work
         while not all(phantoms.path(seed).exists() for seed in range(8)) and time.monotonic() < until:
             time.sleep(0.1)
         for process in writers.processes:
-            process.join(60)
+            process.join(600)
         writers.tell(1)  # all drawn and gone: no error
     assert [phantoms.path(seed).exists() for seed in (0, 7, 8, 50)] == [True, True, False, False]
     raw = phantoms.in_epoch(2).sample(3, RNG)
@@ -139,9 +142,32 @@ def test_dead_writers_are_noticed(tmp_path: Path) -> None:
     nowhere = replace(phantoms, folder=tmp_path / "file" / "below")
     with writing_ahead([nowhere], 1, 3) as writers:
         for process in writers.processes:
-            process.join(120)
+            process.join(600)
         with pytest.raises(OutputError, match="ended early"):
             writers.tell(0)
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for the process in /proc")
+def test_writers_of_a_killed_training_end(tmp_path: Path) -> None:
+    code = (
+        "import os, sys, time; from pathlib import Path; import test_phantoms as t\n"
+        "if __name__ == '__main__':\n"
+        "    source = t.stored(Path(sys.argv[1]), 4000, renew=0.5)\n"
+        "    with t.writing_ahead([source], 1, 9) as writers:\n"
+        "        print(writers.processes[0].pid, flush=True)\n"
+        "        while not source.folder.exists():\n"
+        "            time.sleep(0.1)\n"
+        "        os.kill(os.getpid(), 9)\n"
+    )
+    (tmp_path / "program.py").write_text(code)
+    path = os.pathsep.join([*(p for p in sys.path if p), str(Path(__file__).parent)])
+    command = [sys.executable, str(tmp_path / "program.py"), str(tmp_path / "pool")]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)
+    assert done.returncode == -9, done.stderr
+    until = time.monotonic() + 600
+    while Path(f"/proc/{int(done.stdout)}").exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not Path(f"/proc/{int(done.stdout)}").exists()
 
 
 def test_seeds_end_before_the_held_out_ones() -> None:

@@ -84,7 +84,7 @@ def write(sources: Sequence[StoredPhantoms], epoch: Any, epochs: int, number: in
     os.nice(_NICE)
     removed = [0] * len(sources)
     done: int = -1
-    while done < epochs - 1:
+    while done < epochs - 1 and _wanted():
         now: int = epoch.value
         done = max(done, now - 1)
         if done >= min(now + AHEAD, epochs - 1):
@@ -100,11 +100,17 @@ def draw(source: StoredPhantoms, epoch: int, number: int, of: int, now: Any) -> 
     """Every ``of``-th phantom of an epoch that is not there yet; left when the training has gone past it."""
     view = source.in_epoch(epoch)
     for index in range(number, len(view), of):
-        if now.value > epoch:
+        if now.value > epoch or not _wanted():
             return
         seed = view.seed(index)
         if not view.path(seed).exists():
             view.of_seed(seed)
+
+
+def _wanted() -> bool:
+    """Whether the training is still there: one that was killed cannot end its writers."""
+    parent = multiprocessing.parent_process()
+    return parent is None or parent.is_alive()
 
 
 def tidy(source: StoredPhantoms, done: int, epoch: int) -> int:
