@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -23,6 +23,7 @@ from ossa.training.augment import Variation
 from ossa.training.augment_keys import NONE, AugmentConfig
 from ossa.training.batches import (
     BoneData,
+    centred,
     collate,
     loader,
     make_batch,
@@ -63,14 +64,22 @@ def same(a, b):
 # --- the same normalise as inference ------------------------------------------------------------------------------
 
 
+NEARLY_EVEN = np.full((10, 40), 79, np.uint8)
+NEARLY_EVEN[3, 5:8] = (80, 82, 81)
+
+
 @settings(max_examples=60, deadline=None)
 @given(arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40))))
+@example(NEARLY_EVEN)
+@example(NEARLY_EVEN + 150)
 def test_scaling_gives_what_normalise_gives(grey):
     low, high, mean, sd = scaling_of(grey)
     expected = normalise(grey)
     np.testing.assert_allclose((np.clip(grey, low, high) - mean) / (sd + 1e-6), expected, atol=2e-4)
     out = normalise_batch(
-        torch.from_numpy(grey)[None], torch.tensor([[low, high, mean, sd]]), torch.tensor([grey.shape])
+        torch.from_numpy(grey)[None],
+        torch.tensor([centred((low, high, mean, sd))]),
+        torch.tensor([grey.shape]),
     )
     np.testing.assert_allclose(out[0, 0].numpy(), expected, atol=2e-4)
 

@@ -81,6 +81,16 @@ def scaling_of(grey: NDArray[np.uint8]) -> tuple[float, float, float, float]:
     return low, high, mean, variance**0.5
 
 
+def centred(scaling: tuple[float, float, float, float]) -> tuple[float, float, float, float, float]:
+    """(level, low, high, mean, SD): the first three of ``scaling`` counted from a whole level near the mean.
+
+    What is left of them is small where a picture is nearly constant, so that float32 holds it.
+    """
+    low, high, mean, sd = scaling
+    level = float(round(mean))
+    return level, low - level, high - level, mean - level, sd
+
+
 def _quantile(ends: NDArray[np.int64], total: int, share: float) -> float:
     """numpy's linear percentile of values 0..255 with cumulative counts ``ends``."""
     at = share * (total - 1)
@@ -180,7 +190,8 @@ class BoneData(Dataset[Sample]):
 @dataclass(frozen=True, eq=False)
 class Batch:
     """N samples as they travel: ``images`` (N, H, W) uint8, ``bits`` (N, P, H, W) int32 (the 32 bits of uint32),
-    ``annotated`` (N, C) bool, ``scaling`` (N, 4) float32, ``content`` (N, 2) int32, ``indices`` (N,) int64.
+    ``annotated`` (N, C) bool, ``scaling`` (N, 5) float32 as ``centred`` gives it, ``content`` (N, 2) int32, ``indices``
+    (N,) int64.
 
     ``mix`` is the share of each sample against its partner ``partners`` (N,) int64; 1 when nothing is mixed.
     ``ids`` and ``number`` (epoch, batch) name the batch in messages.
@@ -250,8 +261,8 @@ def _windows_of(bits: Tensor, corners: Tensor, size: int) -> Tensor:
 
 def normalise_batch(images: Tensor, scaling: Tensor, content: Tensor) -> Tensor:
     """(N, H, W) uint8 to (N, 1, H, W) float32, as ``normalise`` does; 0 outside of each sample's content."""
-    low, high, mean, sd = scaling.to(torch.float32)[:, :, None, None].unbind(1)
-    x = images.to(torch.float32)
+    level, low, high, mean, sd = scaling[:, :, None, None].unbind(1)
+    x = images.to(torch.float32) - level
     x = (torch.minimum(torch.maximum(x, low), high) - mean) / (sd + 1e-6)
     rows = torch.arange(images.shape[1], device=images.device)[None, :, None] < content[:, 0, None, None]
     columns = torch.arange(images.shape[2], device=images.device)[None, None, :] < content[:, 1, None, None]
@@ -307,7 +318,7 @@ def collate(samples: Sequence[Sample], augment: AugmentConfig, seed: int, number
         images=torch.from_numpy(np.stack([s.image[:side, :side] for s in samples])),
         bits=torch.from_numpy(bits),
         annotated=torch.from_numpy(np.stack([s.annotated for s in samples])),
-        scaling=torch.tensor([s.scaling for s in samples], dtype=torch.float32),
+        scaling=torch.tensor([centred(s.scaling) for s in samples], dtype=torch.float32),
         content=torch.tensor([s.content for s in samples], dtype=torch.int32),
         indices=torch.tensor([s.index for s in samples], dtype=torch.int64),
         partners=torch.from_numpy(partners.astype(np.int64)),
