@@ -210,3 +210,21 @@ def test_an_output_is_none_of_the_files_that_vote(tmp_path: Path) -> None:
         with pytest.raises(OutputError, match="one of the inputs"):
             vote([one], output, shape=SHAPE)
     assert one.read_bytes() == before
+
+
+def test_what_is_averaged_can_be_said(tmp_path: Path) -> None:
+    """A store that is sure and two that doubt: bone by the mean of logits, none by that of probabilities."""
+    schema = load_schema()
+    placement = Placement((16, 16), (16, 16), (16, 16), 1.0, 1.0)
+    stores = []
+    for k, value in enumerate((9.0, -2.0, -2.0)):
+        stores.append(tmp_path / str(k))
+        logits = np.full((len(schema), 16, 16), value, np.float32)
+        Store.create(stores[-1], schema, {"k": k}).write("a.png", logits, placement)
+    found = {}
+    for mean in ("logits", "probabilities"):
+        soft_vote(stores, tmp_path / f"{mean}.csv", mean=mean)
+        found[mean] = len(read_submission(tmp_path / f"{mean}.csv", schema, (16, 16))["a.png"])
+    assert found == {"logits": 29, "probabilities": 0}
+    with pytest.raises(ConfigError, match="no mean of 'median'; expected one of logits, probabilities"):
+        soft_vote(stores, tmp_path / "c.csv", mean="median")

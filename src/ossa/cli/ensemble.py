@@ -98,6 +98,13 @@ def save_command(
 @output("The CSV file to write.")
 @_WEIGHTS
 @click.option("--rules", type=PATH, help="Bundle whose thresholds and clean-up are used.  [default: .5, none]")
+@click.option(
+    "--mean",
+    type=click.Choice(["logits", "probabilities"]),
+    default="logits",
+    show_default=True,
+    help="What is averaged: logits, as 'ossa predict' does with several models, or probabilities.",
+)
 @threshold_option()
 @schema_option()
 def soft_command(
@@ -105,6 +112,7 @@ def soft_command(
     output: Path,
     weights: str | None,
     rules: Path | None,
+    mean: str,
     thresholds: dict[str, float],
     schema: str,
 ) -> None:
@@ -113,7 +121,9 @@ def soft_command(
     from ossa.progress import bar
 
     shares = read_shares(weights, schema, len(stores))
-    count = soft_vote(stores, output, schema=schema, weights=shares, rules=rules, thresholds=thresholds, track=bar)
+    count = soft_vote(
+        stores, output, schema=schema, weights=shares, rules=rules, thresholds=thresholds, mean=mean, track=bar
+    )
     click.echo(f"{count} images, {len(stores)} stores -> {output}")
 
 

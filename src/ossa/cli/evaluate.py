@@ -63,7 +63,7 @@ def command(
     for line in table(evaluation.summary):
         click.echo(line)
     if evaluation.thresholds is not None:
-        means = evaluation.thresholds.dice.mean(axis=1).tolist()
+        means = evaluation.thresholds.means.tolist()
         at = ", ".join(f"{t:g}: {m:.4f}" for t, m in zip(evaluation.thresholds.thresholds, means, strict=True))
         click.echo(f"mean Dice at threshold {at}")
     if len(evaluation.dice) <= 20:

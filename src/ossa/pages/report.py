@@ -46,10 +46,11 @@ class WorstCase:
 
 @dataclass(frozen=True, eq=False)
 class ThresholdTable:
-    """Mean Dice per bone (T, C) at ``thresholds`` (T), from stored probabilities."""
+    """Mean Dice per bone (T, C) at ``thresholds`` (T), from stored probabilities; ``means`` (T,) over all pairs."""
 
     thresholds: tuple[float, ...]
     dice: NDArray[np.float64]
+    means: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,8 +271,7 @@ def _thresholds(report: Report) -> str:
         mark = [" class=best" if k == best else "" for k in range(len(values))]
         cells = "".join(f"<td{m}>{number(v)}</td>" for m, v in zip(mark, values.tolist(), strict=True))
         rows.append(f"<tr><td>{escape(bone.name)}</td>{cells}</tr>")
-    means = [float(np.nanmean(row)) if np.isfinite(row).any() else math.nan for row in table.dice]
-    total = "".join(f"<td>{number(v)}</td>" for v in means)
+    total = "".join(f"<td>{number(v)}</td>" for v in table.means.tolist())
     return (
         "<h2>Dice at several thresholds</h2><p class=soft>From stored probabilities. Choosing the best column here and "
         "reporting its number would be too kind: <code>ossa calibrate</code> fits and judges on different subjects.</p>"

@@ -105,15 +105,18 @@ def soft_vote(
     weights: Sequence[float] | NDArray[np.floating[Any]] | None = None,
     rules: str | Path | None = None,
     thresholds: Mapping[str, float] | None = None,
+    mean: str = "logits",
     track: Track = silent,
 ) -> int:
     """Average saved probabilities and write the submission ``output``; the number of images.
 
-    ``weights``: one per store, or (stores, bones). ``rules``: the bundle whose thresholds and
+    ``weights``: one per store, or (stores, bones). ``mean``: what is averaged, "logits" (as ``ossa predict`` joins
+    several models) or "probabilities". ``rules``: the bundle whose thresholds and
     clean-up are used; without it the threshold is .5 and nothing is cleaned. ``thresholds`` (bone -> probability,
     "*" for every bone) go before those of the rules. Raises InputError when the stores hold different images or
     pictures of different sizes, OutputError when ``output`` lies in one of them.
     """
+    from ossa.ensemble.vote import AVERAGES
     from ossa.ensemble.vote import soft_vote as average
     from ossa.labels.store import Store
     from ossa.labels.submission import write_submission
@@ -125,7 +128,9 @@ def soft_vote(
 
     refuse_inputs(output, stores)
     usual, tidy = _rules(rules, bones)
-    stream = average(opened, weights, {**usual, **per_bone(bones, thresholds or {})})
+    if mean not in AVERAGES:
+        raise ConfigError(f"there is no mean of '{mean}'", expected="one of " + ", ".join(AVERAGES))
+    stream = average(opened, weights, {**usual, **per_bone(bones, thresholds or {})}, AVERAGES[mean])
     tidied = ((image, tidy(segmentation)) for image, segmentation in stream)
     return write_submission(output, track(tidied, len(opened[0].images()), "Averaging"))
 

@@ -314,7 +314,9 @@ def _threshold_table(rows: Sequence[Values]) -> ThresholdTable:
     from ossa.pages.report import ThresholdTable
     from ossa.segmentation.scores import finite_mean
 
-    return ThresholdTable(THRESHOLDS, finite_mean(np.stack(rows), axis=0))
+    table = np.stack(rows)
+    everything = table.transpose(1, 0, 2).reshape(len(THRESHOLDS), -1)
+    return ThresholdTable(THRESHOLDS, finite_mean(table, axis=0), finite_mean(everything, axis=1))
 
 
 def _write_report(
