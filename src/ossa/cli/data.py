@@ -75,18 +75,21 @@ def audit(
 @command.command()
 @_DATASET
 @schema_option()
+@names_option()
 @output("The .json file to write once.")
 @click.option("-n", "--count", type=int, default=5, show_default=True, help="Number of folds.")
 @click.option(
     "--seed", type=int, default=1, show_default=True, help="Order among equal subjects; as folds.seed of a run."
 )
-def folds(dataset: Path, schema: str, output: Path, count: int, seed: int) -> None:
+def folds(dataset: Path, schema: str, names: Path | None, output: Path, count: int, seed: int) -> None:
     """Deal subjects out to folds, even over wrist angles and sides; written once, with a hash."""
     from ossa.pipeline.data import make_folds_file
     from ossa.progress import bar
     from ossa.schema import load_schema
 
-    digest, table = make_folds_file(dataset, output, count, seed=seed, schema=load_schema(schema), track=bar)
+    digest, table = make_folds_file(
+        dataset, output, count, seed=seed, schema=load_schema(schema), track=bar, names=names
+    )
     click.echo(f"{'':14}" + "".join(f"{f'fold {k}':>8}" for k in range(count)))
     for name, row in table.items():
         click.echo(f"{name:14}" + "".join(f"{n:8}" for n in row))
@@ -96,6 +99,7 @@ def folds(dataset: Path, schema: str, output: Path, count: int, seed: int) -> No
 @command.command()
 @_DATASET
 @schema_option()
+@names_option()
 @output("The .png file to write.")
 @click.option("-n", "--count", type=int, default=12, show_default=True, help="Number of samples.")
 @click.option("--columns", type=int, default=4, show_default=True, help="Samples per row.")
@@ -107,6 +111,7 @@ def sheet(
     context: click.Context,
     dataset: Path,
     schema: str,
+    names: Path | None,
     output: Path,
     count: int,
     columns: int,
@@ -127,6 +132,7 @@ def sheet(
         seed=seed,
         settings=settings,
         schema=load_schema(schema),
+        names=names,
     )
     click.echo(f"{output}: {shown} samples")
     tell_some(skipped)

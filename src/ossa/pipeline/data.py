@@ -136,12 +136,16 @@ def make_folds_file(
     seed: int = 1,
     schema: BoneSchema | None = None,
     track: Track = silent,
+    names: str | Path | None = None,
 ) -> tuple[str, dict[str, list[int]]]:
-    """Write the folds of a data set's labelled cases once; returns their hash and the cases per stratum and fold."""
+    """Write the folds of a data set's labelled cases once; returns their hash and the cases per stratum and fold.
+
+    ``names``: a file that maps names of labels to bones.
+    """
     from ossa.dataset.dataset import open_dataset
     from ossa.dataset.folds import make_folds, measure, table, write_folds
 
-    dataset = open_dataset(path, schema)
+    dataset = open_dataset(path, schema, names=names)
     strata = measure(dataset.labelled, dataset.schema, track)
     folds = make_folds(strata, count, seed)
     write_folds(output, folds)
@@ -182,7 +186,7 @@ def write_contact_sheet(
         raise ConfigError("the sheet would be empty", found=f"{count} samples of {size} px in {columns} columns")
     _refuse_other_than_png(output)
     refuse_inputs(output, [path])
-    dataset = _labelled(open_dataset(path, schema))
+    dataset = _labelled(open_dataset(path, schema, names=names))
     source = CaseSource(dataset.labelled, dataset.schema, GreyCache(None, Preparation(size)))
     data = BoneData(source, dataset.schema, size, augment=_augmentation(settings), seed=seed)
     order = cycle(np.random.default_rng(seed).permutation(len(source)).tolist())
