@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+import ossa.inference.engine as engine_module
 from ossa.bundle.bundle import Bundle
 from ossa.errors import BundleError, DeviceError
 from ossa.inference.engine import OnnxEngine, open_engine, parse_device
@@ -50,6 +51,12 @@ def test_unknown_device() -> None:
 def test_absent_device(bundle: Bundle, device: str) -> None:
     with pytest.raises(DeviceError, match=r"there is no device.*found.*cpu"):
         open_engine(bundle, device)
+
+
+def test_cuda_without_torch_names_the_runtime_that_would_do(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "find_spec", lambda name: None)
+    with pytest.raises(DeviceError, match=r"no device 'cuda'.*onnxruntime-gpu"):
+        open_engine(bundle, "cuda")
 
 
 def test_a_broken_onnx_file(tmp_path: pytest.TempPathFactory) -> None:

@@ -40,7 +40,7 @@ def test_round_trip(
     saved = Store.open(store.path, few).read("hand.png")
     assert saved.placement == placement
     back = saved.logits()
-    assert np.array_equal(back > 0, logits >= 0)  # the sign is kept, so the pixels are
+    assert np.array_equal(back > 0, logits > 0)  # the sign is kept, so the pixels are
     near = np.abs(logits) < 3
     assert np.abs(back - logits)[near].max(initial=0) < 0.06
     inside = (logits > BOX_LOGIT) & (logits < 11)
@@ -51,6 +51,17 @@ def test_round_trip(
             outside[i, box[0] : box[0] + box[2], box[1] : box[1] + box[3]] = False
     assert (logits[outside] <= BOX_LOGIT).all()
     assert (back[outside] == FLOOR).all()
+
+
+def test_a_logit_of_exactly_0_is_no_bone_before_and_after(tmp_path: Path, few: BoneSchema) -> None:
+    placement = placed(16, 16)
+    logits = np.zeros((3, 16, 16), np.float32)
+    logits[0, 4:8, 4:8] = 1e-6
+    store = Store.create(tmp_path / "store", few, {})
+    store.write("a", logits, placement)
+    back = decode(store.read("a").logits(), placement, few)
+    assert np.array_equal(back.planes(), decode(logits, placement, few).planes())
+    assert list(back.regions) == ["a"]
 
 
 def test_decoded_bones_are_nearly_the_same(tmp_path: Path) -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from helpers_models import small_net
+from helpers_models import MakeBundle, small_net
 from helpers_pictures import hand_picture, save
 from ossa.bundle.bundle import Bundle, save_bundle
-from ossa.errors import BundleError, ConfigError
+from ossa.errors import BundleError, ConfigError, MissingExtraError
 from ossa.inference.engine import open_engine
 from ossa.pipeline import bundle as module
 from ossa.pipeline.bundle import export_bundle
+from ossa.radiograph.prepare import Preparation
 
 pytest.importorskip("onnx")
 pytest.importorskip("torch")
@@ -56,3 +58,25 @@ def test_refusals(bundle: Bundle, tmp_path: Path) -> None:
     two = save_bundle(tmp_path / "two", small_net(channels=2), replace(bundle.card, channels=2))
     with pytest.raises(ConfigError, match="context channel"):
         export_bundle(two.path, tmp_path / "out", images=[image])
+
+
+def test_everything_that_is_missing_is_named_at_once(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("onnx", "numba", "openvino"):
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(
+        MissingExtraError, match=r"no onnx, no openvino, no numba.*ossa\[export,openvino,phantom\]"
+    ) as told:
+        export_bundle(bundle.path, tmp_path / "out", openvino=True)
+    assert "--image" in str(told.value)
+    with pytest.raises(MissingExtraError, match=r"ossa\[export\]'$"):
+        export_bundle(bundle.path, tmp_path / "out", images=["a.png"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_fixed_size_below_the_pictures_is_compared_on_what_it_sees(tmp_path: Path, make_bundle: MakeBundle) -> None:
+    made = make_bundle(tmp_path / "m", preparation=Preparation(128))
+    image = save(tmp_path / "in" / "a.png", hand_picture(180, 150))
+    exported = export_bundle(made.path, tmp_path / "out", static=[(64, 64), (256, 160)], images=[image])
+    assert [form.exact for form in exported.forms] == [True, True, True]

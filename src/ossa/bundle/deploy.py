@@ -72,7 +72,7 @@ def int8_onnx(bundle: Bundle, path: Path, samples: Iterable[Float]) -> None:
         import onnx
         from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     except ImportError as error:
-        raise MissingExtraError.of("8-bit export", "train", error) from error
+        raise MissingExtraError.of("8-bit export", "export", error) from error
 
     class Reader(CalibrationDataReader):  # type: ignore[misc, unused-ignore]
         def __init__(self) -> None:
@@ -130,7 +130,7 @@ def _load(path: Path) -> onnx.ModelProto:
     try:
         import onnx
     except ImportError as error:
-        raise MissingExtraError.of("exporting a model", "train", error) from error
+        raise MissingExtraError.of("exporting a model", "export", error) from error
     check_self_contained(path)
     try:
         return onnx.load(str(path))

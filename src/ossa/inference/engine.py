@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -71,6 +72,8 @@ def open_engine(bundle: Bundle, device: str = "auto", threads: int | None = None
     if backend == "openvino":
         return OpenVinoEngine(bundle.onnx_path, place, count)
     if backend is None and place.startswith("cuda") and not _onnx_cuda():
+        if find_spec("torch") is None:
+            raise _absent(place)  # and no word of a whole training stack, where another ONNX Runtime would do
         return TorchEngine(bundle, place, count)
     return OnnxEngine(bundle.onnx_path, place, count)
 
@@ -211,7 +214,8 @@ def _absent(place: str, existing: str | None = None) -> DeviceError:
     return DeviceError(
         f"there is no device '{place}'",
         found=existing or _existing(),
-        remedy="Use --device cpu, or install the runtime that reaches the device (onnxruntime-gpu, or torch with CUDA)",
+        remedy="Use --device cpu, or install what reaches the device: onnxruntime-gpu in place of onnxruntime "
+        "(pip uninstall onnxruntime; pip install onnxruntime-gpu), or torch with CUDA",
     )
 
 

@@ -8,8 +8,9 @@ Each bone is kept inside the box where it has any chance at all, one byte per pi
 
     8 bytes "OSSAPRB1", 4 bytes header length (little-endian), header (JSON), the bones' deflated bytes
 
-The byte q of a logit l is floor(256 sigmoid(l / 2)), read back as 2 logit((q + .5) / 256): steps of 1/32
-near 0 where the outline is decided, larger ones up to +-12.5, and the sign is always kept.
+The byte q of a logit l is ceil(256 sigmoid(l / 2)) - 1, read back as 2 logit((q + .5) / 256): steps of 1/32
+near 0 where the outline is decided, larger ones up to +-12.5. The sign is always kept, and a logit of exactly 0, which
+is no bone to decoding, is none when it is read back.
 """
 
 from __future__ import annotations
@@ -262,7 +263,7 @@ def _box(plane: NDArray[np.floating[Any]]) -> tuple[int, int, int, int] | None:
 
 
 def _pack(box: NDArray[np.floating[Any]]) -> bytes:
-    levels = np.searchsorted(_EDGES, box.astype(np.float32), side="right").astype(np.uint8)
+    levels = np.searchsorted(_EDGES, box.astype(np.float32), side="left").astype(np.uint8)
     # Differences between rows (modulo 256) deflate better than the levels themselves.
     return zlib.compress(np.diff(levels, axis=0, prepend=np.uint8(0)).tobytes(), 6)
 

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +115,7 @@ def export_bundle(
     from ossa.inference.engine import OnnxEngine, OpenVinoEngine
     from ossa.radiograph.prepare import prepare
 
+    _check_installed(openvino, images)
     bundle = Bundle.load(model)
     if bundle.card.channels != 1:
         raise ConfigError("a network with a context channel cannot be exported by itself", found=bundle.card.name)
@@ -156,6 +158,31 @@ def export_bundle(
         write_json(folder / "parity.json", result.to_json())
         write_text(folder / "parity.txt", result.to_text())
     return result
+
+
+def _check_installed(openvino: bool, images: Sequence[str | Path]) -> None:
+    """Raise MissingExtraError that names every extra that this export lacks, before anything is written."""
+    needed = {"onnx": "export"}
+    if openvino:
+        needed["openvino"] = "openvino"
+    if not images:
+        needed["numba"] = "phantom"
+    missing = {package: extra for package, extra in needed.items() if not is_installed(package)}
+    if missing:
+        other = "" if "numba" not in missing else "; or compare on pictures of your own: --image"
+        raise MissingExtraError(
+            "this export needs packages that are not installed",
+            found="no " + ", no ".join(missing),
+            remedy=f"Run: pip install 'ossa[{','.join(missing.values())}]'{other}",
+        )
+
+
+def is_installed(package: str) -> bool:
+    """Whether ``package`` can be imported, without importing it."""
+    try:
+        return find_spec(package) is not None
+    except ValueError:  # its place in sys.modules is taken by something that is no module
+        return False
 
 
 def _on_grid(grid: Float, placement: Placement, shape: tuple[int, int] | None) -> tuple[Float, Placement]:
