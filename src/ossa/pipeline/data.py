@@ -162,12 +162,14 @@ def write_contact_sheet(
     seed: int = 0,
     settings: Sequence[str] = (),
     schema: BoneSchema | None = None,
+    names: str | Path | None = None,
 ) -> tuple[int, tuple[str, ...]]:
     """Write a PNG of augmented samples with their truth; how many it shows, and what could not be read.
 
     ``settings`` are "name=value" changes of the augmentation ("p_bend=1", "rotate=45", "scale=[0.5,1]"). Cases are
     drawn by ``seed``; the same arguments give the same picture. A case that cannot be read gives its place to the
     next. Raises DatasetError when none can be read or has a label, OutputError when ``output`` lies in the data set.
+    ``names``: a file that maps names of labels to bones.
     """
     import numpy as np
 
