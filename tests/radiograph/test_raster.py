@@ -507,6 +507,14 @@ def test_strange_bmp(tmp_path: Path) -> None:
     assert "a size of 5x5 at 7 bits" in refused(tmp_path / "a.bmp")
 
 
+def test_bmp_with_a_palette_that_cannot_be(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = save(tmp_path / "a.bmp", FILM)
+    data = path.read_bytes()
+    path.write_bytes(data[:46] + b"\xff\xff\xff\xff" + data[50:])
+    assert "a palette of 4,294,967,295 colours" in refused(path)
+    assert capfd.readouterr().err == ""
+
+
 def test_oversized_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ossa.radiograph.raster.read.MAX_IMAGE_BYTES", 1000)
     assert "the file is too large" in refused(save(tmp_path / "a.png", FILM))

@@ -25,6 +25,9 @@ def read_header(stream: BinaryIO, size: int) -> Header:
         compression = 0
     else:
         width, height, _planes, bits, compression = struct.unpack_from("<iiHHI", head, 18)
+        colours = struct.unpack_from("<I", head, 46)[0]
+        if bits <= 8 and colours > 1 << bits:
+            raise Damaged(f"a palette of {colours:,} colours at {bits} bits")
     if width <= 0 or height == 0 or bits not in (1, 2, 4, 8, 16, 24, 32):
         raise Damaged(f"a size of {width}x{height} at {bits} bits")
     height = abs(height)  # negative: rows from the top
