@@ -77,7 +77,7 @@ def ours(logits: np.ndarray, shape: tuple[int, int]) -> list[str]:
     placement = Placement(shape, low, low, low[0] / shape[0], low[1] / shape[1])
     schema = load_schema()
     found = decode(logits, placement, schema)
-    return [rle.encode(found.get(name), shape[1]) for name in schema.names]
+    return [rle.text_from_region(found.get(name), shape[1]) for name in schema.names]
 
 
 def child(way: str, file: Path, height: int, width: int, repeats: int) -> None:

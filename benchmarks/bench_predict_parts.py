@@ -60,7 +60,7 @@ def ours(image: Path, model: str | None, folder: Path) -> tuple[Callable[[], dic
             segmentation = judged(segmentation, assessment, predictor.judge)
         clock.lap("second look, confidences, warnings")
         for _, region in segmentation:
-            rle.encode(region, SIZE)
+            rle.text_from_region(region, SIZE)
         clock.lap("run lengths")
         write_label(folder / "hand.json", segmentation, image.name)
         clock.lap("write outlines")

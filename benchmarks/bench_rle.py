@@ -53,22 +53,23 @@ def main() -> None:
         lines.append(f"| {what} | {slow:.1f} | {fast:.2f} | {slow / fast:.1f}x |")
 
     slow, expected = timed(lambda: [usual_encode(p) for p in planes], 3)
-    fast, texts = timed(lambda: [rle.encode(r, width) for r in regions], 31)
+    fast, texts = timed(lambda: [rle.text_from_region(r, width) for r in regions], 31)
     if texts != expected:
         raise SystemExit("the encoders disagree")
     row("encode to text (numpy on full planes)", slow, fast)
 
     slow, _ = timed(lambda: [usual_decode(t, SHAPE) for t in texts], 9)
-    fast, decoded = timed(lambda: [rle.decode(t, SHAPE) for t in texts], 31)
+    fast, decoded = timed(lambda: [rle.region_from_text(t, SHAPE) for t in texts], 31)
     if any((a.plane(SHAPE) != b).any() for a, b in zip(decoded, planes, strict=True)):
         raise SystemExit("the decoders disagree")
     row("decode text to regions (numpy to full planes)", slow, fast)
-    fast, _ = timed(lambda: [rle.decode(t, SHAPE).plane(SHAPE) for t in texts], 9)
+    fast, _ = timed(lambda: [rle.region_from_text(t, SHAPE).plane(SHAPE) for t in texts], 9)
     row("decode text to full planes", slow, fast)
 
     weights = (1.0, 1.0, 1.0)
     voters = [
-        [rle.decode_runs(rle.encode(r, width), SHAPE) for r in (truth.get(n), pred.get(n), truth.get(n))] for n in names
+        [rle.runs_from_text(rle.text_from_region(r, width), SHAPE) for r in (truth.get(n), pred.get(n), truth.get(n))]
+        for n in names
     ]
 
     def usual_vote() -> list[np.ndarray]:
@@ -114,8 +115,8 @@ def rlemasklib_rows(truth: Segmentation, pred: Segmentation) -> list[str]:
     names, width = truth.schema.names, SHAPE[1]
     first, second = [truth.get(n) for n in names], [pred.get(n) for n in names]
     a, b = ([RLEMask(r.plane(SHAPE).astype(np.uint8)) for r in regions] for regions in (first, second))
-    ra, rb = ([rle.region_runs(r, width) for r in regions] for regions in (first, second))
-    texts = [rle.encode(r, width) for r in first]
+    ra, rb = ([rle.runs_from_region(r, width) for r in regions] for regions in (first, second))
+    texts = [rle.text_from_region(r, width) for r in first]
     contests = {
         "IoU (theirs on run lengths, ours in boxes)": (
             lambda: [x.iou(y) for x, y in zip(a, b, strict=True)],
@@ -127,7 +128,7 @@ def rlemasklib_rows(truth: Segmentation, pred: Segmentation) -> list[str]:
         ),
         "full planes (theirs from run lengths, ours from text)": (
             lambda: [x.to_array() for x in a],
-            lambda: [rle.decode(x, SHAPE).plane(SHAPE) for x in texts],
+            lambda: [rle.region_from_text(x, SHAPE).plane(SHAPE) for x in texts],
         ),
     }
     theirs, ours = next(iter(contests.values()))
@@ -138,7 +139,7 @@ def rlemasklib_rows(truth: Segmentation, pred: Segmentation) -> list[str]:
         pairs = [(timed(theirs, 1)[0], timed(ours, 1)[0]) for _ in range(15)]
         slow, fast = (float(np.median(column)) for column in zip(*pairs, strict=True))
         rows.append(f"| {what} (rlemasklib) | {slow:.2f} | {fast:.2f} | {slow / fast:.1f}x |")
-    reading, _ = timed(lambda: [rle.decode_runs(x, SHAPE) for x in texts * 3], 9)
+    reading, _ = timed(lambda: [rle.runs_from_text(x, SHAPE) for x in texts * 3], 9)
     rows.append(f"| for comparison: reading the three texts of a vote | | {reading:.2f} | |")
     return rows
 

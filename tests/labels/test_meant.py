@@ -29,10 +29,10 @@ def rewritten(found: Segmentation, first: int, order: str) -> Segmentation:
     planes = []
     for name in SCHEMA.names:
         flat = found.plane(name).ravel(order="C" if order == "C" else "F")
-        text = rle.encode(Region.tight(flat[None]), flat.size)
+        text = rle.text_from_region(Region.tight(flat[None]), flat.size)
         numbers = [int(n) for n in text.split()]
         numbers[0::2] = [n - 1 + first for n in numbers[0::2]]
-        region = rle.decode(" ".join(map(str, numbers)), found.shape)
+        region = rle.region_from_text(" ".join(map(str, numbers)), found.shape)
         planes.append(np.zeros(found.shape, bool) if region is None else region.plane(found.shape))
     return Segmentation.from_planes(np.stack(planes), SCHEMA)
 

@@ -46,7 +46,7 @@ def test_all_bones_come_back_from_outlines_and_run_lengths(hand: tuple[str, Segm
     assert len(truth) == 29
     again = segmentation_from_outlines(outlines_from_segmentation(truth), SCHEMA, truth.shape)
     for name, region in truth:
-        back = rle.decode(rle.encode(region, truth.shape[1]), truth.shape)
+        back = rle.region_from_text(rle.text_from_region(region, truth.shape[1]), truth.shape)
         for other in (again.get(name), back):
             assert (other.top, other.left) == (region.top, region.left)
             np.testing.assert_array_equal(other.mask, region.mask)

@@ -15,7 +15,7 @@ plane = hnp.arrays(bool, SHAPE)
 
 
 def runs_of(mask: np.ndarray) -> rle.Runs:
-    return rle.decode_runs(rle.encode(Region.tight(mask), mask.shape[1]), mask.shape)
+    return rle.runs_from_text(rle.text_from_region(Region.tight(mask), mask.shape[1]), mask.shape)
 
 
 def mask_of(found: rle.Runs) -> np.ndarray:
@@ -44,16 +44,16 @@ def test_weighted_vote(masks: list[np.ndarray], data: st.DataObject) -> None:
             carried = sum(w for w, m in zip(weights, masks, strict=True) if m[y, x])
             expected[y, x] = carried * 20 >= share * sum(weights)
     np.testing.assert_array_equal(mask_of(got), expected)
-    # separate, ascending runs: what encode() writes, decode() takes
-    assert rle.decode_runs(rle.encode_runs(got), SHAPE) is not None
+    # separate, ascending runs: what text_from_runs writes, runs_from_text takes
+    assert rle.runs_from_text(rle.text_from_runs(got), SHAPE) is not None
     assert (got.starts[1:] > got.starts[:-1] + got.lengths[:-1]).all()
 
 
 def test_every_mask_has_its_say() -> None:
     """The reference's vote kept only its last file."""
-    a, b, c = (rle.decode_runs(text, SHAPE) for text in ("1 10", "5 10", "20 3"))
-    assert rle.encode_runs(runs.vote([a, b, c], [1, 1, 1], 0.5)) == "5 6"
-    assert rle.encode_runs(runs.vote([a, b, c], [1, 1, 3], 0.5)) == "20 3"
+    a, b, c = (rle.runs_from_text(text, SHAPE) for text in ("1 10", "5 10", "20 3"))
+    assert rle.text_from_runs(runs.vote([a, b, c], [1, 1, 1], 0.5)) == "5 6"
+    assert rle.text_from_runs(runs.vote([a, b, c], [1, 1, 3], 0.5)) == "20 3"
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_every_mask_has_its_say() -> None:
     [([1.0], 0.5), ([], 0.5), ([1, -1], 0.5), ([1, float("nan")], 0.5), ([0, 0], 0.5), ([1, 1], 0), ([1, 1], 1.1)],
 )
 def test_a_senseless_vote_is_refused(weights: list[float], threshold: float) -> None:
-    one = rle.decode_runs("1 10", SHAPE)
+    one = rle.runs_from_text("1 10", SHAPE)
     with pytest.raises(ConfigError):
         runs.vote([one, one], weights, threshold)
 

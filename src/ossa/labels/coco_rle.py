@@ -14,7 +14,7 @@ import numpy as np
 from ossa.errors import LabelError
 from ossa.labels.polygons import MAX_BOX_PIXELS
 from ossa.safety import MAX_PIXELS
-from ossa.segmentation.rle import IntArray, Runs, region_from_runs, region_runs
+from ossa.segmentation.rle import IntArray, Runs, region_from_runs, runs_from_region
 from ossa.segmentation.segmentation import Region
 
 #: Five bits per character, and a count is below 2**31: no number takes more characters.
@@ -27,7 +27,7 @@ def counts_from_region(region: Region | None, shape: tuple[int, int]) -> list[in
     if region is None:
         return [height * width]
     turned = Region(region.left, region.top, np.ascontiguousarray(region.mask.T))
-    runs = region_runs(turned, height)
+    runs = runs_from_region(turned, height)
     edges = np.empty(2 * len(runs.starts) + 1, dtype=np.int64)
     edges[0:-1:2], edges[1::2], edges[-1] = runs.starts, runs.starts + runs.lengths, height * width
     counts: list[int] = np.diff(edges, prepend=0).tolist()

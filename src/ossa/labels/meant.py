@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.segmentation.compare import dice
-from ossa.segmentation.rle import region_from_runs, region_runs
+from ossa.segmentation.rle import region_from_runs, runs_from_region
 from ossa.segmentation.segmentation import Region, Segmentation
 
 #: Mean Dice below which the other way of reading is tried, and what it must gain to be told.
@@ -53,7 +53,7 @@ def by_columns(rows: Segmentation) -> Segmentation:
     height, width = rows.shape
     regions = {}
     for name, region in rows:
-        turned = region_from_runs(region_runs(region, width), height)
+        turned = region_from_runs(runs_from_region(region, width), height)
         if turned is not None:
             regions[name] = Region(turned.left, turned.top, np.ascontiguousarray(turned.mask.T))
     return Segmentation(rows.schema, rows.shape, regions)

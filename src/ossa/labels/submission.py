@@ -51,7 +51,7 @@ def submission_rows(image: str, segmentation: Segmentation, path: str | PathLike
     """The rows of one image, each with its line end; ``path`` names the file in errors."""
     quoted = _quoted(image, path)
     return "".join(
-        f"{quoted},{_quoted(name, path)},{rle.encode(segmentation.get(name), segmentation.shape[1])}\n"
+        f"{quoted},{_quoted(name, path)},{rle.text_from_region(segmentation.get(name), segmentation.shape[1])}\n"
         for name in segmentation.schema.names
     )
 
@@ -100,7 +100,7 @@ class Submission(Mapping[str, Segmentation]):
         with _opened(self.path) as stream:
             for name in self._index[image]:
                 try:
-                    region = rle.decode(self._text(stream, image, name), shape)
+                    region = rle.region_from_text(self._text(stream, image, name), shape)
                 except SubmissionError as error:
                     if error.path:
                         raise

@@ -169,7 +169,7 @@ def vote(
     from ossa.ensemble.vote import same_images
     from ossa.inference.networks import member_weights
     from ossa.labels.submission import read_submission, write_submission
-    from ossa.segmentation.rle import decode_runs, region_from_runs
+    from ossa.segmentation.rle import region_from_runs, runs_from_text
     from ossa.segmentation.runs import vote as vote_runs
     from ossa.segmentation.segmentation import Segmentation
 
@@ -188,7 +188,7 @@ def vote(
                 masks = []
                 for file in files:
                     try:
-                        masks.append(decode_runs(file.text(image, name), here))
+                        masks.append(runs_from_text(file.text(image, name), here))
                     except SubmissionError as error:
                         raise SubmissionError(
                             f"{image}, {name}: {error.what}", path=file.path, found=error.found, expected=error.expected

@@ -33,7 +33,7 @@ class Runs(NamedTuple):
     lengths: IntArray
 
 
-def region_runs(region: Region, width: int) -> Runs:
+def runs_from_region(region: Region, width: int) -> Runs:
     """The runs of a region in a picture ``width`` px wide, row-major, 0-based."""
     height, box = region.mask.shape
     if box == width:  # runs may go on from one row's end to the next row's start
@@ -48,7 +48,7 @@ def region_runs(region: Region, width: int) -> Runs:
     return Runs((rows + region.top) * width + (columns + region.left), lengths)
 
 
-def encode_runs(runs: Runs) -> str:
+def text_from_runs(runs: Runs) -> str:
     """Runs as text: "start length start length ...", starts 1-based; empty for no runs."""
     pairs = np.empty(2 * len(runs.starts), dtype=np.int64)
     pairs[0::2] = runs.starts + 1
@@ -56,12 +56,12 @@ def encode_runs(runs: Runs) -> str:
     return " ".join(map(str, pairs.tolist()))
 
 
-def encode(region: Region | None, width: int) -> str:
+def text_from_region(region: Region | None, width: int) -> str:
     """The competition's run lengths of a region in a picture ``width`` px wide; "" when it is absent."""
-    return "" if region is None else encode_runs(region_runs(region, width))
+    return "" if region is None else text_from_runs(runs_from_region(region, width))
 
 
-def decode_runs(text: str, shape: tuple[int, int]) -> Runs:
+def runs_from_text(text: str, shape: tuple[int, int]) -> Runs:
     """Runs from the competition's text for a picture of ``shape`` (H, W).
 
     Raises SubmissionError for an odd count, anything but whole numbers, a start or length below 1, runs
@@ -129,12 +129,12 @@ def region_from_runs(runs: Runs, width: int) -> Region | None:
     return Region(top, left, np.repeat(inside, np.diff(edges)).reshape(bottom - top, box))
 
 
-def decode(text: str, shape: tuple[int, int]) -> Region | None:
+def region_from_text(text: str, shape: tuple[int, int]) -> Region | None:
     """The region of the competition's run lengths in a picture of ``shape`` (H, W); None when empty.
 
-    Raises SubmissionError as ``decode_runs`` does.
+    Raises SubmissionError as ``runs_from_text`` does.
     """
-    return region_from_runs(decode_runs(text, shape), shape[1])
+    return region_from_runs(runs_from_text(text, shape), shape[1])
 
 
 def _short(text: str) -> str:
