@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ossa.hand.sides import side_of
+from ossa.hand.usual import geometry
 from ossa.inference.cutout import cut_forearm, cut_out, laid_back
 from ossa.inference.finder import Found, FoundHand
 from ossa.inference.judge import NO_HAND
@@ -35,7 +37,11 @@ LATERAL = "a lateral view: bones lie over each other and their outlines can hard
 
 @dataclass(frozen=True, eq=False)
 class Hand:
-    """One hand of a film: its bones in the film's px; ``side`` and ``where`` as the finder tells them, or None."""
+    """One hand of a film: its bones in the film's px.
+
+    ``side``: that of a hand seen from the back, by its bones or else by the finder; ``where`` the finder found it.
+    None where nobody tells.
+    """
 
     segmentation: Segmentation
     side: Side | None = None
@@ -72,7 +78,7 @@ def looked_at(
         if forearm is not None:
             seen = _with_forearm(seen, laid_back(look_at_forearm(forearm.radiograph), forearm))
         notes = (*_notes(hand, len(hands)), *_few(seen), *seen.notes)
-        out.append(Hand(replace(seen, notes=notes), hand.side, hand))
+        out.append(Hand(replace(seen, notes=notes), side_of(geometry(seen)) or hand.side, hand))
     return tuple(out)
 
 
