@@ -146,15 +146,17 @@ def similarity(scale: float, angle: float, mirrored: bool, source: F64, target: 
 def shot(rng: Generator, draw: Draw) -> Shot:
     """One exposure: a hand, a part of one, two hands, or none."""
     kind = rng.uniform()
-    if kind < 0.37:
+    if kind < 0.34:
         return whole_shot(rng, [draw(("whole",))])
-    if kind < 0.47:
+    if kind < 0.43:
         return whole_shot(rng, _pair(rng, draw))
+    if kind < 0.52:
+        return wrist_shot(rng, draw(("whole",)))
     if kind < 0.68:
         return close_shot(rng, draw(("close",)))
-    if kind < 0.72:
+    if kind < 0.71:
         return forearm_shot(rng, draw(("whole",)))
-    return close_shot(rng, draw(("foot", "foot", "other", "drawing")))
+    return close_shot(rng, draw(("foot", "foot", "foot", "other", "drawing")))
 
 
 def like(rng: Generator, first: Shot, draw: Draw) -> Shot:
@@ -210,16 +212,8 @@ def whole_shot(rng: Generator, sprites: list[Sprite]) -> Shot:
             low[side] += (high[side] - low[side]) * share
         else:
             high[side - 2] -= (high[side - 2] - low[side - 2]) * share
-    low, high = _within_aspect(low, high)
-    return Shot(tuple(placed), axes.T @ ((low + high) / 2), (high - low) / 2, angle)
-
-
-def _within_aspect(low: F64, high: F64) -> tuple[F64, F64]:
-    """The same rectangle, its shorter side at least .35 of the longer one."""
     half = (high - low) / 2
-    half = np.maximum(half, half.max() * 0.35)
-    middle = (low + high) / 2
-    return middle - half, middle + half
+    return Shot(tuple(placed), axes.T @ ((low + high) / 2), np.maximum(half, half.max() * 0.35), angle)
 
 
 def close_shot(rng: Generator, sprite: Sprite) -> Shot:
@@ -235,6 +229,21 @@ def close_shot(rng: Generator, sprite: Sprite) -> Shot:
     middle = np.full(2, SIDE / 2) + u(-1, 1, 2) * room
     mirror = similarity(1.0, 0.0, bool(u() < 0.5), np.full(2, (SIDE - 1) / 2), np.full(2, (SIDE - 1) / 2))
     return Shot(((sprite, mirror),), middle, half, angle)
+
+
+def wrist_shot(rng: Generator, sprite: Sprite) -> Shot:
+    """A wrist as it is taken: from somewhere in the metacarpals down the forearm."""
+    u = rng.uniform
+    ends = _hand_points(sprite)
+    low, high = ends.min(axis=0), ends.max(axis=0)
+    length = sprite.length
+    top = high[1] - length * u(0.3, 0.62)
+    bottom = high[1] + length * (u(0.2, 0.7) if u() < 0.7 else u(0.7, 1.4))
+    wide = max(float(high[0] - low[0]) * u(0.7, 1.3), (bottom - top) * u(0.4, 0.8))
+    carpus = np.nanmean(sprite.ends[_CARPUS].reshape(-1, 2), axis=0)
+    middle = np.array([carpus[0] + rng.normal(0, 0.06) * length, (top + bottom) / 2])
+    angle = rng.normal(0, 0.1) if u() < 0.7 else _turn(rng)
+    return Shot(((sprite, np.eye(2, 3)),), middle, np.array([wide, bottom - top]) / 2, float(angle))
 
 
 def forearm_shot(rng: Generator, sprite: Sprite) -> Shot:

@@ -139,11 +139,11 @@ def losses(planes: Tensor, targets: Tensor, counts: Tensor) -> dict[str, Tensor]
         "length": 2.0 * mean(gap(maps.LENGTH)),
         "up": 1.5 * mean(gap(maps.UP).sum(1)),
         "box": 1.5 * mean(gap(maps.BOX).sum(1)),
-        "thumb": 0.5 * mean(cross(maps.THUMB_LEFT), sided),
-        "view": 0.3 * mean(views),
+        "thumb": mean(cross(maps.THUMB_LEFT), sided),
+        "view": 0.6 * mean(views),
         "parts": 0.15 * mean(cross(maps.IN_VIEW).sum(1)),
         "negative": 0.3 * mean(cross(maps.NEGATIVE)),
-        "present": 0.5 * cross(maps.PRESENT).mean(),
+        "present": 1.0 * cross(maps.PRESENT).mean(),
     }
 
 
