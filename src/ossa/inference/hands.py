@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ossa.hand.geometry import geometry
 from ossa.hand.sides import side_of
-from ossa.hand.usual import geometry
 from ossa.inference.cutout import cut_forearm, cut_out, laid_back
 from ossa.inference.finder import Found, FoundHand
 from ossa.inference.judge import NO_HAND
