@@ -1,9 +1,10 @@
 """How good a model is on phantoms that no model was trained on (seeds from 1,000,000,000 on).
 
-    python benchmarks/bench_phantoms.py [--model BUNDLE] [--anatomy FOLDER] [-n 100] [--size 1024] [--views SPEC]
+    python benchmarks/bench_phantoms.py [--model BUNDLE] [--anatomy FOLDER ...] [-n 100] [--size 1024] [--views SPEC]
 
 Prints the Dice per bone over the pictures that show it. "Any view" draws as the training does (wrists bent, turned
-films, cut hands, markers, noise); "flat hands" is the share of them a clinic would call a standard view.
+films, cut hands, markers, noise); "flat hands" is the share of them a clinic would call a standard view; "wide" are
+films as they come, laid about upright.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ import numpy as np
 from _record import record
 from ossa.inference.predictor import Predictor
 from ossa.inference.views import parse_views
-from ossa.phantom.scene import PhantomOptions, generate
-from ossa.phantom.skeleton import Anatomy, load_anatomy
+from ossa.phantom.options import WIDE, PhantomOptions
+from ossa.phantom.people import load_people
+from ossa.phantom.scene import generate
+from ossa.phantom.skeleton import Anatomy
 from ossa.safety import write_json
 from ossa.segmentation.compare import dice
 
 FIRST_SEED = 1_000_000_000
 FLAT = PhantomOptions(bent_wrists=0, oblique_views=0, wrist_only=0, turned=0)
+UPRIGHT = replace(WIDE, turned=0.06, tilt=12.0, fill=(0.45, 1.08))
 
 
 def table(
@@ -48,7 +52,7 @@ def table(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path)
-    parser.add_argument("--anatomy", type=Path)
+    parser.add_argument("--anatomy", type=Path, action="append", default=[], help="again: people blended")
     parser.add_argument("-n", type=int, default=100)
     parser.add_argument("--size", type=int, default=1024)
     parser.add_argument("--views", default="none")
@@ -57,12 +61,13 @@ def main() -> None:
     a = parser.parse_args()
     cv2.setNumThreads(1)
     predictor = replace(Predictor.load(a.model, views=parse_views(a.views)), judge=None)
-    anatomy = load_anatomy(a.anatomy) if a.anatomy else None
+    anatomy = load_people(a.anatomy) if a.anatomy else None
     lines = [f"Held-out phantoms ({anatomy.name if anatomy else 'built-in anatomy'}), {a.size} px, views {a.views}:"]
     columns, figures = [], {}
     for title, options, first in (
         ("any view", PhantomOptions(), FIRST_SEED),
         ("flat hands", FLAT, FIRST_SEED + 500_000),
+        ("wide", UPRIGHT, FIRST_SEED + 1_000_000),
     ):
         scores = table(predictor, anatomy, options, a.n, a.size, first)
         means = np.nanmean(scores, axis=0)
