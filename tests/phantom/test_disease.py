@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ossa.phantom.builtin import builtin_anatomy
-from ossa.phantom.disease import Disease, fracture, sample_disease, sclerosis, spurred
+from ossa.phantom.disease import Disease, eroded, fracture, sample_disease, sclerosis, spurred
 from ossa.phantom.placed import PlacedBone, along_axis, axis_of, placed
 from ossa.phantom.pose import Pose, place
 from ossa.phantom.tissue import _joint_rim
@@ -62,6 +62,23 @@ def test_margins_are_dense_at_the_ends(bones: dict[str, PlacedBone]) -> None:
     assert end.mean() > 0.2 > 0.01 > dense.max()
 
 
+def test_erosions_bite_into_ends_and_carpals_and_spare_the_tips(bones: dict[str, PlacedBone]) -> None:
+    sick = Disease(0.0, (), 1.0)
+    for name, bitten in (("finger-10", True), ("Lunate", True), ("finger-8", False), ("Radius", False)):
+        bone = bones[name]
+        inward = []
+        for seed in range(20):
+            out = eroded(bone, sick, MM, np.random.default_rng(seed))
+            moved = ((out.points - bone.points) * bone.normals).sum(axis=1) * MM
+            assert moved.max() <= 1e-9
+            assert moved.min() >= -2.6
+            inward.append(float(-moved.min()))
+            if name == "finger-10":
+                assert np.abs(moved[np.abs(bone.t) < 0.4]).max() < 0.1
+        assert (max(inward) > 1.0) is bitten
+    assert eroded(bones["Lunate"], Disease(1.0, ()), MM, np.random.default_rng(0)) is bones["Lunate"]
+
+
 def test_the_young_are_not_worn_and_half_of_the_old_are() -> None:
     rng = np.random.default_rng(2)
     assert all(sample_disease(NAMES, 30.0, rng).wear == 0.0 for _ in range(50))
@@ -69,6 +86,7 @@ def test_the_young_are_not_worn_and_half_of_the_old_are() -> None:
     assert 0.4 < np.mean([d.wear > 0 for d in old]) < 0.6
     assert 0.03 < np.mean([bool(d.broken) for d in old]) < 0.14
     assert {b for d in old for b in d.broken} <= set(NAMES)
+    assert 0.005 < np.mean([d.erosion > 0 for d in old]) < 0.08
 
 
 def test_the_radius_shows_its_joint_floor_and_lip_near_its_end_only(bones: dict[str, PlacedBone]) -> None:

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from ossa.errors import AnatomyError
+from ossa.hand.bones import CARPALS
 from ossa.phantom.builtin import LENGTHS, builtin_anatomy
 from ossa.phantom.mesh import Mesh, ellipsoid
 from ossa.phantom.people import lay_over, load_people, spread
-from ossa.phantom.pose import CARPALS, DIGITS, rotation
+from ossa.phantom.pose import DIGITS, rotation
 from ossa.phantom.variation import Build, _blended, long_axis, vary
 
 MYOHAND_FOLDER = Path(os.environ.get("OSSA_ANATOMY", Path(__file__).parents[3] / "shared" / "anatomy" / "myohand"))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ossa.hand.bones import CARPALS
 from ossa.phantom.mesh import F64
 from ossa.phantom.options import PhantomOptions
-from ossa.phantom.pose import CARPALS, DIGITS, FINGERS, rotation
+from ossa.phantom.pose import DIGITS, FINGERS, rotation
 from ossa.phantom.skeleton import Anatomy
 from ossa.radiograph.radiograph import Side
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from ossa.hand.bones import CARPALS
 from ossa.phantom.mesh import F64, Mesh
-from ossa.phantom.pose import CARPALS
 from ossa.phantom.skeleton import Anatomy, Body
 from ossa.phantom.variation import TUBULAR, long_axis
 

@@ -97,8 +97,8 @@ def soft_tissue(
         capsule(far, wrist + (far - (radius[1] + ulna[1]) / 2) * 0.7, 15.0, 14.0, 1.0)
     depth = np.sqrt(np.sqrt(total))
     tips = {digit: names[-1] for digit, names in DIGITS.items() if names[-1] not in absent}
-    for digit, tip in tips.items():
-        depth += _nail(x, y, *ends[tip], RADII[digit][-1] * stout / mm, rng.uniform(0.0, 1.2))
+    for digit, last_bone in tips.items():
+        depth += _nail(x, y, *ends[last_bone], RADII[digit][-1] * stout / mm, rng.uniform(0.0, 1.2))
     sigma = max(rng.uniform(0.15, 0.9) / (mm * step), 0.3)
     depth = cv2.GaussianBlur(depth, (0, 0), sigma)
     wave = cv2.resize(rng.standard_normal((9, 9)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)

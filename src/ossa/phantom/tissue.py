@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.phantom.disease import fracture, sample_disease, sclerosis, spurred
+from ossa.hand.bones import CARPALS
+from ossa.phantom.disease import eroded, fracture, sample_disease, sclerosis, spurred
 from ossa.phantom.drawn import DrawnHand
 from ossa.phantom.growth import CHILD
 from ossa.phantom.mesh import F64, ellipsoid
 from ossa.phantom.placed import PlacedBone, along_axis, axis_of
-from ossa.phantom.pose import CARPALS
 from ossa.phantom.projection import F32, thickness
 from ossa.phantom.variation import DISTAL, TUBULAR
 from ossa.schema import BoneSchema
@@ -64,7 +64,7 @@ def add_bones(
     plates = _plate_state(age, rng)
     disease = sample_disease(schema.names, age, rng)
     for whole in bones:
-        bone = spurred(whole, disease, mm, rng)
+        bone = eroded(spurred(whole, disease, mm, rng), disease, mm, rng)
         top, left, full = thickness(bone.points, bone.faces, shape)
         if full.size == 0:
             continue

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ossa.hand.bones import CARPALS
 from ossa.phantom.builtin import LENGTHS
 from ossa.phantom.mesh import F64, Mesh
-from ossa.phantom.pose import CARPALS, DIGITS
+from ossa.phantom.pose import DIGITS
 from ossa.phantom.skeleton import Anatomy, Body, triple
 
 TUBULAR = tuple(f"finger-{k}" for k in range(1, 20))
