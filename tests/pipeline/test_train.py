@@ -119,6 +119,19 @@ class TestFolds:
             _label_hash.cache_clear()
 
 
+def test_what_only_changes_how_a_run_works_may_change_on_resume(tmp_path: Path) -> None:
+    from ossa.config import to_yaml
+    from ossa.training.folder import resumed_folder
+
+    def with_(**keys: Any) -> RunConfig:
+        return config(tmp_path, None, data={"phantoms": {"count": 4, "renew": 0.5, **keys}, "datasets": []})
+
+    (tmp_path / "config.yaml").write_text(to_yaml(with_()))
+    assert resumed_folder(tmp_path, with_(writers=3, pool=str(tmp_path / "other"))) == tmp_path
+    with pytest.raises(ConfigError, match=r"data\.phantoms\.renew=0\.25.*expected data\.phantoms\.renew=0\.5"):
+        resumed_folder(tmp_path, with_(renew=0.25))
+
+
 def test_a_folder_that_exists_is_refused_and_numbers_go_up(tmp_path: Path) -> None:
     phantoms = config(tmp_path, None, data={"phantoms": {"count": 4, "held_out": 1}}, folds={"store": False})
     first, second = train(phantoms), train(phantoms)

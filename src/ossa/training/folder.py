@@ -88,8 +88,10 @@ def resumed_folder(folder: Path, config: RunConfig) -> Path:
     if not (folder / "config.yaml").is_file():
         raise ConfigError("there is no run to resume", path=folder, expected="a run folder with config.yaml")
     before, now = _flat(dump(load_config(folder / "config.yaml"))), _flat(dump(config))
-    free = ("output", "name", "train.device", "train.threads", "data.workers", "data.cache", "folds.run")
-    free += ("data.phantoms.writers", "data.phantoms.pool")
+    free = (
+        *("output", "name", "train.device", "train.threads", "data.workers", "data.cache", "folds.run"),
+        *("data.phantoms.writers", "data.phantoms.pool"),
+    )
     differing = [
         k
         for k in sorted(before.keys() | now.keys())
