@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ossa.errors import ConfigError, InputError, SchemaError
 from ossa.radiograph.prepare import Placement, Preparation, place
 from ossa.schema import Bone, BoneSchema, load_schema
-from ossa.segmentation.decode import decode, logit, resample_logits, scales
+from ossa.segmentation.decode import decode, decode_at, logit, resample_logits, scales
 
 
 def schema_of(count: int) -> BoneSchema:
@@ -170,3 +170,20 @@ def test_resampling_between_grids_keeps_a_linear_ramp(height: int, width: int, s
     inner_y = slice(1, max(1, int(target.content_shape[0] // 2) - 2))
     inner_x = slice(1, max(1, int(target.content_shape[1] // 2) - 2))
     assert np.allclose(got[inner_y, inner_x], expected[inner_y, inner_x], atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(40, 30), (173, 121)])
+def test_several_thresholds_at_once_are_each_of_them(shape: tuple[int, int]) -> None:
+    schema = load_schema()
+    placement = place(shape, Preparation(64, 32))
+    noise = np.random.default_rng(0).normal(0, 3, (len(schema), 16, 16)).astype(np.float32)
+    noise[3] = -20  # absent
+    noise[4] = -0.3  # there at some thresholds only
+    levels = (0.3, 0.5, 0.9)
+    for level, found in zip(levels, decode_at(noise, placement, schema, levels), strict=True):
+        one = decode(noise, placement, schema, dict.fromkeys(schema.names, level))
+        assert list(found.regions) == list(one.regions)
+        assert found.probability == one.probability
+        assert (found.planes() != one.planes()).sum() <= (0 if level == 0.5 else 3)  # ties of float32
+    with pytest.raises(ConfigError, match="out of range"):
+        decode_at(noise, placement, schema, (0.5, 1.0))

@@ -27,7 +27,7 @@ from ossa.labels.submission import Submission, read_submission
 from ossa.labels.texts import read_label_json
 from ossa.radiograph.radiograph import Side
 from ossa.schema import BoneSchema, load_schema
-from ossa.segmentation.decode import decode
+from ossa.segmentation.decode import decode_at
 from ossa.segmentation.segmentation import Segmentation
 
 Shape = tuple[int, int]
@@ -223,7 +223,7 @@ class Saved:
         return self.read_at(shape, (0.5,))[0], frozenset(self.schema.names)
 
     def read_at(self, shape: Shape, thresholds: Sequence[float]) -> list[Segmentation]:
-        """The bones at each of several thresholds; the logits are unpacked once."""
+        """The bones at each of several thresholds; the logits are unpacked and interpolated once."""
         if self.size != shape:
             raise InputError(
                 "the probabilities belong to a picture of another size",
@@ -231,8 +231,7 @@ class Saved:
                 found="{}x{}".format(*self.probabilities.placement.image_shape),
                 expected="{}x{}".format(*shape),
             )
-        logits, placement = self.probabilities.logits(), self.probabilities.placement
-        return [decode(logits, placement, self.schema, dict.fromkeys(self.schema.names, t)) for t in thresholds]
+        return decode_at(self.probabilities.logits(), self.probabilities.placement, self.schema, thresholds)
 
 
 def _open_saved(store: Store, name: str) -> Opened:

@@ -10,7 +10,7 @@ Needs numpy only, so that training can validate with the same code that predicts
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -165,6 +165,40 @@ def decode(
     return Segmentation(schema, placement.image_shape, regions, probability=probability)
 
 
+def decode_at(
+    logits: Logits, placement: GridPlacement, schema: BoneSchema, thresholds: Sequence[float]
+) -> list[Segmentation]:
+    """The bones at each of several probabilities, the same for every bone: ``decode``, interpolated once for all.
+
+    Raises SchemaError when the channels do not fit, ConfigError for a threshold outside (0, 1).
+    """
+    if logits.ndim != 3 or logits.shape[0] != len(schema):
+        raise SchemaError("logits do not fit the schema", found=logits.shape, expected=f"({len(schema)}, h, w)")
+    limits = [float(threshold_logits(schema, {schema.names[0]: t})[0]) for t in thresholds]
+    scale_y, scale_x = scales((logits.shape[1], logits.shape[2]), placement)
+    found: list[dict[str, Region]] = [{} for _ in limits]
+    sure: list[dict[str, float]] = [{} for _ in limits]
+    for name, plane in zip(schema.names, logits, strict=True):
+        box = _box(plane, np.float32(min(limits)))
+        if box is None:
+            continue
+        top, bottom = reach(box[0], box[1], scale_y, placement.image_shape[0])
+        left, right = reach(box[2], box[3], scale_x, placement.image_shape[1])
+        if top >= bottom or left >= right:
+            continue
+        lines, low, weight = _lines(plane, 0.0, (top, bottom, scale_y), (left, right, scale_x))
+        inside = plane[box[0] : box[1], box[2] : box[3]]
+        for limit, regions, probability in zip(limits, found, sure, strict=True):
+            region = Region.tight(_positive(lines - np.float32(limit), low, weight), top, left)
+            if region is not None and (inside > limit).any():
+                regions[name] = region
+                probability[name] = _mean_probability(inside, limit)
+    return [
+        Segmentation(schema, placement.image_shape, regions, probability=probability)
+        for regions, probability in zip(found, sure, strict=True)
+    ]
+
+
 def _box(plane: Logits, limit: np.float32) -> tuple[int, int, int, int] | None:
     """Rows and columns (top, bottom, left, right) of the pixels above ``limit``."""
     above = plane > limit
@@ -194,16 +228,28 @@ def _above(
     Columns are interpolated first. Between two source rows a column needs no second interpolation
     unless its sign changes there, which happens along the outline only.
     """
+    # Subtracting the limit first keeps the comparison exact where the plane is constant.
+    lines, low, weight = _lines(plane, limit, rows, columns)
+    return _positive(lines, low, weight)
+
+
+def _lines(
+    plane: Logits, limit: float, rows: tuple[int, int, float], columns: tuple[int, int, float]
+) -> tuple[Float, NDArray[np.intp], Float]:
+    """``plane`` - ``limit`` along x at its own rows; for each output row the upper one of them, and its weight."""
     height, width = plane.shape
     down, across = taps(*rows, height), taps(*columns, width)
     top, bottom = int(down.low[0]), int(down.high[-1]) + 1
     first, last = int(across.low[0]), int(across.high[-1]) + 1
-    # Subtracting the limit first keeps the comparison exact where the plane is constant.
     crop = plane[top:bottom, first:last].astype(np.float32) - np.float32(limit)
     left = crop.take(across.low - first, axis=1)
-    lines = left + (crop.take(across.high - first, axis=1) - left) * across.weight
+    lines: Float = left + (crop.take(across.high - first, axis=1) - left) * across.weight
+    return lines, down.low - top, down.weight
+
+
+def _positive(lines: Float, low: NDArray[np.intp], weight: Float) -> NDArray[np.bool_]:
+    """Where ``lines``, interpolated along y, are above 0: rows ``low`` and the next one, by ``weight``."""
     positive = lines > 0.0
-    low = down.low - top
     out = positive.take(low, axis=0)
     upper, column = np.nonzero(positive[1:] != positive[:-1])
     starts = np.searchsorted(low, np.arange(len(lines) + 1))
@@ -212,7 +258,7 @@ def _above(
     pair = np.repeat(np.arange(upper.size), counts)
     row = np.arange(pair.size) + np.repeat(starts[upper] - (np.cumsum(counts) - counts), counts)
     above, below = lines[upper, column], lines[upper + 1, column]
-    out[row, column[pair]] = above[pair] + (below - above)[pair] * down.weight[row] > 0.0
+    out[row, column[pair]] = above[pair] + (below - above)[pair] * weight[row] > 0.0
     return out
 
 
