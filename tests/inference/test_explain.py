@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,8 +11,10 @@ from helpers_dataset import draw, schematic_hand
 from ossa.bundle.bundle import Bundle
 from ossa.errors import ConfigError, SchemaError
 from ossa.export.heat import heat_panel, side_by_side
-from ossa.inference.explain import bottleneck, explain, grad_cam, layers
+from ossa.inference.explain import default_layer, explain, grad_cam, layers
+from ossa.inference.predictor import Predictor
 from ossa.radiograph.radiograph import Radiograph
+from ossa.radiograph.read import read_radiograph
 from ossa.segmentation.segmentation import Region
 
 torch = pytest.importorskip("torch")
@@ -66,13 +70,44 @@ def test_an_in_place_layer_behind_does_not_change_the_maps() -> None:
     assert heat == pytest.approx(expected, abs=1e-4)
 
 
-def test_layers_and_the_bottleneck() -> None:
+def test_layers_and_the_one_that_is_asked() -> None:
     shapes = layers(Net(), picture())
     assert list(shapes) == ["first", "relu", "aside", "deep", "head"]
     assert shapes["deep"] == (5, 6, 8)
-    assert bottleneck(shapes) == "head"
+    assert default_layer(shapes) == "deep", "not the head, which is the answer itself"
     with pytest.raises(ConfigError, match="no layer"):
-        bottleneck({})
+        default_layer({})
+
+
+def test_the_layer_asked_lies_on_the_way_back_up() -> None:
+    grids = {
+        "down2": 64,
+        "down4": 32,
+        "down8": 16,
+        "down16": 8,
+        "bottom": 8,
+        "up8": 16,
+        "up4": 32,
+        "up2": 64,
+        "out": 64,
+    }
+    assert default_layer({name: (3, side, side) for name, side in grids.items()}) == "up8"
+    coarse = {"stem": 32, "a": 8, "b": 8, "out": 8}
+    assert default_layer({name: (3, side, side) for name, side in coarse.items()}) == "b"
+
+
+@pytest.mark.parametrize("bone", ["Scaphoid", "finger-10", "Radius"])
+def test_the_heat_lies_at_the_bone(bone: str) -> None:
+    """Of the shipped model, most of the heat lies within the bone's own size around it, and its peak does."""
+    import cv2
+
+    film = read_radiograph(Path(__file__).parents[2] / "samples" / "hand.png")
+    region = Predictor.load(fast=True).predict(film)[bone]
+    heat = explain(Bundle.load(), film, bone).values
+    mask = region.plane(film.shape)
+    away = cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, 5)
+    assert heat[away <= np.sqrt(region.area)].sum() / heat.sum() > 0.5
+    assert away.flat[heat.argmax()] <= np.sqrt(region.area) / 2
 
 
 @pytest.mark.parametrize(("layer", "message"), [("dep", "deep"), ("unused", "not used"), ("aside", "do not depend")])

@@ -14,7 +14,7 @@ from ossa.cli.options import PATH, model_option, tell
 @click.option("--bone", "bones", multiple=True, metavar="NAME", help="Bone to explain; give it again for more rows.")
 @click.option("-o", "--output", type=PATH, default="explain.png", show_default=True, help="The .png file to write.")
 @model_option()
-@click.option("--layer", help="Layer of the network.  [default: its bottleneck]")
+@click.option("--layer", help="Layer of the network.  [default: see --layers]")
 @click.option("--layers", "list_layers", is_flag=True, help="List the network's layers instead.")
 def command(
     paths: tuple[str, ...],

@@ -7,11 +7,13 @@ For a bone's summed logit S over a set M of pixels and the feature maps A_k of o
 Selvaraju et al., Grad-CAM, ICCV 2017 (arXiv:1610.02391); for segmentation, with M the pixels
 predicted to be the class: Vinogradova, Dibrov & Myers, Towards Interpretable Semantic Segmentation
 via Gradient-Weighted Class Activation Mapping, AAAI 2020 (arXiv:2002.11434). They found the bottleneck
-of a U-Net to give the most telling maps, so that is the layer taken when none is named.
+of a U-Net to give the most telling maps of streets; of bones, which are many and alike, it lights up other ones
+(``default_layer``).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from ossa.radiograph.radiograph import Radiograph
 
 Float = NDArray[np.float32]
+
+#: How many times coarser than the logits the layer is that is asked when none is named.
+COARSER = 4
 
 #: Logit above which a pixel counts as the bone (probability .5).
 DECISION = 0.0
@@ -75,13 +80,22 @@ def _noting(shapes: dict[str, tuple[int, int, int]], name: str) -> Any:
     return note
 
 
-def bottleneck(shapes: Mapping[str, tuple[int, int, int]]) -> str:
-    """The last layer computed on the coarsest grid that has more than one pixel in each direction."""
-    usable = {name: s for name, s in shapes.items() if s[1] > 1 and s[2] > 1}
+def default_layer(shapes: Mapping[str, tuple[int, int, int]]) -> str:
+    """The last layer, on the way from the coarsest grid to the logits, whose grid is four times as coarse as theirs.
+
+    Nearest to that, where none is. Earlier layers speak of much that the bone's own place has no part in: at the
+    shipped model's bottleneck 9 % of a scaphoid's heat lies near it, here 88 %; the last ones only repeat the answer.
+    """
+    usable = [(name, shape) for name, shape in shapes.items() if shape[1] > 1 and shape[2] > 1]
     if not usable:
         raise ConfigError("the network has no layer with feature maps", found=f"{len(shapes)} layers")
-    smallest = min(s[1] * s[2] for s in usable.values())
-    return [name for name, s in usable.items() if s[1] * s[2] == smallest][-1]
+    wanted = usable[-1][1][1] / COARSER
+    inner = usable[:-1] or usable
+    coarsest = min(height * width for _, (_, height, width) in inner)
+    bottom = max(k for k, (_, (_, height, width)) in enumerate(inner) if height * width == coarsest)
+    way = inner[bottom + 1 :] or inner[bottom:]
+    off = [abs(math.log2(shape[1] / wanted)) for _, shape in way]
+    return [name for (name, _), far in zip(way, off, strict=True) if far == min(off)][-1]
 
 
 def grad_cam(module: nn.Module, picture: Tensor, channel: int, layer: str) -> tuple[Float, bool]:
@@ -134,7 +148,7 @@ def grad_cam(module: nn.Module, picture: Tensor, channel: int, layer: str) -> tu
 def explain(bundle: Bundle, radiograph: Radiograph, bone: str, layer: str | None = None) -> Heat:
     """Where the bundle's network looked in ``radiograph`` to find ``bone``.
 
-    ``layer``: the name of any module of the torch network (``layers`` lists them); None for the bottleneck. Raises
+    ``layer``: the name of any module of the torch network (``layers`` lists them); None for ``default_layer``. Raises
     SchemaError for an unknown bone, ConfigError for a layer that cannot be asked, MissingExtraError without torch.
     """
     channel = bundle.card.schema.index(bone)
@@ -151,7 +165,7 @@ def explain(bundle: Bundle, radiograph: Radiograph, bone: str, layer: str | None
     module = bundle.torch_module()
     grid, placement = prepare(radiograph, bundle.card.preparation)
     picture = torch.from_numpy(grid)[None]
-    chosen = layer if layer is not None else bottleneck(layers(module, picture))
+    chosen = layer if layer is not None else default_layer(layers(module, picture))
     heat, found = grad_cam(module, picture, channel, chosen)
     return Heat(_to_picture(heat, placement), chosen, bone, found)
 

@@ -34,7 +34,7 @@ def explain(
 ) -> Explained:
     """Write one PNG: a row per bone, a column per picture of ``paths`` (files, or a subject's folder).
 
-    ``layer``: any layer of the torch network; None for its bottleneck. Raises InputError, SchemaError, ConfigError,
+    ``layer``: any layer of the torch network; None for the one that inference.explain takes. Raises InputError, SchemaError, ConfigError,
     BundleError, MissingExtraError, OutputError.
     """
     from ossa.bundle.bundle import Bundle
@@ -83,7 +83,7 @@ def layer_names(model: str | Path | None = None) -> list[str]:
     """The layers of a bundle's network that can be asked, in the order they are computed, with their maps' sizes."""
     from ossa.bundle.bundle import Bundle
     from ossa.errors import MissingExtraError
-    from ossa.inference.explain import bottleneck, layers
+    from ossa.inference.explain import default_layer, layers
 
     bundle = Bundle.load(model)
     try:
@@ -93,7 +93,7 @@ def layer_names(model: str | Path | None = None) -> list[str]:
     preparation = bundle.card.preparation
     side = -(-preparation.size // preparation.multiple) * preparation.multiple
     shapes = layers(bundle.torch_module(), torch.zeros(1, bundle.card.channels, side, side))
-    default = bottleneck(shapes)
+    default = default_layer(shapes)
     return [
         f"{name}  {channels} x {height} x {width}" + ("  (default)" if name == default else "")
         for name, (channels, height, width) in shapes.items()
