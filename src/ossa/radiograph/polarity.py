@@ -22,9 +22,11 @@ _LOOK = 256
 #: be spoilt, so the threshold keeps its distance.
 _CLEAR = -1.1
 
-
 #: A shutter is even within this share of the picture's range of grey.
 _EVEN = 0.03
+
+#: Even areas of less than this share of the picture are not looked into.
+_LEAST_SHUTTER = 0.01
 
 #: A field beside a shutter fills this share of its convex hull, and at least this share of the picture.
 _CONVEX = 0.98
@@ -99,7 +101,10 @@ def _exposed(grey: NDArray[np.float32]) -> NDArray[np.bool_]:
             continue
         mask = np.zeros((height + 2, width + 2), np.uint8)
         cv2.floodFill(grey, mask, corner, 0, spread, spread, flags)
-        parts = _parts(field & (mask[1:-1, 1:-1] == 0))
+        even = mask[1:-1, 1:-1]
+        if np.count_nonzero(even) < _LEAST_SHUTTER * even.size:
+            continue
+        parts = _parts(field & (even == 0))
         if parts and all(map(_is_convex, parts)):
             field = np.logical_or.reduce(parts)
     return field if field.mean() >= _LEAST_FIELD else np.ones(grey.shape, bool)

@@ -117,9 +117,10 @@ def normalise(grey: NDArray[Any]) -> NDArray[np.float32]:
     """
     low, high = np.percentile(grey, (0.5, 99.5))
     # In float64 throughout: of a nearly constant picture float32 leaves more error than signal.
-    out: NDArray[np.float64] = np.clip(grey, low, high, dtype=np.float64)
+    out = np.asarray(grey).astype(np.float64)
+    np.clip(out, low, high, out=out)
     out -= out.mean()
-    out /= np.sqrt(np.square(out).mean()) + 1e-6
+    out /= np.sqrt(np.dot(out.ravel(), out.ravel()) / out.size) + 1e-6
     return out.astype(np.float32)
 
 
