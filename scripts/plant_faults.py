@@ -141,12 +141,13 @@ def main() -> None:
                 shutil.copytree(source, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(source, copy / part)
-        said = {fault.name: planted(fault, copy) for fault in chosen}
-    for name, what in said.items():
-        print(f"{what:8} {name}")
-    caught = sum(what == "caught" for what in said.values())
-    print(f"{caught} of {len(said)} caught")
-    sys.exit(0 if caught == len(said) else 1)
+        caught = 0
+        for fault in chosen:
+            said = planted(fault, copy)
+            caught += said == "caught"
+            print(f"{said:8} {fault.name}", flush=True)
+    print(f"{caught} of {len(chosen)} caught")
+    sys.exit(0 if caught == len(chosen) else 1)
 
 
 def planted(fault: Fault, copy: Path) -> str:

@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 
 from helpers_dataset import SCHEMA, write_competition
 from ossa.dataset.dataset import open_dataset
-from ossa.dataset.folds import Stratum, make_folds, measure, read_folds, refuse_leak, stratum_of, table, write_folds
+from ossa.dataset.folds import (
+    Folds,
+    Stratum,
+    make_folds,
+    measure,
+    read_folds,
+    refuse_leak,
+    stratum_of,
+    table,
+    write_folds,
+)
 from ossa.errors import ConfigError, DatasetError
 
 
@@ -29,6 +39,16 @@ def test_bent_wrists_and_sides_are_spread_evenly():
     for name, row in counts.items():
         assert sum(row) == sum(s.name == name or name == "all" for _, s in strata)
         assert max(row) - min(row) <= 2, name
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_rare_kind_is_in_every_fold_as_often(seed):
+    """Ten of forty subjects bent, one hand each: two in each of five folds, which chance alone hardly ever gives."""
+    strata = [(f"ID{k:03d}", Stratum(k % 4 == 0, "L" if k % 2 else "R")) for k in range(40)]
+    counts = table(strata, make_folds(strata, 5, seed))
+    assert counts["bent R"] == [2] * 5
+    assert counts["straight R"] == [2] * 5
+    assert counts["straight L"] == [4] * 5
 
 
 @settings(max_examples=30, deadline=None)
@@ -79,6 +99,9 @@ def test_leaks_are_refused(tmp_path):
     with pytest.raises(DatasetError, match="a picture is in the training and in the validation set"):
         refuse_leak([cases[0]], [twin])
     refuse_leak(cases[:2], cases[2:])
+    # A split looks for leaks itself: one picture under the names of two subjects, who are in different folds.
+    with pytest.raises(DatasetError, match="a picture is in the training and in the validation set"):
+        Folds(2, 0, {cases[0].subject: 0, "somebody else": 1}).split([cases[0], twin], 0)
 
 
 def test_a_split_is_written_once_and_edits_are_noticed(tmp_path):

@@ -46,6 +46,24 @@ def test_there_and_back(mirrored: bool, scale: float, angle: float, stride: int,
         np.testing.assert_allclose(back, network(picture), atol=0.04)
 
 
+@pytest.mark.parametrize("stride", [2, 4])
+@pytest.mark.parametrize("axis", [1, 2])
+def test_pixel_centres_of_a_coarse_grid(stride: int, axis: int) -> None:
+    """A ramp comes back as itself to a fiftieth of a logit pixel: centres half a pixel off would show."""
+    picture = np.broadcast_to(np.arange(256.0, dtype=np.float32) / stride, (1, 256, 256))
+    picture = np.ascontiguousarray(picture if axis == 2 else picture.transpose(0, 2, 1))
+
+    def network(seen: np.ndarray) -> np.ndarray:
+        c, h, w = seen.shape
+        return seen.reshape(c, h // stride, stride, w // stride, stride).mean((2, 4))
+
+    for scale in (0.8, 1.15):
+        view = View(scale=scale)
+        back = look_back(network(look(picture, view, 32)), view, (256, 256), 32, (0,))
+        inner = slice(256 // stride // 4, 3 * 256 // stride // 4)
+        np.testing.assert_allclose(back[0, inner, inner], network(picture)[0, inner, inner], atol=0.02)
+
+
 def test_a_turned_picture_keeps_its_corners() -> None:
     picture = np.ones((1, 64, 64), np.float32)
     seen = look(picture, View(angle=10), 32)

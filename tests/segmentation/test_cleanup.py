@@ -152,3 +152,17 @@ def test_rules_that_are_none_are_refused(value: object) -> None:
 def test_a_rule_for_an_unknown_bone_is_refused() -> None:
     with pytest.raises(SchemaError, match="finger-3"):
         Cleanup(bones={"finger3": Rule()})(hand())
+
+
+def test_parts_are_measured_against_the_largest_not_against_all() -> None:
+    """A part of 12 px beside two of 100 and 99: a tenth of the largest is 10, of everything 21."""
+    mask = np.zeros((10, 40), bool)
+    mask[:, :10] = mask[:, 12:22] = True
+    mask[0, 12] = False
+    mask[:3, 30:34] = True
+    kept = Rule(part=0.1).tidied(Region(0, 0, mask[:, :34]), 1000)
+    assert kept is not None
+    assert kept.area == 100 + 99 + 12
+    less = Rule(part=0.13).tidied(Region(0, 0, mask[:, :34]), 1000)
+    assert less is not None
+    assert less.area == 100 + 99

@@ -121,6 +121,30 @@ def test_bad_input() -> None:
         decode(np.zeros((2, 32, 32), np.float32), placement, schema_of(2), {"b0": 1.0})
 
 
+@pytest.mark.parametrize("threshold", [0.1, 0.35, 0.5, 0.8, 0.97])
+def test_a_threshold_is_a_probability(threshold: float) -> None:
+    """Pixels a little surer than the threshold are bone, pixels a little less sure are not."""
+    placement = place((8, 8), Preparation(8, 8))
+    for offset, inside in ((0.01, True), (-0.01, False)):
+        p = threshold + offset
+        planes = np.full((2, 8, 8), np.log(p / (1 - p)), np.float32)
+        found = decode(planes, placement, schema_of(2), {"b0": threshold})
+        assert ("b0" in found.regions) == inside
+        assert ("b1" in found.regions) == (p > 0.5)
+
+
+def test_the_mean_probability_is_that_of_what_is_bone() -> None:
+    """Pixels between .5 and a higher threshold are none of the bone and do not count."""
+    placement = place((8, 8), Preparation(8, 8))
+    probabilities = np.full((1, 8, 8), 0.02)
+    probabilities[0, 2:4], probabilities[0, 4:6] = 0.3, 0.7
+    probabilities[0, 6:8] = 0.95
+    logits = np.log(probabilities / (1 - probabilities)).astype(np.float32)
+    for threshold, expected in ((0.9, 0.95), (0.5, (0.7 + 0.95) / 2), (0.1, (0.3 + 0.7 + 0.95) / 3)):
+        found = decode(logits, placement, schema_of(1), {"b0": threshold})
+        assert found.probability["b0"] == pytest.approx(expected, abs=1e-4)
+
+
 @pytest.mark.parametrize(
     "broken",
     [
