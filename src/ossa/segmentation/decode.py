@@ -241,9 +241,9 @@ def _lines(
     down, across = taps(*rows, height), taps(*columns, width)
     top, bottom = int(down.low[0]), int(down.high[-1]) + 1
     first, last = int(across.low[0]), int(across.high[-1]) + 1
-    crop = plane[top:bottom, first:last].astype(np.float32) - np.float32(limit)
+    crop: Float = plane[top:bottom, first:last].astype(np.float32) - np.float32(limit)
     left = crop.take(across.low - first, axis=1)
-    lines: Float = left + (crop.take(across.high - first, axis=1) - left) * across.weight
+    lines: Float = np.asarray(left + (crop.take(across.high - first, axis=1) - left) * across.weight, np.float32)
     return lines, down.low - top, down.weight
 
 
