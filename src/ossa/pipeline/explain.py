@@ -34,8 +34,8 @@ def explain(
 ) -> Explained:
     """Write one PNG: a row per bone, a column per picture of ``paths`` (files, or a subject's folder).
 
-    ``layer``: any layer of the torch network; None for the one that inference.explain takes. Raises InputError, SchemaError, ConfigError,
-    BundleError, MissingExtraError, OutputError.
+    ``layer``: any layer of the torch network; None for the one that ``inference.explain.default_layer`` takes. Raises
+    InputError, SchemaError, ConfigError, BundleError, MissingExtraError, OutputError.
     """
     from ossa.bundle.bundle import Bundle
     from ossa.export.heat import heat_panel, side_by_side
