@@ -183,7 +183,8 @@ def test_the_record_tells_where_the_hand_lies(seed: int) -> None:
     assert np.linalg.norm(np.array(hand.wrist) - wrist) < 0.05 * hand.length
     way = (knuckle - wrist) / np.linalg.norm(knuckle - wrist)
     assert np.dot(way, hand.towards_fingers) > np.cos(np.deg2rad(12))
-    assert 0.85 < np.linalg.norm(tip - wrist) / hand.length < 1.0
+    # Fingers may be bent a little: then the tip lies nearer than the stretched finger would reach.
+    assert 0.75 < np.linalg.norm(tip - wrist) / hand.length < 1.0
     top, left, bottom, right = hand.box
     region = truth.get("finger-1")
     assert region is not None
