@@ -6,7 +6,7 @@ import logging
 import os
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ from ossa.pipeline.train_data import (
 )
 from ossa.pipeline.train_results import closer_of, finish_fold
 from ossa.progress import Track, silent
-from ossa.safety import read_json, write_text
+from ossa.safety import output_folder, read_json, write_text
 from ossa.schema import BoneSchema, load_schema
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def train(
     """Train every fold that ``config`` asks for, in a new numbered run folder or in ``folder``.
 
     ``resume`` goes on with the run in ``folder``: finished folds are kept, the one that was cut off goes on from its
-    last checkpoint. Raises OutputError for a folder that is taken, KeyboardInterrupt after Ctrl-C, and what
-    ``training.run.train_fold`` raises.
+    last checkpoint. Raises OutputError for a folder that is taken or that a living run writes into, KeyboardInterrupt
+    after Ctrl-C, and what ``training.run.train_fold`` raises.
     """
     try:
         from ossa.training import _lightning  # noqa: F401
@@ -72,11 +72,14 @@ def train(
         raise MissingExtraError.of("training", "train", error) from error
     schema = load_schema(config.bones)
     check_stages(config, schema)
+    from ossa.training.ranks import is_first
+
     run = _run_folder(config, folder, resume)
     try:
-        if config.stages:
-            return _train_stages(run, config, schema, track, tell)
-        return _train_in(run, config, schema, track, tell)
+        with output_folder(run) if is_first() else nullcontext():  # the other ranks write for the first one
+            if config.stages:
+                return _train_stages(run, config, schema, track, tell)
+            return _train_in(run, config, schema, track, tell)
     except KeyboardInterrupt:
         begun = (run / "config.yaml").exists()
         again = f"Go on with: ossa train --resume --folder {shlex.quote(str(run))}"
