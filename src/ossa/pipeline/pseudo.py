@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,8 @@ def make_pseudo(wanted: Pseudo, schema: BoneSchema, folder: Path, track: Track =
     from ossa.training.pseudo import keep, write_index, write_pseudo
 
     models: Sequence[str] | None = list(wanted.models) or None
-    predictor = Predictor.load(models, weights=list(wanted.weights) or None)
+    # Not judged: what is kept is decided by the floor, which is the network's own probability.
+    predictor = replace(Predictor.load(models, weights=list(wanted.weights) or None), judge=None)
     if predictor.schema.names != schema.names:
         raise BundleError(
             "the model for pseudo-labels finds other bones",
