@@ -74,3 +74,13 @@ def test_every_folder_stands_in_the_table() -> None:
 
     for layer in MAY_IMPORT:
         assert f"`{layer}`" in TEXT
+
+
+def test_every_place_that_is_named_exists() -> None:
+    """The answers to "where does it go" are checked against the tree."""
+    answers = TEXT.split("## Where the next thing goes")[1].split("## Words")[0]
+    places = set(re.findall(r"`([a-z_]+/(?:[a-z_0-9]+\.(?:py|toml))?)`", answers))
+    assert len(places) >= 12
+    to_come = {"apps/", "schemas/foot28.toml"}
+    source = Path(__file__).parents[1] / "src" / "ossa"
+    assert {place for place in places if not (source / place).exists()} == to_come
