@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 
 import cv2
+import numpy as np
 from click.testing import CliRunner, Result
 
+from helpers_dicom import dataset
+from helpers_dicom import save as dicom
 from helpers_pictures import hand_picture, other_picture, save
 from ossa.cli import cli
 from ossa.labels.submission import read_submission
@@ -99,8 +102,22 @@ def test_nothing_usable_is_exit_code_2_and_writes_nothing(bright_model: Path, tm
     (tmp_path / "b.png").write_text("this is no picture")
     result = predict(tmp_path / "b.png", "-o", tmp_path / "o", "--model", bright_model)
     assert result.exit_code == 2
-    assert "b.png: is not a picture" in result.stderr
+    assert result.stderr.count("b.png: is not a picture") == 1
     assert list((tmp_path / "o").iterdir()) == []
+
+
+def test_what_the_reader_found_odd_stands_in_the_result_once(bright_model: Path, tmp_path: Path) -> None:
+    """That it is a CT, and which frame it is; not how its spacing was measured, of which nothing written depends."""
+    frames = np.repeat(hand_picture()[None], 2, axis=0)
+    data = dataset(frames[0], sop_class="1.2.840.10008.5.1.4.1.1.2", ImagerPixelSpacing=[0.2, 0.2])
+    data.NumberOfFrames, data.PixelData = 2, frames.tobytes()
+    data.EstimatedRadiographicMagnificationFactor = 1.1
+    image = dicom(tmp_path / "hand.dcm", data)
+    result = predict(image, "-o", tmp_path / "o", "--model", bright_model, "--fast")
+    assert result.exit_code == 0, result.output
+    notes = json.loads((tmp_path / "o" / "hand.json").read_text())["attributes"]["notes"]
+    assert notes == ["it is no projection radiograph: CT Image", "the first of 2 frames"]
+    assert result.stderr == f"{image}: {notes[0]}; {notes[1]}\n"
 
 
 def test_a_picture_that_is_no_hand_is_answered_and_told(bright_model: Path, tmp_path: Path) -> None:

@@ -324,7 +324,9 @@ def test_first_frame_with_a_note(tmp_path: Path) -> None:
 def test_spacing(tmp_path: Path, elements: dict[str, Any], expected: Spacing | None, phrase: str | None) -> None:
     found = read(tmp_path, dataset(DEEP, sop_class=DX, **elements))
     assert found.spacing == expected
-    assert [phrase in note for note in found.provenance.notes] == ([True] if phrase else [])
+    origin = found.provenance
+    assert [phrase in note for note in (*origin.notes, *origin.remarks)] == ([True] if phrase else [])
+    assert len(origin.notes) == (phrase is not None and "no size" in phrase)
 
 
 @pytest.mark.parametrize("text", ["0,14\\0,14", "fine", "0.14", "nan\\nan", "0.1\\inf", "1e-9\\1e-9", "-1\\-1", "\\"])

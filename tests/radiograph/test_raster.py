@@ -92,13 +92,13 @@ def test_transparent_pixels_are_black(tmp_path: Path) -> None:
         found = read_radiograph(save(tmp_path / "a.png", picture))
         assert not found.pixels[:20].any()
         np.testing.assert_array_equal(found.pixels[20:], bright[20:])
-        assert found.provenance.notes == ("transparent pixels set to black",)
+        assert found.provenance.remarks == ("transparent pixels set to black",)
 
 
 def test_wholly_transparent_or_opaque_keeps_its_grey(tmp_path: Path) -> None:
     hidden = read_radiograph(save(tmp_path / "a.png", np.dstack([FILM] * 3 + [FILM * 0])))
     np.testing.assert_array_equal(hidden.pixels, FILM)
-    assert "ignored" in hidden.provenance.notes[0]
+    assert "ignored" in hidden.provenance.remarks[0]
     opaque = read_radiograph(save(tmp_path / "b.png", np.dstack([FILM] * 3 + [FILM * 0 + 255])))
     np.testing.assert_array_equal(opaque.pixels, FILM)
     assert opaque.provenance.notes == ()
@@ -208,7 +208,7 @@ def test_float_and_int_tiff_are_stretched(tmp_path: Path) -> None:
         found = read_radiograph(save(tmp_path / "a.tif", picture))
         assert found.pixels.dtype == np.uint16
         assert found.pixels.max() == 65535
-        assert "stretched" in found.provenance.notes[0]
+        assert "stretched" in found.provenance.remarks[0]
         order = np.argsort(FILM[5:].ravel(), kind="stable")
         assert (np.diff(found.pixels[5:].ravel()[order].astype(int)) >= 0).all()
 

@@ -221,7 +221,7 @@ def test_transparency_in_a_turned_picture(tmp_path: Path, kind: str, orientation
     expected = np.rot90(np.where(alpha == 0, 0, bright), {1: 0, 3: 2, 6: -1, 8: 1}[orientation])
     found = read_radiograph(tmp_path / "a.png")
     np.testing.assert_array_equal(found.pixels, expected)
-    assert found.provenance.notes == ("transparent pixels set to black",)
+    assert found.provenance.remarks == ("transparent pixels set to black",)
     assert read_size(tmp_path / "a.png") == expected.shape
 
 
@@ -232,7 +232,7 @@ def test_a_picture_in_alpha_alone(tmp_path: Path, colour: int, channels: int) ->
     Image.fromarray(np.dstack([flat] * channels + [FILM])).save(tmp_path / "a.png")
     found = read_radiograph(tmp_path / "a.png")
     np.testing.assert_array_equal(found.pixels, FILM)
-    assert "in its transparency alone" in found.provenance.notes[0]
+    assert "in its transparency alone" in found.provenance.remarks[0]
 
 
 @pytest.mark.parametrize("said", [True, False])

@@ -127,9 +127,9 @@ class Predictor:
     def predict(self, picture: Picture) -> Prediction:
         """The bones of a radiograph: a file's path, a grey array (H, W) of uint8 or uint16, or a Radiograph.
 
-        What a judge or anybody else warns of stands in the result's notes. Of several hands (``predict_hands``) the
-        one that the finder is surest of; a note tells of the others. Raises ImageError for what is no radiograph,
-        DeviceError when memory runs out.
+        What the reader, a judge or anybody else warns of stands in the result's notes. Of several hands
+        (``predict_hands``) the one that the finder is surest of; a note tells of the others. Raises ImageError for what
+        is no radiograph, DeviceError when memory runs out.
         """
         radiograph = as_radiograph(picture)
         hands = self.predict_hands(radiograph)
@@ -141,8 +141,10 @@ class Predictor:
 
         A predictor without a finder takes every radiograph for one hand. For ``picture`` and errors see ``predict``.
         """
-        hands = self._hands(as_radiograph(picture))
-        return tuple(replace(hand, segmentation=_told_if_few(hand.segmentation)) for hand in hands)
+        radiograph = as_radiograph(picture)
+        return tuple(
+            replace(hand, segmentation=_told(hand.segmentation, radiograph)) for hand in self._hands(radiograph)
+        )
 
     def _hands(self, radiograph: Radiograph) -> tuple[Hand, ...]:
         if self.finder is None:
@@ -204,6 +206,11 @@ def as_radiograph(picture: Picture) -> Radiograph:
     if isinstance(picture, (str, os.PathLike)):
         return read_radiograph(Path(picture))
     return Radiograph(picture)
+
+
+def _told(found: Segmentation, radiograph: Radiograph) -> Segmentation:
+    """``found`` with the notes of its ``radiograph`` before its own, and one after them where few bones were found."""
+    return _told_if_few(replace(found, notes=(*radiograph.provenance.notes, *found.notes)))
 
 
 def _told_if_few(found: Segmentation) -> Segmentation:

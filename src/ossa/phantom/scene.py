@@ -37,7 +37,7 @@ def generate(
     schema = load_schema("hand29")
     truth = Segmentation.from_bits(scene.bits, schema)
     spacing = Spacing(scene.mm, scene.mm, "phantom")
-    return Radiograph(picture, spacing, scene.hand.side, Provenance(format="phantom", notes=(f"seed {seed}",))), truth
+    return Radiograph(picture, spacing, scene.hand.side, Provenance(format="phantom", remarks=(f"seed {seed}",))), truth
 
 
 def render(

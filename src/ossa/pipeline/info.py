@@ -77,7 +77,7 @@ def _image(path: Path) -> Facts:
         rows.append(("spacing", f"{spacing.row:.4g} x {spacing.column:.4g} mm (rows x columns; {spacing.source})"))
         rows.append(("extent", f"{width * spacing.column:.0f} x {height * spacing.row:.0f} mm"))
     rows.append(("side", {"L": "left hand", "R": "right hand"}.get(radiograph.side or "", "not said")))
-    rows.extend(("note", note) for note in origin.notes)
+    rows.extend(("note", note) for note in (*origin.notes, *origin.remarks))
     values = {
         "file": str(path),
         "format": origin.format,
@@ -88,7 +88,7 @@ def _image(path: Path) -> Facts:
         "spacing_mm": None if spacing is None else [spacing.row, spacing.column],
         "spacing_source": None if spacing is None else spacing.source,
         "side": radiograph.side,
-        "notes": list(origin.notes),
+        "notes": [*origin.notes, *origin.remarks],
     }
     return Facts("radiograph", tuple(rows), values)
 

@@ -199,7 +199,8 @@ def _done(source: Source, results: list[Source], hands: tuple[Hand, ...]) -> Pre
 
 def _skip(outcome: Outcome, source: Source, reason: str, tell: Callable[[str], None]) -> None:
     outcome.skipped.append(Skipped(source.path, reason))
-    tell(f"skipped: {reason}")
+    if outcome.total > 1:  # of a single file the error tells
+        tell(f"skipped: {reason}")
 
 
 def _drop_lost(outcome: Outcome, parts: Parts, tell: Callable[[str], None]) -> None:

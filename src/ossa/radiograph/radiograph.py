@@ -41,7 +41,9 @@ class Provenance:
 
     ``format`` is "PNG", "JPEG", "TIFF", "BMP", "DICOM" or "array"; ``bits`` per pixel in memory (DICOM:
     stored); ``inverted``: the stored grey values were turned over (white-is-zero TIFF, MONOCHROME1,
-    or a film found to be a negative; ``notes`` say which).
+    or a film found to be a negative). ``notes`` are sentences that whoever uses a result of this picture must know, and
+    stand in that result too: no radiograph, one of several, turned over on a guess, a header that contradicts itself.
+    ``remarks`` say what else was read or done, as the file tells it.
     """
 
     path: str | None = None
@@ -49,6 +51,7 @@ class Provenance:
     bits: int = 8
     inverted: bool = False
     notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -75,7 +75,7 @@ def _read(path: Path, name: str) -> Radiograph:
     header, notes = _header(path, name)
     stored = _stored(path, header, name)
     grey, about_grey = _grey(stored, header)
-    spacing, about_spacing = spacing_of(header)
+    spacing, about_spacing, remarks = spacing_of(header)
     aspect, about_aspect = aspect_of(header) if spacing is None else (None, [])
     side, about_side = side_of(header)
     frames = count(header, "NumberOfFrames")
@@ -92,8 +92,8 @@ def _read(path: Path, name: str) -> Radiograph:
             notes.append("dark bones on a bright film: turned over")
             grey, inverted = invert(grey), True
     bits = count(header, "BitsStored") or 8 * stored.dtype.itemsize
-    notes += [*about_spacing, *about_aspect, *about_side]
-    return Radiograph(grey, spacing, side, Provenance(name, "DICOM", bits, inverted, tuple(notes)), aspect)
+    origin = Provenance(name, "DICOM", bits, inverted, (*notes, *about_spacing, *about_side), (*remarks, *about_aspect))
+    return Radiograph(grey, spacing, side, origin, aspect)
 
 
 def _header(path: Path, name: str) -> tuple[Dataset, list[str]]:

@@ -34,16 +34,17 @@ _SAME = 1e-4
 _SMALLEST, _LARGEST = 0.001, 10.0
 
 
-def spacing_of(header: Dataset) -> tuple[Spacing | None, list[str]]:
-    """Millimetres per pixel and remarks on how far they can be trusted.
+def spacing_of(header: Dataset) -> tuple[Spacing | None, list[str], list[str]]:
+    """Millimetres per pixel, notes on what cannot be used, and remarks on how far they can be trusted.
 
     PixelSpacing that differs from the detector's spacing, or that names its calibration, is
     calibrated ("PixelSpacing"). PixelSpacing equal to ImagerPixelSpacing (or to the
     NominalScannedPixelSpacing of a scanned film) has not been corrected for magnification and
     takes that name. PixelSpacing alone is kept with a remark: whether it was corrected cannot be
-    told. A spacing that is no length of a pixel is left out with a remark.
+    told. A spacing that is no length of a pixel is left out with a note.
     """
     notes: list[str] = []
+    remarks: list[str] = []
     pixel = _pair(header, "PixelSpacing", notes)
     plain_name, plain = "", None
     for name in ("ImagerPixelSpacing", "NominalScannedPixelSpacing"):
@@ -53,16 +54,16 @@ def spacing_of(header: Dataset) -> tuple[Spacing | None, list[str]]:
     spacing: Spacing | None = None
     if pixel and (kind or (plain and not _same(pixel, plain))):
         spacing = Spacing(*pixel, "PixelSpacing")
-        notes.append(f"spacing calibrated ({kind.lower() or 'differs from ' + plain_name})")
+        remarks.append(f"spacing calibrated ({kind.lower() or 'differs from ' + plain_name})")
     elif plain:
         spacing = Spacing(*plain, plain_name)
     elif pixel:
         spacing = Spacing(*pixel, "PixelSpacing")
-        notes.append("the file does not say whether its PixelSpacing is corrected for magnification")
+        remarks.append("the file does not say whether its PixelSpacing is corrected for magnification")
     factor = number(element(header, "EstimatedRadiographicMagnificationFactor"), None)
     if factor and spacing is not None and spacing.source != "PixelSpacing":
-        notes.append(f"spacing is at the detector; divide lengths by the estimated magnification {factor:g}")
-    return spacing, notes
+        remarks.append(f"spacing is at the detector; divide lengths by the estimated magnification {factor:g}")
+    return spacing, notes, remarks
 
 
 def aspect_of(header: Dataset) -> tuple[Aspect | None, list[str]]:
@@ -77,7 +78,7 @@ def aspect_of(header: Dataset) -> tuple[Aspect | None, list[str]]:
 
 
 def _pair(header: Dataset, name: str, notes: list[str]) -> tuple[float, float] | None:
-    """(row, column) in mm from the header or its first Pixel Measures; None when absent or no length, with a remark."""
+    """(row, column) in mm from the header or its first Pixel Measures; None when absent or no length, with a note."""
     for item in _places(header, "PixelMeasuresSequence"):
         value = element(item, name)
         if value is None or value == "":
@@ -98,7 +99,7 @@ def _same(a: tuple[float, float], b: tuple[float, float]) -> bool:
 
 
 def side_of(header: Dataset) -> tuple[Side | None, list[str]]:
-    """The side of the body, "L" or "R"; None when it is not said, both sides, or contradictory (with a remark)."""
+    """The side of the body, "L" or "R"; None when it is not said, both sides, or contradictory (with a note)."""
     said: list[tuple[str, Side]] = []
 
     def take(name: str, value: object) -> None:

@@ -52,12 +52,12 @@ def read_raster(path: Path, kind: str) -> Radiograph:
         header = _header(stream, kind, name)
         check_unpacked(header.unpacked, name)
         stored = _told(kind, name, lambda: _FORMATS[kind][1](stream, header))
-    pixels, notes = _grey(stored)
-    notes = [*header.notes, *notes]
+    pixels, remarks = _grey(stored)
+    notes = list(header.notes)
     if header.orientation != 1:
         pixels = np.ascontiguousarray(_SHOWN[header.orientation](pixels))
     if header.white_is_zero:  # the file says which way round its grey runs: nothing is guessed
-        notes.append("stored white-is-zero")
+        remarks.append("stored white-is-zero")
         turned_over = True
     else:
         turned_over = looks_inverted(pixels)
@@ -65,7 +65,8 @@ def read_raster(path: Path, kind: str) -> Radiograph:
             notes.append("dark bones on a bright film: turned over")
     pixels = invert(pixels) if turned_over else pixels
     bits = 8 * pixels.dtype.itemsize
-    return Radiograph(pixels, provenance=Provenance(name, header.format, bits, turned_over, tuple(notes)))
+    origin = Provenance(name, header.format, bits, turned_over, tuple(notes), tuple(remarks))
+    return Radiograph(pixels, provenance=origin)
 
 
 def read_raster_size(path: Path, kind: str) -> tuple[int, int]:
