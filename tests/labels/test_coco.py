@@ -271,3 +271,14 @@ def test_a_polygon_costs_what_its_own_box_costs() -> None:
     tracemalloc.stop()
     assert isinstance(region, Region)
     assert (region.top, region.left, region.area) == (11_010, 11_010, 400)
+
+
+def test_annotations_of_pictures_that_are_not_listed_are_told(tmp_path: Path) -> None:
+    picture(tmp_path / "hand_L.png")
+    data = coco()
+    for entry, other in zip(data["annotations"], (7, 7, "old"), strict=False):
+        entry["image_id"] = other
+    save_json(tmp_path / "_annotations.coco.json", data)
+    (problem,) = open_dataset(tmp_path).problems
+    assert problem.message == "annotations of pictures that it does not list: left out: 3 (image_id 7, old)"
+    assert counts(tmp_path) == [(26, 26)]

@@ -155,7 +155,7 @@ def read(root: Path, names: BoneNames) -> Reading:
     problems: list[Problem] = []
     for path in files:
         file = _load(path)
-        problems += _no_bones(path, file, names)
+        problems += [*_no_bones(path, file, names), *_of_no_picture(path, file)]
         if len(files) > 1 and not any(names.targets(name) for name in file.categories.values()):
             problems.append(Problem(path, "no category of this COCO file is a bone: left out"))
             continue
@@ -202,6 +202,16 @@ def _no_bones(path: Path, file: _File, names: BoneNames) -> list[Problem]:
     strange = next((name for name in others.values() if names.targets(name) is None), None)
     near = f"; the bone nearest to '{strange}' is '{names.nearest(strange)}', --map tells others" if strange else ""
     return [Problem(path, f"what is no bone is left out: {told}{near}")]
+
+
+def _of_no_picture(path: Path, file: _File) -> list[Problem]:
+    """The annotations of pictures that the file does not list, in one sentence for the whole file."""
+    strays = {key: len(entries) for key, entries in file.annotations.items() if key not in file.pictures}
+    if not strays:
+        return []
+    several = f"{', '.join(list(strays)[:5])}{', ...' if len(strays) > 5 else ''}"
+    told = f"annotations of pictures that it does not list: left out: {sum(strays.values())} (image_id {several})"
+    return [Problem(path, told)]
 
 
 def _split(path: Path, root: Path) -> str:
