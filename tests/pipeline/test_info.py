@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from helpers_dataset import write_competition
 from helpers_pictures import hand_picture, save
 from ossa.cli import cli
 from ossa.config import load_config, to_yaml
@@ -18,6 +19,8 @@ from ossa.labels.competition import write_case, write_label
 from ossa.labels.labelme import write_labelme
 from ossa.labels.store import Store
 from ossa.labels.submission import write_submission
+from ossa.pipeline.evaluate import evaluate
+from ossa.pipeline.gallery import gallery
 from ossa.pipeline.info import describe
 from ossa.pipeline.predict import fast_predictor, predict_with
 from ossa.radiograph.prepare import Placement
@@ -167,6 +170,25 @@ def test_saved_probabilities_and_a_run(tmp_path: Path) -> None:
     assert facts.values["config"]["name"] == config.name
     (run / "summary.html").write_text("")
     assert dict(describe(run).rows)["state"] == "finished"
+
+
+def test_folds_a_report_and_a_gallery(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    write_competition(root, subjects=2, size=96, tests=1)
+    result = CliRunner().invoke(cli, ["data", "folds", str(root), "-n", "2", "-o", str(tmp_path / "folds.json")])
+    assert result.exit_code == 0, result.output
+    facts = describe(tmp_path / "folds.json")
+    assert (facts.kind, facts.values["subjects"]) == ("folds", [1, 1])
+    text = (tmp_path / "folds.json").read_text()
+    (tmp_path / "edited.json").write_text(text.replace('"count": 2', '"count": 3'))
+    with pytest.raises(DatasetError, match="edited"):
+        describe(tmp_path / "edited.json")
+    evaluate(root, root, output=tmp_path / "report")
+    facts = describe(tmp_path / "report")
+    assert (facts.kind, facts.values["figures"]["subjects"]) == ("report", 2)
+    written = gallery([root], tmp_path / "gallery")
+    facts = describe(tmp_path / "gallery")
+    assert (facts.kind, facts.values["images"]) == ("gallery", written.pictures)
 
 
 def test_facts_for_programs_and_short_ones_for_people(bright_model: Path, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ class Facts:
 
 def describe(path: str | Path | None = None) -> Facts:
     """Facts about a radiograph, a model, a data set, labels (competition, labelme, COCO), a submission, a training run,
-    saved probabilities, or the results of ``ossa predict``.
+    saved probabilities, folds, a report, a gallery, or the results of ``ossa predict``.
 
     None is the shipped model. A folder is known by the files in it, and is else a data set; a file by its ending
     (.csv, .json) or else by its content. Raises the error of the reader that the path belongs to.
@@ -165,7 +165,7 @@ def _dataset(path: Path) -> Facts:
 
 
 def _json(path: Path) -> Facts:
-    """A label file of one picture, or a COCO file of many."""
+    """A label file of one picture, a COCO file of many, or folds."""
     from ossa.labels.beside import read_truth, stated_size
     from ossa.labels.names import bone_names
     from ossa.labels.texts import read_label_json
@@ -173,6 +173,8 @@ def _json(path: Path) -> Facts:
     data = read_label_json(path)
     if isinstance(data, dict) and {"images", "annotations"} <= data.keys():
         return _coco(path, data)
+    if isinstance(data, dict) and {"hash", "subjects", "count"} <= data.keys():
+        return _folds(path)
     schema = load_schema()
     truth = read_truth(path, bone_names(schema))
     form = "labelme" if isinstance(data, dict) and "shapes" in data else "competition"
@@ -232,6 +234,23 @@ def _coco(path: Path, data: Mapping[str, Any]) -> Facts:
     return Facts("label", rows, values)
 
 
+def _folds(path: Path) -> Facts:
+    """A file of ``ossa data folds``."""
+    from ossa.dataset.folds import read_folds
+
+    folds = read_folds(path)
+    sizes = Counter(folds.fold_of.values())
+    each = [sizes[fold] for fold in range(folds.count)]
+    rows = (
+        ("file", str(path)),
+        ("folds", f"{folds.count}, of {', '.join(map(str, each))} subjects"),
+        ("seed", str(folds.seed)),
+        ("hash", folds.hash[:12]),
+    )
+    values = {"file": str(path), "count": folds.count, "seed": folds.seed, "subjects": each, "hash": folds.hash}
+    return Facts("folds", rows, values)
+
+
 def _submission(path: Path) -> Facts:
     from ossa.labels.submission import read_submission
 
@@ -264,6 +283,29 @@ def _predictions(path: Path) -> Facts:
     values = {**table.values, "folder": str(path), "overlays": overlays, "complete": not stopped}
     values.pop("file", None)
     return Facts("predictions", rows, values)
+
+
+def _report(path: Path) -> Facts:
+    """What ``ossa evaluate`` left in a folder."""
+    from ossa.safety import read_json
+
+    figures = read_json(path / "figures.json")
+    known = figures if isinstance(figures, dict) else {}
+    rows = (
+        ("folder", str(path)),
+        ("compares", str(known.get("title", "not said"))),
+        ("images", f"{known.get('images', 'no')} of {known.get('subjects', 'no')} subjects"),
+        ("page", str(path / "report.html")),
+    )
+    return Facts("report", rows, {"folder": str(path), "page": str(path / "report.html"), "figures": known})
+
+
+def _gallery(path: Path) -> Facts:
+    """What ``ossa gallery`` left in a folder."""
+    images = sum(1 for _ in (path / "items").glob("*"))
+    page = str(path / "index.html")
+    rows = (("folder", str(path)), ("images", str(images)), ("page", page))
+    return Facts("gallery", rows, {"folder": str(path), "images": images, "page": page})
 
 
 def _store(path: Path) -> Facts:
@@ -321,6 +363,8 @@ _FOLDERS = {
     "card.json": _model,
     "config.yaml": _run,
     "store.json": _store,
+    "report.html": _report,
+    "gallery.js": _gallery,
     "predictions.csv": _predictions,
     ".ossa-run": _predictions,
 }

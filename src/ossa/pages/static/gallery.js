@@ -94,7 +94,10 @@
       node.append(img);
     }
     const line = make("span", "line");
-    line.append(make("span", "label", item.name.length > 19 ? `${item.name.slice(0, 6)}\u2026${item.name.slice(-12)}` : item.name));
+    // A long name is cut in its middle, as the card's width asks: numbers and sides stand at its end.
+    const label = make("span", "label");
+    label.append(make("span", "head", item.name.slice(0, -10)), make("span", "tail", item.name.slice(-10)));
+    line.append(label);
     if (metric >= 0) line.append(make("span", "score", shown(value, metric)));
     node.append(line);
     const small = [item.subject, item.side, item.fold && `fold ${item.fold}`].filter((s) => s && s !== item.name).join(" \u00b7 ");
