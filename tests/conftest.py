@@ -37,7 +37,7 @@ def bright_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
             with torch.no_grad():
                 self.mix.bias.copy_(torch.tensor([-4 * (LOW if i < 3 else HIGH) for i in range(len(schema))]))
 
-        def forward(self, x):  # type: ignore[no-untyped-def]
+        def forward(self, x):
             return self.mix(torch.nn.functional.avg_pool2d(x, 2))
 
     card = Card(

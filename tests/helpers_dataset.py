@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -192,7 +193,8 @@ def write_ram_h1200(root: Path, *, size: int = 128, per_split: int = 1) -> Path:
     categories = [{"id": i, "name": n, "supercategory": "none"} for i, n in enumerate(names) if i]
     ids = {c["name"]: c["id"] for c in categories}
     for s, split in enumerate(("train", "val", "test")):
-        images, annotations = [], []
+        images: list[Any] = []
+        annotations: list[Any] = []
         for k in range(per_split):
             seed = 100 * s + k
             outlines = schematic_hand(size, seed=seed, side="LR"[k % 2])
@@ -210,7 +212,7 @@ def write_ram_h1200(root: Path, *, size: int = 128, per_split: int = 1) -> Path:
                 if coding == "polygon" and category in ids and category not in ("Background", "Ring"):
                     bone = next((n for n, v in RAM_NAMES.items() if v == category), None)
                     parts = outlines[bone] if bone else (*outlines["Pisiform"], *outlines["Triquetrum"])
-                    value = [(p.exterior + 0.5).ravel().tolist() for p in parts]
+                    value: Any = [(p.exterior + 0.5).ravel().tolist() for p in parts]
                 elif coding == "plain":
                     value = {"size": [size, size], "counts": counts}
                 else:

@@ -55,7 +55,7 @@ def save(path: Path, data: FileDataset) -> Path:
 
 
 #: Name -> transfer syntax and encoder of ``packed``.
-_CODECS: dict[str, tuple[str, Callable[[NDArray[Any]], bytes]]] = {
+_CODECS: dict[str, tuple[str, Callable[[NDArray[Any]], bytes | bytearray]]] = {
     "jls": ("1.2.840.10008.1.2.4.80", imagecodecs.jpegls_encode),
     "j2k": (
         "1.2.840.10008.1.2.4.90",
@@ -81,7 +81,7 @@ def packed(data: FileDataset, syntax: str) -> FileDataset:
     return with_frame(data, encode(data.pixel_array), uid)
 
 
-def with_frame(data: FileDataset, frame: bytes, syntax: str) -> FileDataset:
+def with_frame(data: FileDataset, frame: bytes | bytearray, syntax: str) -> FileDataset:
     """``data`` with one compressed frame for its pixels."""
     data.PixelData = encapsulate([bytes(frame)])
     data["PixelData"].VR = "OB"

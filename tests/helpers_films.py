@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import struct
 import zlib
+from collections.abc import Mapping
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -88,7 +90,7 @@ def png_header(width: int, height: int, depth: int = 8, colour: int = 0) -> byte
     return png_file(width, height, depth, colour, zlib.compress(b"\0" * 64))
 
 
-def tiff_file(tags: dict[int, tuple[int, ...]], data: bytes = b"") -> bytes:
+def tiff_file(tags: Mapping[int, tuple[int, ...]], data: bytes = b"") -> bytes:
     """A TIFF of one directory behind ``data``, which begins at byte 8; every value is stored with 32 bits."""
     first = 8 + len(data)
     at = first + 2 + 12 * len(tags) + 4
@@ -106,7 +108,7 @@ def tiff(
     *,
     photometric: int = 1,
     bits: int = 8,
-    order: str = "<",
+    order: Literal["<", ">"] = "<",
     big: bool = False,
     pages: int = 1,
 ) -> bytes:

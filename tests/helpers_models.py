@@ -8,16 +8,19 @@ from typing import Any, Protocol
 
 import pytest
 
+from helpers_known import known
 from ossa.bundle.bundle import Bundle, save_bundle
 from ossa.bundle.card import Architecture, Card
 from ossa.models.architectures import architecture
 from ossa.radiograph.prepare import Preparation
 from ossa.schema import Bone, BoneSchema, load_schema
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
+
+import torch
 
 
-class SmallNet(torch.nn.Module):  # type: ignore[misc]
+class SmallNet(torch.nn.Module):
     """Three convolutions, stride 2, enough channels that the weights are stored in 16 bits."""
 
     stride = 2
@@ -38,10 +41,10 @@ def small_net(classes: int = 29, channels: int = 1, seed: int = 0) -> SmallNet:
     torch.manual_seed(seed)
     net = SmallNet(classes, channels)
     with torch.no_grad():
-        net.norm.running_mean.normal_()
-        net.norm.running_var.uniform_(0.5, 2)
+        known(net.norm.running_mean).normal_()
+        known(net.norm.running_var).uniform_(0.5, 2)
         net.last.weight.mul_(6)
-        net.last.bias.sub_(2)
+        known(net.last.bias).sub_(2)
     return net.eval()
 
 

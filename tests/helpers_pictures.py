@@ -26,7 +26,7 @@ def other_picture(height: int = 240, width: int = 200) -> NDArray[np.uint8]:
     return pixels
 
 
-def save(path: Path, pixels: NDArray[np.generic]) -> Path:
+def save(path: Path, pixels: np.ndarray) -> Path:
     """Write a picture with OpenCV; the ending says the format."""
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), pixels)

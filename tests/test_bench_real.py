@@ -16,7 +16,7 @@ from ossa.segmentation.segmentation import Region, Segmentation
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
-import _real  # noqa: E402
+import _real  # type: ignore[import-not-found]  # noqa: E402
 
 SIZE = 400
 

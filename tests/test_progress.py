@@ -11,10 +11,10 @@ from ossa.progress import bar, silent
 
 
 @pytest.mark.parametrize("track", [silent, bar])
-def test_items_pass_in_order_and_lazily(track) -> None:  # type: ignore[no-untyped-def]
+def test_items_pass_in_order_and_lazily(track) -> None:
     taken: list[int] = []
 
-    def items():  # type: ignore[no-untyped-def]
+    def items():
         for i in range(3):
             taken.append(i)
             yield i

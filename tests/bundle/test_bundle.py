@@ -38,7 +38,7 @@ def test_both_files_hold_the_same_16_bit_weights(bundle: Bundle) -> None:
     assert kinds["second.weight.half"] == onnx.TensorProto.FLOAT16
     assert kinds["norm.running_var"] == onnx.TensorProto.FLOAT
     original = small_net().second.weight
-    assert torch.equal(module.second.weight, original.half().float())
+    assert torch.equal(module.get_parameter("second.weight"), original.half().float())
 
 
 def test_the_module_given_stays_as_it_is(tmp_path: Path, make_bundle: MakeBundle) -> None:

@@ -184,7 +184,18 @@ def test_output_is_asked_for(tmp_path: Path) -> None:
 
 def test_the_real_program(bright_model: Path, tmp_path: Path) -> None:
     image = save(tmp_path / "hand.png", hand_picture())
-    command = [sys.executable, "-m", "ossa", "predict", image, "-o", tmp_path / "o", "--model", bright_model, "--fast"]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "ossa",
+        "predict",
+        image,
+        "-o",
+        tmp_path / "o",
+        "--model",
+        bright_model,
+        "--fast",
+    ]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert "29 bones" in run.stdout

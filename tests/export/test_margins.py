@@ -40,7 +40,7 @@ def test_every_bone_is_named_beside_the_picture(hand: Segmentation, monkeypatch:
     written: dict[str, tuple[int, int]] = {}
     put = cv2.putText
 
-    def noted(picture, text, place, *more):  # type: ignore[no-untyped-def]
+    def noted(picture, text, place, *more):
         written[text] = place
         return put(picture, text, place, *more)
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers_dataset import SCHEMA, schematic_hand
+from helpers_known import known
 from ossa.hand.align import align
 from ossa.hand.geometry import geometry_of_outlines
 from ossa.hand.misplaced import misplaced
@@ -15,7 +16,7 @@ from ossa.hand.usual import load_usual
 from ossa.phantom.scene import PhantomOptions, generate
 from ossa.segmentation.outlines import map_outlines, outlines_from_segmentation
 
-USUAL = load_usual(SCHEMA)
+USUAL = known(load_usual(SCHEMA))
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def outlines():
 
 
 def laid(outlines):
-    return align(geometry_of_outlines(outlines, SCHEMA), USUAL)
+    return known(align(geometry_of_outlines(outlines, SCHEMA), USUAL))
 
 
 @settings(max_examples=20, deadline=None)
@@ -54,7 +55,7 @@ def test_a_few_wrong_labels_do_not_move_the_fit(outlines):
     wrong = measured.renamed(
         {"finger-5": "finger-13", "finger-13": "finger-5", "Hamate": "Trapezium", "Trapezium": "Hamate"}
     )
-    other = align(wrong, USUAL)
+    other = known(align(wrong, USUAL))
     np.testing.assert_allclose(other.places, fit.places, atol=0.1 * fit.size)
     names = ("finger-5", "finger-13", "Hamate", "Trapezium")
     i, j, h, t = (SCHEMA.index(name) for name in names)
@@ -63,5 +64,6 @@ def test_a_few_wrong_labels_do_not_move_the_fit(outlines):
 
 def test_too_few_bones_are_no_hand():
     outlines = schematic_hand(256)
-    assert laid({name: outlines[name] for name in SCHEMA.names[:4]}) is None
+    few = {name: outlines[name] for name in SCHEMA.names[:4]}
+    assert align(geometry_of_outlines(few, SCHEMA), USUAL) is None
     assert laid({}) is None

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers_dataset import SCHEMA, schematic_hand, segmentation
+from helpers_known import known
 from ossa.hand.cut import find_cut
 from ossa.segmentation.outlines import outlines_from_segmentation
 from ossa.segmentation.segmentation import Segmentation
@@ -20,7 +21,7 @@ def within(field: np.ndarray, seed: int) -> tuple[dict, set[str]]:
     """A hand's outlines inside a field (H, W), and the bones of which it takes a tenth or more."""
     whole = segmentation(schematic_hand(SIZE, seed=seed), SIZE)
     seen = Segmentation.from_planes(whole.planes() & field, SCHEMA)
-    lost = {name for name, region in seen if region.area < 0.9 * whole.get(name).area}
+    lost = {name for name, region in seen if region.area < 0.9 * known(whole.get(name)).area}
     return outlines_from_segmentation(seen), lost
 
 

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers_dataset import SCHEMA, schematic_hand, segmentation
+from helpers_known import known
 from ossa.hand.geometry import geometry, geometry_of_outlines, middle_of
 from ossa.hand.sides import side_of
 from ossa.hand.wrist import bone_axis, wrist_angle
@@ -24,7 +25,7 @@ def test_wrist_angle_and_side_whatever_way_the_hand_lies(wrist, turn, side, seed
     straight = schematic_hand(size, seed=seed, side=side)
     assert side_in(outlines) == side
     assert wrist_angle(outlines, SCHEMA) == pytest.approx(wrist + wrist_angle(straight, SCHEMA), abs=1.5)
-    assert abs(wrist_angle(straight, SCHEMA)) < 6
+    assert abs(known(wrist_angle(straight, SCHEMA))) < 6
 
 
 def test_mirrored_hand_changes_side_and_keeps_its_angle():
@@ -78,7 +79,7 @@ def test_holes_are_taken_off_and_parts_added():
     i = SCHEMA.index("Ulna")
     assert measured.area[i] == pytest.approx(100 - 25 + 100)
     np.testing.assert_allclose(measured.centre[i], np.array([100 * 5 - 25 * 4.5 + 100 * 25] * 2) / 175)
-    np.testing.assert_allclose(middle_of(outlines, ("Ulna", "Radius")), measured.centre[i])
+    np.testing.assert_allclose(known(middle_of(outlines, ("Ulna", "Radius"))), measured.centre[i])
     assert middle_of(outlines, ("Radius",)) is None
     assert measured.found.sum() == 1
     assert not measured.cut.any()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def test_hands_agree_with_their_side_however_they_lie(seed: int) -> None:
 
 def test_a_wrong_marker_is_told() -> None:
     film, truth = generate(3, 320, replace(FLAT, turned=0.0))
-    other = "L" if film.side == "R" else "R"
+    other: Literal["L", "R"] = "L" if film.side == "R" else "R"
     (note,) = side_notes(truth, other)
     assert "marked as" in note
 

@@ -33,7 +33,8 @@ class BrightIsBone:
     description = "made"
 
     def __init__(self, bones: int, stride: int) -> None:
-        self.bones, self.stride, self.shapes = bones, stride, []
+        self.bones, self.stride = bones, stride
+        self.shapes: list[tuple[int, ...]] = []
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         self.shapes.append(batch.shape[2:])
@@ -174,6 +175,13 @@ def test_settings_come_back_and_wrong_ones_are_refused() -> None:
     closer = Closer(CARPALS, size=320, margin=0.5)
     assert Closer.from_json(closer.to_json()) == closer
     one = {"bones": ["Lunate"]}
-    for wrong in ({}, {**one, "least": True}, {**one, "zoom": 2}, {"bones": []}, {**one, "size": 1}):
+    broken: tuple[dict[str, Any], ...] = (
+        {},
+        {**one, "least": True},
+        {**one, "zoom": 2},
+        {"bones": []},
+        {**one, "size": 1},
+    )
+    for wrong in broken:
         with pytest.raises(ConfigError, match="closer look"):
             Closer.from_json(wrong)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from helpers_known import known
 from helpers_models import MakeBundle
 from helpers_pictures import hand_picture, other_picture, save
 from ossa.errors import ImageError, MissingExtraError, SchemaError
@@ -90,11 +92,15 @@ def test_few_bones_are_told(bones: int, told: bool, make_bundle: MakeBundle, tmp
             logits[0, :bones, 4:8, 4:8] = 8.0
             return logits
 
-    def noted(segmentation: Segmentation) -> Segmentation:
-        return replace(segmentation, notes=("its own",))
+    class Noted:
+        def __call__(self, segmentation: Segmentation) -> Segmentation:
+            return replace(segmentation, notes=("its own",))
+
+        def to_json(self) -> dict[str, object]:
+            return {}
 
     members = (replace(loaded.networks.members[0], engine=Finds()),)
-    predictor = replace(loaded, networks=replace(loaded.networks, members=members), tidy=(noted,))
+    predictor = replace(loaded, networks=replace(loaded.networks, members=members), tidy=(Noted(),))
     notes = predictor.predict(np.zeros((64, 64), np.uint8)).notes
     assert notes[0] == "its own"
     assert len(notes) == 1 + told
@@ -127,7 +133,7 @@ def test_a_notebook_shows_the_overlay(found: Prediction) -> None:
 
     data = found._repr_png_()
     assert data is not None
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    picture = known(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
     assert max(picture.shape[:2]) <= SHOWN
     assert np.ptp(picture.astype(int), axis=2).max() > 60, "in colour"
     assert Prediction.of(found, None)._repr_png_() is None  # type: ignore[arg-type]
@@ -161,7 +167,7 @@ def test_a_result_that_was_not_judged_says_so_in_its_file(bright_model: Path, tm
 
     picture = save(tmp_path / "in" / "a.png", hand_picture())
     for name, fast in (("judged", False), ("fast", True)):
-        predict_with(lambda fast=fast: Predictor.load(bright_model, fast=fast), [picture], tmp_path / name)
+        predict_with(partial(Predictor.load, bright_model, fast=fast), [picture], tmp_path / name)
     said = json.loads((tmp_path / "fast" / "a.json").read_text())["attributes"]
     assert "confidence" not in said
     assert set(said["probability"]) == set(read_label(tmp_path / "fast" / "a.json", SCHEMA))

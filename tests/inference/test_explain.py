@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from helpers_dataset import draw, schematic_hand
+from helpers_known import known
 from ossa.bundle.bundle import Bundle
 from ossa.errors import ConfigError, SchemaError
 from ossa.export.heat import heat_panel, side_by_side
@@ -17,11 +18,14 @@ from ossa.radiograph.radiograph import Radiograph
 from ossa.radiograph.read import read_radiograph
 from ossa.segmentation.segmentation import Region
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
+
+import torch
+
 nn = torch.nn
 
 
-class Net(nn.Module):  # type: ignore[misc, name-defined]
+class Net(nn.Module):
     """conv -> in-place ReLU -> pool -> conv -> upsample -> 1x1 head, and a layer that leads nowhere."""
 
     def __init__(self) -> None:
@@ -34,7 +38,7 @@ class Net(nn.Module):  # type: ignore[misc, name-defined]
         self.aside = nn.Conv2d(4, 1, 1)
         self.unused = nn.Conv2d(1, 1, 1)
 
-    def forward(self, x):  # type: ignore[no-untyped-def]
+    def forward(self, x):
         a = self.relu(self.first(x))
         self.aside(a.detach())
         return nn.functional.interpolate(self.head(self.deep(a)), scale_factor=2)
@@ -49,7 +53,7 @@ def test_the_map_is_the_formula() -> None:
     net, x = Net(), picture()
     with torch.no_grad():
         maps = net.deep(net.relu(net.first(x)))
-        net.head.bias[1] -= net.head(maps)[0, 1].median()
+        known(net.head.bias)[1] -= net.head(maps)[0, 1].median()
         logits = nn.functional.interpolate(net.head(maps), scale_factor=2)[0, 1]
         inside = (logits > 0).float().view(6, 2, 8, 2).sum((1, 3))  # pixels of M over each deep cell
         assert inside.sum() > 0
@@ -119,7 +123,7 @@ def test_layers_that_cannot_be_asked(layer: str, message: str) -> None:
 def test_a_bone_that_is_not_found_is_said_to_be_so() -> None:
     net = Net()
     with torch.no_grad():
-        net.head.bias[0] = -100
+        known(net.head.bias)[0] = -100
     heat, found = grad_cam(net, picture(), 0, "deep")
     assert not found
     assert np.isfinite(heat).all()

@@ -157,8 +157,8 @@ def test_another_network_in_the_finders_place_is_told(bundle: Bundle) -> None:
 def test_what_the_finder_says_is_in_px_of_the_film(tall: float) -> None:
     film = Radiograph(np.zeros((round(600 / tall), 300), np.uint8), None if tall == 1 else Spacing(tall, 1.0, "test"))
     placement = prepare(film, GRID)[1]
-    middle = placement.to_grid(np.array([200.0, 250.0]))
-    first = drawn(*middle, 60, angle=30)
+    x, y = placement.to_grid(np.array([200.0, 250.0]))
+    first = drawn(x, y, 60, angle=30)
     found = Finder(Told([first])).find(film)
     (hand,) = found.hands
     assert found.present > 0.9
@@ -172,18 +172,18 @@ def test_what_the_finder_says_is_in_px_of_the_film(tall: float) -> None:
 @pytest.mark.parametrize("tall", [1.0, 1.5])
 def test_a_hand_is_measured_again_upright_and_at_one_scale(tall: float) -> None:
     film = Radiograph(np.zeros((round(600 / tall), 300), np.uint8), None if tall == 1 else Spacing(tall, 1.0, "test"))
-    middle = prepare(film, GRID)[1].to_grid(np.array([200.0, 250.0]))
+    x, y = prepare(film, GRID)[1].to_grid(np.array([200.0, 250.0]))
     side = GRID.size
     # Seen upright, 110 px long, it is a tenth of that nearer to the fingers, 20 % longer, and 10 degrees on.
     again = drawn((side - 1) / 2, (side - 1) / 2 - 11, 132, angle=10)
-    (rough,) = Finder(Told([drawn(*middle, 60, angle=30)])).find(film).hands
-    (hand,) = Finder(Told([drawn(*middle, 60, angle=30), again])).find(film).hands
+    (rough,) = Finder(Told([drawn(x, y, 60, angle=30)])).find(film).hands
+    (hand,) = Finder(Told([drawn(x, y, 60, angle=30), again])).find(film).hands
     assert hand.angle == pytest.approx(40, abs=0.1)
     assert hand.length == pytest.approx(1.2 * rough.length, rel=0.01)
     assert hand.centre == pytest.approx(rough.centre + 0.1 * rough.length * rough.up, abs=1.5)
     # Something far from it is another one.
     away = drawn(10, 10, 110, angle=10)
-    (same,) = Finder(Told([drawn(*middle, 60, angle=30), away])).find(film).hands
+    (same,) = Finder(Told([drawn(x, y, 60, angle=30), away])).find(film).hands
     assert same.angle == pytest.approx(30, abs=0.1)
 
 
@@ -222,7 +222,7 @@ def test_a_forearm_that_the_cutout_ends_is_looked_at_again() -> None:
     arm, finger = found.segmentation.regions["Radius"], found.segmentation.regions[SCHEMA.names[0]]
     assert len(asked) == 1
     # To a whole hand's length below the wrist, which lies .4 lengths below the middle.
-    assert (arm.top, arm.bottom) == (pytest.approx(170 + 80 - 70, abs=2), pytest.approx(170 + 80 + 200, abs=2))
+    assert (arm.top, arm.bottom) == pytest.approx((170 + 80 - 70, 170 + 80 + 200), abs=2)
     assert finger.bottom == pytest.approx(170 + 80 + 30, abs=2)
     # Not where the film ends there anyway.
     looked_at(Radiograph(pixels[:280]), Found((hand,), 1.0), look, never, SCHEMA)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ from ossa.segmentation.segmentation import Segmentation
 SIZE = 256
 
 
-def hand(seed: int, **how: object) -> Segmentation:
+def hand(seed: int, **how: Any) -> Segmentation:
     return segmentation(schematic_hand(SIZE, seed=seed, **how), SIZE)
 
 

@@ -56,7 +56,7 @@ def test_any_size(tmp_path: Path, make_bundle: MakeBundle, few: BoneSchema, shap
 def test_pixels_that_are_not_square(bundle: Bundle) -> None:
     """Twice as tall pixels: the grid is the one of the square picture, the result has the file's own shape."""
     square = picture(160, 80)
-    tall = Radiograph(np.ascontiguousarray(square.pixels[::2]), Spacing(0.2, 0.1, "user"))
+    tall = Radiograph(square.pixels[::2].copy(), Spacing(0.2, 0.1, "user"))
     predictor = Predictor.load(bundle.path, fast=True)
     assert seen(predictor.networks, tall).logits.shape == seen(predictor.networks, square).logits.shape
     assert predictor.predict(tall).shape == (80, 80)
@@ -101,7 +101,7 @@ def test_thresholds_of_the_bundle_are_used(second_bundle: Bundle) -> None:
 def test_views_of_a_symmetric_network(bundle: Bundle) -> None:
     """A mirrored view of a mirrored picture is the picture: the mean over both is the same, mirrored."""
     radiograph = picture(128, 128)
-    mirrored = Radiograph(np.ascontiguousarray(radiograph.pixels[:, ::-1]))
+    mirrored = Radiograph(radiograph.pixels[:, ::-1].copy())
     networks = Networks.load(bundle.path, views=views(True))
     a, b = seen(networks, radiograph).logits, seen(networks, mirrored).logits
     np.testing.assert_allclose(a, b[:, :, ::-1], atol=1e-3)

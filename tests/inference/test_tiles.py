@@ -62,7 +62,7 @@ def test_the_second_channel_is_the_whole_hand() -> None:
 
 def test_the_weight_is_largest_in_the_middle_and_never_zero() -> None:
     weight = gaussian(33, 65)
-    assert np.unravel_index(weight.argmax(), weight.shape) == (16, 32)
+    assert tuple(map(int, np.unravel_index(weight.argmax(), weight.shape))) == (16, 32)
     assert weight.min() > 0
     np.testing.assert_allclose(weight, weight[::-1, ::-1], rtol=1e-6)
 

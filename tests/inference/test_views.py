@@ -50,7 +50,7 @@ def test_there_and_back(mirrored: bool, scale: float, angle: float, stride: int,
 @pytest.mark.parametrize("axis", [1, 2])
 def test_pixel_centres_of_a_coarse_grid(stride: int, axis: int) -> None:
     """A ramp comes back as itself to a fiftieth of a logit pixel: centres half a pixel off would show."""
-    picture = np.broadcast_to(np.arange(256.0, dtype=np.float32) / stride, (1, 256, 256))
+    picture = np.broadcast_to(np.arange(256.0, dtype=np.float32) / np.float32(stride), (1, 256, 256))
     picture = np.ascontiguousarray(picture if axis == 2 else picture.transpose(0, 2, 1))
 
     def network(seen: np.ndarray) -> np.ndarray:

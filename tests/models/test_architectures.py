@@ -123,7 +123,8 @@ def test_rgb_weights_are_rebuilt_from_the_options(name: str) -> None:
     if find_spec("transformers") is None:
         pytest.skip("transformers is not installed")
     network = build(name, 3, **SMALL[name], rgb=True)
-    again = build(name, 3, **network.options)
+    options: Any = network.options
+    again = build(name, 3, **options)
     own, other = network.state_dict(), again.state_dict()
     assert {k: v.shape for k, v in own.items()} == {k: v.shape for k, v in other.items()}
     assert network.eval()(torch.zeros(1, 1, 64, 64)).shape[1] == 3

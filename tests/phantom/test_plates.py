@@ -88,7 +88,7 @@ def test_plates_are_the_same_again_and_have_hands_and_none(hand: Sprite) -> None
     drawn = {"whole": hand, "close": close, "foot": bare_sprite(KINDS["sticks"](rng)), "drawing": drawing_of(hand, rng)}
     drawn["other"] = bare_sprite(KINDS["chest"](rng))
 
-    def plate(seed: int):  # type: ignore[no-untyped-def]
+    def plate(seed: int):
         own = np.random.default_rng(seed)
         return compose(own, lambda kinds: drawn[str(own.choice(kinds))], 160)
 

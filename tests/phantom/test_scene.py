@@ -72,7 +72,7 @@ def test_pictures_of_any_size_and_kind_come_out_whole(seed: int) -> None:
 
 
 def test_left_hands_are_mirrored_right_hands() -> None:
-    thumbs = {}
+    thumbs: dict[str | None, set[bool]] = {}
     for seed in range(12):
         radiograph, truth = generate(seed, 128, CALM)
         thumb, little = truth.get("finger-2"), truth.get("finger-18")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from helpers_dataset import (
     segmentation,
     write_competition,
 )
+from helpers_known import known
 from ossa.cli import cli
 from ossa.dataset.dataset import open_dataset
 from ossa.errors import InputError, OutputError
@@ -182,10 +184,10 @@ def test_every_bad_file_is_told_once_and_the_rest_is_done(tmp_path: Path) -> Non
     cases = open_dataset(root).labelled
     truth = {case.id: case.segmentation(SCHEMA, (96, 96)) for case in cases}
     write_submission(tmp_path / "p.csv", truth.items())
-    cases[0].label.write_text("{")
-    data = json.loads(cases[1].label.read_text())
+    known(cases[0].label).write_text("{")
+    data = json.loads(known(cases[1].label).read_text())
     data["annotations"][0]["points"] = [[1, 1], [999, 1], [1, 9]]
-    save_json(cases[1].label, data)
+    save_json(known(cases[1].label), data)
     cases[2].image.write_bytes(b"no picture")
     lines = (tmp_path / "p.csv").read_text().splitlines()
     lines = [line + " 9" if line.startswith(f"{cases[3].id},Radius,") else line for line in lines]
@@ -206,7 +208,7 @@ def test_where_nothing_can_be_compared_the_first_reason_is_given(tmp_path: Path)
     truth = {case.id: case.segmentation(SCHEMA, (96, 96)) for case in open_dataset(root).labelled}
     write_submission(tmp_path / "p.csv", truth.items())
     for case in open_dataset(root).labelled:
-        case.label.write_text("{")
+        known(case.label).write_text("{")
     with pytest.raises(InputError, match=r"nothing could be compared.*is not valid JSON"):
         evaluate(tmp_path / "p.csv", root)
 
@@ -222,10 +224,11 @@ def test_a_broken_picture_is_not_needed_where_the_label_knows_its_size(tmp_path:
 def test_pictures_in_which_nobody_judged_a_bone_are_named_not_scored(tmp_path: Path) -> None:
     root = write_competition(tmp_path / "comp", subjects=1, tests=0, size=96)
     first, second = open_dataset(root).labelled
-    save_json(first.label, json.loads(first.label.read_text()) | {"annotations": []})
-    few = json.loads(second.label.read_text())
+    empty, wrist = known(first.label), known(second.label)
+    save_json(empty, json.loads(empty.read_text()) | {"annotations": []})
+    few = json.loads(wrist.read_text())
     few["annotations"] = [a for a in few["annotations"] if a["label"] in ("Radius", "Ulna")]
-    save_json(second.label, few)
+    save_json(wrist, few)
     evaluation = evaluate(root, root)
     assert evaluation.unjudged == (first.id,)
     assert evaluation.scores.images == (second.id,)
@@ -251,9 +254,14 @@ def test_saved_probabilities_are_unpacked_once_for_all_thresholds(
     padded[:, :120, :90] = logits
     store.write("hand.png", padded, place(SHAPE, Preparation(120, 32)))
     write_label(tmp_path / "labels" / "hand.json", hand(), "hand.png")
-    unpacked = []
+    unpacked: list[int] = []
     whole = Probabilities.logits
-    monkeypatch.setattr(Probabilities, "logits", lambda self: unpacked.append(1) or whole(self))
+
+    def counted(self: Probabilities) -> Any:
+        unpacked.append(1)
+        return whole(self)
+
+    monkeypatch.setattr(Probabilities, "logits", counted)
     evaluation = evaluate(tmp_path / "store", tmp_path / "labels")
     assert len(unpacked) == 1
     assert evaluation.thresholds is not None

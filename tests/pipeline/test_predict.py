@@ -93,7 +93,7 @@ def test_an_unforeseen_error_skips_its_file_only(
         save(tmp_path / "in" / f"{name}.png", hand_picture())
     whole = module.predict_one
 
-    def fails_on_b(radiograph, predictor):  # type: ignore[no-untyped-def]
+    def fails_on_b(radiograph, predictor):
         if radiograph.provenance.path.endswith("b.png"):
             raise ZeroDivisionError("oh")
         return whole(radiograph, predictor)
@@ -111,7 +111,7 @@ def test_an_error_that_is_not_the_files_stops_the_run(
 ) -> None:
     save(tmp_path / "in" / "a.png", hand_picture())
 
-    def fails(radiograph, predictor):  # type: ignore[no-untyped-def]
+    def fails(radiograph, predictor):
         raise error
 
     monkeypatch.setattr(module, "predict_one", fails)
@@ -123,7 +123,7 @@ def test_an_interrupted_run_keeps_what_is_done(bright_model: Path, tmp_path: Pat
     for name in ("a", "b", "c"):
         save(tmp_path / "in" / f"{name}.png", hand_picture())
 
-    def stops_at_the_third(items: Iterable, total: int, what: str) -> Iterator:  # type: ignore[type-arg]
+    def stops_at_the_third(items: Iterable, total: int, what: str) -> Iterator:
         for i, item in enumerate(items):
             if i == 2:
                 raise KeyboardInterrupt
@@ -160,7 +160,7 @@ def test_a_stopped_run_goes_on(bright_model: Path, tmp_path: Path, monkeypatch: 
     whole = module.predict_one
     asked: list[str] = []
 
-    def counted(radiograph, predictor):  # type: ignore[no-untyped-def]
+    def counted(radiograph, predictor):
         name = Path(radiograph.provenance.path).name
         if name == "c.png" and "c.png" not in asked:
             asked.append(name)
@@ -250,7 +250,7 @@ def test_a_folder_that_is_removed_during_the_run_is_counted(
         save(tmp_path / "in" / f"{name}.png", hand_picture())
     whole, count = module.predict_one, 0
 
-    def removes(radiograph, predictor):  # type: ignore[no-untyped-def]
+    def removes(radiograph, predictor):
         nonlocal count
         count += 1
         if count == 3:
@@ -309,7 +309,7 @@ def test_two_runs_on_one_folder_and_one_that_is_killed(bright_model: Path, tmp_p
 def test_a_damaged_memory_of_a_run_is_made_again(bright_model: Path, tmp_path: Path) -> None:
     image = save(tmp_path / "hand.png", hand_picture())
 
-    def stops(items: Iterable, total: int, what: str) -> Iterator:  # type: ignore[type-arg]
+    def stops(items: Iterable, total: int, what: str) -> Iterator:
         yield from items
         raise KeyboardInterrupt
 
@@ -347,7 +347,7 @@ def test_every_hand_of_a_film_has_its_results(
     save(tmp_path / "in" / "one.png", hand_picture())
     whole = module.predict_one
 
-    def several(radiograph, predictor):  # type: ignore[no-untyped-def]
+    def several(radiograph, predictor):
         several.count += 1  # type: ignore[attr-defined]
         return two_hands(radiograph, sides) if several.count == 1 else whole(radiograph, predictor)  # type: ignore[attr-defined]
 
@@ -373,7 +373,7 @@ def test_results_of_two_hands_keep_clear_of_other_results(
         save(tmp_path / "in" / f"{name}.png", hand_picture())
     whole = module.predict_one
 
-    def several(radiograph, predictor):  # type: ignore[no-untyped-def]
+    def several(radiograph, predictor):
         if radiograph.provenance.path.endswith("a.png"):
             return two_hands(radiograph, ("R", "L"))
         return whole(radiograph, predictor)

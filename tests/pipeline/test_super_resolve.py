@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,7 +27,7 @@ from ossa.radiograph.read import read_radiograph
 from ossa.radiograph.superres import Tiling
 
 FILM = film(80)
-TILES = {"tile": 40, "overlap": 8}
+TILES: dict[str, Any] = {"tile": 40, "overlap": 8}
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_a_stopped_run_continues(source: Path, weights: Path, tmp_path: Path) ->
     class Stop(Exception):
         pass
 
-    def stop(items, total, what):  # type: ignore[no-untyped-def]
+    def stop(items, total, what):
         for number, item in enumerate(items):
             if number == 10:
                 raise Stop
@@ -90,7 +91,7 @@ def test_a_stopped_run_continues(source: Path, weights: Path, tmp_path: Path) ->
 def test_every_tile_is_counted(source: Path, weights: Path, tmp_path: Path) -> None:
     seen: list[int] = []
 
-    def count(items, total, what):  # type: ignore[no-untyped-def]
+    def count(items, total, what):
         seen.extend([total, sum(1 for _ in items)])
         yield from ()
 

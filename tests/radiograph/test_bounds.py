@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom.uid import UID
 
 from helpers_dicom import dataset, frame_of, packed, with_frame
 from helpers_dicom import save as save_dicom
@@ -76,7 +77,7 @@ def write_deflated(path: Path) -> None:
     data = dataset(np.zeros((9, 9), np.uint16))
     data.Rows = data.Columns = 9000
     data.PixelData = bytes(2 * 9000 * 9000)
-    data.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1.99"
+    data.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2.1.99")
     save_dicom(path, data)
 
 

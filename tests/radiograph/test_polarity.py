@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from helpers_films import collimated, film
+from helpers_known import known
 from ossa.phantom.scene import generate
 from ossa.radiograph.polarity import invert, looks_inverted, upright_sign
 
@@ -56,7 +57,7 @@ def bars(picture: NDArray[np.uint8], side: str, value: int, share: float) -> NDA
     wide, tall = (round(share * length) for length in (picture.shape[1], picture.shape[0]))
     left, right = (wide if side in sides else 0 for sides in (("left", "both", "frame"), ("right", "both", "frame")))
     top, bottom = (tall if side in sides else 0 for sides in (("top", "frame"), ("frame",)))
-    return cv2.copyMakeBorder(picture, top, bottom, left, right, cv2.BORDER_CONSTANT, value=value)
+    return cv2.copyMakeBorder(picture, top, bottom, left, right, cv2.BORDER_CONSTANT, value=value).astype(np.uint8)
 
 
 def disc(picture: NDArray[np.uint8], value: int) -> NDArray[np.uint8]:
@@ -128,7 +129,7 @@ def test_even_film_around_a_hand_is_no_shutter() -> None:
 @given(seed=st.integers(0, 1000), deep=st.booleans())
 def test_inverting_twice(seed: int, deep: bool) -> None:
     top = 4096 if deep else 256
-    picture = np.random.default_rng(seed).integers(0, top, (9, 7)).astype(np.uint16 if deep else np.uint8)
+    picture: np.ndarray = np.random.default_rng(seed).integers(0, top, (9, 7)).astype(np.uint16 if deep else np.uint8)
     once = invert(picture)
     assert once.dtype == picture.dtype
     assert (np.argsort(once.ravel(), kind="stable")[0]) in np.flatnonzero(picture.ravel() == picture.max())
@@ -153,10 +154,14 @@ REAL = Path(os.environ.get("OSSA_REAL", Path(__file__).parents[3] / "shared" / "
 NEGATIVES = ("h0013.jpg", "h0011.jpg")
 
 
+def grey_of(path: Path) -> NDArray[np.uint8]:
+    return known(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)).astype(np.uint8)
+
+
 def real_hands() -> dict[str, NDArray[np.uint8]]:
     """Name -> picture of every real hand, less masks and what is no hand (n... and f...: chests, feet, photographs)."""
     paths = [p for p in sorted(REAL.glob("*/*.[pj][np]*g")) if not p.stem.endswith("_instances")]
-    return {p.name: cv2.imread(str(p), cv2.IMREAD_GRAYSCALE) for p in paths if p.name[0] not in "nf"}
+    return {p.name: grey_of(p) for p in paths if p.name[0] not in "nf"}
 
 
 @pytest.mark.real
@@ -175,7 +180,7 @@ def test_real_hands() -> None:
 @pytest.mark.skipif(not REAL.is_dir(), reason="no real radiographs here")
 def test_what_is_no_hand_is_left_as_it_is() -> None:
     paths = sorted(REAL.glob("wild/[nf]*"))
-    assert not any(looks_inverted(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)) for path in paths)
+    assert not any(looks_inverted(grey_of(path)) for path in paths)
 
 
 @pytest.mark.real

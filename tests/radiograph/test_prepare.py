@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -137,9 +138,9 @@ def slow_normalise(grey: NDArray[np.generic]) -> NDArray[np.float64]:
     spread=st.floats(0, 1),
     seed=st.integers(0, 99),
 )
-def test_normalise(shape: tuple[int, int], dtype: type, spread: float, seed: int) -> None:
+def test_normalise(shape: tuple[int, int], dtype: type[Any], spread: float, seed: int) -> None:
     top = {np.uint8: 255, np.uint16: 65535, np.float32: 1}[dtype]
-    grey = (np.random.default_rng(seed).random(shape) * spread * top).astype(dtype)
+    grey: np.ndarray = (np.random.default_rng(seed).random(shape) * spread * top).astype(dtype)
     found = normalise(grey)
     assert found.dtype == np.float32
     if grey.astype(float).std() > 1e-3 * top:

@@ -34,5 +34,5 @@ def test_the_file_is_named() -> None:
 
 
 def test_a_grey_array_is_taken() -> None:
-    for kind in (np.uint8, np.uint16):
-        assert Radiograph(np.ones((4, 5), kind)).shape == (4, 5)
+    for grey in (np.ones((4, 5), np.uint8), np.ones((4, 5), np.uint16)):
+        assert Radiograph(grey).shape == (4, 5)

@@ -7,6 +7,7 @@ import os
 import struct
 import zlib
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -167,7 +168,7 @@ def test_resolution_tags_are_not_millimetres(tmp_path: Path) -> None:
 @pytest.mark.parametrize("big", [False, True])
 @pytest.mark.parametrize("bits", [1, 8, 16])
 @pytest.mark.parametrize("photometric", [0, 1])
-def test_tiff_forms(tmp_path: Path, order: str, big: bool, bits: int, photometric: int) -> None:
+def test_tiff_forms(tmp_path: Path, order: Literal["<", ">"], big: bool, bits: int, photometric: int) -> None:
     picture = (FILM > 60) if bits == 1 else FILM.astype(np.uint16) * (1 if bits == 8 else 200)
     top = {1: 1, 8: 255, 16: int(picture.max())}[bits]
     stored = picture if photometric else top - picture.astype(np.uint16)
@@ -328,7 +329,7 @@ def test_bomb_is_refused_from_its_header(tmp_path: Path, kind: str, monkeypatch:
             + struct.pack("<IiiHHIIiiII", 40, 30000, 30000, 1, 24, 0, 0, 0, 0, 0, 0)
         )
     else:
-        data = tiff(FILM)
+        data = bytearray(tiff(FILM))
         at = data.index(struct.pack("<HHII", 256, 4, 1, 200))
         path.write_bytes(
             data[:at]

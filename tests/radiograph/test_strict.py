@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import imagecodecs
@@ -15,6 +16,7 @@ import pytest
 from PIL import Image
 
 from helpers_films import film, png_file, tiff_file
+from helpers_known import known
 from ossa.errors import ImageError
 from ossa.radiograph.read import read_radiograph, read_size
 
@@ -39,12 +41,13 @@ def refused(path: Path) -> str:
 def blocks(compression: str, tile: bool) -> bytes:
     """FILM as a TIFF in strips of 50 rows or tiles of 64 px."""
     row = 64 if tile else 200
-    encode = {
+    encoders: dict[str, Callable[[bytes], bytes | bytearray]] = {
         "lzw": imagecodecs.lzw_encode,
         "deflate": zlib.compress,
         "packbits": lambda data: imagecodecs.packbits_encode(np.frombuffer(data, np.uint8).reshape(-1, row)),
         "none": bytes,
-    }[compression]
+    }
+    encode = encoders[compression]
     number = {"lzw": 5, "deflate": 8, "packbits": 32773, "none": 1}[compression]
     if tile:
         padded = np.pad(FILM, ((0, 56), (0, 56)))
@@ -54,7 +57,7 @@ def blocks(compression: str, tile: bool) -> bytes:
     packed = [encode(part.tobytes()) for part in parts]
     places = tuple(8 + sum(map(len, packed[:i])) for i in range(len(packed)))
     sizes = tuple(map(len, packed))
-    tags = {256: (200,), 257: (200,), 258: (8,), 259: (number,), 262: (1,), 277: (1,)}
+    tags: dict[int, tuple[int, ...]] = {256: (200,), 257: (200,), 258: (8,), 259: (number,), 262: (1,), 277: (1,)}
     tags |= {322: (64,), 323: (64,), 324: places, 325: sizes} if tile else {273: places, 278: (50,), 279: sizes}
     return tiff_file(tags, b"".join(packed))
 
@@ -187,7 +190,8 @@ def test_interlaced_png(tmp_path: Path, deep: bool) -> None:
 
 @pytest.mark.parametrize("mode", ["grey", "alpha", "palette", "bits"])
 def test_damaged_png_of_every_form(tmp_path: Path, mode: str) -> None:
-    image, options = Image.fromarray(FILM), {}
+    image = Image.fromarray(FILM)
+    options: dict[str, Any] = {}
     if mode == "alpha":
         image = Image.fromarray(np.dstack([FILM, FILM]))
     if mode == "palette":
@@ -216,7 +220,7 @@ def test_transparency_in_a_turned_picture(tmp_path: Path, kind: str, orientation
     exif = Image.Exif()
     exif[274] = orientation
     picture = {"RGBA": np.dstack([bright] * 3 + [alpha]), "LA": np.dstack([bright, alpha]), "tRNS": bright}[kind]
-    options = {"transparency": 7} if kind == "tRNS" else {}
+    options: dict[str, Any] = {"transparency": 7} if kind == "tRNS" else {}
     Image.fromarray(picture).save(tmp_path / "a.png", exif=exif, **options)
     expected = np.rot90(np.where(alpha == 0, 0, bright), {1: 0, 3: 2, 6: -1, 8: 1}[orientation])
     found = read_radiograph(tmp_path / "a.png")
@@ -283,7 +287,7 @@ def test_cases_that_are_refused(name: str, answer: str) -> None:
 def test_cases_that_are_read() -> None:
     assert read_radiograph(CASES / "raster/tif_thumbnail_first.tif").shape == (1024, 768)
     high = read_radiograph(CASES / "dicom/highbit_15.dcm").pixels
-    hand = cv2.imread(str(Path(__file__).parents[2] / "samples" / "hand.png"), cv2.IMREAD_GRAYSCALE)
+    hand = known(cv2.imread(str(Path(__file__).parents[2] / "samples" / "hand.png"), cv2.IMREAD_GRAYSCALE))
     assert np.corrcoef(high.ravel(), hand.ravel())[0, 1] > 0.999
     shown = read_radiograph(CASES / "dicom/0350_pydicom_RG3_J2KR.dcm")
     assert shown.provenance.inverted

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from helpers_known import known
 from ossa.radiograph.radiograph import Spacing
 from ossa.schema import load_schema
 from ossa.segmentation.measure import centroid, extent, measure
@@ -23,7 +24,7 @@ masks = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, ma
 @settings(deadline=None, max_examples=150)
 def test_moments_and_extents_against_a_pixel_loop(mask: np.ndarray, spacing: tuple[float, float]) -> None:
     row, column = spacing
-    region = Region.tight(mask, 4, 6)
+    region = known(Region.tight(mask, 4, 6))
     points = [((x + 6) * column, (y + 4) * row) for y, x in np.argwhere(mask).tolist()]
     mean_x = sum(x for x, _ in points) / len(points)
     mean_y = sum(y for _, y in points) / len(points)
@@ -51,7 +52,7 @@ def test_an_ellipse_known_by_hand(degrees: float) -> None:
     tilt = math.radians(degrees)
     x, y = 90 * np.cos(turn), 25 * np.sin(turn)
     points = np.stack([200 + x * math.cos(tilt) + y * math.sin(tilt), 150 - x * math.sin(tilt) + y * math.cos(tilt)], 1)
-    region = region_from_outlines([Outline(points)], (300, 400))
+    region = known(region_from_outlines([Outline(points)], (300, 400)))
     got = extent(region, 1, 1)
     assert got.length == pytest.approx(181, abs=1.5)
     assert got.width == pytest.approx(51, abs=1.5)
@@ -60,7 +61,7 @@ def test_an_ellipse_known_by_hand(degrees: float) -> None:
     assert centroid(region) == pytest.approx((200, 150), abs=0.2)
     # twice as tall pixels of half the spacing: the same bone in mm
     squeezed = cv2.resize(region.plane((300, 400)).astype(np.uint8), (400, 600), interpolation=cv2.INTER_NEAREST)
-    again = extent(Region.tight(squeezed), 0.5, 1.0)
+    again = extent(known(Region.tight(squeezed)), 0.5, 1.0)
     assert (again.length, again.width) == pytest.approx((got.length, got.width), abs=1.0)
     assert (again.orientation - got.orientation + 90) % 180 == pytest.approx(90, abs=0.5)
 

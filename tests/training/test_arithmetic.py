@@ -11,15 +11,18 @@ from pathlib import Path
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
+
+import torch
+
 if find_spec("lightning") is None:
     pytest.skip("lightning is not installed", allow_module_level=True)
 
-import helpers_training as tiny  # noqa: E402
-from ossa.config import load_config, recipes  # noqa: E402
-from ossa.models.architectures import build  # noqa: E402
-from ossa.training import arithmetic  # noqa: E402
-from ossa.training.arithmetic import has_bf16, settled  # noqa: E402
+import helpers_training as tiny
+from ossa.config import load_config, recipes
+from ossa.models.architectures import build
+from ossa.training import arithmetic
+from ossa.training.arithmetic import has_bf16, settled
 
 #: A processor without AVX-512 and bf16, as torch and oneDNN see it.
 AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}

@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from helpers_dataset import SCHEMA, schematic_hand, write_competition, write_ram_h1200
 from helpers_dataset import draw as draw_hand
+from helpers_known import known
 from ossa.dataset.cache import GreyCache
 from ossa.dataset.dataset import open_dataset
 from ossa.errors import ConfigError, DatasetError, LabelError
@@ -329,10 +330,10 @@ def test_case_source_keeps_truth_exactly_and_travels_to_workers(tmp_path):
     source = CaseSource(dataset.labelled, SCHEMA, GreyCache(tmp_path / "cache", Preparation(64)))
     first = source.sample(0, np.random.default_rng(0))
     truth, annotated = source.full_truth(0)
-    dataset.labelled[0].label.unlink()
+    known(dataset.labelled[0].label).unlink()
     again = pickle.loads(pickle.dumps(source)).sample(0, np.random.default_rng(0))
-    for name, parts in first.outlines.items():
-        np.testing.assert_array_equal(parts[0].exterior, again.outlines[name][0].exterior)
+    for name, parts in known(first.outlines).items():
+        np.testing.assert_array_equal(parts[0].exterior, known(again.outlines)[name][0].exterior)
     assert truth.shape == (128, 128)
     assert len(truth) == 29 == len(annotated)
     with pytest.raises(DatasetError, match="has no label"):

@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-from ossa.models import finder_maps as maps  # noqa: E402
-from ossa.phantom.builtin import builtin_anatomy  # noqa: E402
-from ossa.phantom.plates import Plate  # noqa: E402
-from ossa.training.finder import batch, losses, plate_of, turned_over  # noqa: E402
-from ossa.training.finder_pool import SpritePool, draw, open_sprites  # noqa: E402
+import torch
+
+from ossa.models import finder_maps as maps
+from ossa.phantom.builtin import builtin_anatomy
+from ossa.phantom.plates import Plate
+from ossa.training.finder import batch, losses, plate_of, turned_over
+from ossa.training.finder_pool import SpritePool, draw, open_sprites
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +108,7 @@ def test_held_out_plates_use_other_sprites(pool: SpritePool) -> None:
         seen = used[held_out]
 
         class Watched(SpritePool):
-            def get(self, index: int, seen: set[int] = seen):  # type: ignore[no-untyped-def, override]
+            def get(self, index: int, seen: set[int] = seen):
                 seen.add(index)
                 return own.get(index)
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from importlib.util import find_spec
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from ossa.errors import ConfigError  # noqa: E402
-from ossa.training.losses import LOSSES, Answer, WeightedLoss, signed_distance  # noqa: E402
+from helpers_known import known
+from ossa.errors import ConfigError
+from ossa.training.losses import LOSSES, Answer, WeightedLoss, signed_distance
 
 
 def sample(seed: int, shape: tuple[int, ...] = (2, 3, 9, 7)) -> tuple[torch.Tensor, torch.Tensor]:
@@ -27,7 +30,7 @@ def value(name: str, logits: torch.Tensor, target: torch.Tensor, **options: floa
     return float(WeightedLoss({name: {"weight": 1.0, **options}})(logits, target)[0])
 
 
-def smp_losses() -> object:
+def smp_losses() -> Any:
     from ossa.models._torchvision import ensure_torchvision
 
     if find_spec("segmentation_models_pytorch") is None:
@@ -164,7 +167,7 @@ def test_extreme_logits_stay_finite(name: str) -> None:
             total, _ = WeightedLoss({name: 1.0})(logits, target)
             total.backward()
             assert torch.isfinite(total)
-            assert torch.isfinite(logits.grad).all()
+            assert torch.isfinite(known(logits.grad)).all()
 
 
 def test_weighted_sum_and_its_mistakes() -> None:

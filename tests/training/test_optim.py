@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-from ossa.errors import ConfigError  # noqa: E402
-from ossa.training.optim import make_optimiser, make_schedule, optimisers, schedules  # noqa: E402
+import torch
+
+from ossa.errors import ConfigError
+from ossa.training.optim import make_optimiser, make_schedule, optimisers, schedules
 
 
 def network() -> torch.nn.Module:
@@ -41,7 +45,11 @@ def test_weight_decay_spares_biases_and_norms() -> None:
 
 
 def test_every_schedule_runs_to_its_end() -> None:
-    options = {"StepLR": {"step_size": 2}, "MultiStepLR": {"milestones": [2]}, "ExponentialLR": {"gamma": 0.9}}
+    options: dict[str, dict[str, Any]] = {
+        "StepLR": {"step_size": 2},
+        "MultiStepLR": {"milestones": [2]},
+        "ExponentialLR": {"gamma": 0.9},
+    }
     assert {"OneCycleLR", "CosineAnnealingLR", "ReduceLROnPlateau", "StepLR"} <= set(schedules())
     for name in schedules():
         assert len(rates(name, 12, 4, **options.get(name, {}))) == 12

@@ -39,7 +39,7 @@ def test_it_learns_and_validates_at_full_size(tmp_path: Path) -> None:
 
     network = make_network(config, tiny.schema()).eval()
     network.load_state_dict(read_weights(tmp_path / "best.safetensors"))
-    checks = Checks(tiny.Boxes(3, first=1000), tiny.SIZE, 32)  # type: ignore[arg-type]
+    checks = Checks(tiny.Boxes(3, first=1000), tiny.SIZE, 32)
     scores = []
     for i in range(3):
         check = checks[i]
@@ -180,7 +180,7 @@ def test_the_coarse_part_is_trained_towards_the_truth_too() -> None:
     from ossa.training.module import TrainingModule
 
     part = {"architecture": "compact", "widths": [16, 16, 16, 16, 16], "head": 16, "depth": 1}
-    model = {"coarse": part, "fine": part, "scale": 2}
+    model: dict[str, Any] = {"coarse": part, "fine": part, "scale": 2}
     values = {"model": {"architecture": "context", **model}, "data": {"size": 64, "window": {"size": 64}}}
     config = check({**values, "loss": {"bce": 1.0}, "train": {"device": "cpu"}})
     network = build("context", 29, **model)
@@ -191,7 +191,7 @@ def test_the_coarse_part_is_trained_towards_the_truth_too() -> None:
     assert float(parts["coarse"]) > 0
     assert float(total.detach()) == pytest.approx(float(parts["bce"]) + 0.4 * float(parts["coarse"]), rel=1e-5)
     before = float(parts["coarse"])
-    optimiser = torch.optim.SGD(network.coarse.parameters(), 0.05)
+    optimiser = torch.optim.SGD(network.get_submodule("coarse").parameters(), 0.05)
     total.backward()
     optimiser.step()
     torch.manual_seed(0)
