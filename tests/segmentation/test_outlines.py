@@ -39,7 +39,7 @@ def fractional_points(low: float, high: float) -> st.SearchStrategy[list[tuple[f
     return st.lists(st.tuples(number, number), min_size=3, max_size=9)
 
 
-def drawn(ring: Any, *holes: Any) -> Outline:
+def outline_of(ring: Any, *holes: Any) -> Outline:
     """An outline of plain points, whatever they are."""
     return Outline(ring, holes)
 
@@ -98,7 +98,7 @@ def test_island_in_a_hole_in_a_bone() -> None:
 def test_whole_points_fill_as_opencv_does(points: list[tuple[int, int]]) -> None:
     expected = np.zeros((31, 31), np.uint8)
     cv2.fillPoly(expected, [np.array(points, np.int32)], 1)
-    got = region_from_outlines([drawn(points)], (31, 31))
+    got = region_from_outlines([outline_of(points)], (31, 31))
     np.testing.assert_array_equal(plane(got, (31, 31)), expected > 0)
 
 
@@ -106,7 +106,7 @@ def test_whole_points_fill_as_opencv_does(points: list[tuple[int, int]]) -> None
 @settings(deadline=None, max_examples=100)
 def test_fill_against_a_pixel_loop(points: list[tuple[float, float]]) -> None:
     """Inside by the even-odd rule, or on the ring (which OpenCV draws up to a pixel wide); never beyond."""
-    got = plane(region_from_outlines([drawn(points)], (13, 12)), (13, 12))
+    got = plane(region_from_outlines([outline_of(points)], (13, 12)), (13, 12))
     for y in range(13):
         for x in range(12):
             if to_edge(x, y, points) > 1.35:
@@ -118,14 +118,14 @@ def test_fill_against_a_pixel_loop(points: list[tuple[float, float]]) -> None:
 def test_what_is_outside_is_cut_and_moves_nothing(points: list[tuple[int, int]]) -> None:
     big = np.zeros((80, 80), np.uint8)
     cv2.fillPoly(big, [np.array(points, np.int32) + 30], 1)
-    got = region_from_outlines([drawn(points)], (16, 12))
+    got = region_from_outlines([outline_of(points)], (16, 12))
     np.testing.assert_array_equal(plane(got, (16, 12)), big[30:46, 30:42] > 0)
 
 
 @given(fractional_points(-1e6, 1e6))
 @settings(deadline=None, max_examples=60)
 def test_points_far_outside_keep_their_edges_in_place(points: list[tuple[float, float]]) -> None:
-    got = plane(region_from_outlines([drawn(points)], (11, 9)), (11, 9))
+    got = plane(region_from_outlines([outline_of(points)], (11, 9)), (11, 9))
     for y in range(11):
         for x in range(9):
             if to_edge(x, y, points) > 1.35:
@@ -135,7 +135,7 @@ def test_points_far_outside_keep_their_edges_in_place(points: list[tuple[float, 
 def test_a_hole_keeps_its_ring() -> None:
     square = [(0, 0), (8, 0), (8, 8), (0, 8)]
     hole = [(2, 2), (6, 2), (6, 6), (2, 6)]
-    got = plane(region_from_outlines([drawn(square, hole)], (9, 9)), (9, 9))
+    got = plane(region_from_outlines([outline_of(square, hole)], (9, 9)), (9, 9))
     expected = np.ones((9, 9), bool)
     expected[3:6, 3:6] = False
     np.testing.assert_array_equal(got, expected)
@@ -144,7 +144,7 @@ def test_a_hole_keeps_its_ring() -> None:
 def test_a_hole_outside_the_picture_is_cut_too() -> None:
     square = [(-900, -900), (900, -900), (900, 900), (-900, 900)]
     hole = [(-800, -800), (-700, -800), (-700, -700)]
-    got = region_from_outlines([drawn(square, hole)], (4, 5))
+    got = region_from_outlines([outline_of(square, hole)], (4, 5))
     assert got is not None
     assert got.mask.all()
     assert got.mask.shape == (4, 5)
@@ -152,7 +152,7 @@ def test_a_hole_outside_the_picture_is_cut_too() -> None:
 
 def test_repeated_labels_unite() -> None:
     left, right = [(0, 0), (2, 0), (2, 2), (0, 2)], [(5, 1), (7, 1), (7, 4), (5, 4)]
-    outlines = unite([("Lunate", drawn(left)), ("Ulna", drawn(left)), ("Lunate", drawn(right))])
+    outlines = unite([("Lunate", outline_of(left)), ("Ulna", outline_of(left)), ("Lunate", outline_of(right))])
     found = segmentation_from_outlines(outlines, SCHEMA, (6, 9))
     expected = np.zeros((6, 9), bool)
     expected[0:3, 0:3] = expected[1:5, 5:8] = True
@@ -163,8 +163,8 @@ def test_repeated_labels_unite() -> None:
 
 
 def test_nothing_inside_the_picture_is_an_absent_bone() -> None:
-    away = drawn([(20, 20), (30, 20), (30, 30)])
-    very_far = drawn([(2000, 2000), (3000, 2000), (3000, 3000)])
+    away = outline_of([(20, 20), (30, 20), (30, 30)])
+    very_far = outline_of([(2000, 2000), (3000, 2000), (3000, 3000)])
     assert region_from_outlines([away, very_far], (10, 10)) is None
     assert region_from_outlines([], (10, 10)) is None
     assert len(segmentation_from_outlines({"Ulna": (away,), "Radius": ()}, SCHEMA, (10, 10))) == 0
@@ -189,13 +189,13 @@ def test_nothing_inside_the_picture_is_an_absent_bone() -> None:
 )
 def test_what_is_no_outline_is_refused(points: object, word: str) -> None:
     with pytest.raises(LabelError, match=word.replace("+", r"\+")):
-        drawn(points)
+        outline_of(points)
     with pytest.raises(LabelError, match=word.replace("+", r"\+")):
-        drawn([(0, 0), (5, 0), (5, 5)], points)
+        outline_of([(0, 0), (5, 0), (5, 5)], points)
 
 
 def test_an_unknown_bone_is_named() -> None:
-    part = (drawn([(0, 0), (5, 0), (5, 5)]),)
+    part = (outline_of([(0, 0), (5, 0), (5, 5)]),)
     with pytest.raises(SchemaError, match="Lunate"):
         segmentation_from_outlines({"Lunat": part}, SCHEMA, (8, 8))
     with pytest.raises(SchemaError, match="Lunate"):
@@ -206,7 +206,7 @@ def test_an_unknown_bone_is_named() -> None:
 @settings(deadline=None, max_examples=80)
 def test_bits_are_half_the_area_at_any_supersampling(rings: list[list[tuple[float, float]]], factor: int) -> None:
     """Against whole supersampled planes, averaged by a loop over pixels."""
-    parts = tuple(drawn(ring) for ring in rings)
+    parts = tuple(outline_of(ring) for ring in rings)
     bits = bits_from_outlines({"finger-3": parts, "Ulna": parts[:1]}, SCHEMA, (14, 17), factor)
     assert bits.shape == (1, 14, 17)
     assert bits.dtype == np.uint32
