@@ -18,6 +18,7 @@ from ossa.safety import output_folder, sha256, write_json, write_text
 
 if TYPE_CHECKING:
     from ossa.bundle.bundle import Bundle
+    from ossa.bundle.card import Card
     from ossa.inference.engine import Engine
     from ossa.radiograph.prepare import Placement
     from ossa.radiograph.radiograph import Radiograph
@@ -107,11 +108,12 @@ def export_bundle(
 
     Always model.onnx (free sizes); ``static`` shapes (H, W) as model_HxW.onnx; ``eight_bit``
     model_int8.onnx; ``openvino`` model.xml and model.bin; card.json; parity.json and parity.txt.
+    The folder is a bundle without torch weights, which ``ossa predict --model`` takes.
     Compared (and for 8 bit calibrated) on ``images``, or on phantoms when none are given.
     Raises BundleError, MissingExtraError, ConfigError, OutputError.
     """
     from ossa.bundle import deploy
-    from ossa.bundle.bundle import Bundle
+    from ossa.bundle.bundle import CARD, Bundle
     from ossa.inference.engine import OnnxEngine, OpenVinoEngine
     from ossa.radiograph.prepare import prepare
 
@@ -148,7 +150,7 @@ def export_bundle(
             tell(path.name)
             deploy.openvino_ir(bundle, path)
             made.append(("OpenVINO", path, OpenVinoEngine(path), None))
-        write_json(folder / "card.json", bundle.card.to_json())
+        write_json(folder / CARD, _card_of(bundle.card, [path for _, path, _, _ in made]).to_json())
         forms = []
         for form, path, engine, shape in made:
             tell(f"comparing {path.name}")
@@ -196,6 +198,12 @@ def _on_grid(grid: Float, placement: Placement, shape: tuple[int, int] | None) -
     seen = zip(placement.image_shape, content, (placement.scale_y, placement.scale_x), strict=True)
     tall, wide = (min(side, max(1, round(length / scale))) for side, length, scale in seen)
     return out, replace(placement, image_shape=(tall, wide), grid_shape=shape, content_shape=content)
+
+
+def _card_of(card: Card, paths: Sequence[Path]) -> Card:
+    """``card`` with the hashes of the exported files in place of the bundle's own: the export is a bundle again."""
+    weights = [path.with_suffix(".bin") for path in paths if path.suffix == ".xml"]
+    return replace(card, files={path.name: sha256(path) for path in [*paths, *weights]})
 
 
 def _reference(bundle: Bundle) -> tuple[Engine, str]:
