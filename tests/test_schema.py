@@ -157,3 +157,19 @@ def test_neighbouring_bones_are_told_apart_by_colour() -> None:
     for a, b in touching:
         assert dist(colours[a], colours[b]) > 0.17, (a, b)
     assert all(0.5 < lightness < 0.92 for lightness, _, _ in colours.values())
+
+
+@pytest.mark.parametrize("digit", ["inf", "-inf", "nan", '"one"', "[1]", "1e400"])
+def test_a_digit_that_is_no_number_is_refused(digit: str) -> None:
+    with pytest.raises(SchemaError, match="is not a bone schema"):
+        parse_schema(f"{HEAD}{BONE}digit = {digit}\n", "n.toml")
+
+
+@pytest.mark.parametrize(
+    "name", ["9" * 5000, "../schemas/hand29", "", "\0", "a/b", "maps", "x" * 300 + ".toml", "\0.toml"]
+)
+def test_a_name_that_no_schema_can_have_is_refused(name: str) -> None:
+    """As a damaged or hostile card may hold: nothing outside of the shipped schemas is opened by it."""
+    with pytest.raises(SchemaError) as caught:
+        load_schema(name)
+    assert len(str(caught.value)) < 1000

@@ -136,7 +136,7 @@ def parse_schema(text: str, origin: str) -> BoneSchema:
         )
     except SchemaError:
         raise
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError) as error:
         raise SchemaError(
             "is not a bone schema",
             path=origin,
@@ -156,16 +156,12 @@ def load_schema(name: str = "hand29") -> BoneSchema:
             return parse_schema(path.read_text(encoding="utf-8"), name)
         except OSError as error:
             raise SchemaError("cannot be read", path=name, found=error.strerror or str(error)) from error
-        except UnicodeDecodeError as error:
+        except ValueError as error:  # no UTF-8, or a name that no file can have
             raise SchemaError("is not a bone schema", path=name, found=str(error), expected="UTF-8 text") from error
-    resource = files("ossa").joinpath("schemas", f"{name}.toml")
-    if not resource.is_file():
-        known = sorted(
-            p.name.removesuffix(".toml")
-            for p in files("ossa").joinpath("schemas").iterdir()
-            if p.name.endswith(".toml")
-        )
-        raise SchemaError(
-            f"no schema is called '{name}'", expected="one of " + ", ".join(known) + ", or the path of a .toml file"
-        )
+    # Looked up among what is there: a name out of a card is never made a path of.
+    known = {p.name: p for p in files("ossa").joinpath("schemas").iterdir() if p.name.endswith(".toml")}
+    resource = known.get(f"{name}.toml")
+    if resource is None:
+        names = ", ".join(sorted(file.removesuffix(".toml") for file in known))
+        raise SchemaError(f"no schema is called '{name:.80}'", expected=f"one of {names}, or the path of a .toml file")
     return parse_schema(resource.read_text(encoding="utf-8"), f"schemas/{name}.toml")
