@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from _real import Hand, overlap_scores, read_hands, real_folder
 from _record import record
 from ossa.inference.predictor import Predictor
-from ossa.inference.views import parse_views
 from ossa.radiograph.radiograph import Radiograph
 from ossa.radiograph.read import read_radiograph
 from ossa.schema import load_schema
@@ -162,7 +161,7 @@ def main() -> None:
         raise SystemExit("no real hands: give --real FOLDER or set OSSA_REAL")
     from dataclasses import replace
 
-    predictor = Predictor.load(args.model, views=parse_views("flip")).examined()
+    predictor = Predictor.load(args.model)
     if args.without:
         predictor = replace(predictor, finder=None)
     hands = [hand for hand in read_hands(root) if hand.outlines is not None]

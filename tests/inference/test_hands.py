@@ -15,7 +15,7 @@ from ossa.bundle.bundle import CARD, Bundle
 from ossa.bundle.finder import FINDER, add_finder, finder_path
 from ossa.errors import BundleError
 from ossa.inference.finder import GRID, Finder, Found, FoundHand
-from ossa.inference.hands import LATERAL, looked_at
+from ossa.inference.hands import LATERAL, NOT_TOLD, looked_at
 from ossa.inference.judge import NO_HAND
 from ossa.inference.predictor import Predictor
 from ossa.models import finder_maps as maps
@@ -73,7 +73,7 @@ def found_hand(x: float, y: float, length: float, **changes: object) -> FoundHan
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
-def all_bright(radiograph: Radiograph, is_hand: bool) -> Segmentation:
+def all_bright(radiograph: Radiograph) -> Segmentation:
     """Whatever is bright, as three bones."""
     bits = np.where(radiograph.pixels > 50, np.uint32(7), np.uint32(0))
     return Segmentation.from_bits(bits, SCHEMA)
@@ -193,7 +193,7 @@ def test_two_hands_are_looked_at_one_by_one_and_laid_back() -> None:
     cv2.rectangle(pixels, (470, 160), (520, 240), 200, -1)
     film = Radiograph(pixels)
     hands = (found_hand(495, 200, 200, side="L"), found_hand(180, 190, 200))
-    out = looked_at(film, Found(hands, 1.0), all_bright, never, SCHEMA)
+    out = looked_at(film, Found(hands, 1.0), all_bright, never)
     assert [hand.side for hand in out] == ["R", "L"]
     for hand, (left, right) in zip(out, ((150, 210), (470, 520)), strict=True):
         region = next(iter(hand.segmentation))[1]
@@ -210,50 +210,69 @@ def test_a_forearm_that_the_cutout_ends_is_looked_at_again() -> None:
     radius = SCHEMA.index("Radius")
     asked = []
 
-    def look(radiograph: Radiograph, is_hand: bool) -> Segmentation:
+    def look(radiograph: Radiograph) -> Segmentation:
         bits = np.where(radiograph.pixels > 100, np.uint32(1 | 1 << radius), np.uint32(0))
         return Segmentation.from_bits(bits, SCHEMA)
 
     def look_at_forearm(radiograph: Radiograph) -> Segmentation:
         asked.append(radiograph.shape)
-        return look(radiograph, True)
+        return look(radiograph)
 
-    (found,) = looked_at(film, Found((hand,), 1.0), look, look_at_forearm, SCHEMA)
+    (found,) = looked_at(film, Found((hand,), 1.0), look, look_at_forearm)
     arm, finger = found.segmentation.regions["Radius"], found.segmentation.regions[SCHEMA.names[0]]
     assert len(asked) == 1
     # To a whole hand's length below the wrist, which lies .4 lengths below the middle.
     assert (arm.top, arm.bottom) == pytest.approx((170 + 80 - 70, 170 + 80 + 200), abs=2)
     assert finger.bottom == pytest.approx(170 + 80 + 30, abs=2)
     # Not where the film ends there anyway.
-    looked_at(Radiograph(pixels[:280]), Found((hand,), 1.0), look, never, SCHEMA)
+    looked_at(Radiograph(pixels[:280]), Found((hand,), 1.0), look, never)
 
 
 def test_views_and_little_hands_are_told() -> None:
     film = Radiograph(np.zeros((400, 300), np.uint8))
-    (hand,) = looked_at(film, Found((found_hand(150, 200, 300, view="lateral"),), 1.0), all_bright, never, SCHEMA)
+    (hand,) = looked_at(film, Found((found_hand(150, 200, 300, view="lateral"),), 1.0), all_bright, never)
     assert hand.segmentation.notes[0] == LATERAL
     assert "less than three bones" in hand.segmentation.notes[1]
 
 
-def test_no_hand_is_told_without_looking_for_bones() -> None:
+def refuses(radiograph: Radiograph) -> Segmentation:
+    return Segmentation(SCHEMA, radiograph.shape, {}, {}, (NO_HAND,))
+
+
+def test_what_is_refused_is_told_as_far_as_it_is_seen() -> None:
     film = Radiograph(np.full((400, 300), 200, np.uint8))
+    for found, note in ((Found((), 0.1), NO_HAND), (Found((found_hand(150, 200, 380),), 0.9), NOT_TOLD)):
+        (hand,) = looked_at(film, found, refuses, never)
+        assert len(hand.segmentation) == 0
+        assert hand.segmentation.notes == (note,)
+        assert hand.side in (None, "R")
 
-    (hand,) = looked_at(film, Found((), 0.1), never, never, SCHEMA)
-    assert len(hand.segmentation) == 0
-    assert hand.segmentation.notes == (NO_HAND,)
+
+def test_a_second_hand_that_is_none_is_dropped() -> None:
+    pixels = np.zeros((400, 700), np.uint8)
+    cv2.rectangle(pixels, (150, 140), (210, 230), 200, -1)
+
+    def look(radiograph: Radiograph) -> Segmentation:
+        return all_bright(radiograph) if radiograph.pixels.max() > 100 else refuses(radiograph)
+
+    hands = (found_hand(495, 200, 200), found_hand(180, 190, 200))
+    (hand,) = looked_at(Radiograph(pixels), Found(hands, 1.0), look, never)
+    assert len(hand.segmentation) == 3
+    assert hand.where is hands[1]
+    assert not any("hands found" in note for note in hand.segmentation.notes)
 
 
-def test_where_the_finder_is_in_doubt_the_whole_film_is_looked_at() -> None:
+def test_where_the_finder_sees_none_the_whole_film_is_looked_at() -> None:
     film = Radiograph(np.full((400, 300), 200, np.uint8))
     asked = []
 
-    def look(radiograph: Radiograph, is_hand: bool) -> Segmentation:
-        asked.append((radiograph, is_hand))
-        return all_bright(radiograph, is_hand)
+    def look(radiograph: Radiograph) -> Segmentation:
+        asked.append(radiograph)
+        return all_bright(radiograph)
 
-    looked_at(film, Found((), 0.7), look, never, SCHEMA)
-    looked_at(film, Found((found_hand(150, 200, 380, sure=0.4),), 0.7), look, never, SCHEMA)
-    assert asked == [(film, False), (film, False)]
+    looked_at(film, Found((), 0.7), look, never)
+    looked_at(film, Found((found_hand(150, 200, 380, sure=0.4),), 0.7), look, never)
+    assert asked == [film, film]
     # A doubtful one beside a sure one is left out.
     hands = (found_hand(150, 200, 200), found_hand(250, 100, 100, sure=0.4))
-    assert len(looked_at(film, Found(hands, 1.0), all_bright, never, SCHEMA)) == 1
+    assert len(looked_at(film, Found(hands, 1.0), all_bright, never)) == 1

@@ -18,19 +18,20 @@ from ossa.segmentation.segmentation import Segmentation
 
 if TYPE_CHECKING:
     from ossa.radiograph.radiograph import Radiograph, Side
-    from ossa.schema import BoneSchema
 
-#: A hand beside others must be this sure; the only one may be less so, as long as the film shows one at all.
-ANOTHER = 0.5
+#: A hand beside a surer one must be this sure itself.
+ANOTHER = 0.45
 
-#: Of a hand this sure the judge is not asked whether it is one, only about its bones.
-SURE = 0.6
-
-#: Below this probability of any hand, and without a peak, no bone is looked for.
-PRESENT = 0.5
+#: Where the finder is this sure of a hand that the judge refuses, more is said than that there is none.
+SEEN = 0.35
 
 #: With fewer bones a result is told to say little.
 FEW = 3
+
+NOT_TOLD = (
+    "no bones could be told apart, though something like a hand is in view: fingers alone, lateral views and feet are "
+    "not taken for hands"
+)
 
 LATERAL = "a lateral view: bones lie over each other and their outlines can hardly be told apart; take a frontal film"
 
@@ -48,38 +49,52 @@ class Hand:
     where: FoundHand | None = None
 
 
-#: Finds the bones of a radiograph of one hand. Told whether it is surely a hand, and lies upright.
-LookAtOne = Callable[["Radiograph", bool], Segmentation]
-
-#: Finds the bones of a wrist with its forearm, not judged.
-LookAtForearm = Callable[["Radiograph"], Segmentation]
+#: Finds the bones of a radiograph, of one hand or of a forearm.
+Look = Callable[["Radiograph"], Segmentation]
 
 
-def looked_at(
-    radiograph: Radiograph, found: Found, look: LookAtOne, look_at_forearm: LookAtForearm, schema: BoneSchema
-) -> tuple[Hand, ...]:
+def looked_at(radiograph: Radiograph, found: Found, look: Look, look_at_forearm: Look) -> tuple[Hand, ...]:
     """The hands of a film from left to right, at least one; one without bones when there is none.
 
-    ``look`` finds the bones of one hand in an upright picture of it, ``look_at_forearm`` those of a forearm of which
-    that picture shows the end alone.
+    ``look`` finds the bones of one hand in an upright picture of it, none where it sees no hand; it is given the whole
+    film where the finder finds none. ``look_at_forearm`` finds those of a forearm of which that picture shows the end
+    alone.
     """
-    hands = [hand for k, hand in enumerate(found.hands) if k == 0 or hand.sure >= ANOTHER]
-    if not hands:
-        if found.present < PRESENT:
-            return (Hand(Segmentation(schema, radiograph.shape, {}, {}, (NO_HAND,))),)
-        return (Hand(look(radiograph, False)),)
-    hands.sort(key=lambda hand: float(hand.centre[0]))
-    out = []
-    for hand in hands:
-        others = [other for other in hands if other is not hand]
-        cutout = cut_out(radiograph, hand, others)
-        seen = laid_back(look(cutout.radiograph, hand.sure >= SURE), cutout)
-        forearm = None if cutout.whole or not len(seen) else cut_forearm(radiograph, hand, others)
+    places = [hand for k, hand in enumerate(found.hands) if k == 0 or hand.sure >= ANOTHER]
+    if not places:
+        return (_hand(look(radiograph), None, 1),)
+    seen = []
+    for place in places:
+        others = [other for other in places if other is not place]
+        cutout = cut_out(radiograph, place, others)
+        bones = laid_back(look(cutout.radiograph), cutout)
+        forearm = None if cutout.whole or not len(bones) else cut_forearm(radiograph, place, others)
         if forearm is not None:
-            seen = _with_forearm(seen, laid_back(look_at_forearm(forearm.radiograph), forearm))
-        notes = (*_notes(hand, len(hands)), *_few(seen), *seen.notes)
-        out.append(Hand(replace(seen, notes=notes), side_of(geometry(seen)) or hand.side, hand))
-    return tuple(out)
+            bones = _with_forearm(bones, laid_back(look_at_forearm(forearm.radiograph), forearm))
+        seen.append((place, bones))
+    # What turns out to be no hand is told only where there is none at all.
+    hands = [(place, bones) for place, bones in seen if NO_HAND not in bones.notes] or seen[:1]
+    hands.sort(key=lambda hand: float(hand[0].centre[0]))
+    return tuple(_hand(bones, place, len(hands)) for place, bones in hands)
+
+
+def _hand(bones: Segmentation, place: FoundHand | None, count: int) -> Hand:
+    """A hand of ``count``, with what is to be said of it."""
+    refused = NO_HAND in bones.notes
+    notes = []
+    if count > 1:
+        notes.append(f"{count} hands found on this film: this is one of them")
+    if place is not None and place.view == "lateral":
+        notes.append(LATERAL)
+    if refused and place is not None and place.sure >= SEEN:
+        notes.append(NOT_TOLD)
+    elif refused:
+        notes.append(NO_HAND)
+    elif len(bones) < FEW:
+        notes.append("less than three bones show: too little of a hand to tell which bones they are")
+    notes += [note for note in bones.notes if note != NO_HAND]
+    told = replace(bones, notes=tuple(notes))
+    return Hand(told, side_of(geometry(bones)) or (None if place is None else place.side), place)
 
 
 def _with_forearm(seen: Segmentation, forearm: Segmentation) -> Segmentation:
@@ -90,18 +105,3 @@ def _with_forearm(seen: Segmentation, forearm: Segmentation) -> Segmentation:
         seen.confidence
     )
     return replace(seen, regions=regions, confidence=confidence)
-
-
-def _notes(hand: FoundHand, count: int) -> tuple[str, ...]:
-    notes = []
-    if count > 1:
-        notes.append(f"{count} hands found on this film: this is one of them")
-    if hand.view == "lateral":
-        notes.append(LATERAL)
-    return tuple(notes)
-
-
-def _few(seen: Segmentation) -> tuple[str, ...]:
-    if len(seen) >= FEW or NO_HAND in seen.notes:
-        return ()
-    return ("less than three bones show: too little of a hand to tell which bones they are",)

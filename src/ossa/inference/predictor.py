@@ -150,17 +150,15 @@ class Predictor:
         if self.finder is None:
             return (Hand(self._predict_one(radiograph)),)
         upright = replace(self, networks=replace(self.networks, upright=False))
-        # Where the finder is sure, the judge need not tell hands from other things.
-        sure = replace(upright, judge=None if self.judge is None else replace(self.judge, hand=0.0))
-
-        def look(picture: Radiograph, is_hand: bool) -> Segmentation:
-            return (sure if is_hand else self)._predict_one(picture)
 
         def look_at_forearm(picture: Radiograph) -> Segmentation:
             networks = upright.networks
             return self.tidied(self.decode(networks.look(networks.prepare(picture))))
 
-        return looked_at(radiograph, self.finder.find(radiograph), look, look_at_forearm, self.schema)
+        found = self.finder.find(radiograph)
+        # Nothing is known of how a hand lies that the finder does not see.
+        look = upright._predict_one if found.hands else self._predict_one
+        return looked_at(radiograph, found, look, look_at_forearm)
 
     def _predict_one(self, radiograph: Radiograph) -> Segmentation:
         """The bones of a radiograph that is taken for one hand."""

@@ -147,15 +147,15 @@ def similarity(scale: float, angle: float, mirrored: bool, source: F64, target: 
 def shot(rng: Generator, draw: Draw) -> Shot:
     """One exposure: a hand, a part of one, two hands, or none."""
     kind = rng.uniform()
-    if kind < 0.34:
+    if kind < 0.30:
         return whole_shot(rng, [draw(("whole",))])
-    if kind < 0.43:
+    if kind < 0.38:
         return whole_shot(rng, _pair(rng, draw))
-    if kind < 0.52:
+    if kind < 0.48:
         return wrist_shot(rng, draw(("whole",)))
-    if kind < 0.68:
+    if kind < 0.63:
         return close_shot(rng, draw(("close",)))
-    if kind < 0.71:
+    if kind < 0.65:
         return forearm_shot(rng, draw(("whole",)))
     return close_shot(rng, draw(("foot", "foot", "foot", "other", "drawing")))
 

@@ -143,7 +143,7 @@ def losses(planes: Tensor, targets: Tensor, counts: Tensor) -> dict[str, Tensor]
         "view": 0.6 * mean(views),
         "parts": 0.15 * mean(cross(maps.IN_VIEW).sum(1)),
         "negative": 0.3 * mean(cross(maps.NEGATIVE)),
-        "present": 1.0 * cross(maps.PRESENT).mean(),
+        "present": 2.0 * cross(maps.PRESENT).mean(),
     }
 
 
