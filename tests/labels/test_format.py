@@ -7,9 +7,12 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
+from helpers_dataset import save_image
 from ossa.dataset import dataset
+from ossa.dataset.dataset import open_dataset
 from ossa.errors import ConfigError, DatasetError
 from ossa.labels.case import Case, Reading
 from ossa.labels.format import GROUP, OWN, LabelFormat, build, writer
@@ -68,3 +71,14 @@ def test_formats_that_are_not_there_or_cannot_be_written(tmp_path: Path) -> None
         writer("coco")
     with pytest.raises(DatasetError, match="no label format is called 'mask'"):
         dataset.open_dataset(tmp_path, format_name="mask")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"_via_settings": {}, "_via_img_metadata": {}}', '{"a.png9": {"regions": [{"shape_attributes": {}}]}}'],
+)
+def test_pictures_annotated_with_via_are_not_called_unlabelled(tmp_path: Path, text: str) -> None:
+    save_image(tmp_path / "a.png", np.zeros((8, 8), np.uint8))
+    (tmp_path / "via.json").write_text(text)
+    with pytest.raises(DatasetError, match="VGG Image Annotator"):
+        open_dataset(tmp_path)

@@ -36,6 +36,12 @@ def is_voc_xml(root: Path) -> bool:
     return any("<annotation>" in _head(path) or "<annotation " in _head(path) for path in files[:_LOOKS])
 
 
+def is_via(root: Path) -> bool:
+    """Whether a JSON file under ``root`` is of the VGG Image Annotator: a project of it, or its annotations alone."""
+    files = [path for path in visible_files(root) if path.suffix.lower() == ".json"]
+    return any(word in _head(path) for path in files[:_LOOKS] for word in ('"_via_', '"shape_attributes"'))
+
+
 def _head(path: Path) -> str:
     try:
         with path.open("rb") as stream:

@@ -53,6 +53,7 @@ OWN = (
     LabelFormat("yolo", "not read", 60, foreign.is_yolo, foreign.refusing("YOLO", "COCO")),
     LabelFormat("cvat", "not read", 61, foreign.is_cvat_xml, foreign.refusing("CVAT XML", "COCO 1.0")),
     LabelFormat("voc", "not read", 62, foreign.is_voc_xml, foreign.refusing("Pascal VOC", "COCO or labelme outlines")),
+    LabelFormat("via", "not read", 63, foreign.is_via, foreign.refusing("VGG Image Annotator", "COCO")),
     LabelFormat("flat", beside.LAYOUT, 90, beside.detect, beside.read),
 )
 
