@@ -258,6 +258,6 @@ def test_plain_folder_with_and_without_labels(tmp_path):
 
 
 def test_the_table_of_formats():
-    assert list(formats().table) == ["competition", "coco", "ramw600", "labelme", "yolo", "cvat", "voc", "flat"]
+    assert list(formats().table) == ["competition", "coco", "ramw600", "labelme", "yolo", "cvat", "voc", "via", "flat"]
     assert not formats().problems
     assert [one.name for one in formats().table.values() if one.write] == ["competition", "labelme"]
