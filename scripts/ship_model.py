@@ -60,7 +60,7 @@ def main() -> None:
     if a.checkpoint.suffix == ".pt":
         state = torch.load(a.checkpoint, weights_only=True)
         net.load_state_dict(state["mean"])
-        steps = int(state["step"])
+        steps = steps or int(state["step"])
     else:
         load_weights(net, a.checkpoint)
     figures: dict[str, Any] = {}
@@ -70,7 +70,7 @@ def main() -> None:
         figures["held-out phantoms"] = json.loads(a.phantoms.read_text(encoding="utf-8"))
     schema = load_schema("hand29")
     card = Card(
-        name="ossa-phantom-2",
+        name="ossa-phantom-3",
         schema=schema,
         architecture=Architecture("compact"),
         stride=CompactNet.stride,
