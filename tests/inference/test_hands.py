@@ -187,6 +187,27 @@ def test_a_hand_is_measured_again_upright_and_at_one_scale(tall: float) -> None:
     assert same.angle == pytest.approx(30, abs=0.1)
 
 
+def test_two_peaks_that_are_measured_to_be_one_hand_are_one() -> None:
+    film = Radiograph(np.zeros((192, 192), np.uint8))
+
+    class Twice:
+        description = "two peaks on the whole film, one hand between them on either cut-out"
+        calls = 0
+
+        def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+            self.calls += 1
+            if self.calls == 1:
+                planes = [Told([drawn(x, 96, 100, angle=0)])(batch) for x in (80.0, 112.0)]
+                return np.where(planes[0][:, :1] > planes[1][:, :1], planes[0], planes[1])
+            towards = 16 * 1.1 if self.calls == 2 else -16 * 1.1
+            return Told([drawn(95.5 + towards, 95.5, 110, angle=0)])(batch)
+
+    engine = Twice()
+    (hand,) = Finder(engine).find(film).hands
+    assert engine.calls == 3
+    assert hand.centre[0] == pytest.approx(96, abs=1.5)
+
+
 def test_two_hands_are_looked_at_one_by_one_and_laid_back() -> None:
     pixels = np.zeros((400, 700), np.uint8)
     cv2.rectangle(pixels, (150, 140), (210, 230), 200, -1)

@@ -110,7 +110,7 @@ class Finder:
             small = maps.peaks(fine)
             if small and small[0].sure > (rough[0].sure if rough else 0.0):
                 planes, scale, rough = fine, finer, small
-        hands = (self._settled(radiograph, _on_film(peak, scale)) for peak in rough)
+        hands = _apart([self._settled(radiograph, _on_film(peak, scale)) for peak in rough])
         return Found(tuple(_enlarged(hand, 1 / reduced) for hand in hands), maps.presence(planes))
 
     def _settled(self, radiograph: Radiograph, rough: FoundHand) -> FoundHand:
@@ -160,6 +160,16 @@ class Finder:
         centre = (to_small[:, :2] @ near[0].centre + to_small[:, 2] + 0.5) / scale - 0.5
         fine = _on_film(replace(near[0], up=turn @ near[0].up), scale)
         return replace(fine, centre=centre, sure=max(fine.sure, rough.sure))
+
+
+def _apart(hands: list[FoundHand]) -> list[FoundHand]:
+    """The surest first, without those that turned out to be a surer one when they were measured."""
+    kept: list[FoundHand] = []
+    for hand in sorted(hands, key=lambda hand: -hand.sure):
+        near = (np.hypot(*(hand.centre - other.centre)) / max(hand.length, other.length) for other in kept)
+        if all(distance >= maps.APART for distance in near):
+            kept.append(hand)
+    return kept
 
 
 def _reduced(radiograph: Radiograph) -> tuple[Radiograph, float]:
