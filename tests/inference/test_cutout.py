@@ -104,6 +104,19 @@ def test_a_film_that_the_hand_fills_is_taken_as_it_is() -> None:
     assert laid_back(found, cutout) is found
 
 
+@pytest.mark.parametrize("angle", [90.0, -97.0, 180.0])
+def test_a_film_that_the_hand_fills_on_its_side_is_turned_and_not_cut(angle: float) -> None:
+    rng = np.random.default_rng(0)
+    film = Radiograph(rng.integers(0, 255, (300, 380) if abs(angle) < 100 else (380, 300), np.uint8))
+    height, width = film.shape
+    cutout = cut_out(film, a_hand((width / 2, height / 2), angle, 330))
+    assert cutout.whole
+    assert (cutout.radiograph.pixels == np.rot90(film.pixels, round(angle / 90))).all()
+    mask = rng.uniform(size=cutout.radiograph.shape) < 0.5
+    back = laid_back(Segmentation.from_bits(mask.astype(np.uint32), SCHEMA), cutout)
+    assert (next(iter(back))[1].plane(film.shape) == np.rot90(mask, -round(angle / 90))).all()
+
+
 def test_a_negative_is_turned_over_in_its_cutout_alone() -> None:
     film = Radiograph(np.full((400, 300), 30, np.uint8))
     for hand in (a_hand((150, 190), 6.0, 330, negative=True), a_hand((150, 190), 40.0, 120, negative=True)):

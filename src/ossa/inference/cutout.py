@@ -42,7 +42,7 @@ WORTH = 0.2
 class Cutout:
     """``radiograph``: the hand upright; ``to_film`` (2, 3): its px (x, y) to the film's; ``film``: the film's (H, W).
 
-    ``whole``: the cut-out is the film itself.
+    ``whole``: it shows all of the film.
     """
 
     radiograph: Radiograph
@@ -54,16 +54,19 @@ class Cutout:
 def cut_out(radiograph: Radiograph, hand: FoundHand, others: Sequence[FoundHand] = ()) -> Cutout:
     """``hand`` upright in a picture of its own; the ``others`` on the film are covered where they lie beside it.
 
-    The film itself where the hand lies upright on it and fills it.
+    All of the film where the hand fills it, turned by quarters where it lies on its side.
     """
     around = AROUND * hand.length
     reach = hand.box + np.array([around, ALONG * hand.length, around, around])
-    if _kept_turn(hand.angle) == 0.0 and not others and not hand.negative:
+    turn = _kept_turn(hand.angle)
+    if turn % 90.0 == 0.0 and not others:
         height, width = radiograph.shape
-        tall = height_of_a_pixel(radiograph)
-        low, high = _window(hand, reach, 0.0, (width, height * tall))
-        if (high - low).max() > (1 - WORTH) * max(width, height * tall):
-            return Cutout(radiograph, np.eye(2, 3), radiograph.shape, True)
+        film = (float(width), height * height_of_a_pixel(radiograph))
+        low, high = _window(hand, reach, turn, film)
+        if (high - low).max() > (1 - WORTH) * max(film):
+            if turn == 0.0 and not hand.negative:
+                return Cutout(radiograph, np.eye(2, 3), radiograph.shape, True)
+            return replace(_cut(radiograph, hand, np.full(4, sum(film)), others), whole=True)
     return _cut(radiograph, hand, reach, others)
 
 
@@ -170,7 +173,7 @@ def box_corners(hand: FoundHand, around: float = 0.0) -> NDArray[np.float64]:
 
 def laid_back(found: Segmentation, cutout: Cutout) -> Segmentation:
     """Bones of a cut-out where they lie on the film."""
-    if cutout.whole:
+    if cutout.radiograph.shape == cutout.film and (cutout.to_film == np.eye(2, 3)).all():
         return found
     regions = {name: region for name, one in found if (region := _back(one, cutout)) is not None}
     confidence = {name: value for name, value in found.confidence.items() if name in regions}
