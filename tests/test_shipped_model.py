@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ossa.bundle.bundle import Bundle
+from ossa.bundle.finder import finder_path
 from ossa.inference.predictor import Predictor
 from ossa.labels.competition import read_label
 from ossa.radiograph.read import read_radiograph
@@ -32,7 +33,10 @@ def test_its_card_says_what_it_is(bundle: Bundle) -> None:
 
 
 def test_it_is_small_enough(bundle: Bundle) -> None:
-    assert sum(path.stat().st_size for path in bundle.path.iterdir()) <= 20_000_000
+    finder = finder_path(bundle)
+    assert finder is not None
+    assert finder.stat().st_size <= 3_000_000
+    assert sum(path.stat().st_size for path in bundle.path.iterdir() if path != finder) <= 20_000_000
 
 
 def test_it_finds_the_bones_of_the_sample(bundle: Bundle) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ossa.bundle.bundle import CARD, Bundle
-from ossa.safety import sha256, write_json
+from ossa.safety import sha256, write_bytes, write_json
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,11 +34,16 @@ def add_finder(bundle: Bundle, module: nn.Module) -> Bundle:
     for tensor in rounded.state_dict().values():
         if tensor.is_floating_point() and tensor.numel() >= HALF_FROM:
             tensor.copy_(tensor.half().float())
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / FINDER
+        write_half_onnx(rounded, path, (2, 1, 64, 96))
+        return put_finder(bundle, path.read_bytes())
+
+
+def put_finder(bundle: Bundle, data: bytes) -> Bundle:
+    """Put the finder of another bundle, a whole ONNX file as bytes, into ``bundle``, in place of one that is there."""
     path = bundle.path / FINDER
-    part = path.with_suffix(".part")
-    write_half_onnx(rounded, part, (2, 1, 64, 96))
-    os.chmod(part, bundle.onnx_path.stat().st_mode)
-    part.replace(path)
+    write_bytes(path, data)
     card = replace(bundle.card, files={**bundle.card.files, FINDER: sha256(path)})
     write_json(bundle.path / CARD, card.to_json())
     return Bundle(bundle.path, card)
