@@ -73,7 +73,7 @@ def found_hand(x: float, y: float, length: float, **changes: object) -> FoundHan
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
-def all_bright(radiograph: Radiograph) -> Segmentation:
+def all_bright(radiograph: Radiograph, asked: float) -> Segmentation:
     """Whatever is bright, as three bones."""
     bits = np.where(radiograph.pixels > 50, np.uint32(7), np.uint32(0))
     return Segmentation.from_bits(bits, SCHEMA)
@@ -231,13 +231,13 @@ def test_a_forearm_that_the_cutout_ends_is_looked_at_again() -> None:
     radius = SCHEMA.index("Radius")
     asked = []
 
-    def look(radiograph: Radiograph) -> Segmentation:
+    def look(radiograph: Radiograph, asked: float) -> Segmentation:
         bits = np.where(radiograph.pixels > 100, np.uint32(1 | 1 << radius), np.uint32(0))
         return Segmentation.from_bits(bits, SCHEMA)
 
     def look_at_forearm(radiograph: Radiograph) -> Segmentation:
         asked.append(radiograph.shape)
-        return look(radiograph)
+        return look(radiograph, 1.0)
 
     (found,) = looked_at(film, Found((hand,), 1.0), look, look_at_forearm)
     arm, finger = found.segmentation.regions["Radius"], found.segmentation.regions[SCHEMA.names[0]]
@@ -256,7 +256,7 @@ def test_views_and_little_hands_are_told() -> None:
     assert "less than three bones" in hand.segmentation.notes[1]
 
 
-def refuses(radiograph: Radiograph) -> Segmentation:
+def refuses(radiograph: Radiograph, asked: float) -> Segmentation:
     return Segmentation(SCHEMA, radiograph.shape, {}, {}, (NO_HAND,))
 
 
@@ -269,12 +269,25 @@ def test_what_is_refused_is_told_as_far_as_it_is_seen() -> None:
         assert hand.side in (None, "R")
 
 
+def test_of_a_whole_hand_more_is_asked_than_of_a_wrist() -> None:
+    film = Radiograph(np.full((400, 300), 200, np.uint8))
+    told = []
+
+    def look(radiograph: Radiograph, asked: float) -> Segmentation:
+        told.append(asked)
+        return refuses(radiograph, asked)
+
+    for parts in ((), ("carpus", "forearm"), maps.PARTS):
+        looked_at(film, Found((found_hand(150, 200, 380, parts=frozenset(parts)),), 0.9), look, never)
+    assert told == [1.0, 1.0, pytest.approx(0.8 * 29 / 15)]
+
+
 def test_a_second_hand_that_is_none_is_dropped() -> None:
     pixels = np.zeros((400, 700), np.uint8)
     cv2.rectangle(pixels, (150, 140), (210, 230), 200, -1)
 
-    def look(radiograph: Radiograph) -> Segmentation:
-        return all_bright(radiograph) if radiograph.pixels.max() > 100 else refuses(radiograph)
+    def look(radiograph: Radiograph, asked: float) -> Segmentation:
+        return all_bright(radiograph, asked) if radiograph.pixels.max() > 100 else refuses(radiograph, asked)
 
     hands = (found_hand(495, 200, 200), found_hand(180, 190, 200))
     (hand,) = looked_at(Radiograph(pixels), Found(hands, 1.0), look, never)
@@ -285,15 +298,15 @@ def test_a_second_hand_that_is_none_is_dropped() -> None:
 
 def test_where_the_finder_sees_none_the_whole_film_is_looked_at() -> None:
     film = Radiograph(np.full((400, 300), 200, np.uint8))
-    asked = []
+    seen = []
 
-    def look(radiograph: Radiograph) -> Segmentation:
-        asked.append(radiograph)
-        return all_bright(radiograph)
+    def look(radiograph: Radiograph, asked: float) -> Segmentation:
+        seen.append(radiograph)
+        return all_bright(radiograph, asked)
 
     looked_at(film, Found((), 0.7), look, never)
     looked_at(film, Found((found_hand(150, 200, 380, sure=0.4),), 0.7), look, never)
-    assert asked == [film, film]
+    assert seen == [film, film]
     # A doubtful one beside a sure one is left out.
     hands = (found_hand(150, 200, 200), found_hand(250, 100, 100, sure=0.4))
     assert len(looked_at(film, Found(hands, 1.0), all_bright, never)) == 1

@@ -43,6 +43,9 @@ CLEAR = 0.45
 #: Length in grid px at which a hand is measured, and the longest side in px of a film made small for that.
 MEASURED, MOST = 110.0, 1600
 
+#: Bones of each part of a hand.
+_BONES = {"thumb": 3, "index": 4, "middle": 4, "ring": 4, "little": 4, "carpus": 8, "forearm": 2}
+
 #: A view or a side is told when it is likelier than this.
 TOLD = 0.6
 
@@ -69,6 +72,11 @@ class FoundHand:
     view: View | None
     parts: frozenset[str]
     negative: bool
+
+    @property
+    def bones(self) -> int:
+        """How many bones the parts in view have."""
+        return sum(_BONES[part] for part in self.parts)
 
     @property
     def angle(self) -> float:

@@ -28,6 +28,9 @@ SEEN = 0.35
 #: With fewer bones a result is told to say little.
 FEW = 3
 
+#: Share of the bones in view that is expected to be found.
+EXPECTED = 0.8
+
 NOT_TOLD = (
     "no bones could be told apart, though something like a hand is in view: fingers alone, lateral views and feet are "
     "not taken for hands"
@@ -49,25 +52,35 @@ class Hand:
     where: FoundHand | None = None
 
 
-#: Finds the bones of a radiograph, of one hand or of a forearm.
-Look = Callable[["Radiograph"], Segmentation]
+#: Finds the bones of a radiograph of one hand, none where it sees no hand. The number says how much more than usual
+#: must speak for one (see ``evidence_asked``).
+Look = Callable[["Radiograph", float], Segmentation]
+
+#: Finds the bones of a wrist with its forearm.
+LookAtForearm = Callable[["Radiograph"], Segmentation]
 
 
-def looked_at(radiograph: Radiograph, found: Found, look: Look, look_at_forearm: Look) -> tuple[Hand, ...]:
+def evidence_asked(place: FoundHand) -> float:
+    """How much more must speak for a hand of which this much is in view, than for a wrist with the 15 bones that one
+    shows: feet with a few bones like a hand's would be whole hands, and a whole hand has more.
+    """
+    return max(1.0, EXPECTED * place.bones / 15.0)
+
+
+def looked_at(radiograph: Radiograph, found: Found, look: Look, look_at_forearm: LookAtForearm) -> tuple[Hand, ...]:
     """The hands of a film from left to right, at least one; one without bones when there is none.
 
-    ``look`` finds the bones of one hand in an upright picture of it, none where it sees no hand; it is given the whole
-    film where the finder finds none. ``look_at_forearm`` finds those of a forearm of which that picture shows the end
-    alone.
+    ``look`` is given an upright picture of each hand, the whole film where the finder finds none; ``look_at_forearm``
+    a forearm of which that picture shows the end alone.
     """
     places = [hand for k, hand in enumerate(found.hands) if k == 0 or hand.sure >= ANOTHER]
     if not places:
-        return (_hand(look(radiograph), None, 1),)
+        return (_hand(look(radiograph, 1.0), None, 1),)
     seen = []
     for place in places:
         others = [other for other in places if other is not place]
         cutout = cut_out(radiograph, place, others)
-        bones = laid_back(look(cutout.radiograph), cutout)
+        bones = laid_back(look(cutout.radiograph, evidence_asked(place)), cutout)
         forearm = None if cutout.whole or not len(bones) else cut_forearm(radiograph, place, others)
         if forearm is not None:
             bones = _with_forearm(bones, laid_back(look_at_forearm(forearm.radiograph), forearm))

@@ -157,7 +157,12 @@ class Predictor:
 
         found = self.finder.find(radiograph)
         # Nothing is known of how a hand lies that the finder does not see.
-        look = upright._predict_one if found.hands else self._predict_one
+        single = upright if found.hands else self
+
+        def look(picture: Radiograph, asked: float) -> Segmentation:
+            judge = None if single.judge is None else replace(single.judge, hand=single.judge.hand * asked)
+            return replace(single, judge=judge)._predict_one(picture)
+
         return looked_at(radiograph, found, look, look_at_forearm)
 
     def _predict_one(self, radiograph: Radiograph) -> Segmentation:
