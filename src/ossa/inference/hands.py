@@ -32,8 +32,8 @@ FEW = 3
 EXPECTED = 0.8
 
 NOT_TOLD = (
-    "no bones could be told apart, though something like a hand is in view: fingers alone, lateral views and feet are "
-    "not taken for hands"
+    "no hand found: something like one is in view, but too few of its bones can be told apart (fingers alone, a "
+    "lateral view and a foot look so)"
 )
 
 LATERAL = "a lateral view: bones lie over each other and their outlines can hardly be told apart; take a frontal film"
