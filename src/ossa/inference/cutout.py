@@ -34,8 +34,9 @@ LEAST = 0.6
 #: Turns smaller than this, in degrees, stay as they are: the networks know them.
 ASKEW = 14.0
 
-#: A cut-out that would take away less than this share of the film's longer side is not cut.
-WORTH = 0.2
+#: A cut-out that would take away less than this share of the film's longer side is not cut: networks know hands of
+#: that size, and a finger that the finder overlooks is not lost.
+WORTH = 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +78,7 @@ def cut_forearm(radiograph: Radiograph, hand: FoundHand, others: Sequence[FoundH
     with np.errstate(divide="ignore"):
         room = np.where(hand.up > 0, hand.centre + 0.5, hand.centre + 0.5 - film) / hand.up
     beyond = float(np.abs(room).min()) - float(hand.box[1])
-    if "forearm" not in hand.parts or beyond < 1.4 * ALONG * hand.length:
+    if beyond < 1.1 * ALONG * hand.length:
         return None
     wrist, aside = float(hand.box[1]), hand.box[2:] + AROUND * hand.length
     down = wrist + min(beyond, FOREARM * hand.length)

@@ -81,7 +81,8 @@ def looked_at(radiograph: Radiograph, found: Found, look: Look, look_at_forearm:
         others = [other for other in places if other is not place]
         cutout = cut_out(radiograph, place, others)
         bones = laid_back(look(cutout.radiograph, evidence_asked(place)), cutout)
-        forearm = None if cutout.whole or not len(bones) else cut_forearm(radiograph, place, others)
+        seen_of_it = any(name in bones.regions for name in bones.schema.in_row("forearm"))
+        forearm = cut_forearm(radiograph, place, others) if seen_of_it and not cutout.whole else None
         if forearm is not None:
             bones = _with_forearm(bones, laid_back(look_at_forearm(forearm.radiograph), forearm))
         seen.append((place, bones))
