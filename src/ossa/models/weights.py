@@ -78,7 +78,8 @@ def _check_header(path: Path) -> None:
     with path.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
     size = path.stat().st_size
-    if length > min(_MAX_HEADER, size - 8):
+    # A file too short for a header is no such file at all, which its reader says.
+    if size >= 8 and length > min(_MAX_HEADER, size - 8):
         raise BundleError(
             "the header of the weight file is too long",
             path=path,
