@@ -189,3 +189,109 @@ def test_answers_compute_the_probability_once() -> None:
     logits, target = sample(2)
     answer = Answer(logits, target, torch.ones(2, 3))
     assert answer.probability is answer.probability
+
+
+def theirs(name: str, logits: torch.Tensor, target: torch.Tensor) -> float:
+    """The reference pipeline's losses, from their formulas: every pixel of the batch in one long row."""
+    p = [1 / (1 + math.exp(-z)) for z in logits.flatten().tolist()]
+    t = target.flatten().tolist()
+    both, total = sum(x * y for x, y in zip(p, t, strict=True)), sum(p) + sum(t)
+    bce = -sum(y * math.log(x) + (1 - y) * math.log(1 - x) for x, y in zip(p, t, strict=True)) / len(p)
+    tversky = 1 - (both + 1) / (both + 0.5 * (sum(p) - both) + 0.5 * (sum(t) - both) + 1)
+    if name == "lovasz":
+        errors = sorted(((1 - x * (2 * y - 1), y) for x, y in zip(p, t, strict=True)), key=lambda pair: -pair[0])
+        before, value, seen, wrong = 0.0, 0.0, 0.0, 0.0
+        for error, y in errors:
+            seen, wrong = seen + y, wrong + 1 - y
+            jaccard = 1 - (sum(t) - seen) / (sum(t) + wrong)
+            value, before = value + max(error, 0) * (jaccard - before), jaccard
+        return value
+    if name == "combo":  # theirs subtracts Dice and wants probabilities
+        rows = zip(p, t, strict=True)
+        entropy = -sum(0.5 * (y * math.log(x) + 0.5 * (1 - y) * math.log(1 - x)) for x, y in rows) / len(p)
+        return 0.5 * entropy - 0.5 * (2 * both + 1) / (total + 1) + 0.5
+    return {
+        "bce": bce,
+        "dice": 1 - (2 * both + 1) / (total + 1),
+        "iou": 1 - (both + 1) / (total - both + 1),
+        "focal": 0.8 * (1 - math.exp(-bce)) ** 2 * bce,
+        "tversky": tversky,
+        "focal_tversky": tversky,
+    }[name]
+
+
+#: The reference pipeline's losses in a run file.
+REFERENCE: dict[str, dict[str, float | str]] = {
+    "bce": {},
+    "dice": {"over": "batch"},
+    "iou": {"over": "batch"},
+    "focal": {"over": "batch", "alpha": 0.8},
+    "tversky": {"over": "batch", "alpha": 0.5, "beta": 0.5},
+    "focal_tversky": {"over": "batch", "alpha": 0.5, "beta": 0.5, "gamma": 1},
+    "lovasz": {"over": "batch", "of": "probabilities"},
+    "combo": {"positive": 0.5, "negative": 0.25},
+}
+
+
+@pytest.mark.parametrize("name", REFERENCE)
+def test_the_reference_pipelines_form_of_every_loss(name: str) -> None:
+    logits, target = sample(11)
+    found = WeightedLoss({name: {"weight": 1.0, **REFERENCE[name]}})
+    assert float(found(logits.double(), target.double())[0]) == pytest.approx(theirs(name, logits, target), abs=1e-6)
+    # What is not annotated is not there, in this form too.
+    annotated = torch.tensor([[1, 1, 0], [1, 1, 0]])
+    assert float(found(logits, target, annotated)[0]) == pytest.approx(
+        float(found(logits[:, :2], target[:, :2])[0]), abs=1e-6
+    )
+    assert float(found(logits, target, torch.zeros(2, 3))[0]) == 0.0
+
+
+def test_sums_with_bones_absent_from_the_batch_as_in_segmentation_models_pytorch() -> None:
+    losses = smp_losses()
+    logits, target = sample(12)
+    target[:, 1] = 0
+    bce = float(torch.nn.BCEWithLogitsLoss()(logits, target))
+    jaccard = float(losses.JaccardLoss("multilabel")(logits, target))
+    dice = float(losses.DiceLoss("multilabel")(logits, target))
+    theirs_too: dict[str, float | str] = {"smooth": 0, "absent": "zero"}
+    for shares in ((0.5, 0.5, 0.0), (0.4, 0.3, 0.3), (0.5, 0.0, 0.5)):
+        ours = WeightedLoss(
+            {
+                "jaccard": {"weight": shares[0], **theirs_too},
+                "bce": shares[1],
+                "dice": {"weight": shares[2], **theirs_too},
+            }
+        )
+        expected = shares[0] * jaccard + shares[1] * bce + shares[2] * dice
+        assert float(ours(logits, target)[0]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_words_of_a_loss_are_checked() -> None:
+    for options, said in (({"over": "plane"}, "one of bones, batch"), ({"smooth": "much"}, "a number")):
+        with pytest.raises(ConfigError, match=said):
+            WeightedLoss({"dice": {"weight": 1.0, **options}})
+
+
+def test_ms_ssim_against_monai() -> None:
+    monai = pytest.importorskip("monai.metrics")
+    generator = torch.Generator().manual_seed(3)
+    p, t = torch.rand((2, 2, 176, 180), generator=generator), torch.zeros(2, 2, 176, 180)
+    t[:, :, 40:120, 60:150] = 1
+    p = 0.3 * p + 0.6 * t
+    one_by_one = p.flatten(0, 1)[:, None], t.flatten(0, 1)[:, None]
+    expected = float(monai.MultiScaleSSIMMetric(spatial_dims=2, data_range=1.0)(*one_by_one).mean())
+    assert value("ms_ssim", p.logit(), t) == pytest.approx(1 - expected, abs=1e-5)
+
+
+def test_ssim_of_one_window_worked_slowly() -> None:
+    """A plane as small as the window: one Gaussian-weighted mean, spread and product each."""
+    logits, target = sample(5, (1, 1, 7, 7))
+    p, t = logits.sigmoid()[0, 0].double().numpy(), target[0, 0].double().numpy()
+    bell = np.exp(-((np.arange(7) - 3.0) ** 2) / (2 * 1.5**2))
+    weight = np.outer(bell, bell) / bell.sum() ** 2
+    mean_p, mean_t = (weight * p).sum(), (weight * t).sum()
+    spread = (weight * p * p).sum() - mean_p**2 + (weight * t * t).sum() - mean_t**2
+    together = (weight * p * t).sum() - mean_p * mean_t
+    likeness = (2 * mean_p * mean_t + 1e-4) / (mean_p**2 + mean_t**2 + 1e-4)
+    likeness *= (2 * together + 9e-4) / (spread + 9e-4)
+    assert value("ms_ssim", logits, target) == pytest.approx(1 - max(likeness, 1e-7), abs=1e-5)

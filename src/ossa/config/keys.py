@@ -285,7 +285,7 @@ class RunConfig(Section):
     data: Data = Field(default=Data(), description="Training data")
     folds: Folds = Field(default=Folds(), description="Cross-validation")
     model: Model = Field(default=Model(), description="The network")
-    loss: dict[str, float | dict[str, float]] = Field(
+    loss: dict[str, float | dict[str, float | str]] = Field(
         default={"bce": 0.5, "dice": 0.5},
         description="Weighted sum of losses: {bce: 0.5, dice: 0.5}, or {focal: {weight: 1, gamma: 2}}",
     )
