@@ -6,7 +6,9 @@ and codes and never spells a bone's name itself.
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -45,6 +47,50 @@ class Bone:
     def snomed_of(self, side: str | None) -> str | None:
         """The SNOMED CT concept for a hand of ``side`` ("L", "R" or None): that of the side, else the general one."""
         return {"L": self.snomed_left, "R": self.snomed_right}.get(side or "") or self.snomed
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values: what the card of a model says of the bone."""
+        sides = {"snomed_left": self.snomed_left, "snomed_right": self.snomed_right}
+        return {
+            "name": self.name,
+            "title": self.title,
+            "row": self.row,
+            "digit": self.digit,
+            "colour": list(self.colour),
+            "snomed": self.snomed,
+            **{key: code for key, code in sides.items() if code is not None},
+            "mirror": self.mirror,
+            "aliases": list(self.aliases),
+        }
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Bone:
+        """Back from ``to_json``, or from a [[bone]] of a schema file; its ``colour`` may be "#cc5b5b" too.
+
+        Without a ``mirror`` a bone is its own. Raises KeyError, TypeError, AttributeError or ValueError for anything
+        else: who reads the file knows its name.
+        """
+        digit, colour = entry.get("digit"), _rgb(entry["colour"])
+        if digit is not None and (isinstance(digit, bool) or not isinstance(digit, int)):
+            raise ValueError(f"digit {digit!r:.40}")
+        texts: dict[str, Any] = {key: entry[key] for key in ("name", "title", "row")}
+        texts["mirror"] = entry.get("mirror", texts["name"])
+        codes: dict[str, Any] = {key: entry.get(key) for key in ("snomed", "snomed_left", "snomed_right")}
+        aliases = tuple(entry.get("aliases", ()))
+        told = [*texts.values(), *(code for code in codes.values() if code is not None), *aliases]
+        if not all(isinstance(text, str) for text in told):
+            raise TypeError(f"a text that is none in {entry!r:.80}")
+        return cls(digit=digit, colour=colour, aliases=aliases, **texts, **codes)
+
+
+def _rgb(colour: Any) -> tuple[int, int, int]:
+    """Red, green and blue of "#cc5b5b" or [204, 91, 91]; ValueError or TypeError for anything else."""
+    if isinstance(colour, str) and re.fullmatch("#[0-9a-fA-F]{6}", colour):
+        colour = bytes.fromhex(colour[1:])
+    red, green, blue = colour
+    if not all(isinstance(part, int) and 0 <= part <= 255 for part in (red, green, blue)):
+        raise ValueError(f"colour {colour!r:.40}")
+    return red, green, blue
 
 
 @dataclass(frozen=True)
@@ -107,23 +153,6 @@ class BoneSchema:
         return tuple(self._index[bone.mirror] for bone in self.bones)
 
 
-def _bone(entry: dict[str, Any]) -> Bone:
-    colour = entry["colour"]
-    rgb = (int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16))
-    return Bone(
-        name=str(entry["name"]),
-        title=str(entry["title"]),
-        row=str(entry["row"]),
-        digit=int(entry["digit"]) if "digit" in entry else None,
-        colour=rgb,
-        snomed=str(entry["snomed"]) if "snomed" in entry else None,
-        mirror=str(entry.get("mirror", entry["name"])),
-        aliases=tuple(str(a) for a in entry.get("aliases", ())),
-        snomed_left=str(entry["snomed_left"]) if "snomed_left" in entry else None,
-        snomed_right=str(entry["snomed_right"]) if "snomed_right" in entry else None,
-    )
-
-
 def parse_schema(text: str, origin: str) -> BoneSchema:
     """A schema from TOML text; ``origin`` names the file in errors."""
     try:
@@ -131,7 +160,7 @@ def parse_schema(text: str, origin: str) -> BoneSchema:
         return BoneSchema(
             name=str(data["name"]),
             title=str(data["title"]),
-            bones=tuple(_bone(entry) for entry in data["bone"]),
+            bones=tuple(Bone.from_json(entry) for entry in data["bone"]),
             source=str(data.get("source", "")),
         )
     except SchemaError:

@@ -123,7 +123,7 @@ class Card:
             "licence": self.licence,
             "schema": self.schema.name,
             "schema_title": self.schema.title,
-            "bones": [_bone_json(bone) for bone in self.schema.bones],
+            "bones": [bone.to_json() for bone in self.schema.bones],
             "architecture": self.architecture.to_json(),
             "stride": self.stride,
             "channels": self.channels,
@@ -233,44 +233,12 @@ def _take(value: dict[str, Any], key: str, kind: type, path: Path | None, defaul
 # Bones -----------------------------------------------------------------------------------------
 
 
-def _bone_json(bone: Bone) -> dict[str, Any]:
-    sides = {"snomed_left": bone.snomed_left, "snomed_right": bone.snomed_right}
-    return {
-        "name": bone.name,
-        "title": bone.title,
-        "row": bone.row,
-        "digit": bone.digit,
-        "colour": list(bone.colour),
-        "snomed": bone.snomed,
-        **{key: code for key, code in sides.items() if code is not None},
-        "mirror": bone.mirror,
-        "aliases": list(bone.aliases),
-    }
-
-
-def _bone(entry: Any) -> Bone:
-    """Back from ``_bone_json``; KeyError, TypeError or ValueError for anything else."""
-    digit = entry.get("digit")
-    colour = tuple(entry["colour"])
-    if digit is not None and (isinstance(digit, bool) or not isinstance(digit, int)):
-        raise ValueError(f"digit {digit!r:.40}")
-    if len(colour) != 3 or not all(isinstance(c, int) and 0 <= c <= 255 for c in colour):
-        raise ValueError(f"colour {colour!r:.40}")
-    texts = {key: entry[key] for key in ("name", "title", "row", "mirror")}
-    codes = {key: entry.get(key) for key in ("snomed", "snomed_left", "snomed_right")}
-    aliases = tuple(entry.get("aliases", ()))
-    told = [*texts.values(), *(code for code in codes.values() if code is not None), *aliases]
-    if not all(isinstance(text, str) for text in told):
-        raise TypeError(f"a text that is none in {entry!r:.80}")
-    return Bone(digit=digit, colour=colour, aliases=aliases, **texts, **codes)
-
-
 def _schema(value: dict[str, Any], path: Path | None) -> BoneSchema:
     """The schema of a card; a shipped one of the same name must have the same bones in the same order."""
     name = _take(value, "schema", str, path)
     title = _take(value, "schema_title", str, path, name)
     try:
-        told = BoneSchema(name, title, tuple(_bone(entry) for entry in _take(value, "bones", list, path)))
+        told = BoneSchema(name, title, tuple(Bone.from_json(entry) for entry in _take(value, "bones", list, path)))
     except (KeyError, TypeError, ValueError, AttributeError, SchemaError) as error:
         raise BundleError(
             "the card's list of bones is wrong", path=path, found=f"{type(error).__name__}: {error!s:.160}"
