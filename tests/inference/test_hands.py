@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from helpers_finder import as_output
 from helpers_models import MakeBundle
 from ossa.bundle.bundle import CARD, Bundle
 from ossa.bundle.finder import FINDER, add_finder, finder_path
@@ -19,6 +20,7 @@ from ossa.inference.hands import LATERAL, NOT_TOLD, looked_at
 from ossa.inference.judge import NO_HAND
 from ossa.inference.predictor import Predictor
 from ossa.models import finder_maps as maps
+from ossa.phantom.plates import PlateHand
 from ossa.radiograph.prepare import prepare
 from ossa.radiograph.radiograph import Radiograph, Spacing
 from ossa.safety import sha256, write_json
@@ -29,40 +31,23 @@ SCHEMA = load_schema("hand29")
 
 
 @dataclass(frozen=True)
-class Drawn:
-    centre: NDArray[np.float64]
-    up: NDArray[np.float64]
-    length: float
-    box: NDArray[np.float64]
-    thumb_left: bool
-    view: str
-    parts: NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
 class Told:
     """An engine that finds what it was told, in px of the grid: at each call the next of ``hands``, then none."""
 
-    hands: list[Drawn]
+    hands: list[PlateHand]
 
     description = "told"
 
     def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         seen = [self.hands.pop(0)] if self.hands else []
         targets, _ = maps.planes_of(seen, False, (batch.shape[2], batch.shape[3]))
-        out = targets.copy()
-        for planes in (maps.HEAT, maps.THUMB_LEFT, maps.VIEW, maps.IN_VIEW, maps.NEGATIVE, maps.PRESENT):
-            p = np.clip(targets[planes], 1e-3, 1 - 1e-3)
-            out[planes] = np.log(p / (1 - p))
-        return out[None]
+        return as_output(targets)[None]
 
 
-def drawn(
-    x: float, y: float, length: float, angle: float = 0.0, thumb_left: bool = True, view: str = "frontal"
-) -> Drawn:
+def drawn(x: float, y: float, length: float, angle: float = 0.0) -> PlateHand:
     up = np.array([np.sin(np.radians(angle)), -np.cos(np.radians(angle))])
     box = np.array([0.5, 0.4, 0.25, 0.25]) * length
-    return Drawn(np.array([x, y]), up, length, box, True, "frontal", np.ones(7, bool))
+    return PlateHand(np.array([x, y]), up, length, box, True, "frontal", np.ones(7, bool))
 
 
 def found_hand(x: float, y: float, length: float, **changes: object) -> FoundHand:

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from helpers_finder import as_output
 from ossa.models import finder_maps as maps
+from ossa.phantom.plates import PlateHand
 
 
-@dataclass(frozen=True)
-class Hand:
-    centre: NDArray[np.float64]
-    up: NDArray[np.float64]
-    length: float
-    box: NDArray[np.float64]
-    thumb_left: bool
-    view: str
-    parts: NDArray[np.bool_]
-
-
-def a_hand(rng: np.random.Generator, centre: tuple[float, float]) -> Hand:
+def a_hand(rng: np.random.Generator, centre: tuple[float, float]) -> PlateHand:
     angle = rng.uniform(0, 2 * np.pi)
     length = float(rng.uniform(40, 250))
-    return Hand(
+    return PlateHand(
         np.array(centre),
         np.array([np.cos(angle), np.sin(angle)]),
         length,
@@ -36,15 +25,6 @@ def a_hand(rng: np.random.Generator, centre: tuple[float, float]) -> Hand:
         maps.VIEWS[int(rng.integers(4))],
         rng.uniform(size=7) < 0.5,
     )
-
-
-def as_output(targets: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Targets as a perfect network would give them: probabilities as logits."""
-    out = targets.copy()
-    for planes in (maps.HEAT, maps.THUMB_LEFT, maps.VIEW, maps.IN_VIEW, maps.NEGATIVE, maps.PRESENT):
-        p = np.clip(targets[planes], 1e-5, 1 - 1e-5)
-        out[planes] = np.log(p / (1 - p))
-    return out
 
 
 @settings(max_examples=40, deadline=None)
