@@ -8,6 +8,7 @@ import pytest
 
 from ossa.cli.options import read_numbers, read_shares, read_size, read_thresholds, some
 from ossa.errors import ConfigError
+from ossa.schema import load_schema
 
 
 def test_words_of_the_command_line(tmp_path: Path) -> None:
@@ -21,7 +22,7 @@ def test_words_of_the_command_line(tmp_path: Path) -> None:
         read_numbers("a,b")
     (tmp_path / "w.json").write_text("{}")
     with pytest.raises(ConfigError, match="not a file of weights"):
-        read_shares(str(tmp_path / "w.json"), "hand29", 2)
+        read_shares(str(tmp_path / "w.json"), load_schema(), 2)
 
 
 def test_thresholds() -> None:

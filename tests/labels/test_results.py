@@ -14,11 +14,11 @@ from helpers_dicom import save as save_dicom
 from helpers_known import known
 from ossa.errors import InputError, OssaError
 from ossa.labels.competition import write_label
-from ossa.labels.results import Saved, find_pictures, line_up, open_results, picture_of, picture_shape
+from ossa.labels.results import Saved, find_pictures, line_up, open_results, picture_of
 from ossa.labels.store import Store
 from ossa.labels.submission import write_submission
 from ossa.radiograph.prepare import Preparation, place
-from ossa.radiograph.read import read_radiograph
+from ossa.radiograph.read import read_radiograph, read_size
 from ossa.segmentation.compare import dice
 from ossa.segmentation.segmentation import Segmentation
 
@@ -49,7 +49,7 @@ def test_csv_labels_and_flat_folder_agree(tmp_path: Path, truth: Segmentation) -
     rows = line_up([open_results(tmp_path / "flat"), open_results(tmp_path / "s.csv")])
     assert [picture_of(row) for row in rows] == [tmp_path / "flat" / "hand.png"]
     assert find_pictures(tmp_path / "flat", rows) == {0: tmp_path / "flat" / "hand.png"}
-    assert picture_shape(tmp_path / "flat" / "hand.png") == (SIZE, SIZE)
+    assert read_size(tmp_path / "flat" / "hand.png") == (SIZE, SIZE)
 
 
 def test_the_output_of_predict_is_predictions_although_pictures_lie_in_it(tmp_path: Path, truth: Segmentation) -> None:
@@ -92,13 +92,13 @@ def test_the_shape_of_a_picture_is_that_of_its_radiograph(tmp_path: Path, ending
     exif[274] = orientation
     turned = {"tiffinfo": {274: orientation}} if ending == "tif" else {"exif": exif}
     image.fromarray(np.arange(40 * 60, dtype=np.uint8).reshape(40, 60)).save(path, **turned)
-    assert picture_shape(path) == read_radiograph(path).shape
+    assert read_size(path) == read_radiograph(path).shape
 
 
 def test_the_shape_of_a_dicom_file_is_in_its_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_dicom(tmp_path / "p.dcm", dicom(np.zeros((40, 60), np.uint16)))
     monkeypatch.setattr("ossa.radiograph.dicom.read._stored", lambda *_: pytest.fail("pixels were decoded"))
-    assert picture_shape(tmp_path / "p.dcm") == (40, 60)
+    assert read_size(tmp_path / "p.dcm") == (40, 60)
 
 
 def test_saved_probabilities_are_read_at_a_half(tmp_path: Path, truth: Segmentation) -> None:

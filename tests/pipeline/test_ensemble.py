@@ -165,10 +165,10 @@ def test_weights_fitted_on_a_data_set(tmp_path: Path) -> None:
     assert fitted.weights[1, 19:].mean() > 0.9
     assert fitted.mean_gain() > 0.01
     write_json(tmp_path / "w.json", fitted.to_json())
-    shares = read_weights(tmp_path / "w.json", "hand29", 2)
+    shares = read_weights(tmp_path / "w.json", load_schema(), 2)
     np.testing.assert_allclose(shares, fitted.weights, atol=1e-5)
     with pytest.raises(ConfigError, match="other members"):
-        read_weights(tmp_path / "w.json", "hand29", 3)
+        read_weights(tmp_path / "w.json", load_schema(), 3)
     stores[0].write("stranger.png", np.zeros((29, 8, 8), np.float32), placement)
     stores[1].write("stranger.png", np.zeros((29, 8, 8), np.float32), placement)
     with pytest.raises(InputError, match=r"without truth; found stranger\.png"):

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ossa.cli.options import PATH, schema_option
+
+if TYPE_CHECKING:
+    from ossa.schema import BoneSchema
 
 
 @click.command("calibrate")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=PATH)
 @click.option("--data", "dataset", required=True, type=PATH, help="Data set that the run was trained on.")
 @schema_option()
-def command(runs: tuple[Path, ...], dataset: Path, schema: str) -> None:
+def command(runs: tuple[Path, ...], dataset: Path, schema: BoneSchema) -> None:
     """Fit each bone's threshold and clean-up on out-of-fold predictions, and save them in the run's models.
 
     RUN is the folder of a run of 'ossa train'. Every gain is measured on subjects that the fit had not seen; a bone

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ossa.cli import EXIT_SKIPPED
-from ossa.cli.options import PATH, names_option, output, scale_labels_option, schema_option, tell_some
+from ossa.cli.options import PATH, dataset_options, output, scale_labels_option, tell_some
 
-_DATASET = click.argument("dataset", metavar="DATASET", type=PATH)
+if TYPE_CHECKING:
+    from ossa.schema import BoneSchema
 
 
 @click.group("data")
@@ -23,16 +25,13 @@ def command() -> None:
 
 
 @command.command()
-@_DATASET
-@schema_option()
-@names_option()
-def summary(dataset: Path, schema: str, names: Path | None) -> None:
+@dataset_options
+def summary(dataset: Path, schema: BoneSchema, names: Path | None) -> None:
     """Count pictures, subjects, sides, bent wrists and bones."""
     from ossa.pipeline.data import summarise
     from ossa.progress import bar
-    from ossa.schema import load_schema
 
-    found = summarise(dataset, load_schema(schema), track=bar, names=names)
+    found = summarise(dataset, schema, track=bar, names=names)
     for what, value in found.rows:
         click.echo(f"{what:10}{value}")
     click.echo()
@@ -42,14 +41,17 @@ def summary(dataset: Path, schema: str, names: Path | None) -> None:
 
 
 @command.command()
-@_DATASET
-@schema_option()
-@names_option()
+@dataset_options
 @output("Write all findings to this .csv or .json file.", required=False)
 @click.option("--workers", type=click.IntRange(min=1), help="Processes (default: one per core, at most 8).")
 @click.pass_context
 def audit(
-    context: click.Context, dataset: Path, schema: str, names: Path | None, output: Path | None, workers: int | None
+    context: click.Context,
+    dataset: Path,
+    schema: BoneSchema,
+    names: Path | None,
+    output: Path | None,
+    workers: int | None,
 ) -> None:
     """Find label errors: exchanged bones, rings, missing bones, wrong pictures, duplicates.
 
@@ -57,9 +59,8 @@ def audit(
     """
     from ossa.pipeline.data import audit_dataset
     from ossa.progress import bar
-    from ossa.schema import load_schema
 
-    found = audit_dataset(dataset, output, schema=load_schema(schema), workers=workers, track=bar, names=names)
+    found = audit_dataset(dataset, output, schema=schema, workers=workers, track=bar, names=names)
     for finding in found.findings:
         click.echo(str(finding))
     kinds = Counter(finding.kind for finding in found.findings)
@@ -73,23 +74,18 @@ def audit(
 
 
 @command.command()
-@_DATASET
-@schema_option()
-@names_option()
+@dataset_options
 @output("The .json file to write once.")
 @click.option("-n", "--count", type=int, default=5, show_default=True, help="Number of folds.")
 @click.option(
     "--seed", type=int, default=1, show_default=True, help="Order among equal subjects; as folds.seed of a run."
 )
-def folds(dataset: Path, schema: str, names: Path | None, output: Path, count: int, seed: int) -> None:
+def folds(dataset: Path, schema: BoneSchema, names: Path | None, output: Path, count: int, seed: int) -> None:
     """Deal subjects out to folds, even over wrist angles and sides; written once, with a hash."""
     from ossa.pipeline.data import make_folds_file
     from ossa.progress import bar
-    from ossa.schema import load_schema
 
-    digest, table = make_folds_file(
-        dataset, output, count, seed=seed, schema=load_schema(schema), track=bar, names=names
-    )
+    digest, table = make_folds_file(dataset, output, count, seed=seed, schema=schema, track=bar, names=names)
     click.echo(f"{'':14}" + "".join(f"{f'fold {k}':>8}" for k in range(count)))
     for name, row in table.items():
         click.echo(f"{name:14}" + "".join(f"{n:8}" for n in row))
@@ -97,9 +93,7 @@ def folds(dataset: Path, schema: str, names: Path | None, output: Path, count: i
 
 
 @command.command()
-@_DATASET
-@schema_option()
-@names_option()
+@dataset_options
 @output("The .png file to write.")
 @click.option("-n", "--count", type=int, default=12, show_default=True, help="Number of samples.")
 @click.option("--columns", type=int, default=4, show_default=True, help="Samples per row.")
@@ -110,7 +104,7 @@ def folds(dataset: Path, schema: str, names: Path | None, output: Path, count: i
 def sheet(
     context: click.Context,
     dataset: Path,
-    schema: str,
+    schema: BoneSchema,
     names: Path | None,
     output: Path,
     count: int,
@@ -121,7 +115,6 @@ def sheet(
 ) -> None:
     """Draw augmented training samples with their truth on one contact sheet."""
     from ossa.pipeline.data import write_contact_sheet
-    from ossa.schema import load_schema
 
     shown, skipped = write_contact_sheet(
         dataset,
@@ -131,7 +124,7 @@ def sheet(
         columns=columns,
         seed=seed,
         settings=settings,
-        schema=load_schema(schema),
+        schema=schema,
         names=names,
     )
     click.echo(f"{output}: {shown} samples")
@@ -159,8 +152,7 @@ def batch(run: Path, number: int, output: Path, fold: int, rank: int, columns: i
 
 
 @command.command()
-@_DATASET
-@schema_option()
+@dataset_options
 @output("The folder to write into.")
 @click.option("--to", type=click.Choice(["competition", "coco", "labelme"]), required=True, help="Label format.")
 @click.option(
@@ -170,13 +162,12 @@ def batch(run: Path, number: int, output: Path, fold: int, rank: int, columns: i
     show_default=True,
     help="Copy the pictures beside the labels, link them, or have labels name them where they lie.",
 )
-@names_option()
 @scale_labels_option()
 @click.pass_context
 def convert(
     context: click.Context,
     dataset: Path,
-    schema: str,
+    schema: BoneSchema,
     output: Path,
     to: str,
     pictures: str,
@@ -189,7 +180,6 @@ def convert(
     """
     from ossa.pipeline.convert import convert as convert_labels
     from ossa.progress import bar
-    from ossa.schema import load_schema
 
     found = convert_labels(
         dataset,
@@ -198,7 +188,7 @@ def convert(
         pictures=pictures,
         names=names,
         scale_labels=scale_labels,
-        schema=load_schema(schema),
+        schema=schema,
         track=bar,
     )
     click.echo(f"{output}: {found.written} labels")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,13 +15,17 @@ from ossa.cli.options import (
     output,
     read_numbers,
     read_shares,
-    read_size,
     schema_option,
+    size_option,
     tell,
     threshold_option,
 )
 
+if TYPE_CHECKING:
+    from ossa.schema import BoneSchema
+
 _TILE = click.option("--tile", type=int, help="Side of sliding windows in grid pixels.  [default: the whole picture]")
+_PATHS = click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 _WEIGHTS = click.option(
     "--weights", help="One number per input, comma-separated, or a file from 'ossa ensemble fit'.  [default: equal]"
 )
@@ -32,7 +37,7 @@ def command() -> None:
 
 
 @command.command("models")
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@_PATHS
 @click.option("-m", "--model", "models", multiple=True, required=True, type=PATH, help="A bundle; repeat it.")
 @output("Folder for the results.")
 @click.option("--weights", help="One number per model, comma-separated.  [default: equal]")
@@ -65,7 +70,7 @@ def models_command(
 
 
 @command.command("save")
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@_PATHS
 @click.option("-m", "--model", "models", multiple=True, type=PATH, help="A bundle; repeat it.  [default: shipped]")
 @output("Folder of the store.")
 @looks_option("none")
@@ -114,7 +119,7 @@ def soft_command(
     rules: Path | None,
     mean: str,
     thresholds: dict[str, float],
-    schema: str,
+    schema: BoneSchema,
 ) -> None:
     """Average saved probabilities and write run lengths."""
     from ossa.pipeline.ensemble import soft_vote
@@ -138,7 +143,7 @@ def soft_command(
     show_default=True,
     help="Share of the weight that makes a pixel bone; a tie at the threshold is bone.",
 )
-@click.option("--size", metavar="HxW", help="Height x width of the images, where all are of one size.")
+@size_option("Size of the images, where all are of one size.")
 @click.option("--images", multiple=True, type=PATH, help="The radiographs, which know their sizes; repeat it.")
 @schema_option()
 def vote_command(
@@ -146,9 +151,9 @@ def vote_command(
     output: Path,
     weights: str | None,
     threshold: float,
-    size: str | None,
+    size: tuple[int, int] | None,
     images: tuple[Path, ...],
-    schema: str,
+    schema: BoneSchema,
 ) -> None:
     """Let submission files vote, pixel by pixel, on their run lengths."""
     from ossa.pipeline.ensemble import image_sizes, vote
@@ -163,7 +168,7 @@ def vote_command(
         schema=schema,
         weights=shares,
         threshold=threshold,
-        shape=image_sizes(images) if size is None else read_size(size),
+        shape=image_sizes(images) if size is None else size,
         track=bar,
     )
     click.echo(f"{count} images, {len(submissions)} files -> {output}")
@@ -174,7 +179,7 @@ def vote_command(
 @click.option("--truth", required=True, type=PATH, help="Data set with the labels of the stores' images.")
 @output("The JSON file of weights to write.")
 @schema_option()
-def fit_command(stores: tuple[Path, ...], truth: Path, output: Path, schema: str) -> None:
+def fit_command(stores: tuple[Path, ...], truth: Path, output: Path, schema: BoneSchema) -> None:
     """Fit one weight per store and bone on OUT-OF-FOLD probabilities.
 
     Every image's probabilities must come from a model that never saw its subject. Gains are measured on

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ossa.cli.options import PATH, names_option, output, scale_labels_option, schema_option, size_option, some, tell
+
+if TYPE_CHECKING:
+    from ossa.schema import BoneSchema
 
 
 @click.command("evaluate")
@@ -31,7 +34,7 @@ def command(
     size: tuple[int, int] | None,
     names: Path | None,
     scale_labels: bool,
-    schema: str,
+    schema: BoneSchema,
     tolerance: float,
     worst: int,
 ) -> None:
@@ -45,7 +48,6 @@ def command(
     from ossa.cli import EXIT_SKIPPED
     from ossa.pipeline.evaluate import evaluate
     from ossa.progress import bar
-    from ossa.schema import load_schema
 
     evaluation = evaluate(
         prediction,
@@ -55,7 +57,7 @@ def command(
         size=size,
         names=names,
         scale_labels=scale_labels,
-        schema=load_schema(schema),
+        schema=schema,
         tolerance=tolerance,
         worst=worst,
         track=bar,

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ossa.cli import EXIT_SKIPPED
 from ossa.cli.options import PATH, output, schema_option, tell
+
+if TYPE_CHECKING:
+    from ossa.schema import BoneSchema
 
 
 @click.command("gallery")
@@ -29,7 +33,7 @@ def command(
     truth: Path | None,
     images: Path | None,
     folds: Path | None,
-    schema: str,
+    schema: BoneSchema,
     title: str | None,
     size: int,
 ) -> None:
@@ -42,7 +46,6 @@ def command(
     """
     from ossa.pipeline.gallery import gallery
     from ossa.progress import bar
-    from ossa.schema import load_schema
 
     written = gallery(
         sources,
@@ -50,7 +53,7 @@ def command(
         truth=truth,
         images=images,
         folds=folds,
-        schema=load_schema(schema),
+        schema=schema,
         title=title,
         size=size,
         track=bar,

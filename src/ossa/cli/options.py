@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from ossa.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ossa.schema import BoneSchema
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -22,8 +25,21 @@ def output(text: str, required: bool = True) -> Callable[[Command], Command]:
 
 
 def schema_option() -> Callable[[Command], Command]:
-    """``--schema``: which bones there are."""
-    return click.option("--schema", default="hand29", show_default=True, help="Bone schema (name or .toml file).")
+    """``--schema``: which bones there are; the command gets the ``BoneSchema``."""
+    return click.option(
+        "--schema",
+        default="hand29",
+        show_default=True,
+        callback=lambda _context, _option, word: _schema(word),
+        help="Bone schema (name or .toml file).",
+    )
+
+
+def dataset_options(command: Command) -> Command:
+    """DATASET, ``--schema`` and ``--map``: what every command asks that reads a data set."""
+    for option in (names_option(), schema_option(), click.argument("dataset", metavar="DATASET", type=PATH)):
+        command = option(command)
+    return command
 
 
 def model_option() -> Callable[[Command], Command]:
@@ -138,7 +154,13 @@ def read_numbers(text: str | None) -> list[float] | None:
         raise ConfigError("the weights are not numbers", found=repr(text), expected="for instance 2,1,1") from error
 
 
-def read_shares(text: str | None, schema: str, members: int) -> Any:
+def _schema(word: str) -> BoneSchema:
+    from ossa.schema import load_schema
+
+    return load_schema(word)
+
+
+def read_shares(text: str | None, schema: BoneSchema, members: int) -> Any:
     """Weights: numbers, one per member, or an array (members, bones) from a file of 'ossa ensemble fit'."""
     if text is not None and Path(text).is_file():
         from ossa.pipeline.ensemble import read_weights

@@ -316,10 +316,3 @@ def find_pictures(images: str | Path, rows: Sequence[Sequence[Entry | None]]) ->
 def picture_of(row: Sequence[Entry | None]) -> Path | None:
     """The picture of a row where one of its sources has it."""
     return next((entry.image for entry in row if entry is not None and entry.image is not None), None)
-
-
-def picture_shape(path: Path) -> Shape:
-    """(H, W) of a picture as ``read_radiograph`` gives it, from the header alone."""
-    from ossa.radiograph.read import read_size
-
-    return read_size(path)

@@ -43,7 +43,7 @@ def calibrate(
     runs: Sequence[str | Path],
     dataset: str | Path,
     *,
-    schema: str = "hand29",
+    schema: BoneSchema | None = None,
     track: Track = silent,
 ) -> Calibrated:
     """Fit thresholds and clean-up on the out-of-fold predictions of ``runs`` against the labels of ``dataset``.
@@ -62,7 +62,7 @@ def calibrate(
 
     if not runs:
         raise ConfigError("no run was named", expected="the folder of a training run")
-    bones = load_schema(schema)
+    bones = load_schema() if schema is None else schema
     folders = [Path(run) for run in runs]
     stores = [Store.open(_store_of(folder), bones) for folder in folders]
     found_in = open_dataset(dataset, bones)

@@ -101,7 +101,7 @@ def soft_vote(
     stores: Sequence[str | Path],
     output: str | Path,
     *,
-    schema: str = "hand29",
+    schema: BoneSchema | None = None,
     weights: Sequence[float] | NDArray[np.floating[Any]] | None = None,
     rules: str | Path | None = None,
     thresholds: Mapping[str, float] | None = None,
@@ -121,7 +121,7 @@ def soft_vote(
     from ossa.labels.store import Store
     from ossa.labels.submission import write_submission
 
-    bones = load_schema(schema)
+    bones = load_schema() if schema is None else schema
     opened = [Store.open(path, bones) for path in stores]
     _check_given(opened, "store")
     from ossa.segmentation.decode import per_bone
@@ -151,7 +151,7 @@ def vote(
     submissions: Sequence[str | Path],
     output: str | Path,
     *,
-    schema: str = "hand29",
+    schema: BoneSchema | None = None,
     weights: Sequence[float] | NDArray[np.floating[Any]] | None = None,
     threshold: float = MAJORITY,
     shape: tuple[int, int] | Mapping[str, tuple[int, int]],
@@ -173,7 +173,7 @@ def vote(
     from ossa.segmentation.runs import vote as vote_runs
     from ossa.segmentation.segmentation import Segmentation
 
-    bones = load_schema(schema)
+    bones = load_schema() if schema is None else schema
     _check_given(submissions, "submission")
     refuse_inputs(output, submissions)
     files = [read_submission(path, bones, shape) for path in submissions]
@@ -236,7 +236,7 @@ def fit_weights(
     stores: Sequence[str | Path],
     dataset: str | Path,
     *,
-    schema: str = "hand29",
+    schema: BoneSchema | None = None,
     track: Track = silent,
 ) -> Fitted:
     """Fit one weight per store and bone on out-of-fold probabilities against the truth of ``dataset``.
@@ -249,7 +249,7 @@ def fit_weights(
     from ossa.ensemble.vote import same_images, select_weights
     from ossa.labels.store import Store
 
-    bones = load_schema(schema)
+    bones = load_schema() if schema is None else schema
     opened = [Store.open(path, bones) for path in stores]
     _check_given(opened, "store")
     images = same_images({str(store.path): store.images() for store in opened})
@@ -318,22 +318,21 @@ class _GridDice:
         return out
 
 
-def read_weights(path: str | Path, schema: str, members: int) -> NDArray[np.float64]:
+def read_weights(path: str | Path, schema: BoneSchema, members: int) -> NDArray[np.float64]:
     """The (members, bones) weights of a file that ``fit_weights`` filled. Raises ConfigError when they do not fit."""
     from ossa.safety import read_json
 
-    bones = load_schema(schema)
     value = read_json(path, 10_000_000)
     try:
-        out = np.array([value["bones"][name]["weights"] for name in bones.names], np.float64).T
+        out = np.array([value["bones"][name]["weights"] for name in schema.names], np.float64).T
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             f"{path}: not a file of weights",
             found=f"{type(error).__name__}: {error}",
             expected="from 'ossa ensemble fit'",
         ) from error
-    if out.shape != (members, len(bones)):
-        raise ConfigError(f"{path}: weights for other members", found=out.shape, expected=(members, len(bones)))
+    if out.shape != (members, len(schema)):
+        raise ConfigError(f"{path}: weights for other members", found=out.shape, expected=(members, len(schema)))
     return out
 
 

@@ -26,7 +26,6 @@ from ossa.labels.results import (
     line_up,
     open_results,
     picture_of,
-    picture_shape,
 )
 from ossa.progress import Track, silent
 from ossa.safety import output_folder
@@ -285,9 +284,11 @@ def _score(pair: _Pair, rules: _Rules) -> _Scored:
 
 def _shape(pair: _Pair, known: Opened, found: Opened, rules: _Rules) -> Shape:
     """The picture's (H, W), from whom it is known: the labels, the picture, the user. It is never guessed."""
+    from ossa.radiograph.read import read_size
+
     own = next((opened.size for opened in (known, found) if opened.size is not None), None)
     try:
-        seen = picture_shape(pair.picture) if pair.picture is not None else None
+        seen = read_size(pair.picture) if pair.picture is not None else None
     except ImageError:
         if own is None:
             raise

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ossa.errors import InputError, OssaError
 from ossa.labels.match import without_ending
-from ossa.labels.results import Entry, Results, find_pictures, line_up, open_results, picture_of, picture_shape
+from ossa.labels.results import Entry, Results, find_pictures, line_up, open_results, picture_of
 from ossa.progress import Track, silent
 from ossa.safety import output_folder
 from ossa.schema import BoneSchema, load_schema
@@ -106,8 +106,9 @@ def _read_folds(path: str | Path) -> dict[str, str]:
 def _loader(picture: Path, known: Entry | None, entries: Sequence[Entry | None], schema: BoneSchema) -> Any:
     def load() -> Content:
         from ossa.pages.gallery import Content
+        from ossa.radiograph.read import read_size
 
-        shape = picture_shape(picture)
+        shape = read_size(picture)
         problems: list[str] = []
         truth = None
         unknown = frozenset(schema.names) if known is not None else frozenset[str]()
