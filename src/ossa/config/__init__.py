@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from ossa.config.keys import (
+    CloseUps,
     Data,
     DatasetKeys,
     EarlyStop,
@@ -20,13 +21,13 @@ from ossa.config.keys import (
     Scheduler,
     Train,
     Window,
-    Wrists,
 )
 from ossa.config.load import check, check_arguments, dump, load_config, recipes, to_yaml, unknown_name
 from ossa.config.manual import explain, table
 from ossa.config.stages import stage_configs, started_from
 
 __all__ = [
+    "CloseUps",
     "Data",
     "DatasetKeys",
     "EarlyStop",
@@ -41,7 +42,6 @@ __all__ = [
     "Scheduler",
     "Train",
     "Window",
-    "Wrists",
     "check",
     "check_arguments",
     "dump",

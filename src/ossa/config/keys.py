@@ -49,10 +49,10 @@ class DatasetKeys(Section):
     )
 
 
-class Wrists(Section):
-    """Phantoms of the wrist alone, enlarged, in batches of their own."""
+class CloseUps(Section):
+    """Phantoms of a part of the hand, enlarged as a closer look enlarges it, in batches of their own."""
 
-    share: Fraction = Field(default=0.4, description="Share of the phantoms that are wrists alone")
+    share: Fraction = Field(default=0.4, description="Share of the phantoms that are such close-ups")
     size: Annotated[int, Field(ge=32, le=8192)] | None = Field(
         default=None, description="Longest side of such a picture, px; data.size when empty"
     )
@@ -77,7 +77,10 @@ class PhantomKeys(Section):
     options: dict[str, Any] = Field(
         default_factory=dict, description="Options of the generator that differ from the world's (docs/phantom.md)"
     )
-    wrists: Wrists | None = Field(default=None, description="Wrists alone besides, for a closer look")
+    wrists: CloseUps | None = Field(default=None, description="Wrists alone besides, for a closer look")
+    digits: CloseUps | None = Field(
+        default=None, description="Fingers alone, or a thumb with the palm, besides, for closer looks at them"
+    )
     renew: Fraction = Field(
         default=0.0, description="Share of the phantoms that new ones replace each epoch; 0: the same ones throughout"
     )

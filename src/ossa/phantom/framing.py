@@ -25,7 +25,9 @@ def frame(
     kind = rng.uniform()
     if kind < options.wrist_only:
         centre, mm, target = _wrist(points, shape, rng)
-    elif kind < options.wrist_only + options.parts:
+    elif kind < options.wrist_only + options.digits_only:
+        centre, mm, target = _digits(points, shape, rng)
+    elif kind < options.wrist_only + options.digits_only + options.parts:
         centre, mm, target = _part(points, shape, rng)
     else:
         centre, mm, target = _whole(points, shape, options, rng)
@@ -37,6 +39,18 @@ def _wrist(points: dict[str, F64], shape: tuple[int, int], rng: np.random.Genera
     """(point of the hand in mm, pixel size, where that point lies in the picture) of a wrist alone."""
     centre = points["Capitate"][:, :2].mean(axis=0) + rng.normal(0, 6, 2)
     return centre, float(rng.uniform(70, 130)) / max(shape), np.array([shape[1] / 2, shape[0] / 2])
+
+
+def _digits(points: dict[str, F64], shape: tuple[int, int], rng: np.random.Generator) -> tuple[F64, float, F64]:
+    """The same of the four fingers, or of the thumb with the palm, with some room around them."""
+    if rng.uniform() < 0.5:
+        seen = [b for d in FINGERS for b in DIGITS[d][1:]]
+    else:
+        seen = [*DIGITS[1], *(DIGITS[d][0] for d in FINGERS)]
+    low, extent = _box(np.concatenate([points[b][:, :2] for b in seen]))
+    mm = max(float(extent[1]) / shape[0], float(extent[0]) / shape[1]) / rng.uniform(0.72, 1.0)
+    target = np.array([shape[1] / 2, shape[0] / 2]) + rng.normal(0, 0.03, 2) * max(shape)
+    return low + extent / 2, mm, target
 
 
 def _whole(

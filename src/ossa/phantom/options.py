@@ -17,7 +17,8 @@ class PhantomOptions:
     half-bent fingers; ``thumb_across``: the thumb over the palm instead of beside it.
 
     The frame. ``fill``: the hand's length as a share of the picture's height; ``aspect``: width over height;
-    ``turned``: any way up, the others by about ``tilt`` degrees; ``wrist_only``: the wrist alone; ``parts``: some
+    ``turned``: any way up, the others by about ``tilt`` degrees; ``wrist_only``: the wrist alone;
+    ``digits_only``: the four fingers, or the thumb with the palm, as a closer look cuts them out; ``parts``: some
     fingers, one digit, a palm, or a wrist with a long forearm.
 
     The film. ``clutter`` scales how often markers, frames and the like appear; ``collimated``: the beam narrowed to the
@@ -40,6 +41,7 @@ class PhantomOptions:
     turned: float = 0.15
     tilt: float = 8.0
     wrist_only: float = 0.10
+    digits_only: float = 0.0
     parts: float = 0.0
     clutter: float = 1.0
     collimated: float = 0.0

@@ -107,9 +107,18 @@ def phantom_options(values: dict[str, Any], world: str = "flat") -> PhantomOptio
         raise ConfigError("data.phantoms.options cannot be used", found=str(error)) from error
 
 
+#: Close-ups are about upright and nearly square, as a closer look cuts them out.
+_CUT_OUT: dict[str, Any] = {"parts": 0.0, "turned": 0.05, "tilt": 12.0, "aspect": (0.75, 1.0)}
+
+
 def wrists_of(options: PhantomOptions) -> PhantomOptions:
-    """The same world's wrists alone, about upright and nearly square, as the closer look cuts them out."""
-    return replace(options, wrist_only=1.0, parts=0.0, turned=0.05, tilt=12.0, aspect=(0.75, 1.0))
+    """The same world's wrists alone, as the closer look cuts them out."""
+    return replace(options, wrist_only=1.0, digits_only=0.0, **_CUT_OUT)
+
+
+def digits_of(options: PhantomOptions) -> PhantomOptions:
+    """The same world's fingers alone, and thumbs with their palms, as closer looks cut them out."""
+    return replace(options, wrist_only=0.0, digits_only=1.0, **_CUT_OUT)
 
 
 @dataclass(frozen=True)
@@ -123,15 +132,19 @@ class PhantomSet:
 
 
 def phantom_sets(keys: PhantomKeys, size: int) -> tuple[PhantomSet, ...]:
-    """The kinds of phantoms that ``data.phantoms`` asks for: whole pictures at ``size`` px, and wrists alone."""
+    """The kinds of phantoms that ``data.phantoms`` asks for: whole pictures at ``size`` px, and close-ups."""
     options = phantom_options(keys.options, keys.world)
-    if keys.wrists is None:
-        return (PhantomSet("phantom", size, options, 1.0),)
-    share, own = keys.wrists.share, keys.wrists.size or size
-    return (
-        PhantomSet("phantom", size, options, 1 - share),
-        PhantomSet("wrist", own, wrists_of(options), share),
-    )
+    close = [("wrist", keys.wrists, wrists_of), ("digits", keys.digits, digits_of)]
+    asked = [(name, own, how) for name, own, how in close if own is not None]
+    rest = 1 - sum(own.share for _, own, _ in asked)
+    if rest <= 0:
+        raise ConfigError(
+            "no phantom of a whole hand is left",
+            found=f"close-ups of a share of {1 - rest:g} (data.phantoms.wrists.share and data.phantoms.digits.share)",
+            expected="less than 1 together",
+        )
+    sets = [PhantomSet(name, own.size or size, how(options), own.share) for name, own, how in asked]
+    return (PhantomSet("phantom", size, options, rest), *sets)
 
 
 def stored_phantoms(

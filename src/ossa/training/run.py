@@ -56,8 +56,11 @@ def make_network(config: RunConfig, schema: BoneSchema) -> nn.Module:
     imagenet = model.weights == "imagenet"
     network = build(model.architecture, len(schema), imagenet=imagenet, **model.arguments())
     multiple = int(network.multiple)  # type: ignore[arg-type]
-    wrists = config.data.phantoms.wrists if config.data.phantoms is not None else None
-    sizes = {"data.size": config.data.size, "data.phantoms.wrists.size": wrists.size if wrists is not None else None}
+    phantoms = config.data.phantoms
+    close = {"wrists": phantoms.wrists, "digits": phantoms.digits} if phantoms is not None else {}
+    sizes = {"data.size": config.data.size} | {
+        f"data.phantoms.{name}.size": own.size for name, own in close.items() if own is not None
+    }
     for key, size in sizes.items():
         if size is not None and -(-size // 32) * 32 % multiple:
             raise ConfigError(
