@@ -184,7 +184,7 @@ class TorchEngine:
 def looked_once(predictor: Predictor) -> tuple[list[Looked], list[Looked]]:
     """Traced hands (judged by the mean Dice of the carpals) and adolescents' wrists (by mean best-match Dice)."""
     folder = real_folder()
-    first = replace(predictor, closer=None)
+    first = replace(predictor, closer=())
     hands, wrists = [], []
     carpals = predictor.schema.in_row("carpal")
     for hand in read_hands(folder):
@@ -220,7 +220,7 @@ def main() -> None:
     anatomy = meshes((a.anatomy,), SIZE)
     assert anatomy is not None
     predictor = replace(Predictor.load(views=parse_views("flip")), judge=None)
-    if predictor.closer is None:
+    if not predictor.closer:
         sys.exit("the shipped model's card asks for no closer look: there is nothing to compare")
     hands, wrists = looked_once(predictor)
     lines = [

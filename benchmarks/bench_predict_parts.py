@@ -53,7 +53,7 @@ def ours(image: Path, model: str | None, folder: Path) -> tuple[Callable[[], dic
         segmentation = predictor.tidied(predictor.decode(look))
         clock.lap("regions")
         segmentation = predictor.looked_closer(segmentation, radiograph)
-        clock.lap("closer look at the wrist")
+        clock.lap("closer looks")
         if predictor.judge is not None:
             other = predictor.second_look(prepared, look)
             assessment = assess(segmentation, look.logits, predictor.judge, other, predictor.thresholds)

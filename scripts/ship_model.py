@@ -25,7 +25,7 @@ from ossa.bundle.finder import finder_path, put_finder
 from ossa.models.compact import CompactNet
 from ossa.models.weights import load_weights
 from ossa.radiograph.prepare import Preparation
-from ossa.schema import load_schema
+from ossa.schema import BoneSchema, load_schema
 from ossa.segmentation.cleanup import Cleanup, Rule
 
 
@@ -45,11 +45,22 @@ def real_figures(measured: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def looks(schema: BoneSchema, wrist: int, digits: int | None) -> tuple[Closer, ...]:
+    """The closer looks: the wrist; with ``digits`` the four fingers, and the thumb with the metacarpals."""
+    close = [Closer(schema.in_row("carpal"), wrist)]
+    if digits is not None:
+        fingers = [b.name for b in schema.bones if b.row in ("distal", "middle", "proximal") and b.digit != 1]
+        palm = [b.name for b in schema.bones if b.digit == 1 or b.row == "metacarpal"]
+        close += [Closer(tuple(fingers), digits, 0.1), Closer(tuple(palm), digits, 0.1)]
+    return tuple(close)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--size", type=int, required=True, help="longest side of the network's grid in px")
-    parser.add_argument("--closer", type=int, default=384, help="longest side of the closer look's grid in px")
+    parser.add_argument("--closer", type=int, default=384, help="longest side of the closer look at the wrist in px")
+    parser.add_argument("--digits", type=int, help="longest side of the closer looks at fingers, thumb and palm in px")
     parser.add_argument("--anatomy", required=True, help="whose bones the phantoms were made of, and their licence")
     parser.add_argument("--recipe", action="append", default=[], help="a command of the training; give all, in order")
     parser.add_argument("--steps", type=int, help="steps of the last stage")
@@ -71,13 +82,13 @@ def main() -> None:
         figures["held-out phantoms"] = json.loads(a.phantoms.read_text(encoding="utf-8"))
     schema = load_schema("hand29")
     card = Card(
-        name="ossa-phantom-3",
+        name="ossa-phantom-4",
         schema=schema,
         architecture=Architecture("compact"),
         stride=CompactNet.stride,
         preparation=Preparation(a.size),
         cleanup=Cleanup(Rule(part=1.0, hole=0.25)),
-        closer=Closer(schema.in_row("carpal"), a.closer),
+        closer=looks(schema, a.closer, a.digits),
         licence="Apache-2.0",
         training={
             "data": "synthetic radiographs only; no picture of a patient",

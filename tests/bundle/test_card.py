@@ -25,7 +25,7 @@ WHERE = Path("models/card.json")
 FULL = card(
     thresholds={"Radius": 0.4},
     cleanup=Cleanup(Rule(part=1.0), {"finger-3": Rule()}),
-    closer=Closer(("Lunate", "Capitate"), least=1),
+    closer=(Closer(("Lunate", "Capitate"), least=1), Closer(("Radius",), 448, 0.1)),
     licence="CC-BY-4.0",
     files={"model.onnx": "0" * 64},
 )
@@ -39,7 +39,7 @@ def test_entries_are_read_into_types() -> None:
     assert back.closer == FULL.closer
     plain = Card.from_json(card().to_json())
     assert plain.cleanup is None
-    assert plain.closer is None
+    assert plain.closer == ()
 
 
 def test_nothing_is_claimed_of_a_users_model() -> None:

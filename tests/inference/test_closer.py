@@ -68,7 +68,7 @@ def test_what_is_seen_more_closely_is_sharper_and_lies_where_it_is(predictor: Pr
     film = Radiograph(np.where(truth, 220, 20).astype(np.uint8))
     names = predictor.schema.names
     once = predictor.predict(film)
-    closer = replace(predictor, closer=Closer(names[:1], size=256, least=1)).predict(film)
+    closer = replace(predictor, closer=(Closer(names[:1], size=256, least=1),)).predict(film)
     assert overlap(closer, names[0], truth) > max(0.97, overlap(once, names[0], truth))
     assert np.array_equal(once.plane(names[1]), closer.plane(names[1]))
 
@@ -104,8 +104,8 @@ def test_clean_up_counts_shares_of_the_whole_picture(predictor: Predictor) -> No
     film = Radiograph(np.where(truth, 220, 20).astype(np.uint8))
     closer = Closer(predictor.schema.names[:1], size=256, least=1)
     share = truth.sum() / truth.size
-    kept = replace(predictor, closer=closer, tidy=(Cleanup(Rule(bone=0.5 * share)),)).predict(film)
-    dropped = replace(predictor, closer=closer, tidy=(Cleanup(Rule(bone=2 * share)),)).predict(film)
+    kept = replace(predictor, closer=(closer,), tidy=(Cleanup(Rule(bone=0.5 * share)),)).predict(film)
+    dropped = replace(predictor, closer=(closer,), tidy=(Cleanup(Rule(bone=2 * share)),)).predict(film)
     assert predictor.schema.names[0] in kept.regions
     assert not dropped.regions
 
@@ -126,7 +126,7 @@ def test_a_picture_that_is_not_enlarged_is_not_looked_at_again(predictor: Predic
     found = predictor.predict(film)
     closer = Closer(predictor.schema.names[:1], size=128, least=1)
     assert look_closer(predictor.networks, film, found, closer, {}) is None
-    again = replace(predictor, closer=closer).predict(film)
+    again = replace(predictor, closer=(closer,)).predict(film)
     assert np.array_equal(again.planes(), found.planes())
 
 

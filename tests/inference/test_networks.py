@@ -82,7 +82,7 @@ def predictor(bundle: Bundle) -> Predictor:
     return replace(
         loaded,
         networks=replace(loaded.networks, members=members),
-        closer=Closer(CARPALS, size=256),
+        closer=(Closer(CARPALS, size=256),),
         tidy=(Counting(),),
         judge=a_judge(0.0),
     )

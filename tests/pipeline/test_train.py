@@ -254,8 +254,7 @@ def test_the_closer_look_goes_into_the_bundle(tmp_path: Path) -> None:
     phantoms = {"data": {"size": 64, "phantoms": {"count": 4, "held_out": 2}, "datasets": []}}
     settings = config(tmp_path, None, **phantoms, folds={"bundle": True}, closer={"size": 96})
     (bundle,) = train(settings).bundles
-    closer = Predictor.load(bundle).closer
-    assert closer is not None
+    (closer,) = Predictor.load(bundle).closer
     assert closer.size == 96
     assert closer.bones == tuple(b.name for b in load_schema("hand29").bones if b.row == "carpal")
 

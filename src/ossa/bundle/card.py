@@ -52,7 +52,7 @@ class Architecture:
 
 @dataclass(frozen=True, slots=True)
 class Closer:
-    """The closer look at the wrist (inference.closer).
+    """A closer look at some of the bones (inference.closer).
 
     ``bones``: those looked at and taken from the closer look; ``size``: longer side of its grid, px; ``margin``: what
     is seen around them, as a share of their own extent; ``least``: how many of them must have been found at the first
@@ -77,8 +77,10 @@ class Closer:
         return {**asdict(self), "bones": list(self.bones)}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Closer:
+    def from_json(cls, values: Any) -> Closer:
         """Back from ``to_json``; ConfigError for anything else."""
+        if not isinstance(values, Mapping):
+            raise ConfigError("the closer look is not understood", found=type(values).__name__, expected="an object")
         kinds: dict[str, tuple[type, ...]] = {"bones": (list,), "size": (int,), "margin": (int, float), "least": (int,)}
         wrong = [k for k, v in values.items() if k not in kinds or isinstance(v, bool) or not isinstance(v, kinds[k])]
         bones = values.get("bones")
@@ -97,8 +99,9 @@ class Card:
 
     ``stride``: logits are 1/stride of the grid in each direction; ``channels`` of the input: 1 the picture, 2 the
     picture and the whole hand as context; ``licence``: whatever the owner says, UNKNOWN_LICENCE where nothing is said;
-    ``thresholds`` bone name -> probability in (0, 1), .5 where nothing is said; ``cleanup`` and ``closer``: None for
-    none; ``training`` data, seed, steps; ``figures`` measured quality; ``files`` name -> SHA-256.
+    ``thresholds`` bone name -> probability in (0, 1), .5 where nothing is said; ``cleanup``: None for
+    none; ``closer``: looked at one after the other; ``training`` data, seed, steps; ``figures`` measured quality;
+    ``files`` name -> SHA-256.
     """
 
     name: str
@@ -110,7 +113,7 @@ class Card:
     channels: int = 1
     thresholds: Mapping[str, float] = field(default_factory=dict)
     cleanup: Cleanup | None = None
-    closer: Closer | None = None
+    closer: tuple[Closer, ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
     figures: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
@@ -130,7 +133,7 @@ class Card:
             "preparation": self.preparation.to_json(),
             "thresholds": dict(self.thresholds),
             "cleanup": {} if self.cleanup is None else self.cleanup.to_json(),
-            "closer": {} if self.closer is None else self.closer.to_json(),
+            "closer": [look.to_json() for look in self.closer],
             "training": dict(self.training),
             "figures": dict(self.figures),
             "files": dict(self.files),
@@ -156,7 +159,9 @@ class Card:
         with _told("cleanup", path):
             cleanup = Cleanup.from_json(given) if (given := _take(value, "cleanup", dict, path, {})) else None
         with _told("closer", path):
-            closer = Closer.from_json(given) if (given := _take(value, "closer", dict, path, {})) else None
+            # One look, as cards had it before there were several, or a list of them.
+            given = value.get("closer") or []
+            closer = tuple(Closer.from_json(look) for look in (given if isinstance(given, list) else [given]))
         card = cls(
             name=_take(value, "name", str, path),
             schema=_schema(value, path),
@@ -196,7 +201,7 @@ class Card:
         spoken_of: dict[str, tuple[str, ...]] = {
             "thresholds": tuple(self.thresholds),
             "cleanup": () if self.cleanup is None else tuple(self.cleanup.bones),
-            "closer": () if self.closer is None else self.closer.bones,
+            "closer": tuple(name for look in self.closer for name in look.bones),
         }
         for entry, names in spoken_of.items():
             for name in names:

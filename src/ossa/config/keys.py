@@ -297,8 +297,9 @@ class RunConfig(Section):
     train: Train = Field(default=Train(), description="The training loop")
     finetune: FineTune = Field(default=FineTune(), description="Fine-tuning")
     pseudo: Pseudo | None = Field(default=None, description="Pseudo-labels")
-    closer: CloserLook | None = Field(
-        default=None, description="Closer look of the finished model; train with data.phantoms.wrists too"
+    closer: tuple[CloserLook, ...] = Field(
+        default=(),
+        description="Closer looks of the finished model, one or a list; train with data.phantoms.wrists or digits too",
     )
     licence: str = Field(default="unknown", description="Licence of the finished models, told in their cards")
     logging: Logging = Field(default=Logging(), description="Figures and where they go")
@@ -306,6 +307,11 @@ class RunConfig(Section):
         default=(),
         description="Runs one after the other, each from the last one's weights; each lists the keys that differ",
     )
+
+    @field_validator("closer", mode="before")
+    @classmethod
+    def _one_or_several_looks(cls, value: Any) -> Any:
+        return () if value is None else (value,) if isinstance(value, dict) else value
 
     @field_validator("name")
     @classmethod

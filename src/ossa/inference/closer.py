@@ -1,8 +1,9 @@
-"""A closer look at the wrist: the same network once more, on the carpus cut out of the picture and enlarged.
+"""A closer look: the same network once more, on a part of the hand cut out of the picture and enlarged.
 
 The carpals are small and cover each other; on the grid of a whole hand they are a few pixels apart. A network that
-was also trained on wrists alone finds their outlines better at about twice that scale. Which bones are taken from
-the closer look is data (``closer`` in a model's card).
+was also trained on wrists alone finds their outlines better at about twice that scale, and one that was trained on
+fingers alone those of the digits. Which bones are looked at together, and taken from there, is data (``closer`` in a
+model's card).
 """
 
 from __future__ import annotations

@@ -55,14 +55,14 @@ class Tidy(Protocol):
 class Predictor:
     """Networks and what is done with their answer.
 
-    ``thresholds``: bone name -> probability; ``closer``: bones that are looked at again, enlarged; ``tidy``: applied
-    in turn to the decoded bones; ``judge``: gives confidences and warnings, and tells what is no hand; ``finder``:
-    finds the hands of a film first, and each is then looked at upright and by itself.
+    ``thresholds``: bone name -> probability; ``closer``: bones that are looked at again, enlarged, group by group;
+    ``tidy``: applied in turn to the decoded bones; ``judge``: gives confidences and warnings, and tells what is no
+    hand; ``finder``: finds the hands of a film first, and each is then looked at upright and by itself.
     """
 
     networks: Networks
     thresholds: Mapping[str, float] = field(default_factory=dict)
-    closer: Closer | None = None
+    closer: tuple[Closer, ...] = ()
     tidy: tuple[Tidy, ...] = ()
     judge: Judge | None = None
     finder: Finder | None = None
@@ -81,12 +81,12 @@ class Predictor:
     ) -> Predictor:
         """The bundle ``model``, several of them as an ensemble, or the shipped one (None), as ``ossa predict`` asks it.
 
-        The usual way looks twice, mirrored too, looks closer at the wrist and judges what it found; ``fast`` (as
+        The usual way looks twice, mirrored too, looks closer at its parts and judges what it found; ``fast`` (as
         ``ossa predict --fast``) looks once, and neither closer nor back. ``views``: other test-time looks than these
         (inference.views). ``device``: see inference.engine. ``weights``: one per bundle, or (bundles, bones); equal
-        when not given. Thresholds, clean-up rules and the closer look come from the bundles; an ensemble takes
-        the weighted mean of its members' thresholds as logits, and the first one's clean-up and closer look.
-        Sliding windows (``tiles``) leave out the closer look. The judge is the shipped one, where it knows the bones.
+        when not given. Thresholds, clean-up rules and the closer looks come from the bundles; an ensemble takes
+        the weighted mean of its members' thresholds as logits, and the first one's clean-up and closer looks.
+        Sliding windows (``tiles``) leave out the closer looks. The judge is the shipped one, where it knows the bones.
         Raises BundleError (also for bundles of different schemas), DeviceError, ConfigError.
         """
         if views is None:
@@ -97,7 +97,7 @@ class Predictor:
         return cls(
             networks,
             thresholds=_mean_thresholds(networks.schema, networks.members),
-            closer=card.closer if tiles is None and not fast else None,
+            closer=card.closer if tiles is None and not fast else (),
             tidy=() if card.cleanup is None else (card.cleanup,),
             judge=None if fast else default_judge(networks.schema),
             finder=Finder.load(first) if tiles is None else None,
@@ -119,7 +119,7 @@ class Predictor:
             **self.networks.source(),
             "thresholds": dict(self.thresholds),
             "cleanup": [step.to_json() for step in self.tidy],
-            "closer": None if self.closer is None else self.closer.to_json(),
+            "closer": [look.to_json() for look in self.closer],
             "judged": self.judge is not None,
             "finder": self.finder is not None,
         }
@@ -181,11 +181,13 @@ class Predictor:
         return self.looked_closer(self.tidied(self.decode(look)), radiograph)
 
     def looked_closer(self, found: Segmentation, radiograph: Radiograph) -> Segmentation:
-        """The bones ``found`` at the first look, those of ``closer`` as the closer look sees them."""
-        if self.closer is None:
-            return found
-        closer = look_closer(self.networks, radiograph, found, self.closer, self.thresholds)
-        return found if closer is None else _with(found, closer, self.tidied(closer))
+        """The bones ``found`` at the first look, those of ``closer`` as the closer looks see them."""
+        first = found
+        for closer in self.closer:
+            # Where to look is known from the first look alone, so that the order of the looks does not matter.
+            seen = look_closer(self.networks, radiograph, first, closer, self.thresholds)
+            found = found if seen is None else _with(found, seen, self.tidied(seen))
+        return found
 
     def decode(self, look: Look) -> Segmentation:
         """Bones at the picture's size from logits, with this predictor's thresholds, not tidied."""

@@ -122,18 +122,21 @@ def write_bundle(
     save_bundle(folder, network, card)
 
 
-def closer_of(config: RunConfig, schema: BoneSchema) -> Closer | None:
-    """The closer look of a run's models; ConfigError or SchemaError for bones that the schema does not have."""
+def closer_of(config: RunConfig, schema: BoneSchema) -> tuple[Closer, ...]:
+    """The closer looks of a run's models; ConfigError or SchemaError for bones that the schema does not have."""
     from ossa.bundle.card import Closer
 
-    if config.closer is None:
-        return None
-    bones = config.closer.bones or schema.in_row("carpal")
-    if not bones:
-        raise ConfigError(f"the schema '{schema.name}' has no carpals to look at closely", remedy="Set closer.bones")
-    for bone in bones:
-        schema.index(bone)
-    return Closer(tuple(bones), config.closer.size, config.closer.margin)
+    looks = []
+    for look in config.closer:
+        bones = look.bones or schema.in_row("carpal")
+        if not bones:
+            raise ConfigError(
+                f"the schema '{schema.name}' has no carpals to look at closely", remedy="Set closer.bones"
+            )
+        for bone in bones:
+            schema.index(bone)
+        looks.append(Closer(tuple(bones), look.size, look.margin))
+    return tuple(looks)
 
 
 def public_config(config: RunConfig) -> dict[str, Any]:
