@@ -26,6 +26,12 @@ class OssaError(Exception):
 
     Only ``what`` is required. ``path`` names the file; ``found`` and ``expected`` are short
     phrases; ``remedy`` is an instruction ("give ...", "lower ...").
+
+    >>> try:
+    ...     ossa.read_radiograph("absent.png")
+    ... except ossa.OssaError as error:
+    ...     print(error.found)
+    No such file or directory
     """
 
     def __init__(

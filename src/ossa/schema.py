@@ -31,6 +31,11 @@ class Bone:
     concept of the bone (side not said) or None, ``mirror`` the name this bone takes when the
     picture is mirrored (itself, in a schema that does not tell left from right),
     ``snomed_left`` and ``snomed_right`` the concept of the bone of one side or None.
+
+    >>> ossa.load_schema().bone("Capitate").row
+    'carpal'
+    >>> ossa.load_schema().bone("Radius").snomed_of("L") != ossa.load_schema().bone("Radius").snomed_of("R")
+    True
     """
 
     name: str
@@ -95,7 +100,14 @@ def _rgb(colour: Any) -> tuple[int, int, int]:
 
 @dataclass(frozen=True)
 class BoneSchema:
-    """An ordered set of bones. ``schema.index(name)`` is the channel, the bit and the CSV order."""
+    """An ordered set of bones. ``schema.index(name)`` is the channel, the bit and the CSV order.
+
+    >>> schema = ossa.load_schema()
+    >>> len(schema), schema.index("Radius"), "Femur" in schema
+    (29, 27, False)
+    >>> schema.in_row("forearm")
+    ('Radius', 'Ulna')
+    """
 
     name: str
     title: str
@@ -176,7 +188,11 @@ def parse_schema(text: str, origin: str) -> BoneSchema:
 
 @cache
 def load_schema(name: str = "hand29") -> BoneSchema:
-    """A shipped schema by name ("hand29"), or one from a .toml file's path."""
+    """A shipped schema by name ("hand29"), or one from a .toml file's path.
+
+    >>> ossa.load_schema("hand29").title
+    'Hand and wrist, 29 bones'
+    """
     if name.endswith(".toml"):
         path = Path(name)
         try:

@@ -63,7 +63,12 @@ def parse(text: str, origin: str | Path) -> dict[str, Any]:
 
 
 def recipes() -> dict[str, str]:
-    """The shipped recipes: name -> text."""
+    """The shipped recipes: name -> text.
+
+    >>> from ossa.config import recipes
+    >>> "laptop" in recipes()
+    True
+    """
     folder = files("ossa").joinpath("recipes")
     found = {p.name.removesuffix(".yaml"): p for p in folder.iterdir() if p.name.endswith(".yaml")}
     return {name: found[name].read_text(encoding="utf-8") for name in sorted(found)}
@@ -93,7 +98,12 @@ def read_text(source: str | Path) -> tuple[str, str]:
 
 
 def load_config(source: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """Read, override and check a run file. Raises ConfigError for everything that is wrong with it."""
+    """Read, override and check a run file. Raises ConfigError for everything that is wrong with it.
+
+    >>> from ossa.config import load_config
+    >>> load_config("laptop", ["train.epochs=3"]).train.epochs
+    3
+    """
     text, origin = read_text(source)
     values = parse(text, origin)
     for override in overrides:
@@ -102,7 +112,13 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
 
 
 def check(values: dict[str, Any], origin: str | Path = "run file") -> RunConfig:
-    """Validate ``values``; the first problems are told with the nearest right key."""
+    """Validate ``values``; the first problems are told with the nearest right key.
+
+    >>> from ossa.config import check
+    >>> check({"train": {"epochz": 3}})
+    Traceback (most recent call last):
+    ossa.errors.ConfigError: run file: unknown key 'train.epochz', perhaps 'epochs'. See: ossa config --explain
+    """
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
@@ -216,18 +232,36 @@ def _sentence(problem: Any) -> str:
 
 
 def dump(config: RunConfig) -> dict[str, Any]:
-    """The effective config as plain values (paths as text), every default written out."""
+    """The effective config as plain values (paths as text), every default written out.
+
+    >>> from ossa.config import dump, load_config
+    >>> dump(load_config("laptop", ["seed=7"]))["seed"]
+    7
+    """
     value: dict[str, Any] = json.loads(config.model_dump_json())
     return value
 
 
 def to_yaml(config: RunConfig) -> str:
-    """The effective config as YAML that ``load_config`` reads back to the same config."""
+    """The effective config as YAML that ``load_config`` reads back to the same config.
+
+    >>> from ossa.config import load_config, to_yaml
+    >>> print(to_yaml(load_config("laptop"))[:33])
+    name: laptop
+    output: runs
+    seed: 1
+    """
     return yaml.safe_dump(dump(config), sort_keys=False, allow_unicode=True, width=100)
 
 
 def check_arguments(kind: str, name: str, given: dict[str, Any], allowed: Sequence[str]) -> None:
-    """Refuse arguments that ``name`` does not take; ConfigError gives the nearest it does."""
+    """Refuse arguments that ``name`` does not take; ConfigError gives the nearest it does.
+
+    >>> from ossa.config import check_arguments
+    >>> check_arguments("loss", "focal", {"gama": 2}, ["alpha", "gamma"])
+    Traceback (most recent call last):
+    ossa.errors.ConfigError: loss 'focal' has no argument 'gama'; expected perhaps 'gamma'
+    """
     for argument in given:
         if argument not in allowed:
             near = get_close_matches(argument, allowed, n=1)
@@ -238,7 +272,12 @@ def check_arguments(kind: str, name: str, given: dict[str, Any], allowed: Sequen
 
 
 def unknown_name(kind: str, name: str, known: Sequence[str]) -> ConfigError:
-    """The error for a ``kind`` that is not known under ``name``, with the nearest that is."""
+    """The error for a ``kind`` that is not known under ``name``, with the nearest that is.
+
+    >>> from ossa.config import unknown_name
+    >>> print(unknown_name("loss", "dise", ["dice", "focal"]))
+    no loss is called 'dise'; expected perhaps 'dice'
+    """
     near = get_close_matches(name, known, n=1) or [k for k in known if k.lower() == name.lower()]
     return ConfigError(
         f"no {kind} is called '{name}'", expected=f"perhaps '{near[0]}'" if near else "one of " + ", ".join(known)

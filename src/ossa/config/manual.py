@@ -14,7 +14,12 @@ from ossa.config.load import _sections
 
 
 def explain(only: str | None = None) -> str:
-    """All keys with type, default and meaning; with ``only`` (a dotted prefix) just those that start with it."""
+    """All keys with type, default and meaning; with ``only`` (a dotted prefix) just those that start with it.
+
+    >>> from ossa.config import explain
+    >>> print(explain("train.epochs"), end="")
+    train.epochs: 20  # How often validation, and a checkpoint, come [whole number]
+    """
     lines = _lines(RunConfig, "", 0) if only is None else _filtered(only)
     return "\n".join(lines) + "\n"
 
@@ -28,7 +33,12 @@ def _filtered(only: str) -> list[str]:
 
 
 def table(model: type[BaseModel] = RunConfig, prefix: str = "") -> list[tuple[str, str, str, str]]:
-    """(dotted key, default, meaning, type) of every key; a section has the default ''."""
+    """(dotted key, default, meaning, type) of every key; a section has the default ''.
+
+    >>> from ossa.config import table
+    >>> [key for key, _default, _meaning, _kind in table() if key.startswith("folds.")][:2]
+    ['folds.count', 'folds.seed']
+    """
     rows = []
     for name, field in model.model_fields.items():
         inner = list(_sections(field.annotation))

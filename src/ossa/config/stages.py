@@ -14,6 +14,11 @@ def stage_configs(config: RunConfig) -> tuple[RunConfig, ...]:
 
     Stages before the last write no bundle and no predictions. Raises ConfigError for a key that does not exist, and for
     stages that would train several folds or on several devices.
+
+    >>> from ossa.config import load_config, stage_configs
+    >>> run = load_config("laptop", ["stages=[{data.size: 256}, {data.size: 384}]"])
+    >>> [stage.data.size for stage in stage_configs(run)]
+    [256, 384]
     """
     if config.train.devices * config.train.nodes > 1 or (config.data.datasets and len(config.folds.run) != 1):
         raise ConfigError(
@@ -36,5 +41,10 @@ def stage_configs(config: RunConfig) -> tuple[RunConfig, ...]:
 
 
 def started_from(config: RunConfig, weights: Path) -> RunConfig:
-    """``config`` with the weights of the stage before."""
+    """``config`` with the weights of the stage before.
+
+    >>> from ossa.config import load_config, started_from
+    >>> started_from(load_config("laptop"), Path("last.ckpt")).finetune.model
+    'last.ckpt'
+    """
     return config.model_copy(update={"finetune": config.finetune.model_copy(update={"model": str(weights)})})

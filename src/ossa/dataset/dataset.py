@@ -23,6 +23,10 @@ class Dataset:
 
     ``problems`` never stop a data set from being used: the files concerned are simply not among the cases, or are
     cases without a label.
+
+    >>> dataset = ossa.open_dataset("data")
+    >>> len(dataset.labelled), dataset.subjects
+    (1, ('hand',))
     """
 
     root: Path
@@ -125,6 +129,10 @@ def open_dataset(
 
     ``names``: a file that maps the data set's own names to bones (see ``ossa.labels.names``). Raises DatasetError when
     the folder is missing, of no known layout, of one that is not read, or holds no picture.
+
+    >>> dataset = ossa.open_dataset("data")
+    >>> dataset.format, len(dataset)
+    ('flat', 1)
     """
     root = Path(path)
     bones = schema if schema is not None else load_schema()

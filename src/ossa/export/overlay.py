@@ -38,6 +38,11 @@ def overlay(radiograph: Radiograph, segmentation: Segmentation) -> Picture:
 
     All outlines come after all fills, so that a bone is still seen where another lies over it.
     Raises OutputError when the two are not of one size.
+
+    >>> radiograph = ossa.Radiograph(np.full((64, 64), 90, np.uint8))
+    >>> bone = ossa.Region(10, 10, np.ones((20, 20), bool))
+    >>> ossa.overlay(radiograph, ossa.Segmentation(ossa.load_schema(), (64, 64), {"Radius": bone})).shape
+    (64, 64, 3)
     """
     _same_shape(radiograph, segmentation)
     picture = grey_picture(radiograph)
@@ -75,7 +80,12 @@ def annotated_overlay(radiograph: Radiograph, segmentation: Segmentation) -> Pic
 
 
 def write_overlay(path: str | PathLike[str], radiograph: Radiograph, segmentation: Segmentation) -> None:
-    """Write ``annotated_overlay`` to a .png or .jpg file."""
+    """Write ``annotated_overlay`` to a .png or .jpg file.
+
+    >>> radiograph = ossa.Radiograph(np.full((64, 64), 90, np.uint8))
+    >>> bone = ossa.Region(10, 10, np.ones((20, 20), bool))
+    >>> ossa.write_overlay("overlay.png", radiograph, ossa.Segmentation(ossa.load_schema(), (64, 64), {"Radius": bone}))
+    """
     write_picture(path, annotated_overlay(radiograph, segmentation))
 
 

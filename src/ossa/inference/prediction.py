@@ -18,7 +18,14 @@ SHOWN = 1024
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Prediction(Segmentation):
-    """A Segmentation that carries its ``radiograph`` along, so that a notebook can show it."""
+    """A Segmentation that carries its ``radiograph`` along, so that a notebook can show it.
+
+    >>> radiograph = ossa.Radiograph(np.zeros((64, 64), np.uint8))
+    >>> bone = ossa.Region(10, 10, np.ones((20, 20), bool))
+    >>> found = ossa.Segmentation(ossa.load_schema(), (64, 64), {"Radius": bone})
+    >>> ossa.Prediction.of(found, radiograph)
+    <Prediction of 64x64 px: 1 of 29 bones of hand29>
+    """
 
     radiograph: Radiograph | None = None
 

@@ -58,6 +58,11 @@ class Predictor:
     ``thresholds``: bone name -> probability; ``closer``: bones that are looked at again, enlarged, group by group;
     ``tidy``: applied in turn to the decoded bones; ``judge``: gives confidences and warnings, and tells what is no
     hand; ``finder``: finds the hands of a film first, and each is then looked at upright and by itself.
+
+    >>> predictor = ossa.Predictor.load(fast=True)
+    >>> prediction = predictor.predict("hand.png")
+    >>> "Radius" in prediction, "Ulna" in prediction
+    (True, True)
     """
 
     networks: Networks

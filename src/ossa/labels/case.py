@@ -96,6 +96,11 @@ class Case:
     part of the data set as published ("train", "test", ...). ``annotated``: the bones that labels of this set are made
     to show; which of them somebody judged in this picture is in its ``Truth``. ``key`` finds the picture in a label
     file that holds many. ``scale_labels``: a label drawn at another size is scaled to the picture, not refused.
+
+    >>> case = ossa.open_dataset("data").case("hand")
+    >>> truth = case.truth(ossa.load_schema())
+    >>> case.id, len(truth.outlines)
+    ('hand.png', 29)
     """
 
     id: str

@@ -35,6 +35,10 @@ def write_submission(path: str | PathLike[str], rows: Iterable[tuple[str, Segmen
     ``rows`` yields (image base name with extension, Segmentation) and may be a generator: one image is held
     at a time. Raises SubmissionError for an image that comes twice or a name that would break the file,
     OutputError when the file cannot be written; then nothing is left of it.
+
+    >>> found = ossa.Segmentation(ossa.load_schema(), (8, 8), {"Radius": ossa.Region(2, 3, np.ones((1, 2), bool))})
+    >>> ossa.write_submission("submission.csv", [("hand.png", found)])  # the number of images
+    1
     """
     seen: set[str] = set()
     with safety.replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
@@ -159,6 +163,13 @@ def read_submission(path: str | PathLike[str], schema: BoneSchema, shape: Shapes
     further columns are ignored; quoted fields, CRLF, a byte-order mark and ``nan`` for an empty mask are
     read. Raises SubmissionError for a wrong header, a row with other than the header's fields, an unknown
     bone, an image and bone that come twice, and images that lack bones.
+
+    >>> found = ossa.Segmentation(ossa.load_schema(), (8, 8), {"Radius": ossa.Region(2, 3, np.ones((1, 2), bool))})
+    >>> ossa.write_submission("submission.csv", [("hand.png", found)])
+    1
+    >>> submission = ossa.read_submission("submission.csv", ossa.load_schema(), (8, 8))
+    >>> submission.text("hand.png", "Radius"), submission["hand.png"]["Radius"].area
+    ('20 2', 2)
     """
     where = Path(path)
     index: dict[str, dict[str, tuple[int, int]]] = {}

@@ -22,7 +22,11 @@ _MAX_ASPECT = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """The longest side becomes ``size`` grid pixels; the grid is padded to a ``multiple`` at bottom and right."""
+    """The longest side becomes ``size`` grid pixels; the grid is padded to a ``multiple`` at bottom and right.
+
+    >>> ossa.Preparation(size=512, multiple=32).to_json()
+    {'size': 512, 'multiple': 32}
+    """
 
     size: int = 512
     multiple: int = 32
@@ -52,6 +56,11 @@ class Placement:
 
     It fills ``content_shape`` from the grid's top left corner; ``scale_y`` and ``scale_x`` are grid
     pixels per picture pixel. Whole numbers are pixel centres: x_grid = (x_image + .5) * scale - .5.
+
+    >>> radiograph = ossa.Radiograph(np.zeros((400, 200), np.uint8))
+    >>> _, placement = ossa.prepare(radiograph, ossa.Preparation(size=100))
+    >>> placement.to_grid(np.array([199.5, 399.5])).tolist()  # the picture's lower right corner
+    [49.5, 99.5]
     """
 
     image_shape: tuple[int, int]
@@ -132,6 +141,12 @@ def pad(content: NDArray[np.float32], placement: Placement) -> NDArray[np.float3
 
 
 def prepare(radiograph: Radiograph, preparation: Preparation) -> tuple[NDArray[np.float32], Placement]:
-    """The network's input (1, h, w) float32 and the way back to the picture."""
+    """The network's input (1, h, w) float32 and the way back to the picture.
+
+    >>> radiograph = ossa.Radiograph(np.zeros((400, 200), np.uint8))
+    >>> grid, placement = ossa.prepare(radiograph, ossa.Preparation(size=100, multiple=32))
+    >>> grid.shape, placement.content_shape  # the rest of the grid is padding
+    ((1, 128, 64), (100, 50))
+    """
     placement = place(radiograph.shape, preparation, radiograph.sides)
     return pad(normalise(resample(radiograph.pixels, placement)), placement)[None], placement

@@ -20,6 +20,9 @@ class Spacing:
 
     ``source`` says where the numbers come from: "PixelSpacing" (calibrated to the patient),
     "ImagerPixelSpacing" (at the detector: lengths read a few percent too long), "user", "phantom".
+
+    >>> ossa.Spacing(0.15, 0.15, "user").row  # mm from row to row
+    0.15
     """
 
     row: float
@@ -60,6 +63,10 @@ class Radiograph:
 
     ``spacing`` is None when the size of a pixel is not known; ``aspect`` is given where its shape is known all the
     same and is not square. Raises ImageError when ``pixels`` is not such an array.
+
+    >>> pixels = np.zeros((300, 200), np.uint16)
+    >>> ossa.Radiograph(pixels, ossa.Spacing(0.15, 0.15, "user"), side="L").shape
+    (300, 200)
     """
 
     pixels: Grey

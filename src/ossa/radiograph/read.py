@@ -21,6 +21,10 @@ def read_radiograph(path: str | Path) -> Radiograph:
     Bones are brighter than soft tissue in the result (``provenance.inverted`` says whether the
     file had it the other way round). Raises ImageError that says what is wrong with the file, and
     MissingExtraError when a compressed DICOM needs a decoder that is not installed.
+
+    >>> radiograph = ossa.read_radiograph("hand.png")
+    >>> radiograph.shape, radiograph.provenance.format, radiograph.spacing
+    ((1024, 768), 'PNG', None)
     """
     where = Path(path)
     kind = _kind(where)

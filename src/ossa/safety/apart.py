@@ -22,6 +22,12 @@ def output_folder(
 
     ``marks`` are names by which the result of an earlier run is known; see ``refuse_inputs``. Raises OutputError when
     an input lies there, when another run is at work there, or when nothing can be written.
+
+    >>> from ossa.safety import output_folder, write_text
+    >>> with output_folder("out", inputs=["hand.png"]) as folder:
+    ...     write_text(folder / "figures.csv", "bone,dice")
+    >>> sorted(path.name for path in Path("out").iterdir())  # the lock is gone
+    ['figures.csv']
     """
     folder = Path(path)
     refuse_inputs(folder, inputs, marks)
@@ -54,6 +60,12 @@ def refuse_inputs(
     them. Refused are: an input itself; a folder that holds an input; what exists below an input folder, since it
     counts as a part of it, except a folder in which one of ``marks`` shows that an earlier run made it; and a new
     picture below an input folder, which the next run would read.
+
+    >>> from ossa.safety import refuse_inputs
+    >>> refuse_inputs("results.csv", ["hand.png"])
+    >>> refuse_inputs("hand.png", ["hand.png"])
+    Traceback (most recent call last):
+    ossa.errors.OutputError: hand.png: an output would be one of the inputs; ...
     """
     target = Path(output)
     here = identity(target)
@@ -88,7 +100,12 @@ def _refuse(output: Path, source: Path, found: str) -> NoReturn:
 
 
 def contents(folder: str | os.PathLike[str]) -> list[str]:
-    """The sorted names of what a folder holds, without the lock and what killed runs left half-written."""
+    """The sorted names of what a folder holds, without the lock and what killed runs left half-written.
+
+    >>> from ossa.safety import contents
+    >>> contents(".")
+    ['data', 'hand.png']
+    """
     names = sorted(path.name for path in Path(folder).iterdir())
     return [name for name in names if not TEMPORARY.fullmatch(name) and name != LOCK_NAME]
 
@@ -105,7 +122,14 @@ def _identities(paths: Iterable[Path]) -> set[tuple[int, int]]:
 
 
 def clear_leftovers(folder: str | os.PathLike[str]) -> None:
-    """Remove what killed runs left of the files and folders that they were writing directly in ``folder``."""
+    """Remove what killed runs left of the files and folders that they were writing directly in ``folder``.
+
+    >>> from ossa.safety import clear_leftovers
+    >>> _ = Path(".hand.json.ossa-part").write_text("half of a")
+    >>> clear_leftovers(".")
+    >>> Path(".hand.json.ossa-part").exists()
+    False
+    """
     with suppress(OSError):
         for path in [p for p in Path(folder).iterdir() if TEMPORARY.fullmatch(p.name)]:
             with suppress(OSError, OutputError):  # OutputError: its writer lives

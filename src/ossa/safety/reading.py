@@ -39,6 +39,11 @@ def read_json(
     """Read a JSON file of at most ``limit`` bytes. Raises InputError that names the file; NaN and Infinity are none.
 
     ``pairs`` makes an object of its (key, value) pairs (``json.loads``'s object_pairs_hook).
+
+    >>> from ossa.safety import read_json
+    >>> read_json("hand.png")
+    Traceback (most recent call last):
+    ossa.errors.InputError: hand.png: is not valid JSON; ...
     """
     where = Path(path)
     try:
@@ -60,6 +65,11 @@ def parse_json(text: str, pairs: Callable[[list[tuple[str, Any]]], Any] | None =
     """JSON as ``json.loads`` reads it, without NaN, Infinity and numbers larger than any float.
 
     Raises ValueError for what is none, RecursionError for nesting without end.
+
+    >>> from ossa.safety import parse_json
+    >>> parse_json('{"dice": NaN}')
+    Traceback (most recent call last):
+    ValueError: NaN, which JSON does not have
     """
     check = _finite if _LARGE.search(text) else None
     return json.loads(text, object_pairs_hook=pairs, parse_constant=_no_number, parse_float=check)
@@ -77,13 +87,25 @@ def _no_number(name: str) -> NoReturn:
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
-    """The SHA-256 of a file's bytes, in lower-case hexadecimal."""
+    """The SHA-256 of a file's bytes, in lower-case hexadecimal.
+
+    >>> from ossa.safety import sha256, write_text
+    >>> write_text("empty.txt", "")
+    >>> sha256("empty.txt")[:16]
+    'e3b0c44298fc1c14'
+    """
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def inside(root: str | os.PathLike[str], name: str | os.PathLike[str]) -> Path:
-    """``root / name``, refused with InputError when it would lie outside ``root``."""
+    """``root / name``, refused with InputError when it would lie outside ``root``.
+
+    >>> from ossa.safety import inside
+    >>> inside("results", "../labels/hand.json")
+    Traceback (most recent call last):
+    ossa.errors.InputError: results: a name that leaves its folder; found '../labels/hand.json'; ...
+    """
     base = Path(root).resolve()
     target = (base / name).resolve()
     if not target.is_relative_to(base):

@@ -33,6 +33,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     missing; an existing file keeps its permissions. A link is replaced itself, since what it leads to may be
     somebody's input. What a killed run left of its temporary file is used up. Raises OutputError when the folder
     cannot be written, the disk is full, or ``path`` is read-only or no regular file (a device, a pipe, a folder).
+
+    >>> from ossa.safety import replacing
+    >>> with replacing("figures.csv") as temporary:
+    ...     _ = temporary.write_text("bone,dice")
+    >>> Path("figures.csv").read_text()
+    'bone,dice'
     """
     with renewing(path) as temporary:
         yield temporary
@@ -42,7 +48,14 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def renewing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """``replacing`` for what can be made again (pictures of a page, a cache): it does not wait for the disk."""
+    """``replacing`` for what can be made again (pictures of a page, a cache): it does not wait for the disk.
+
+    >>> from ossa.safety import renewing
+    >>> with renewing("thumbnail.txt") as temporary:
+    ...     _ = temporary.write_text("made again at any time")
+    >>> Path("thumbnail.txt").exists()
+    True
+    """
     final = Path(path)
     temporary: Path | None = None
     handle: int | None = None
@@ -127,6 +140,12 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """``replacing`` for a whole folder: give an empty one beside ``path``; put it in ``path``'s place on success.
 
     A folder that is at ``path`` is removed when the new one stands there. Raises OutputError as ``replacing`` does.
+
+    >>> from ossa.safety import replacing_folder
+    >>> with replacing_folder("model") as folder:
+    ...     _ = (folder / "card.json").write_text("{}")
+    >>> [path.name for path in Path("model").iterdir()]
+    ['card.json']
     """
     final = Path(path)
     work, old = final.with_name(f".{final.name}{PART}"), final.with_name(f".{final.name}.old{PART}")
@@ -191,16 +210,34 @@ def _remedy(error: OSError) -> str:
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write ``data`` to ``path`` at once or not at all."""
+    """Write ``data`` to ``path`` at once or not at all.
+
+    >>> from ossa.safety import write_bytes
+    >>> write_bytes("marks.bin", bytes(4))
+    >>> Path("marks.bin").stat().st_size
+    4
+    """
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write ``text`` as UTF-8 to ``path`` at once or not at all."""
+    """Write ``text`` as UTF-8 to ``path`` at once or not at all.
+
+    >>> from ossa.safety import write_text
+    >>> write_text("notes.txt", "seen by two readers")
+    >>> Path("notes.txt").read_text()
+    'seen by two readers'
+    """
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write ``value`` as JSON to ``path`` at once or not at all; NaN and infinity are refused."""
+    """Write ``value`` as JSON to ``path`` at once or not at all; NaN and infinity are refused.
+
+    >>> from ossa.safety import read_json, write_json
+    >>> write_json("figures.json", {"dice": 0.95})
+    >>> read_json("figures.json")
+    {'dice': 0.95}
+    """
     write_text(path, json.dumps(value, ensure_ascii=False, allow_nan=False, indent=1) + "\n")

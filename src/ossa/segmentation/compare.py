@@ -234,6 +234,12 @@ def compare(
 
     Raises SchemaError when the two have different bones, LabelError when they have different sizes,
     ConfigError for a negative tolerance.
+
+    >>> square = ossa.Region(10, 10, np.ones((20, 20), bool))
+    >>> moved = ossa.Region(10, 15, np.ones((20, 20), bool))
+    >>> found, truth = (ossa.Segmentation(ossa.load_schema(), (64, 64), {"Radius": r}) for r in (moved, square))
+    >>> round(float(ossa.compare(found, truth).dice[truth.schema.index("Radius")]), 3)
+    0.75
     """
     _comparable(pred, truth)
     _checked(tolerance)

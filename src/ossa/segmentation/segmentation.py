@@ -26,6 +26,11 @@ class Region:
     """The pixels of one bone: ``mask`` (h, w) bool whose first pixel lies at (``top``, ``left``).
 
     The box is tight: every border row and column of ``mask`` holds a True pixel.
+
+    >>> plane = np.zeros((8, 8), bool)
+    >>> plane[2:4, 3:6] = True
+    >>> ossa.Region.tight(plane)
+    <Region of 6 px in rows 2..4, columns 3..6>
     """
 
     top: int
@@ -90,9 +95,8 @@ class Segmentation:
     as a judge of the whole result estimates it (docs/quality.md), and its ``probability``, the network's own, as a
     mean over the bone's pixels. What is said of absent bones is dropped.
 
-    >>> from ossa import load_schema
-    >>> dot = Region(2, 3, np.ones((1, 1), dtype=bool))
-    >>> found = Segmentation(load_schema(), (8, 8), {"Radius": dot})
+    >>> dot = ossa.Region(2, 3, np.ones((1, 1), dtype=bool))
+    >>> found = ossa.Segmentation(ossa.load_schema(), (8, 8), {"Radius": dot})
     >>> "Radius" in found, "Ulna" in found, found["Radius"].area
     (True, False, 1)
     >>> found
