@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "radiograph": GROUND,
     "segmentation": GROUND | {"radiograph"},
     "hand": PICTURES,
+    "measurement": PICTURES | {"hand"},
     "labels": HANDS,
     "dataset": HANDS,
     "phantom": HANDS,
@@ -34,9 +35,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "inference": HANDS | {"models", "bundle", "export"},
     "ensemble": LOOKS,
     "training": HANDS | {"dataset", "phantom", "models", "bundle"},
-    "pages": PICTURES | {"hand"},
-    "export": PICTURES | {"hand"},
-    "pipeline": LOOKS | {"dataset", "phantom", "training", "export", "pages"},
+    "pages": PICTURES | {"hand", "measurement"},
+    "export": PICTURES | {"hand", "measurement"},
+    "pipeline": LOOKS | {"dataset", "phantom", "training", "export", "pages", "measurement"},
     "cli": GROUND | {"pipeline"},
 }
 
@@ -51,6 +52,7 @@ OUTSIDE: dict[str, set[str]] = {
     "radiograph": {"numpy", "cv2", "pydicom", "imagecodecs", "kornia_rs", "simplejpeg"},
     "segmentation": {"numpy", "cv2", "pandas"},
     "hand": {"numpy", "cv2"},
+    "measurement": {"numpy", "cv2", "pandas"},
     "labels": {"numpy", "cv2", "yaml"},
     "dataset": {"numpy", "cv2", "openpyxl"},
     "phantom": {"numpy", "cv2", "numba"},

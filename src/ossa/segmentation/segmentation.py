@@ -93,7 +93,8 @@ class Segmentation:
     absent has no entry. ``notes`` are sentences for the reader of the result (quality warnings).
     Two numbers in 0..1 may be known of a bone that is there: its ``confidence``, the chance that it was found rightly
     as a judge of the whole result estimates it (docs/quality.md), and its ``probability``, the network's own, as a
-    mean over the bone's pixels. What is said of absent bones is dropped.
+    mean over the bone's pixels. ``plausible``: other edges that a bone may as well have (at lower and higher
+    thresholds, in another look), by which measurements tell how sure they are. What is said of absent bones is dropped.
 
     >>> dot = ossa.Region(2, 3, np.ones((1, 1), dtype=bool))
     >>> found = ossa.Segmentation(ossa.load_schema(), (8, 8), {"Radius": dot})
@@ -109,6 +110,7 @@ class Segmentation:
     confidence: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     probability: Mapping[str, float] = field(default_factory=dict)
+    plausible: Mapping[str, tuple[Region, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         height, width = self.shape
@@ -123,7 +125,7 @@ class Segmentation:
                 )
         ordered = {name: self.regions[name] for name in self.schema.names if name in self.regions}
         object.__setattr__(self, "regions", ordered)
-        for told in ("confidence", "probability"):
+        for told in ("confidence", "probability", "plausible"):
             numbers = getattr(self, told)
             object.__setattr__(self, told, {name: numbers[name] for name in ordered if name in numbers})
 

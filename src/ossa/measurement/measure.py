@@ -1,0 +1,176 @@
+"""Bones in, numbers out: ``measure_hand`` takes every measurement of one hand, each with its uncertainty or its reason.
+
+Nothing is asked of a network: an uncertainty comes from the bones' plausible edges where the segmentation carries them
+(``Segmentation.plausible``, as a Predictor with ``edges`` gives them), otherwise from moving the outlines by a pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from ossa.hand.cut import find_cut
+from ossa.hand.geometry import geometry
+from ossa.hand.sides import side_notes, side_of
+from ossa.measurement.anatomy import CUT, Bones, Unmeasured
+from ossa.measurement.definitions import DEFINITIONS
+from ossa.measurement.single import OF_A_BONE, Found, applies
+from ossa.measurement.trace import Scale, trace
+from ossa.measurement.types import HandMeasurements, Measurement, Unit
+from ossa.measurement.uncertainty import FROM_EDGES, FROM_PIXELS, moved, uncertainty
+from ossa.measurement.whole import OF_A_HAND
+from ossa.radiograph.radiograph import Radiograph, Spacing
+from ossa.segmentation.outlines import outlines_from_region
+from ossa.segmentation.segmentation import Region, Segmentation
+
+#: A bone below this confidence is doubtful and gives no number: the limit of the judge's warnings
+#: (``unsure`` of inference/judge.json).
+DOUBTFUL = 0.384
+
+#: A measurement: its name and its bone.
+Key = tuple[str, str | None]
+
+
+def measure_hand(
+    segmentation: Segmentation,
+    radiograph: Radiograph | None = None,
+    *,
+    name: str = "",
+    spacing: Spacing | None = None,
+    doubtful: float = DOUBTFUL,
+) -> HandMeasurements:
+    """Every number of one hand, bone by bone and of the hand as a whole.
+
+    ``radiograph``: the picture in which the bones lie, for its spacing, the side that is marked and its grey values;
+    without it lengths are in px unless ``spacing`` is given, which goes before the picture's own. A bone that is
+    absent, cut by an edge, or below the confidence ``doubtful`` gives a reason instead of numbers.
+
+    >>> from ossa import load_schema
+    >>> nothing = Segmentation(load_schema(), (8, 8), {})
+    >>> measure_hand(nothing).get("ulnar_variance").reason
+    'Radius: not found'
+    """
+    known = spacing if spacing is not None or radiograph is None else radiograph.spacing
+    sides = known or (None if radiograph is None else radiograph.aspect)
+    # Without millimetres lengths count columns; rows of pixels that are not square are made as long.
+    row, column = (1.0, 1.0) if sides is None else (sides.row, sides.column)
+    scale = Scale(column, row) if known is not None else Scale(1.0, row / column)
+    measured = geometry(segmentation)
+    side = side_of(measured)
+    cut, ends_cut = cut_bones(segmentation)
+    reasons = {
+        bone: f"doubtful (confidence {sure:.2f})" for bone, sure in segmentation.confidence.items() if sure < doubtful
+    }
+    seen = Bones(
+        segmentation.schema,
+        {bone: trace(region, scale) for bone, region in segmentation},
+        reasons,
+        cut,
+        ends_cut,
+        scale,
+        side,
+    )
+    others = [
+        replace(seen, traces={**seen.traces, **{bone: trace(region, scale) for bone, region in one.items()}})
+        for one in plausible(segmentation)
+    ]
+    judged = bool(segmentation.plausible)
+    found = list(_numbers(seen, [dict(_values(other)) for other in others], judged, known is not None))
+    marked = None if radiograph is None else radiograph.side
+    return HandMeasurements(
+        name=name,
+        schema=segmentation.schema,
+        measurements=tuple(found),
+        spacing=known,
+        side=side,
+        marked=marked,
+        cut=cut,
+        confidence=segmentation.confidence,
+        uncertainty_source=FROM_EDGES if judged else FROM_PIXELS,
+        notes=tuple(dict.fromkeys((*segmentation.notes, *side_notes(segmentation, marked)))),
+    )
+
+
+def plausible(segmentation: Segmentation) -> list[Mapping[str, Region]]:
+    """The bones as they may as well be: at other thresholds and looks, or with their outlines a pixel in and out."""
+    if not segmentation.plausible:
+        return [moved(segmentation, 1), moved(segmentation, -1)]
+    count = max(len(regions) for regions in segmentation.plausible.values())
+    return [
+        {bone: regions[k] for bone, regions in segmentation.plausible.items() if k < len(regions)} for k in range(count)
+    ]
+
+
+def cut_bones(segmentation: Segmentation) -> tuple[frozenset[str], frozenset[str]]:
+    """Bones that the picture or the exposed field cuts, and those of the forearm whose end at the wrist is cut."""
+    outlines = {bone: outlines_from_region(region) for bone, region in segmentation}
+    schema = segmentation.schema
+    bones = find_cut(outlines, schema, segmentation.shape).bones
+    cut = frozenset(bone for bone, _ in segmentation if bones[schema.index(bone)])
+    hand = [one for name, one in segmentation if schema.bone(name).row != "forearm"]
+    ends = []
+    for bone in schema.in_row("forearm"):
+        region = segmentation.get(bone)
+        if region is not None and hand:
+            ends += [bone] * _end_at_border(region, hand, segmentation.shape)
+    return cut, frozenset(ends)
+
+
+def _end_at_border(region: Region, hand: list[Region], shape: tuple[int, int]) -> bool:
+    """Whether that third of a region that lies next to the hand's bones touches the picture's border."""
+    middle = np.mean([((r.top + r.bottom) / 2, (r.left + r.right) / 2) for r in hand], axis=0)
+    rows, columns = np.nonzero(region.mask)
+    place = np.stack([rows + region.top, columns + region.left], axis=1)
+    way = middle - place.mean(axis=0)
+    along = place @ way
+    near = place[along > along.max() - np.ptp(along) / 3]
+    low, high = near.min(axis=0), near.max(axis=0)
+    return bool((low <= 0).any() or high[0] >= shape[0] - 1 or high[1] >= shape[1] - 1)
+
+
+def _values(bones: Bones) -> Iterator[tuple[Key, float]]:
+    """Every number that can be had."""
+    for key, found in _found(bones):
+        if isinstance(found, Found):
+            yield key, found.value
+
+
+def _found(bones: Bones) -> Iterator[tuple[Key, Found | str]]:
+    """Every measurement, or the reason why there is none; bone by bone, then those of the hand."""
+    for bone in bones.schema.names:
+        for name, of_bone in OF_A_BONE.items():
+            if not applies(bones, name, bone):
+                continue
+            try:
+                yield (name, bone), of_bone(bones, bone)
+            except Unmeasured as reason:
+                yield (name, bone), str(reason).removeprefix(f"{bones.schema.bone(bone).title}: ")
+    for name, of_hand in OF_A_HAND.items():
+        try:
+            yield (name, None), of_hand(bones)
+        except Unmeasured as reason:
+            yield (name, None), str(reason)
+
+
+def _numbers(seen: Bones, others: list[dict[Key, float]], judged: bool, metric: bool) -> Iterator[Measurement]:
+    for (name, bone), found in _found(seen):
+        unit = _unit(name, metric)
+        if isinstance(found, str):
+            yield Measurement(name, bone, unit=unit, reason=found)
+            continue
+        about = [other[name, bone] for other in others if (name, bone) in other]
+        size = seen.unit if bone is None else seen.traces[bone].size
+        doubt = uncertainty(name, found.value, about, size, judged)
+        yield Measurement(name, bone, found.value, doubt, unit, None, found.strokes)
+
+
+def _unit(name: str, metric: bool) -> Unit:
+    units: Mapping[str, tuple[Unit, Unit]] = {
+        "length": ("mm", "px"), "area": ("mm2", "px2"), "angle": ("degrees", "degrees"), "ratio": ("ratio", "ratio"),
+    }  # fmt: skip
+    return units[DEFINITIONS[name].quantity][0 if metric else 1]
+
+
+__all__ = ["CUT", "DOUBTFUL", "cut_bones", "measure_hand", "plausible"]

@@ -1,0 +1,216 @@
+"""Measurements of one bone: ``OF_A_BONE`` names the function of each. All raise Unmeasured where there is no number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from ossa.measurement.anatomy import Bones, Unmeasured
+from ossa.measurement.trace import Float, Scale, Trace, end, left_of, sides_at, strip
+from ossa.measurement.types import Stroke
+
+#: Half the thickness of a slice across a shaft, as a share of the bone's length.
+_SLICE = 0.02
+
+#: Bases and heads lie in this share of a tubular bone's length.
+_QUARTER = 0.25
+
+#: A joint is measured over this share of its width, in so many lines.
+_JOINT, _LINES = 0.5, 9
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A number in the units of the bones' scale, and what to draw."""
+
+    value: float
+    strokes: tuple[Stroke, ...] = ()
+
+
+def area(bones: Bones, name: str) -> Found:
+    """The area inside the outline."""
+    return Found(bones.whole(name).area)
+
+
+def length(bones: Bones, name: str) -> Found:
+    """From end to end along the bone's axis."""
+    bone, axis = bones.whole(name), axis_of(bones, name)
+    return Found(bone.extent(axis), (_span(bone, axis, bones.scale),))
+
+
+def width(bones: Bones, name: str) -> Found:
+    """A carpal's extent across its greatest diameter."""
+    if name in bones.directions or bones.schema.bone(name).row == "forearm":
+        raise Unmeasured("a tubular bone has widths of base, middle and head")
+    bone, across = bones.whole(name), left_of(axis_of(bones, name))
+    return Found(bone.extent(across), (_span(bone, across, bones.scale),))
+
+
+def width_base(bones: Bones, name: str) -> Found:
+    """The greatest extent across the axis in the proximal quarter."""
+    return _end_width(bones, name, -1.0)
+
+
+def width_head(bones: Bones, name: str) -> Found:
+    """The greatest extent across the axis in the distal quarter."""
+    return _end_width(bones, name, 1.0)
+
+
+def width_middle(bones: Bones, name: str) -> Found:
+    """The extent across the axis at half the length."""
+    bone, axis = bones.whole(name), _direction(bones, name)
+    along = bone.along(axis)
+    at = (along.min() + along.max()) / 2
+    found = sides_at(bone, axis, at, max(_SLICE * float(np.ptp(along)), bones.scale.row))
+    if found is None:
+        raise Unmeasured("its outline has a gap at the middle")
+    across, place = left_of(axis), bone.centre + at * axis
+    ends = bones.scale.stroke(place + found[0] * across, place + found[1] * across)
+    return Found(found[1] - found[0], (ends,))
+
+
+def axis_angle(bones: Bones, name: str) -> Found:
+    """Degrees from the picture's upward direction to the axis, clockwise."""
+    bone = bones.part(name)
+    if bones.schema.bone(name).row == "forearm":
+        point, axis = bones.forearm(name)
+    else:
+        bone, axis = bones.whole(name), _direction(bones, name)
+        point = bone.centre
+    t = (bone.points - point) @ axis
+    help_line = bones.scale.stroke(point + t.min() * axis, point + t.max() * axis, help=True)
+    return Found(float(np.degrees(np.arctan2(axis[0], -axis[1]))), (help_line,))
+
+
+def relative_length(bones: Bones, name: str) -> Found:
+    """Length over that of the third metacarpal."""
+    _direction(bones, name)
+    return Found(length(bones, name).value / length(bones, bones.metacarpal(3)).value)
+
+
+def joint_space(bones: Bones, name: str) -> Found:
+    """Between this bone's base and the head of the bone before it in its digit."""
+    digit = bones.schema.bone(name).digit
+    order = [] if digit is None else list(_ray(bones, digit))
+    if name not in order or order.index(name) == 0:
+        raise Unmeasured("no joint with a bone of the same digit lies at its base")
+    far, near = bones.whole(name), bones.whole(order[order.index(name) - 1])
+    axis = _direction(bones, name)
+    across = left_of(axis)
+    base = far.points[far.along(axis) < far.along(axis).min() + _QUARTER * far.extent(axis)]
+    reach = (near.points - far.centre) @ axis
+    head = near.points[reach > reach.max() - _QUARTER * float(np.ptp(reach))]
+    u, v = (base - far.centre) @ across, (head - far.centre) @ across
+    low, high = max(u.min(), v.min()), min(u.max(), v.max())
+    middle, half = (low + high) / 2, _JOINT * (high - low) / 2
+    if half <= 0:
+        raise Unmeasured("the two bones of the joint do not face each other")
+    places = np.linspace(middle - half, middle + half, _LINES)
+    step = half / _LINES
+    gaps, strokes = [], []
+    for place in places:
+        upper, lower = base[np.abs(u - place) <= step], head[np.abs(v - place) <= step]
+        if len(upper) == 0 or len(lower) == 0:
+            continue
+        a = float(((upper - far.centre) @ axis).min())
+        b = float(((lower - far.centre) @ axis).max())
+        gaps.append(a - b)
+        origin = far.centre + place * across
+        strokes.append(bones.scale.stroke(origin + a * axis, origin + b * axis))
+    if len(gaps) < _LINES // 2:
+        raise Unmeasured("the two bones of the joint do not face each other")
+    if float(np.mean(gaps)) <= 0:
+        raise Unmeasured("the outlines overlap: no space shows")
+    return Found(float(np.mean(gaps)), (strokes[len(strokes) // 2], strokes[0], strokes[-1]))
+
+
+def axis_of(bones: Bones, name: str) -> Float:
+    """A bone's axis: of a digit's bone its principal axis away from the elbow, of a carpal its greatest diameter."""
+    if name in bones.directions:
+        return bones.directions[name]
+    if bones.schema.bone(name).row == "forearm":
+        return bones.forearm(name)[1]
+    return greatest_diameter(bones.traces[name])
+
+
+def greatest_diameter(bone: Trace) -> Float:
+    """The unit vector along the greatest distance between two points of the edge."""
+    import cv2
+
+    hull = cv2.convexHull(bone.points.astype(np.float32)).reshape(-1, 2).astype(np.float64)
+    apart = hull[:, None] - hull[None]
+    i, j = np.unravel_index(int(np.argmax((apart**2).sum(axis=2))), (len(hull), len(hull)))
+    line = apart[i, j]
+    return np.asarray(line / max(float(np.hypot(*line)), 1e-12))
+
+
+def base_and_tip(bones: Bones, name: str) -> tuple[Float, Float]:
+    """Where the axis of a digit's bone leaves it at the base, and its outermost place at the far end."""
+    bone, axis = bones.whole(name), _direction(bones, name)
+    middle = strip(bone.points, bone.centre, axis, 0.1 * bone.size)
+    extent = bone.extent(axis)
+    base = end(middle if len(middle) else bone.points, -axis, extent)
+    return base, end(bone.points, axis, extent)
+
+
+def _end_width(bones: Bones, name: str, way: float) -> Found:
+    bone, axis = bones.whole(name), way * _direction(bones, name)
+    along = bone.along(axis)
+    near = bone.points[along >= along.max() - _QUARTER * float(np.ptp(along))]
+    across = left_of(axis)
+    u = (near - bone.centre) @ across
+    # Level with the wider of the two sides, so that the drawn line is as long as the number.
+    at = float((near[int(np.argmax(np.abs(u - (u.min() + u.max()) / 2)))] - bone.centre) @ axis)
+    place = bone.centre + at * axis
+    return Found(float(np.ptp(u)), (bones.scale.stroke(place + u.min() * across, place + u.max() * across),))
+
+
+def _direction(bones: Bones, name: str) -> Float:
+    if name not in bones.directions:
+        raise Unmeasured("only the bones of digits have a base and a head")
+    return bones.directions[name]
+
+
+def _ray(bones: Bones, digit: int) -> tuple[str, ...]:
+    rows = bones.of_digit(digit)
+    return tuple(rows[row] for row in ("metacarpal", "proximal", "middle", "distal") if row in rows)
+
+
+def _span(bone: Trace, axis: Float, scale: Scale) -> Stroke:
+    """The extent along ``axis`` as a line through the bone's centre."""
+    t = bone.along(axis)
+    return scale.stroke(bone.centre + t.min() * axis, bone.centre + t.max() * axis)
+
+
+#: Name -> what measures it of a bone.
+OF_A_BONE: Mapping[str, Callable[[Bones, str], Found]] = MappingProxyType(
+    {
+        "area": area,
+        "length": length,
+        "width": width,
+        "width_base": width_base,
+        "width_middle": width_middle,
+        "width_head": width_head,
+        "axis_angle": axis_angle,
+        "relative_length": relative_length,
+        "joint_space": joint_space,
+    }
+)
+
+
+def applies(bones: Bones, measure: str, name: str) -> bool:
+    """Whether a measurement has a meaning for a bone: a carpal has no head, a metacarpal no joint within its digit."""
+    bone = bones.schema.bone(name)
+    tubular = bone.digit is not None
+    if measure in ("area", "length"):
+        return True
+    if measure == "axis_angle":
+        return tubular or bone.row == "forearm"
+    if measure == "width":
+        return bone.row == "carpal"
+    if measure == "joint_space":
+        return tubular and bone.row != "metacarpal"
+    return tubular

@@ -1,0 +1,203 @@
+"""The edge of a bone as points, and what all measurements ask of it: extents, ends, slices, midlines, tangents.
+
+Everything here is in the units of ``Scale`` (mm, or px of the picture's columns), y down as in the picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ossa.measurement.types import Point, Stroke
+from ossa.segmentation.cleanup import without_small_parts
+from ossa.segmentation.segmentation import Region
+
+Float = NDArray[np.float64]
+
+#: Parts of a bone smaller than this share of it are specks and move no end. Epiphyses are larger.
+_SPECK = 0.03
+
+#: An end is the mean of the edge within this share of the bone's extent from its outermost point: a single stray pixel
+#: does not place it.
+_END = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Units per px: ``column`` across, ``row`` down."""
+
+    column: float
+    row: float
+
+    def of(self, points: Float) -> Float:
+        """(N, 2) px as units."""
+        return points * (self.column, self.row)
+
+    def point(self, place: Float) -> Point:
+        """A place (2,) in units as px of the picture."""
+        return float(place[0]) / self.column, float(place[1]) / self.row
+
+    def stroke(self, *places: Float, help: bool = False) -> Stroke:  # noqa: A002
+        """A line through places in units."""
+        return Stroke(tuple(self.point(place) for place in places), "help" if help else "measured")
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """A bone's edge: ``points`` (N, 2) halfway between its pixels and the others; ``area``, ``centre`` (2,) and
+    ``axis`` (2,), the principal axis of its area, a unit vector of either direction.
+    """
+
+    points: Float
+    area: float
+    centre: Float
+    axis: Float
+
+    @cached_property
+    def size(self) -> float:
+        """The side of the square of the same area."""
+        return float(np.sqrt(self.area))
+
+    def along(self, axis: Float) -> Float:
+        """(N,) places of the edge along ``axis``, from the centre."""
+        out: Float = (self.points - self.centre) @ axis
+        return out
+
+    def extent(self, axis: Float) -> float:
+        """How long the bone is along ``axis``."""
+        return float(np.ptp(self.along(axis)))
+
+
+def trace(region: Region, scale: Scale) -> Trace:
+    """The edge of a region, specks left out."""
+    import cv2
+
+    kept = without_small_parts(region, _SPECK * region.area) or region
+    points = scale.of(edge_points(kept))
+    m = cv2.moments(kept.mask.view(np.uint8), binaryImage=True)
+    pixels = m["m00"]
+    centre = scale.of(np.array([kept.left + m["m10"] / pixels, kept.top + m["m01"] / pixels]))
+    xx, yy = m["mu20"] / pixels * scale.column**2, m["mu02"] / pixels * scale.row**2
+    xy = m["mu11"] / pixels * scale.column * scale.row
+    angle = 0.5 * np.arctan2(2 * xy, xx - yy)
+    return Trace(points, pixels * scale.column * scale.row, centre, np.array([np.cos(angle), np.sin(angle)]))
+
+
+def edge_points(region: Region) -> Float:
+    """(N, 2) x, y of the middles of the pixel sides that lie between the region and what is outside of it."""
+    framed = np.zeros((region.mask.shape[0] + 2, region.mask.shape[1] + 2), bool)
+    framed[1:-1, 1:-1] = region.mask
+    rows, columns = np.nonzero(framed[1:-1, 1:] != framed[1:-1, :-1])
+    down, across = np.nonzero(framed[1:, 1:-1] != framed[:-1, 1:-1])
+    upright = np.stack([columns - 0.5 + region.left, rows + float(region.top)], axis=1)
+    level = np.stack([across + float(region.left), down - 0.5 + region.top], axis=1)
+    return np.concatenate([upright, level])
+
+
+def left_of(axis: Float) -> Float:
+    """The direction at right angles to ``axis``, to the left of somebody who walks along it, as the picture is seen."""
+    return np.array([axis[1], -axis[0]])
+
+
+def pointing(axis: Float, towards: Float) -> Float:
+    """``axis`` or its opposite, whichever leads ``towards``."""
+    return axis if float(axis @ towards) >= 0 else -axis
+
+
+def end(points: Float, direction: Float, extent: float) -> Float:
+    """The outermost place (2,) of ``points`` in ``direction``, a mean over ``_END`` of a bone's ``extent``."""
+    far = points @ direction
+    return np.asarray(points[far >= far.max() - _END * extent].mean(axis=0))
+
+
+def strip(points: Float, origin: Float, axis: Float, half: float) -> Float:
+    """Those points that lie within ``half`` of the line through ``origin`` along ``axis``."""
+    return points[np.abs((points - origin) @ left_of(axis)) <= half]
+
+
+def sides_at(bone: Trace, axis: Float, at: float, half: float) -> tuple[float, float] | None:
+    """Where a slice across ``axis`` at ``at`` (from the centre) begins and ends: means of either side over +- ``half``.
+
+    None where one side has no edge there.
+    """
+    along = bone.along(axis)
+    near = np.abs(along - at) <= half
+    across = (bone.points[near] - bone.centre) @ left_of(axis)
+    if across.size < 2:
+        return None
+    middle = (across.min() + across.max()) / 2
+    low, high = across[across < middle], across[across >= middle]
+    return None if low.size == 0 or high.size == 0 else (float(low.mean()), float(high.mean()))
+
+
+def shaft_axis(bone: Trace, towards: Float, least: float = 0.4) -> tuple[Float, Float] | None:
+    """A point on, and the direction (unit, leading ``towards``) of, the midline of a shaft whose near end is cut off.
+
+    The flared far end is left out. None where less than ``least`` times the width of that end shows of the shaft.
+    """
+    axis = towards / max(float(np.hypot(*towards)), 1e-12)
+    point = bone.centre
+    for _ in range(4):
+        along, across = bone.along(axis), bone.along(left_of(axis))
+        far = along.max()
+        wide = float(np.ptp(across[along > far - 0.6 * bone.size]))
+        low, high = along.min() + 0.1 * wide, far - 0.8 * wide
+        if high - low < least * wide:
+            return None
+        count = 16
+        bins = np.floor((along - low) / (high - low) * count).astype(int)
+        middles = []
+        for k in range(count):
+            inside = across[bins == k]
+            if inside.size < 4:
+                continue
+            middle = (inside.min() + inside.max()) / 2
+            left, right = inside[inside < middle], inside[inside >= middle]
+            if right.mean() - left.mean() > 0.25 * wide:
+                middles.append((low + (k + 0.5) / count * (high - low), (float(left.mean()) + float(right.mean())) / 2))
+        if len(middles) < count // 2:
+            return None
+        t, m = np.array(middles).T
+        slope, offset = np.polyfit(t, m, 1)
+        away = np.abs(m - slope * t - offset)
+        kept = away <= max(3 * float(np.median(away)), 1e-9)
+        if kept.sum() >= 4:
+            slope, offset = np.polyfit(t[kept], m[kept], 1)
+        point = bone.centre + left_of(axis) * offset
+        axis = axis + slope * left_of(axis)
+        axis = axis / float(np.hypot(*axis))
+    return point, axis
+
+
+def tangent(one: Float, other: Float, outside: Float) -> tuple[Float, Float] | None:
+    """Where a line touches both of two sets of points from ``outside`` (a direction away from them).
+
+    None where the one hides the other from there.
+    """
+    import cv2
+
+    # Only what faces that way can touch; hulls of the two keep the search small.
+    hulls = [cv2.convexHull(p.astype(np.float32)).reshape(-1, 2).astype(np.float64) for p in (one, other)]
+    both = np.concatenate(hulls)
+    which = np.repeat([0, 1], [len(h) for h in hulls])
+    order = [int(k) for k in cv2.convexHull(both.astype(np.float32), returnPoints=False).ravel()]
+    best: tuple[float, Float, Float] | None = None
+    for i, j in zip(order, [*order[1:], *order[:1]], strict=True):
+        if which[i] == which[j]:
+            continue
+        first, second = (both[i], both[j]) if which[i] == 0 else (both[j], both[i])
+        normal = left_of(second - first) / max(float(np.hypot(*(second - first))), 1e-12)
+        if float((both.mean(axis=0) - first) @ normal) > 0:
+            normal = -normal
+        faces = float(normal @ outside)
+        if faces > 0 and (best is None or faces > best[0]):
+            best = faces, first, second
+    return None if best is None else (best[1], best[2])
+
+
+def angle_between(a: Float, b: Float) -> float:
+    """Degrees, 0 to 180, between two directions."""
+    return float(np.degrees(np.arctan2(abs(a[0] * b[1] - a[1] * b[0]), float(a @ b))))
