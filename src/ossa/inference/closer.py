@@ -17,6 +17,7 @@ import numpy as np
 from ossa.hand.bones import towards_fingers
 from ossa.radiograph.prepare import Preparation, height_of_a_pixel, place
 from ossa.segmentation.decode import decode
+from ossa.segmentation.edges import with_edges
 from ossa.segmentation.segmentation import Region, Segmentation
 
 if TYPE_CHECKING:
@@ -32,12 +33,17 @@ MOST_ENLARGED = 2.0
 
 
 def look_closer(
-    networks: Networks, radiograph: Radiograph, found: Segmentation, closer: Closer, thresholds: Mapping[str, float]
+    networks: Networks,
+    radiograph: Radiograph,
+    found: Segmentation,
+    closer: Closer,
+    thresholds: Mapping[str, float],
+    edges: bool = False,
 ) -> Segmentation | None:
     """The bones of ``closer`` as the closer look sees them, in the whole picture; None where nothing is to be gained.
 
     ``found``: the bones of the first look, by which the wrist's place is known. Only bones that the closer look finds
-    are in the result.
+    are in the result, with ``edges`` with their plausible edges.
     """
     window = window_of(found, closer, height_of_a_pixel(radiograph))
     if window is None:
@@ -58,10 +64,15 @@ def look_closer(
     angle = upright_angle(found) if networks.upright else 0.0
     look = inner.look_through(inner.prepare(cut), networks.views, angle)
     seen = decode(look.logits, look.placement, found.schema, thresholds)
-    regions = {
-        name: Region(region.top + top, region.left + left, region.mask) for name, region in seen if name in closer.bones
-    }
-    return replace(found, regions=regions, probability=seen.probability)
+    if edges:
+        seen = with_edges(seen, look.logits, look.placement, thresholds)
+
+    def placed(region: Region) -> Region:
+        return Region(region.top + top, region.left + left, region.mask)
+
+    regions = {name: placed(region) for name, region in seen if name in closer.bones}
+    plausible = {name: tuple(map(placed, several)) for name, several in seen.plausible.items()}
+    return replace(found, regions=regions, probability=seen.probability, plausible=plausible)
 
 
 def window_of(found: Segmentation, closer: Closer, tall: float = 1.0) -> tuple[int, int, int, int] | None:

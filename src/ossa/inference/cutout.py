@@ -178,7 +178,11 @@ def laid_back(found: Segmentation, cutout: Cutout) -> Segmentation:
         return found
     regions = {name: region for name, one in found if (region := _back(one, cutout)) is not None}
     confidence = {name: value for name, value in found.confidence.items() if name in regions}
-    return replace(found, shape=cutout.film, regions=regions, confidence=confidence)
+    plausible = {
+        name: tuple(back for one in several if (back := _back(one, cutout)) is not None)
+        for name, several in found.plausible.items()
+    }
+    return replace(found, shape=cutout.film, regions=regions, confidence=confidence, plausible=plausible)
 
 
 def _back(region: Region, cutout: Cutout) -> Region | None:

@@ -118,4 +118,5 @@ def _with_forearm(seen: Segmentation, forearm: Segmentation) -> Segmentation:
     confidence = {name: forearm.confidence[name] for name in names if name in forearm.confidence} | dict(
         seen.confidence
     )
-    return replace(seen, regions=regions, confidence=confidence)
+    plausible = dict(seen.plausible) | {n: forearm.plausible[n] for n in names if n in forearm.plausible}
+    return replace(seen, regions=regions, confidence=confidence, plausible=plausible)

@@ -29,6 +29,7 @@ from ossa.radiograph.radiograph import Grey, Radiograph
 from ossa.radiograph.read import read_radiograph
 from ossa.schema import BoneSchema
 from ossa.segmentation.decode import decode, logit
+from ossa.segmentation.edges import with_edges, with_look
 
 if TYPE_CHECKING:
     from ossa.bundle.card import Closer
@@ -71,6 +72,7 @@ class Predictor:
     tidy: tuple[Tidy, ...] = ()
     judge: Judge | None = None
     finder: Finder | None = None
+    edges: bool = False
 
     @classmethod
     def load(
@@ -158,7 +160,7 @@ class Predictor:
 
         def look_at_forearm(picture: Radiograph) -> Segmentation:
             networks = upright.networks
-            return self.tidied(self.decode(networks.look(networks.prepare(picture))))
+            return self.first_found(networks.look(networks.prepare(picture)))
 
         found = self.finder.find(radiograph)
         # Nothing is known of how a hand lies that the finder does not see.
@@ -177,20 +179,28 @@ class Predictor:
         found = self.found_in(look, radiograph)
         if self.judge is None:
             return found
-        assessment = assess(found, look.logits, self.judge, self.second_look(prepared, look), self.thresholds)
+        other = self.second_look(prepared, look)
+        assessment = assess(found, look.logits, self.judge, other, self.thresholds)
+        if self.edges:
+            found = with_look(found, other, look.placement, self.thresholds)
         result = judged(found, assessment, self.judge)
         return replace(result, notes=(*result.notes, *side_notes(result, radiograph.side)))
 
     def found_in(self, look: Look, radiograph: Radiograph) -> Segmentation:
         """The bones of ``look``, some of them looked at again more closely (``closer``); not judged."""
-        return self.looked_closer(self.tidied(self.decode(look)), radiograph)
+        return self.looked_closer(self.first_found(look), radiograph)
+
+    def first_found(self, look: Look) -> Segmentation:
+        """The bones of ``look``, tidied; where ``edges`` are asked for, with them."""
+        found = self.tidied(self.decode(look))
+        return with_edges(found, look.logits, look.placement, self.thresholds) if self.edges else found
 
     def looked_closer(self, found: Segmentation, radiograph: Radiograph) -> Segmentation:
         """The bones ``found`` at the first look, those of ``closer`` as the closer looks see them."""
         first = found
         for closer in self.closer:
             # Where to look is known from the first look alone, so that the order of the looks does not matter.
-            seen = look_closer(self.networks, radiograph, first, closer, self.thresholds)
+            seen = look_closer(self.networks, radiograph, first, closer, self.thresholds, self.edges)
             found = found if seen is None else _with(found, seen, self.tidied(seen))
         return found
 
@@ -239,7 +249,10 @@ def _with(found: Segmentation, seen: Segmentation, tidied: Segmentation) -> Segm
     Tidied there and not with the rest: what is dropped as too small then was not found, and no bone is tidied twice.
     """
     regions = {name: region for name, region in found if name not in seen.regions} | dict(tidied.regions)
-    return replace(found, regions=regions, probability={**found.probability, **tidied.probability})
+    # The first look's own outline is one of those that a bone of the closer look may have.
+    first = {name: (found.regions[name],) if name in found.regions else () for name in seen.plausible}
+    plausible = {**found.plausible, **{name: (*seen.plausible[name], *first[name]) for name in seen.plausible}}
+    return replace(found, regions=regions, probability={**found.probability, **tidied.probability}, plausible=plausible)
 
 
 def _mean_thresholds(schema: BoneSchema, members: Sequence[Member]) -> dict[str, float]:

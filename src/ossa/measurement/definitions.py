@@ -70,12 +70,14 @@ _LIST = (
         "cortical_thickness", "Cortical thickness", "length",
         "Both cortices together at the middle of the second to fourth metacarpal, from the grey profile across the "
         "shaft: the width less that of the medullary canal.",
-        "Barnett E, Nordin BEC. Clin Radiol 1960; 11: 166-174", experimental=True,
+        "Barnett E, Nordin BEC. Clin Radiol 1960; 11: 166-174",
+        experimental=True,
     ),
     Definition(
         "cortical_index", "Metacarpal cortical index", "ratio",
         "Both cortices together over the width of the shaft, at the middle of the second to fourth metacarpal.",
-        "Barnett E, Nordin BEC. Clin Radiol 1960; 11: 166-174", experimental=True,
+        "Barnett E, Nordin BEC. Clin Radiol 1960; 11: 166-174",
+        experimental=True,
     ),
     Definition(
         "joint_space", "Joint space width", "length",
@@ -90,64 +92,75 @@ _LIST = (
         "How far the head of the third metacarpal reaches beyond the tangent to the heads of the fourth and fifth, at "
         "right angles to it; below 0: the tangent passes it distally, as is usual.",
         "Archibald RM, Finby N, De Vito F. Endocrine significance of short metacarpals. J Clin Endocrinol Metab 1959; "
-        "19: 1312-1322 (the line through the heads of the fourth and fifth)", of="hand",
+        "19: 1312-1322 (the line through the heads of the fourth and fifth)",
+        of="hand",
     ),
     Definition(
         "digit_ratio", "Second to fourth digit ratio", "ratio",
         "Of the index to the ring finger, each from the middle of the base of the proximal phalanx straight to the "
         "tip of the distal phalanx.",
         "Robertson J, Zhang W, Liu JJ, Muir KR, Maciewicz RA, Doherty M. Radiographic assessment of the index to ring "
-        "finger ratio (2D:4D) in adults. J Anat 2008; 212: 42-48 (the phalanges)", of="hand",
+        "finger ratio (2D:4D) in adults. J Anat 2008; 212: 42-48 (the phalanges)",
+        of="hand",
     ),
     Definition(
         "carpal_height", "Carpal height", "length",
         "From the base of the third metacarpal to the distal end of the radius, along the third metacarpal's axis.",
-        "Youm Y, McMurtry RY, Flatt AE, Gillespie TE. Kinematics of the wrist. J Bone Joint Surg Am 1978; 60: 423-431", of="hand",
+        "Youm Y, McMurtry RY, Flatt AE, Gillespie TE. Kinematics of the wrist. J Bone Joint Surg Am 1978; 60: 423-431",
+        of="hand",
     ),
     Definition(
         "carpal_height_ratio", "Carpal height ratio (Youm)", "ratio",
         "Carpal height over the length of the third metacarpal.",
-        "Youm Y et al. J Bone Joint Surg Am 1978; 60: 423-431", of="hand",
+        "Youm Y et al. J Bone Joint Surg Am 1978; 60: 423-431",
+        of="hand",
     ),
     Definition(
         "carpal_height_ratio_nattrass", "Carpal height ratio (Nattrass)", "ratio",
         "Carpal height over the length of the capitate (its greatest diameter).",
         "Nattrass GR, King GJ, McMurtry RY, Brant RF. An alternative method for determination of the carpal height "
-        "ratio. J Bone Joint Surg Am 1994; 76: 88-94", of="hand",
+        "ratio. J Bone Joint Surg Am 1994; 76: 88-94",
+        of="hand",
     ),
     Definition(
         "carpal_angle", "Carpal angle", "angle",
         "Between the tangent to the proximal borders of scaphoid and lunate and that of triquetrum and lunate, on "
         "the radius's side of them.",
-        "Harper HA, Poznanski AK, Garn SM. The carpal angle in American populations. Invest Radiol 1974; 9: 217-221", of="hand",
+        "Harper HA, Poznanski AK, Garn SM. The carpal angle in American populations. Invest Radiol 1974; 9: 217-221",
+        of="hand",
     ),
     Definition(
         "radial_inclination", "Radial inclination", "angle",
         "Between the line from the tip of the radial styloid to the ulnar corner of the radius and a perpendicular to "
         "the radius's axis.",
         "Mann FA, Wilson AJ, Gilula LA. Radiographic evaluation of the wrist: what does the hand surgeon want to "
-        "know? Radiology 1992; 184: 15-24", of="hand",
+        "know? Radiology 1992; 184: 15-24",
+        of="hand",
     ),
     Definition(
         "radial_height", "Radial height", "length",
         "From the ulnar corner of the radius to the tip of its styloid, along the radius's axis.",
-        "Mann FA et al. Radiology 1992; 184: 15-24", of="hand",
+        "Mann FA et al. Radiology 1992; 184: 15-24",
+        of="hand",
     ),
     Definition(
         "ulnar_variance", "Ulnar variance", "length",
         "How far the head of the ulna, without its styloid, reaches beyond the ulnar corner of the radius, along the "
         "radius's axis; positive: the ulna is longer.",
         "Steyers CM, Blair WF. Measuring ulnar variance: a comparison of techniques. J Hand Surg Am 1989; 14: 607-612 "
-        "(method of perpendiculars)", of="hand",
+        "(method of perpendiculars)",
+        of="hand",
     ),
     Definition(
         "radius_metacarpal_angle", "Radius to third metacarpal", "angle",
-        "From the radius's axis to that of the third metacarpal; positive bends towards the little finger.", "ossa", of="hand",
+        "From the radius's axis to that of the third metacarpal; positive bends towards the little finger.", "ossa",
+        of="hand",
     ),
     Definition(
         "metacarpal_index", "Metacarpal index", "ratio",
         "The lengths of the second to fifth metacarpals together, over their widths at the middle together.",
-        "Sinclair RJ, Kitchin AH, Turner RW. The Marfan syndrome. Q J Med 1960; 29: 19-46", of="hand",
+        "Sinclair RJ, Kitchin AH, Turner RW. The Marfan syndrome. Q J Med 1960; 29: 19-46",
+        of="hand",
     ),
 )  # fmt: skip
 

@@ -150,7 +150,7 @@ def decode(
     scale_y, scale_x = scales((logits.shape[1], logits.shape[2]), placement)
     regions, probability = {}, {}
     for name, plane, limit in zip(schema.names, logits, threshold_logits(schema, thresholds), strict=True):
-        box = _box(plane, limit)
+        box = box_above(plane, limit)
         if box is None:
             continue
         top, bottom = reach(box[0], box[1], scale_y, placement.image_shape[0])
@@ -179,17 +179,17 @@ def decode_at(
     found: list[dict[str, Region]] = [{} for _ in limits]
     sure: list[dict[str, float]] = [{} for _ in limits]
     for name, plane in zip(schema.names, logits, strict=True):
-        box = _box(plane, np.float32(min(limits)))
+        box = box_above(plane, np.float32(min(limits)))
         if box is None:
             continue
         top, bottom = reach(box[0], box[1], scale_y, placement.image_shape[0])
         left, right = reach(box[2], box[3], scale_x, placement.image_shape[1])
         if top >= bottom or left >= right:
             continue
-        lines, low, weight = _lines(plane, 0.0, (top, bottom, scale_y), (left, right, scale_x))
+        lines, low, weight = lines_of(plane, 0.0, (top, bottom, scale_y), (left, right, scale_x))
         inside = plane[box[0] : box[1], box[2] : box[3]]
         for limit, regions, probability in zip(limits, found, sure, strict=True):
-            region = Region.tight(_positive(lines - np.float32(limit), low, weight), top, left)
+            region = Region.tight(positive(lines - np.float32(limit), low, weight), top, left)
             if region is not None and (inside > limit).any():
                 regions[name] = region
                 probability[name] = _mean_probability(inside, limit)
@@ -199,7 +199,7 @@ def decode_at(
     ]
 
 
-def _box(plane: Logits, limit: np.float32) -> tuple[int, int, int, int] | None:
+def box_above(plane: Logits, limit: np.float32) -> tuple[int, int, int, int] | None:
     """Rows and columns (top, bottom, left, right) of the pixels above ``limit``."""
     above = plane > limit
     rows = np.flatnonzero(above.any(axis=1))
@@ -229,11 +229,11 @@ def _above(
     unless its sign changes there, which happens along the outline only.
     """
     # Subtracting the limit first keeps the comparison exact where the plane is constant.
-    lines, low, weight = _lines(plane, limit, rows, columns)
-    return _positive(lines, low, weight)
+    lines, low, weight = lines_of(plane, limit, rows, columns)
+    return positive(lines, low, weight)
 
 
-def _lines(
+def lines_of(
     plane: Logits, limit: float, rows: tuple[int, int, float], columns: tuple[int, int, float]
 ) -> tuple[Float, NDArray[np.intp], Float]:
     """``plane`` - ``limit`` along x at its own rows; for each output row the upper one of them, and its weight."""
@@ -247,7 +247,7 @@ def _lines(
     return lines, down.low - top, down.weight
 
 
-def _positive(lines: Float, low: NDArray[np.intp], weight: Float) -> NDArray[np.bool_]:
+def positive(lines: Float, low: NDArray[np.intp], weight: Float) -> NDArray[np.bool_]:
     """Where ``lines``, interpolated along y, are above 0: rows ``low`` and the next one, by ``weight``."""
     positive = lines > 0.0
     out = positive.take(low, axis=0)
