@@ -79,7 +79,7 @@ def open_sprites(folder: Path, count: int | None = None) -> SpritePool:
     return SpritePool(mu, about)
 
 
-def draw(seed: int, anatomies: list[Anatomy], foot: Mapping[str, Mesh]) -> tuple[Sprite, str]:
+def draw(seed: int, anatomy: Anatomy, foot: Mapping[str, Mesh]) -> tuple[Sprite, str]:
     """The sprite of a seed, and its kind."""
     from ossa.phantom.feet import foot_sprite
     from ossa.phantom.others import drawing_of, other_sprite
@@ -88,7 +88,6 @@ def draw(seed: int, anatomies: list[Anatomy], foot: Mapping[str, Mesh]) -> tuple
     kind = str(rng.choice(KINDS, p=SHARES))
     if kind == "foot" and not foot:
         kind = "other"
-    anatomy = anatomies[int(rng.integers(len(anatomies)))]
     if kind == "foot":
         return foot_sprite(rng, foot), kind
     if kind == "other":
@@ -104,7 +103,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pool", type=Path)
-    parser.add_argument("--anatomy", action="append", default=[], help="folder of meshes; may be given again")
+    parser.add_argument("--anatomy", action="append", default=[], help="folder of meshes; several are blended")
     parser.add_argument("--foot", type=Path, help="folder of a leg's meshes as .glb")
     parser.add_argument("--count", type=int, default=4000)
     parser.add_argument("--first", type=int, default=0, help="the first index to draw, for several processes at once")
@@ -112,13 +111,13 @@ def main() -> None:
     a = parser.parse_args()
     cv2.setNumThreads(1)
     if a.anatomy:
-        from ossa.phantom.skeleton import load_anatomy
+        from ossa.phantom.people import load_people
 
-        anatomies = [load_anatomy(folder).lightened(0.8) for folder in a.anatomy]
+        anatomy = load_people(a.anatomy).lightened(0.8)
     else:
         from ossa.phantom.builtin import builtin_anatomy
 
-        anatomies = [builtin_anatomy()]
+        anatomy = builtin_anatomy()
     foot: Mapping[str, Mesh] = {}
     if a.foot:
         from ossa.phantom.feet import load_foot
@@ -127,7 +126,7 @@ def main() -> None:
     pool = open_sprites(a.pool, a.count)
     for index in range(a.first, len(pool.about), a.step):
         if not pool.about[index]["ready"]:
-            pool.put(index, *draw(index, anatomies, foot))
+            pool.put(index, *draw(index, anatomy, foot))
 
 
 if __name__ == "__main__":
