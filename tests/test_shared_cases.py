@@ -19,10 +19,11 @@ from click.testing import CliRunner, Result
 from ossa.cli import cli
 from ossa.dataset.dataset import open_dataset
 from ossa.dataset.folds import read_folds
-from ossa.errors import DatasetError, LabelError, OssaError
+from ossa.errors import LabelError, OssaError
 from ossa.labels.ramw600 import read_mask
 from ossa.labels.store import Store
 from ossa.schema import load_schema
+from ossa.segmentation.compare import dice
 
 SCHEMA = load_schema()
 CASES = Path(os.environ.get("OSSA_CASES", Path(__file__).parents[2] / "shared" / "cases"))
@@ -77,10 +78,17 @@ def test_a_mask_of_another_picture() -> None:
         judged(CASES / "labels" / "coco_rle_size_of_other_image")
 
 
-@pytest.mark.parametrize(("name", "word"), [("yolo_seg", "YOLO"), ("cvat_xml", "CVAT")])
-def test_forms_that_are_not_read(name: str, word: str) -> None:
-    with pytest.raises(DatasetError, match=word):
-        open_dataset(CASES / "labels" / name)
+@pytest.mark.parametrize(("name", "form"), [("yolo_seg", "yolo"), ("cvat_xml", "cvat")])
+def test_forms_of_other_tools(name: str, form: str) -> None:
+    """What they draw lies within a pixel of the same hand as labelme drew it."""
+    dataset = open_dataset(CASES / "labels" / name)
+    assert dataset.format == form
+    (case,), (other,) = dataset.cases, open_dataset(CASES / "labels" / "labelme_imagedata_first").cases
+    shape = case.radiograph().shape
+    assert case.radiograph().shape == other.radiograph().shape
+    found, expected = case.segmentation(SCHEMA, shape), other.segmentation(SCHEMA, shape)
+    assert len(found) == 29
+    assert min(dice(region, expected.get(bone)) for bone, region in found) > 0.8
 
 
 @pytest.mark.parametrize("to", ["coco", "labelme", "competition"])

@@ -15,7 +15,7 @@ from ossa.dataset import dataset
 from ossa.dataset.dataset import open_dataset
 from ossa.errors import ConfigError, DatasetError
 from ossa.labels.case import Case, Reading
-from ossa.labels.format import GROUP, OWN, LabelFormat, build, writer
+from ossa.labels.format import GROUP, OWN, LabelFormat, build, writable
 from ossa.labels.names import BoneNames
 
 
@@ -67,10 +67,10 @@ def test_two_of_one_name_are_a_mistake_of_ours() -> None:
 
 
 def test_formats_that_are_not_there_or_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="expected one of competition, labelme"):
-        writer("coco")
-    with pytest.raises(DatasetError, match="no label format is called 'mask'"):
-        dataset.open_dataset(tmp_path, format_name="mask")
+    with pytest.raises(ConfigError, match="expected one of competition, coco, nnunet"):
+        writable("voc")
+    with pytest.raises(DatasetError, match="no label format is called 'stencil'"):
+        dataset.open_dataset(tmp_path, format_name="stencil")
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,16 @@ from ossa.cli import cli
 from ossa.dataset.dataset import open_dataset
 from ossa.errors import ConfigError, DatasetError, InputError, OutputError
 from ossa.labels.case import Truth
+from ossa.labels.coco import FILE as COCO_FILE
 from ossa.labels.coco import write_coco
 from ossa.labels.labelme import write_labelme
-from ossa.pipeline.convert import COCO_FILE, convert
+from ossa.pipeline.convert import convert
 
 SIZE = 96
-TARGETS = ["competition", "coco", "labelme"]
+TARGETS = ["competition", "coco", "labelme", "cvat", "yolo", "masks", "bits", "nnunet-regions"]
+
+#: Labels that name no path: without the pictures laid beside them they cannot be opened.
+NAMELESS = ("competition", "yolo", "masks", "bits", "nnunet-regions")
 FEW = ("finger-1", "finger-2", "Lunate", "Radius", "Ulna")
 
 
@@ -57,10 +61,11 @@ def two_subjects(tmp_path: Path) -> Path:
 def test_two_subjects_stay_two(two_subjects: Path, tmp_path: Path, to: str, pictures: str) -> None:
     out = tmp_path / "out"
     assert convert(two_subjects, out, to, pictures=pictures).written == 2
-    links = [path.is_symlink() for path in out.rglob("*.png")]
-    assert links == {"copy": [False] * 2, "link": [True] * 2, "none": []}[pictures]
-    if pictures == "none" and to == "competition":
-        return  # such labels name no path: they are for pictures that are laid beside them
+    if to not in ("masks", "nnunet-regions"):  # which have PNGs of their own
+        links = [path.is_symlink() for path in out.rglob("*.png")]
+        assert links == {"copy": [False] * 2, "link": [True] * 2, "none": []}[pictures]
+    if pictures == "none" and to in NAMELESS:
+        return
     found = truths(out)
     assert len(found) == 2
     assert [same(truth, hand(seed)) for seed, truth in enumerate(found.values())] == [True, True]
@@ -93,9 +98,11 @@ def test_two_endings_are_two_labels(tmp_path: Path, to: str) -> None:
     write_coco(tmp_path / "set" / COCO_FILE, items)
     assert convert(tmp_path / "set", tmp_path / "out", to).written == 2
     found = truths(tmp_path / "out")
-    assert sorted(found) == ["hand/hand_L.bmp", "hand/hand_L.png"]
-    assert same(found["hand/hand_L.png"], hand(0))
-    assert same(found["hand/hand_L.bmp"], hand(1))
+    if to == "nnunet-regions":
+        assert sorted(found) == ["imagesTr/hand__hand_L.bmp_0000.png", "imagesTr/hand__hand_L.png_0000.png"]
+    png, bmp = (next(truth for name, truth in found.items() if end in name) for end in ("hand_L.png", "hand_L.bmp"))
+    assert same(png, hand(0))
+    assert same(bmp, hand(1))
 
 
 def test_what_nothing_tells_apart_is_refused_with_both_paths(tmp_path: Path) -> None:
@@ -121,8 +128,7 @@ def test_what_was_not_judged_stays_unknown(tmp_path: Path, to: str) -> None:
     assert truth.annotated == judged
 
 
-@pytest.mark.parametrize("first", TARGETS)
-@pytest.mark.parametrize("second", TARGETS)
+@pytest.mark.parametrize(("first", "second"), [*zip(TARGETS, TARGETS[1:] + TARGETS[:1]), *((t, t) for t in TARGETS)])
 def test_there_and_back(tmp_path: Path, first: str, second: str) -> None:
     picture(tmp_path / "set" / "hand_L.png", 0)
     write_coco(tmp_path / "set" / COCO_FILE, [("hand_L.png", hand(0, *FEW), frozenset(FEW))])

@@ -165,8 +165,8 @@ def test_a_broken_label_is_left_out_of_a_conversion(folder, tmp_path):
     assert broken.name in found.skipped[0]
     result = ossa("convert", folder, "-o", tmp_path / "two", "--to", "competition")
     assert result.exit_code == 1
-    with pytest.raises(ConfigError, match="competition, coco or labelme"):
-        convert(folder, tmp_path / "out", "yolo")
+    with pytest.raises(ConfigError, match="expected one of competition, coco, "):
+        convert(folder, tmp_path / "out", "voc")
 
 
 def test_what_is_no_data_set_is_refused(tmp_path):

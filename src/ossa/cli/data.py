@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ossa.cli import EXIT_SKIPPED
-from ossa.cli.options import PATH, dataset_options, output, scale_labels_option, tell_some
+from ossa.cli.options import FORMATS, PATH, dataset_options, output, scale_labels_option, tell, tell_some
 
 if TYPE_CHECKING:
     from ossa.schema import BoneSchema
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def command() -> None:
     """Look at a data set: count it, check its labels, deal out folds, see what a network is shown.
 
-    DATASET is a folder in the layout of the competition, RAM-H1200 or another COCO set, RAM-W600, labelme, or of
-    pictures with label files beside them.
+    DATASET is a folder in the layout of the competition, RAM-H1200 or another COCO set, RAM-W600, nnU-Net, labelme,
+    CVAT, YOLO, of masks or bit planes beside pictures, or of pictures with label files beside them.
     """
 
 
@@ -154,7 +154,7 @@ def batch(run: Path, number: int, output: Path, fold: int, rank: int, columns: i
 @command.command()
 @dataset_options
 @output("The folder to write into.")
-@click.option("--to", type=click.Choice(["competition", "coco", "labelme"]), required=True, help="Label format.")
+@click.option("--to", required=True, metavar="FORMAT", help=f"Label format: {FORMATS}.")
 @click.option(
     "--pictures",
     type=click.Choice(["copy", "link", "none"]),
@@ -194,5 +194,7 @@ def convert(
     click.echo(f"{output}: {found.written} labels")
     tell_some(found.skipped)
     tell_some(found.left_out)
+    if found.remark:
+        tell(found.remark)
     if found.skipped:
         context.exit(EXIT_SKIPPED)

@@ -18,6 +18,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 #: A file or a folder; whether it is there, and what is in it, is for the reader to tell.
 PATH = click.Path(path_type=Path)
 
+#: The label formats that help texts name; the table of ossa.labels.format, which takes time to import, has them all.
+FORMATS = "competition, coco, labelme, cvat, yolo, masks, bits, nnunet, nnunet-regions, ramw600"
+
 
 def output(text: str, required: bool = True) -> Callable[[Command], Command]:
     """``-o``: the file or the folder that is written."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ossa.cli import EXIT_INTERRUPTED, EXIT_SKIPPED
-from ossa.cli.options import device_option, looks_option, model_option, output, some, tell, threshold_option
+from ossa.cli.options import FORMATS, device_option, looks_option, model_option, output, some, tell, threshold_option
 
 
 @click.command("predict")
@@ -17,7 +17,7 @@ from ossa.cli.options import device_option, looks_option, model_option, output, 
 @model_option()
 @device_option()
 @click.option(
-    "--format", "label_format", default="competition", show_default=True, help="Label format of OUT/NAME.json."
+    "--format", "label_format", default="competition", show_default=True, help=f"Label format of results: {FORMATS}."
 )
 @looks_option("flip")
 @threshold_option()

@@ -28,6 +28,7 @@ from ossa.errors import DatasetError, LabelError
 from ossa.labels.case import Case, Problem, Reading, Truth, judged
 from ossa.labels.coco_case import Drawing
 from ossa.labels.coco_rle import compress_counts, counts_from_region
+from ossa.labels.item import Item
 from ossa.labels.names import BoneNames
 from ossa.labels.pictures import below, case_of, find_named, pictures, subject_of
 from ossa.labels.polygons import size_of
@@ -37,6 +38,9 @@ from ossa.schema import BoneSchema
 from ossa.segmentation.segmentation import Segmentation
 
 LAYOUT = "a COCO file (_annotations.coco.json, annotations/instances_*.json, result.json) with the pictures it names"
+
+#: What ossa calls the file that it writes.
+FILE = "_annotations.coco.json"
 
 #: Largest COCO file, in bytes: one describes a whole set.
 MAX_BYTES = 400_000_000
@@ -255,3 +259,12 @@ def write_coco(path: str | Path, items: Iterable[tuple[str, Segmentation, frozen
     categories = [{"id": i, "name": name, "supercategory": "bone"} for i, name in enumerate(names, start=1)]
     value = {"images": images, "annotations": annotations, "categories": categories}
     write_text(path, json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n")
+
+
+def write_set(root: Path, items: Iterable[Item]) -> None:
+    """``write_coco`` for all of a set, as one file in ``root`` that names pictures by paths from there."""
+    rows = (
+        (below(root.absolute(), item.brought(root / item.file).absolute()), item.segmentation, item.judged)
+        for item in items
+    )
+    write_coco(root / FILE, rows)

@@ -1,4 +1,4 @@
-"""The annotations of one picture of a COCO file, put together: one region per bone, in the picture's own pixels."""
+"""The annotations of one picture of a COCO or CVAT file, put together: one region per bone, in the picture's pixels."""
 
 from __future__ import annotations
 
@@ -55,6 +55,10 @@ class Drawing:
                 path=self._path,
                 found=type(value).__name__,
             )
+
+    def add_region(self, targets: tuple[str, ...], category: str, region: Region | None) -> None:
+        """Draw the pixels of one part of the bones ``targets``; None is a part without any."""
+        self._draw(targets, f"{category}' in '{self._picture}", region)
 
     def _add_polygon(self, targets: tuple[str, ...], flat: object, what: str) -> None:
         points = polygon(_pairs(flat), what, self._path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,23 +10,8 @@ from ossa.labels.case import Reading
 from ossa.labels.names import BoneNames
 from ossa.labels.pictures import visible_files
 
-#: A line of YOLO: a class and the shares of a box or of an outline.
-_YOLO_LINE = re.compile(r"\d+(\s+[-+.\deE]+){4,}\s*")
-
 #: Files that are looked into.
 _LOOKS = 20
-
-
-def is_yolo(root: Path) -> bool:
-    """Whether text files under ``root`` hold lines of YOLO, as most of its sets keep them in ``labels/``."""
-    texts = [path for path in visible_files(root) if path.suffix.lower() == ".txt"]
-    return any(_YOLO_LINE.fullmatch(_first_line(path)) for path in texts[:_LOOKS])
-
-
-def is_cvat_xml(root: Path) -> bool:
-    """Whether an XML file under ``root`` is CVAT's ("CVAT for images")."""
-    files = [path for path in visible_files(root) if path.suffix.lower() == ".xml"]
-    return any("<annotations>" in _head(path) for path in files[:_LOOKS])
 
 
 def is_voc_xml(root: Path) -> bool:
@@ -48,12 +32,6 @@ def _head(path: Path) -> str:
             return stream.read(4096).decode("utf-8", "replace")
     except OSError:
         return ""
-
-
-def _first_line(path: Path) -> str:
-    """The first line, or of a line too long to be shown its first words."""
-    line = _head(path).partition("\n")[0]
-    return line if len(line) < 3000 else line[:2900].rpartition(" ")[0]
 
 
 def refusing(form: str, instead: str) -> Callable[[Path, BoneNames], Reading]:

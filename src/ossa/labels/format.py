@@ -13,9 +13,11 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from ossa.errors import ConfigError, DatasetError
-from ossa.labels import beside, coco, competition, foreign, labelme, ramw600
+from ossa.labels import beside, bits, coco, competition, cvat, foreign, labelme, masks, nnunet, ramw600, yolo
 from ossa.labels.case import Problem, Reading
+from ossa.labels.item import SetWriter, refuse_overlap
 from ossa.labels.names import BoneNames
+from ossa.safety.pictures import MASKS_SUFFIX
 from ossa.segmentation.segmentation import Segmentation
 
 #: Where packages name formats of their own.
@@ -33,7 +35,10 @@ class LabelFormat:
     ``layout`` is one line for messages. Formats are asked by ``order``, lower numbers first: one that knows itself by
     little comes late. ``detect(root)`` says whether a folder has this form; ``read(root, names)`` gives its cases and
     what did not fit, and the readers of the cases are functions of a module, since they travel to other processes.
-    ``write`` is None where labels of one picture cannot be written.
+    ``write`` writes the label of one picture, whose file's name ends in ``ending``; None where a label cannot stand
+    alone. ``write_set`` writes all labels of a set, in folders of the format's own; None where a set is no more than
+    its labels. ``mark`` is the file that such a set has. ``keeps_overlap``: a pixel may be of several bones; else
+    ``refuse`` tells which label cannot be written. ``loses``: a sentence on what the format has no room for.
     """
 
     name: str
@@ -42,16 +47,62 @@ class LabelFormat:
     detect: Callable[[Path], bool]
     read: Callable[[Path, BoneNames], Reading]
     write: Writer | None = None
+    write_set: SetWriter | None = None
+    ending: str = ".json"
+    mark: str = ""
+    keeps_overlap: bool = True
+    loses: str = ""
+
+    @property
+    def writable(self) -> bool:
+        """Whether labels can be written in this form."""
+        return self.write is not None or self.write_set is not None
+
+    def refuse(self, segmentation: Segmentation, picture: Path) -> None:
+        """Raise LabelError for the label of ``picture`` when bones overlap and the form cannot say so."""
+        if not self.keeps_overlap:
+            refuse_overlap(segmentation, picture, self.name, "nnunet-regions")
 
 
 #: What ossa brings with it.
 OWN = (
     LabelFormat("competition", competition.LAYOUT, 10, competition.detect, competition.read, competition.write),
-    LabelFormat("coco", coco.LAYOUT, 20, coco.detect, coco.read),
-    LabelFormat("ramw600", ramw600.LAYOUT, 30, ramw600.detect, ramw600.read),
+    LabelFormat("coco", coco.LAYOUT, 20, coco.detect, coco.read, write_set=coco.write_set, mark=coco.FILE),
+    LabelFormat(
+        "nnunet",
+        nnunet.LAYOUT,
+        25,
+        nnunet.detect,
+        nnunet.read,
+        write_set=nnunet.write_plain,
+        mark=nnunet.FILE,
+        keeps_overlap=False,
+    ),
+    LabelFormat(
+        "nnunet-regions",
+        nnunet.LAYOUT + " with regions",
+        26,
+        nnunet.detect,
+        nnunet.read,
+        write_set=nnunet.write_regions,
+        mark=nnunet.FILE,
+    ),
+    LabelFormat(
+        "ramw600",
+        ramw600.LAYOUT,
+        30,
+        ramw600.detect,
+        ramw600.read,
+        ramw600.write,
+        ramw600.write_set,
+        ending=".npy",
+        loses=ramw600.LOSES,
+    ),
     LabelFormat("labelme", labelme.LAYOUT, 40, labelme.detect, beside.read, labelme.write),
-    LabelFormat("yolo", "not read", 60, foreign.is_yolo, foreign.refusing("YOLO", "COCO")),
-    LabelFormat("cvat", "not read", 61, foreign.is_cvat_xml, foreign.refusing("CVAT XML", "COCO 1.0")),
+    LabelFormat("masks", masks.LAYOUT, 55, masks.detect, masks.read, masks.write, ending=MASKS_SUFFIX),
+    LabelFormat("bits", bits.LAYOUT, 56, bits.detect, bits.read, bits.write, ending=".npz"),
+    LabelFormat("yolo", yolo.LAYOUT, 60, yolo.detect, yolo.read, write_set=yolo.write_set, mark=yolo.FILE),
+    LabelFormat("cvat", cvat.LAYOUT, 61, cvat.detect, cvat.read, write_set=cvat.write_set, mark=cvat.FILE),
     LabelFormat("voc", "not read", 62, foreign.is_voc_xml, foreign.refusing("Pascal VOC", "COCO or labelme outlines")),
     LabelFormat("via", "not read", 63, foreign.is_via, foreign.refusing("VGG Image Annotator", "COCO")),
     LabelFormat("flat", beside.LAYOUT, 90, beside.detect, beside.read),
@@ -110,11 +161,9 @@ def build(own: Iterable[LabelFormat], plugins: Iterable[EntryPoint]) -> Formats:
     return Formats({one.name: one for one in sorted(known, key=lambda one: one.order)}, tuple(problems))
 
 
-def writer(name: str) -> Writer:
-    """How a format writes the label of one picture. ConfigError lists the formats that can."""
-    able = {one.name: one.write for one in formats().table.values() if one.write is not None}
+def writable(name: str) -> LabelFormat:
+    """The format called ``name``, which can be written. ConfigError lists the formats that can."""
+    able = {one.name: one for one in formats().table.values() if one.writable}
     if name not in able:
-        raise ConfigError(
-            f"no label format called '{name}' can be written", expected="one of " + ", ".join(sorted(able))
-        )
+        raise ConfigError(f"no label format called '{name}' can be written", expected="one of " + ", ".join(able))
     return able[name]

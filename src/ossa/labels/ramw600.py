@@ -1,16 +1,20 @@
-"""RAM-W600 wrists: one array of 14 binary masks per picture.
+"""RAM-W600 wrists, in and out: one array of 14 binary masks per picture.
 
     ROOT/BoneSegmentation/images/{train,val,test}/0040_0001_L.bmp
     ROOT/BoneSegmentation/masks/{train,val,test}/0040_0001_L.npy      (14, H, W), 0 and 1
 
 Channels stand for bones through ``schemas/maps/ram-w600.toml``. Triquetrum and pisiform share a channel: they are
 not annotated on their own, their common outline is in ``Truth.merged``. Phalanges are not annotated, and of a channel
-without a pixel nobody knows whether the bone is absent or was not looked for.
+without a pixel nobody knows whether the bone is absent or was not looked for. Written arrays lose the same: phalanges
+have no channel, triquetrum and pisiform share one, and who judged what is not said. A picture may lie in folders below
+its split (a subject's, as ossa writes them).
 """
 
 from __future__ import annotations
 
+import io
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +22,21 @@ from numpy.typing import NDArray
 
 from ossa.errors import LabelError
 from ossa.labels.case import Case, Problem, Reading, Truth, judged
+from ossa.labels.item import Item
 from ossa.labels.names import BoneNames, SchemaMap, collect, load_map
 from ossa.labels.pictures import case_of, pictures, visible_files
 from ossa.labels.polygons import check_box
+from ossa.safety import write_bytes
 from ossa.schema import BoneSchema
 from ossa.segmentation.outlines import Outline, outlines_from_region
-from ossa.segmentation.segmentation import Region
+from ossa.segmentation.segmentation import Region, Segmentation
 
 LAYOUT = "BoneSegmentation/images/<split>/*.bmp with BoneSegmentation/masks/<split>/*.npy"
+
+LOSES = (
+    "RAM-W600's arrays have no channels for phalanges and one for triquetrum and pisiform together, and do not say "
+    "which bones were looked for"
+)
 
 
 def _base(root: Path) -> Path:
@@ -111,5 +122,28 @@ def read(root: Path, names: BoneNames) -> Reading:
 
 def _case(root: Path, image: Path, label: Path | None, place: Path, naming: SchemaMap) -> Case:
     split = place.parts[0] if len(place.parts) > 1 else "train"
-    subject = naming.subject_of(image.stem) or re.sub(r"_[LR]$", "", image.stem)
+    folder = "/".join(place.parts[1:-1])
+    subject = naming.subject_of(image.stem) or folder or re.sub(r"_[LR]$", "", image.stem)
     return case_of(root, image, label, subject, naming.annotated, read_case, split)
+
+
+def write(path: Path, segmentation: Segmentation, image: Path, known: frozenset[str] | None) -> None:
+    """Write the (14, H, W) array of one picture. Raises SchemaError for bones of another schema, OutputError."""
+    del image, known  # the array has room for neither
+    channels = load_map("ram-w600", segmentation.schema).bones.values()
+    masks = np.zeros((len(channels), *segmentation.shape), np.uint8)
+    for plane, bones in zip(masks, channels, strict=True):
+        for region in (segmentation.regions[bone] for bone in bones if bone in segmentation):
+            plane[region.top : region.bottom, region.left : region.right] |= region.mask
+    buffer = io.BytesIO()
+    np.save(buffer, masks, allow_pickle=False)
+    write_bytes(path, buffer.getvalue())
+
+
+def write_set(root: Path, items: Iterable[Item]) -> None:
+    """Write a set in RAM-W600's folders, below each split a folder per subject. Raises as ``write``."""
+    base = root / "BoneSegmentation"
+    for item in items:
+        split = item.split if item.split in ("train", "val", "test") else "train"
+        item.brought(base / "images" / split / item.file)
+        write(base / "masks" / split / f"{item.name}.npy", item.segmentation, item.image, item.judged)

@@ -1,8 +1,9 @@
 """Radiographs in, results out: the trip behind ``ossa predict``.
 
-OUT/<name>.json           outlines, in a label format
+OUT/<name>.json           outlines, in a label format (others than JSON end as they do: <name>.npz, <name>_masks/)
 OUT/<name>_overlay.png    the bones drawn over the radiograph
 OUT/predictions.csv       run lengths of all images
+OUT/...                   all labels together, where the format keeps a set so (COCO, YOLO, CVAT, nnU-Net)
 
 A film with several hands has results for each: <name>_left and <name>_right, or <name>_1, <name>_2, ...
 """
@@ -26,11 +27,16 @@ from ossa.safety.pictures import OVERLAY_SUFFIX
 if TYPE_CHECKING:
     from ossa.inference.hands import Hand
     from ossa.inference.predictor import Predictor
-    from ossa.labels.format import Writer
+    from ossa.labels.format import LabelFormat
+    from ossa.labels.item import Item
     from ossa.radiograph.radiograph import Radiograph
+    from ossa.schema import BoneSchema
     from ossa.segmentation.segmentation import Segmentation
 
 CSV_NAME = "predictions.csv"
+
+#: The format of single labels where the wanted one keeps a set together.
+ALONE = "competition"
 
 #: Inside the output folder: what a run has finished, until it is complete.
 RUN_FOLDER = ".ossa-run"
@@ -85,7 +91,9 @@ def predict(
     ``model`` is the folder of a bundle (None: the shipped one). ``looks``: test-time augmentation as
     ``inference.views.parse_views`` reads it. ``thresholds``: bone -> probability from which a pixel is bone, "*" for
     every bone; those of the model where nothing is said. Results are judged (confidences, warnings, "no hand found");
-    ``predict_with`` and ``fast_predictor`` leave that out. A file that cannot be used is skipped, and the others
+    ``predict_with`` and ``fast_predictor`` leave that out. ``label_format``: one that can be written; a format that
+    keeps a set together (COCO, YOLO, CVAT, nnU-Net) is written at the end, for the pictures of this run, and each
+    picture has the competition's label besides. A file that cannot be used is skipped, and the others
     are still done; ``tell`` hears of it at once, and of the warnings of a picture in one line. Results are written
     image by image; the CSV at the end, also when the user interrupts. It lists what the folder holds: rows of earlier
     runs stay as long as their results do. A run that was stopped, by whatever, goes on when it is started again with
@@ -115,30 +123,35 @@ def predict_with(
     tell: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """``predict`` with any predictor; ``load`` is called once images and output folder are known to be usable."""
-    from ossa.labels.format import writer
+    from ossa.labels.format import writable
 
     given = [Path(path) for path in paths]
     folder = Path(output)
     sources = find_sources(given, folder, tell)
-    write_label = writer(label_format)
+    form = writable(label_format)
+    # Of a format that keeps a set together, each picture has the competition's label until the set is written.
+    single = form if form.write is not None else writable(ALONE)
     inputs = [*given, *(source.path for source in sources)]
     with output_folder(folder, inputs, (CSV_NAME, RUN_FOLDER)):
         ours = _own_names(folder)
-        _refuse_strangers(folder, sources, ours)
+        written = _Written(folder, single, form)
+        _refuse_strangers(written, sources, ours)
         predictor = load()
         parts = Parts.begin(folder / RUN_FOLDER, {"format": label_format, "predictor": predictor.settings()})
         outcome = Outcome(folder, len(sources))
         try:
-            _predict_all(outcome, sources, predictor, parts, ours, write_label, track, tell)
+            _predict_all(outcome, sources, predictor, parts, ours, written, track, tell)
         except KeyboardInterrupt:
             outcome.interrupted = True
-        _drop_lost(outcome, parts, tell)
+        _drop_lost(outcome, parts, written, tell)
         if not outcome.done and not outcome.interrupted:
             parts.remove()
             raise _nothing_done(outcome)
         done = [predicted.source for predicted in outcome.done]
         new = [result for predicted in outcome.done for result in predicted.results]
-        parts.write_csv(folder / CSV_NAME, done, _kept_rows(folder, new))
+        parts.write_csv(folder / CSV_NAME, done, _kept_rows(written, new))
+        if form is not single and form.write_set is not None:
+            form.write_set(folder, _items(outcome, predictor.schema))
         if not outcome.interrupted:
             parts.remove()
     return outcome
@@ -150,22 +163,21 @@ def _predict_all(
     predictor: Predictor,
     parts: Parts,
     ours: set[str] | None,
-    write_label: Writer,
+    written: _Written,
     track: Track,
     tell: Callable[[str], None],
 ) -> None:
     """Fill ``outcome`` picture by picture."""
     from ossa.radiograph.read import read_radiograph
 
-    folder = outcome.output
     names = {source.name.casefold() for source in sources}
 
     def taken(name: str) -> bool:
-        return name.casefold() in names or _is_strange(folder, name, ours)
+        return name.casefold() in names or _is_strange(written, name, ours)
 
     def read(source: Source) -> Radiograph | Predicted:
         check_name(source)
-        return _finished(source, parts, folder) or read_radiograph(source.path)
+        return _finished(source, parts, written) or read_radiograph(source.path)
 
     for source, found in track(read_ahead(sources, read), len(sources), "Finding bones"):
         try:
@@ -176,8 +188,10 @@ def _predict_all(
                 continue
             hands = predict_one(found, predictor)
             results = apart(source, [hand.side for hand in hands], taken)
+            for hand in hands:
+                written.form.refuse(hand.segmentation, source.path)
             for hand, result in zip(hands, results, strict=True):
-                _write(folder, result, found, hand.segmentation, write_label)
+                _write(written, result, found, hand.segmentation)
             done = _done(source, results, hands)
             _remember(done, parts, hands)
         except (DeviceError, OutputError):
@@ -203,18 +217,18 @@ def _skip(outcome: Outcome, source: Source, reason: str, tell: Callable[[str], N
         tell(f"skipped: {reason}")
 
 
-def _drop_lost(outcome: Outcome, parts: Parts, tell: Callable[[str], None]) -> None:
+def _drop_lost(outcome: Outcome, parts: Parts, written: _Written, tell: Callable[[str], None]) -> None:
     """Count as skipped what was done, but has been removed from the folder since."""
     done, outcome.done = outcome.done, []
     for predicted in done:
-        if _finished(predicted.source, parts, outcome.output) is not None:
+        if _finished(predicted.source, parts, written) is not None:
             outcome.done.append(predicted)
         else:
             reason = f"{predicted.source.path}: its results were removed from {outcome.output} during the run"
             _skip(outcome, predicted.source, reason, tell)
 
 
-def _finished(source: Source, parts: Parts, folder: Path) -> Predicted | None:
+def _finished(source: Source, parts: Parts, written: _Written) -> Predicted | None:
     """What this run or an earlier, stopped one did for this image, when all of it is still there."""
     part = parts.get(source)
     if part is None:
@@ -222,7 +236,7 @@ def _finished(source: Source, parts: Parts, folder: Path) -> Predicted | None:
     try:
         results = tuple(replace(source, name=str(name), image_name=str(image)) for name, image in part.facts["results"])
         done = Predicted(source, int(part.facts["bones"]), tuple(map(str, part.facts["notes"])), results)
-        there = all(path.is_file() for result in results for path in _outputs(folder, result.name))
+        there = all(path.exists() for result in results for path in written.of(result.name))
     except (KeyError, TypeError, ValueError, OSError):
         return None  # a damaged part: the image is done again
     return done if there else None
@@ -237,13 +251,13 @@ def _remember(done: Predicted, parts: Parts, hands: tuple[Hand, ...]) -> None:
     parts.put(done.source, Part("".join(rows), facts))
 
 
-def _kept_rows(folder: Path, done: list[Source]) -> Iterable[str]:
+def _kept_rows(written: _Written, done: list[Source]) -> Iterable[str]:
     """The rows that earlier runs wrote of images whose results are still in the folder."""
     new = {source.image_name for source in done}
     held: dict[str, bool] = {}
-    for image, row in rows_by_image(folder / CSV_NAME):
+    for image, row in rows_by_image(written.folder / CSV_NAME):
         if image not in held:
-            held[image] = image not in new and any(_outputs(folder, name)[0].is_file() for name in _names(image))
+            held[image] = image not in new and any(written.of(name)[0].exists() for name in _names(image))
         if held[image]:
             yield row
 
@@ -261,19 +275,22 @@ def _own_names(folder: Path) -> set[str] | None:
     return {name for image in images for name in _names(image)}
 
 
-def _is_strange(folder: Path, name: str, ours: set[str] | None) -> bool:
+def _is_strange(written: _Written, name: str, ours: set[str] | None) -> bool:
     """Whether results called ``name`` would replace something that no run of ossa wrote."""
-    return ours is not None and name not in ours and _outputs(folder, name)[0].exists()
+    return ours is not None and name not in ours and written.of(name)[0].exists()
 
 
-def _refuse_strangers(folder: Path, sources: list[Source], ours: set[str] | None) -> None:
+def _refuse_strangers(written: _Written, sources: list[Source], ours: set[str] | None) -> None:
     """Refuse to replace labels or a table that no run of ossa wrote."""
     if ours is None:
         return
+    folder = written.folder
     csv = folder / CSV_NAME
-    strange = [_outputs(folder, s.name)[0] for s in sources if _is_strange(folder, s.name, ours)]
+    strange = [written.of(s.name)[0] for s in sources if _is_strange(written, s.name, ours)]
     if csv.exists() and not is_table(csv):
         strange.append(csv)
+    if written.form.mark and (folder / written.form.mark).exists() and not csv.exists():
+        strange.append(folder / written.form.mark)
     if strange:
         more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
         raise OutputError(
@@ -312,22 +329,41 @@ def with_thresholds(predictor: Predictor, thresholds: Mapping[str, float]) -> Pr
     return replace(predictor, thresholds={**predictor.thresholds, **given}) if given else predictor
 
 
-def _write(
-    folder: Path,
-    source: Source,
-    radiograph: Radiograph,
-    segmentation: Segmentation,
-    write_label: Writer,
-) -> None:
+@dataclass(frozen=True)
+class _Written:
+    """Where results go: labels of single pictures as ``single``, all of them at the end as ``form``."""
+
+    folder: Path
+    single: LabelFormat
+    form: LabelFormat
+
+    def of(self, name: str) -> tuple[Path, Path]:
+        """The label and the overlay of results called ``name``."""
+        return self.folder / f"{name}{self.single.ending}", self.folder / f"{name}{OVERLAY_SUFFIX}"
+
+
+def _write(written: _Written, source: Source, radiograph: Radiograph, segmentation: Segmentation) -> None:
     from ossa.export.overlay import write_overlay
 
-    label, overlay = _outputs(folder, source.name)
-    write_label(label, segmentation, source.path, None)
+    label, overlay = written.of(source.name)
+    assert written.single.write is not None  # chosen for that
+    written.single.write(label, segmentation, source.path, None)
     write_overlay(overlay, radiograph, segmentation)
 
 
-def _outputs(folder: Path, name: str) -> tuple[Path, Path]:
-    return folder / f"{name}.json", folder / f"{name}{OVERLAY_SUFFIX}"
+def _items(outcome: Outcome, schema: BoneSchema) -> Iterable[Item]:
+    """The labels that this run wrote picture by picture, read again for the file or folder that holds them all."""
+    from ossa.labels.beside import read_truth
+    from ossa.labels.item import Item
+    from ossa.labels.names import bone_names
+
+    names = bone_names(schema)
+    for predicted in outcome.done:
+        for result in predicted.results:
+            truth = read_truth(outcome.output / f"{result.name}.json", names)
+            assert truth.shape is not None  # ossa's own labels say it
+            found = truth.segmentation(schema, truth.shape)
+            yield Item(result.name, result.image_name, result.path, found, frozenset(schema.names))
 
 
 def _nothing_done(outcome: Outcome) -> InputError:

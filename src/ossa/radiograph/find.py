@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ossa.radiograph.kinds import HEAD, is_hidden, is_picture_name, sniff
-from ossa.safety.pictures import OVERLAY_SUFFIX
+from ossa.safety.pictures import MASKS_SUFFIX, OVERLAY_SUFFIX
 
 #: What an ordinary file begins with as little as its name says it: DICOM exports are called "1.2.840.1", "IM0001" or
 #: "IMG.IMA". TIFF and BMP are known by their name alone: their first bytes are those of other files too.
@@ -44,8 +44,8 @@ def find_pictures(paths: Iterable[str | Path], leave_out: str | Path | None = No
     """Every radiograph that ``paths`` (files, folders, glob patterns) mean, once each, in the order given.
 
     Folders are searched to any depth in sorted order; what lies in ``leave_out``, hidden files, overlays that ossa
-    wrote and links to folders are left out. A named file is taken as it is, present or not: reading it tells what is
-    wrong with it.
+    wrote, folders of masks (NAME_masks) and links to folders are left out. A named file is taken as it is, present or
+    not: reading it tells what is wrong with it.
     """
     out = Path(leave_out).resolve() if leave_out is not None else None
     found, seen = Found(), set()
@@ -73,7 +73,8 @@ def _search(folder: Path, out: Path | None, passed_over: Counter[str]) -> Iterat
     # A folder that is itself to be left out is searched: who writes there refuses it with a reason.
     for parent, folders, files in os.walk(folder):
         here = Path(parent)
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and (here / f).resolve() != out)
+        kept = (f for f in folders if not f.startswith(".") and not f.endswith(MASKS_SUFFIX))
+        folders[:] = sorted(f for f in kept if (here / f).resolve() != out)
         for name in sorted(files):
             yield from _chosen(here / name, passed_over)
 

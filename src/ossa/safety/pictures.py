@@ -8,3 +8,6 @@ ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm", "
 
 #: What ``ossa predict`` adds to a name; such pictures are results, not radiographs.
 OVERLAY_SUFFIX = "_overlay.png"
+
+#: What is added to a picture's name for the folder of its masks, one PNG per bone: these are labels, no radiographs.
+MASKS_SUFFIX = "_masks"
