@@ -91,6 +91,53 @@ def ramw600() -> list[bytes]:
     return [*arrays, buffer.getvalue()]
 
 
+def _converted(to: str, pattern: str) -> list[bytes]:
+    """The files that ossa writes of two labels in another format."""
+    from ossa.labels.labelme import write_labelme
+    from ossa.pipeline.convert import convert
+
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "set"
+        for k in range(2):
+            made.save_image(root / f"{k}.png", _GREY)
+            write_labelme(root / f"{k}.json", made.segmentation(made.schematic_hand(SIZE, seed=k), SIZE), f"{k}.png")
+        convert(root, Path(folder) / "out", to)
+        return [path.read_bytes() for path in sorted((Path(folder) / "out").rglob(pattern))]
+
+
+def cvat() -> list[bytes]:
+    polygons = (
+        b'<annotations><version>1.1</version><image id="0" name="a.png" width="96" height="96"><polygon label="Radius" '
+        b'points="1.5,2;40,3.25;30,60;2,50" z_order="0"><attribute name="a">b</attribute></polygon><box label="Ulna" '
+        b'xtl="1" ytl="1" xbr="9" ybr="9"/></image></annotations>'
+    )
+    return [_converted("cvat", "annotations.xml")[0].replace(b"0/0.png", b"a.png"), polygons]
+
+
+def yolo() -> list[bytes]:
+    return [*_converted("yolo", "*.txt"), b"0 .1 .1 .2 .1 .2 .2\n3 .5 .5 .1 .1\n"]
+
+
+def yolo_classes() -> list[bytes]:
+    return [*_converted("yolo", "data.yaml"), b"names: [Radius, Ulna]\n", b"names:\n  0: Radius\n  1: Ulna\n"]
+
+
+def mask() -> list[bytes]:
+    return _encoded(".png", (_GREY > 99).astype(np.uint8) * 255, (_GREY > 50).astype(np.uint8))
+
+
+def bits() -> list[bytes]:
+    return _converted("bits", "*.npz")
+
+
+def nnunet() -> list[bytes]:
+    return _converted("nnunet-regions", "dataset.json")
+
+
+def nnunet_map() -> list[bytes]:
+    return _encoded(".png", _GREY // 9, _GREY // 30)
+
+
 def submission() -> list[bytes]:
     from ossa.labels.submission import write_submission
 
@@ -176,5 +223,6 @@ _MAKERS: dict[str, Callable[[], list[bytes]]] = {
     "png": png, "jpeg": jpeg, "tiff": tiff, "bmp": bmp, "dicom": dicom_files, "competition": competition, "coco": coco,
     "labelme": labelme, "ramw600": ramw600, "submission": submission, "store": store, "folds": folds, "card": card,
     "schema": schema, "run-file": run_file, "cache-array": cache_array, "cache-note": cache_note, "parts": parts,
-    "stl": stl,
+    "stl": stl, "cvat": cvat, "yolo": yolo, "yolo-classes": yolo_classes, "mask": mask, "bits": bits, "nnunet": nnunet,
+    "nnunet-map": nnunet_map,
 }  # fmt: skip

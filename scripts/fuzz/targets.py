@@ -90,6 +90,36 @@ def _ramw600(folder: Path) -> Target:
     return read
 
 
+def _yolo(damaged: str) -> Callable[[Path], Target]:
+    """A set of YOLO with one damaged file."""
+
+    def opened(folder: Path) -> Target:
+        (folder / "data.yaml").write_bytes(seeds("yolo-classes")[0])
+        (folder / "a.txt").write_bytes(seeds("yolo")[0])
+        return _dataset(damaged, "yolo")(folder)
+
+    return opened
+
+
+def _nnunet(damaged: str) -> Callable[[Path], Target]:
+    """A set of nnU-Net with one damaged file."""
+
+    def opened(folder: Path) -> Target:
+        for name in ("imagesTr", "labelsTr"):
+            (folder / name).mkdir()
+        (folder / "imagesTr" / "a_0000.png").write_bytes(seeds("png")[0])
+        (folder / "labelsTr" / "a.png").write_bytes(seeds("nnunet-map")[0])
+        (folder / "dataset.json").write_bytes(seeds("nnunet")[0])
+        return _dataset(damaged, "nnunet", None)(folder)
+
+    return opened
+
+
+def _masks(folder: Path) -> Target:
+    (folder / "a.png").write_bytes(seeds("png")[0])
+    return _dataset("a_masks/Radius.png", "masks", None)(folder)
+
+
 def _submission(folder: Path) -> Target:
     from ossa.labels.submission import read_submission
 
@@ -216,6 +246,13 @@ TARGETS: dict[str, Callable[[Path], Target]] = {
     "coco": _coco,
     "labelme": _dataset("a.json", "labelme"),
     "ramw600": _ramw600,
+    "cvat": _dataset("annotations.xml", "cvat"),
+    "yolo": _yolo("a.txt"),
+    "yolo-classes": _yolo("data.yaml"),
+    "mask": _masks,
+    "bits": _dataset("a.npz", "bits"),
+    "nnunet": _nnunet("dataset.json"),
+    "nnunet-map": _nnunet("labelsTr/a.png"),
     "submission": _submission,
     "store": _store,
     "folds": _file("folds.json", _folds_reader),

@@ -128,7 +128,8 @@ def test_what_was_not_judged_stays_unknown(tmp_path: Path, to: str) -> None:
     assert truth.annotated == judged
 
 
-@pytest.mark.parametrize(("first", "second"), [*zip(TARGETS, TARGETS[1:] + TARGETS[:1]), *((t, t) for t in TARGETS)])
+@pytest.mark.parametrize("second", ["competition", "bits"])
+@pytest.mark.parametrize("first", TARGETS)
 def test_there_and_back(tmp_path: Path, first: str, second: str) -> None:
     picture(tmp_path / "set" / "hand_L.png", 0)
     write_coco(tmp_path / "set" / COCO_FILE, [("hand_L.png", hand(0, *FEW), frozenset(FEW))])

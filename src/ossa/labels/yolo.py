@@ -176,6 +176,15 @@ def parse_text(
     return Truth(outlines, known, merged, size, left_out=told)
 
 
+def rows_of(path: Path) -> list[int]:
+    """The class of every row. Raises LabelError where a row does not begin with one."""
+    rows = [row.split(maxsplit=1) for row in _text(path, MAX_LABEL_BYTES).splitlines() if row.strip()]
+    wrong = next((row for row in rows if not row[0].isdecimal() or len(row) < 2), None)
+    if wrong is not None:
+        raise LabelError("is no text of YOLO", path=path, found=" ".join(wrong)[:60], expected="0 x y x y x y")
+    return [int(row[0]) for row in rows]
+
+
 def _row(words: Sequence[str], number: int, path: Path, classes: Classes) -> tuple[str, list[float]]:
     """The class's name and the numbers of one row."""
     try:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ossa.errors import InputError, LabelError
+from ossa.errors import InputError
+from ossa.pipeline.facts import Facts
+from ossa.pipeline.info_labels import LABEL_ENDINGS, coco_file, label_file
+from ossa.safety.pictures import MASKS_SUFFIX
 from ossa.schema import load_schema
+
+__all__ = ["Facts", "describe"]
 
 #: Problems of a data set that are listed one by one.
 LISTED_PROBLEMS = 5
@@ -18,28 +22,12 @@ LISTED_PROBLEMS = 5
 LISTED_SETTINGS = 12
 
 
-@dataclass(frozen=True, eq=False)
-class Facts:
-    """``kind`` of thing ("radiograph", "model", "data set", "label", "run", ...) and its facts, in order.
-
-    ``rows``: (what, in words) for a person; ``values``: JSON values for a program.
-    """
-
-    kind: str
-    rows: tuple[tuple[str, str], ...]
-    values: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """As ``ossa info --json`` prints it."""
-        return {"kind": self.kind, **self.values}
-
-
 def describe(path: str | Path | None = None) -> Facts:
-    """Facts about a radiograph, a model, a data set, labels (competition, labelme, COCO), a submission, a training run,
+    """Facts about a radiograph, a model, a data set, labels of any form that is read, a submission, a training run,
     saved probabilities, folds, a report, a gallery, or the results of ``ossa predict``.
 
     None is the shipped model. A folder is known by the files in it, and is else a data set; a file by its ending
-    (.csv, .json) or else by its content. Raises the error of the reader that the path belongs to.
+    (.csv, .json and those of labels) or else by its content. Raises the error of the reader that the path belongs to.
     """
     if path is None:
         return _model(None)
@@ -47,6 +35,8 @@ def describe(path: str | Path | None = None) -> Facts:
     if not where.exists():
         raise InputError("there is no such file or folder", path=where)
     if where.is_dir():
+        if where.name.endswith(MASKS_SUFFIX):
+            return label_file(where)
         known = next((read for mark, read in _FOLDERS.items() if (where / mark).exists()), _dataset)
         return known(where)
     if where.name in ("card.json", "store.json"):
@@ -55,6 +45,10 @@ def describe(path: str | Path | None = None) -> Facts:
         return _submission(where)
     if where.suffix.lower() == ".json":
         return _json(where)
+    if where.name == "data.yaml":
+        return _dataset(where.parent)
+    if where.suffix.lower() in LABEL_ENDINGS:
+        return label_file(where)
     return _image(where)
 
 
@@ -165,73 +159,17 @@ def _dataset(path: Path) -> Facts:
 
 
 def _json(path: Path) -> Facts:
-    """A label file of one picture, a COCO file of many, or folds."""
-    from ossa.labels.beside import read_truth, stated_size
-    from ossa.labels.names import bone_names
+    """A label file of one picture, a COCO file of many, nnU-Net's description of a set, or folds."""
     from ossa.labels.texts import read_label_json
 
     data = read_label_json(path)
     if isinstance(data, dict) and {"images", "annotations"} <= data.keys():
-        return _coco(path, data)
+        return coco_file(path, data)
+    if isinstance(data, dict) and {"labels", "file_ending"} <= data.keys():
+        return _dataset(path.parent)
     if isinstance(data, dict) and {"hash", "subjects", "count"} <= data.keys():
         return _folds(path)
-    schema = load_schema()
-    truth = read_truth(path, bone_names(schema))
-    form = "labelme" if isinstance(data, dict) and "shapes" in data else "competition"
-    found = truth.outlines
-    missing = [name for name in schema.names if name not in found]
-    parts = {name: len(outlines) for name, outlines in found.items()}
-    points = sum(len(part.exterior) + sum(map(len, part.holes)) for outlines in found.values() for part in outlines)
-    size = stated_size(data, path)
-    rows = [
-        ("file", str(path)),
-        ("format", form),
-        ("picture", "its size is not said" if size is None else f"{size[1]} x {size[0]} px"),
-        ("bones", f"{len(found)} of {len(schema)}, {points} points"),
-        ("missing", ", ".join(missing) or "none"),
-        ("in parts", ", ".join(f"{name} ({count})" for name, count in parts.items() if count > 1) or "none"),
-    ]
-    rows.extend(("left out", what) for what in truth.left_out)
-    values = {
-        "file": str(path),
-        "format": form,
-        "size": None if size is None else list(size),
-        "bones": parts,
-        "missing": missing,
-        "points": points,
-        "left_out": list(truth.left_out),
-    }
-    return Facts("label", tuple(rows), values)
-
-
-def _coco(path: Path, data: Mapping[str, Any]) -> Facts:
-    from ossa.labels.names import bone_names
-
-    images, annotations, categories = (data.get(key, []) for key in ("images", "annotations", "categories"))
-    if not all(isinstance(part, list) for part in (images, annotations, categories)):
-        raise LabelError("is no COCO file", path=path, expected="lists of images, annotations and categories")
-    names = bone_names(load_schema())
-    called = [str(c.get("name", "")) for c in categories if isinstance(c, dict)]
-    bones = {bone for name in called for bone in names.targets(name) or ()}
-    strange = [name for name in called if not names.targets(name)]
-    rows = (
-        ("file", str(path)),
-        ("format", "COCO"),
-        ("images", str(len(images))),
-        ("annotations", str(len(annotations))),
-        ("categories", f"{len(called)}, for {len(bones)} of {len(names.schema)} bones"),
-        ("no bones", ", ".join(strange) or "none"),
-    )
-    values = {
-        "file": str(path),
-        "format": "COCO",
-        "images": len(images),
-        "annotations": len(annotations),
-        "categories": called,
-        "bones": sorted(bones, key=names.schema.index),
-        "no_bones": strange,
-    }
-    return Facts("label", rows, values)
+    return label_file(path)
 
 
 def _folds(path: Path) -> Facts:
