@@ -1,4 +1,4 @@
-"""The run file: reading, checking, overriding, explaining."""
+"""The run file: reading, checking, overriding, describing."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ossa.config import (
     RunConfig,
     check,
     check_arguments,
+    describe_keys,
     dump,
-    explain,
     load_config,
     recipes,
     table,
@@ -107,8 +107,8 @@ def test_a_path_may_start_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
     config = load_config("gpu1024", ["data.datasets.0.path=~/hands", "data.cache=~/cache", "output=~/runs"])
     assert config.data.datasets[0].path == Path("/data/someone/hands")
     assert config.data.cache == Path("/data/someone/cache")
-    assert "data.cache: null  # Folder of the image cache" in explain("data.cache")
-    assert "[path | null]" in explain("data.cache")
+    assert "data.cache: null  # Folder of the image cache" in describe_keys("data.cache")
+    assert "[path | null]" in describe_keys("data.cache")
 
 
 def test_yaml_traps() -> None:
@@ -133,14 +133,14 @@ def test_a_missing_file_and_one_that_is_no_text(tmp_path: Path) -> None:
         load_config(path)
 
 
-def test_every_key_is_documented_and_explained() -> None:
+def test_every_key_is_documented_and_described() -> None:
     rows = table()
     assert {row[0] for row in rows} == set(all_keys())
     assert all(len(meaning) > 8 or key == "logging" for key, _, meaning, _ in rows)
-    text = explain()
+    text = describe_keys()
     for key, *_ in rows:
         assert key.rsplit(".", 1)[-1] + ":" in text
-    assert explain("train.batch").startswith("train.batch: 8")
+    assert describe_keys("train.batch").startswith("train.batch: 8")
     # Comments aside, what is explained is YAML whose every key is a right one.
     shown = yaml.safe_load(text.replace("(required)", "x"))
     shown["data"]["datasets"] = [shown["data"]["datasets"]]

@@ -14,9 +14,9 @@ from ossa.dataset.folds import (
     Folds,
     Stratum,
     make_folds,
-    measure,
     read_folds,
     refuse_leak,
+    strata_of,
     stratum_of,
     table,
     write_folds,
@@ -77,7 +77,7 @@ def test_strata_are_measured_from_the_labels(tmp_path):
 
 def test_folds_split_a_data_set_by_subject(tmp_path):
     dataset = open_dataset(write_competition(tmp_path, subjects=6, tests=0, size=64))
-    folds = make_folds(measure(dataset.labelled, SCHEMA), 3)
+    folds = make_folds(strata_of(dataset.labelled, SCHEMA), 3)
     seen: list[Any] = []
     for k in range(3):
         training, validation = folds.split(dataset.cases, k)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers_dataset import SCHEMA, schematic_hand, segmentation
-from ossa.ensemble.calibrate import THRESHOLDS, Sample, calibrate, dice_curve
+from ossa.ensemble.calibrate import THRESHOLDS, OutOfFold, calibrate, dice_curve
 from ossa.ensemble.crossfit import both_ways
 from ossa.errors import ConfigError
 from ossa.radiograph.prepare import Placement, Preparation, place
@@ -67,7 +67,7 @@ def samples(count: int, fault: str) -> tuple[list, list[str]]:
             logits[i, y - 2 : y + 3, x - 1 : x + 2] = -5.0
         if fault == "noise":  # nothing to be learned: a wobble of its own in every picture
             logits += np.random.default_rng(k).normal(0, 1.2, logits.shape).astype(np.float32)
-        sample = Sample(logits, placement, truth, ALL)
+        sample = OutOfFold(logits, placement, truth, ALL)
         made.append(lambda sample=sample: sample)
     return made, [f"s{k // 2}" for k in range(count)]
 
@@ -124,7 +124,7 @@ def contrary(kind: str) -> tuple[list, list[str]]:
                 planes = truth.planes()
                 planes[i][far] = True
                 truth = Segmentation.from_planes(planes, SCHEMA)
-        kept = Sample(sample.logits, sample.placement, truth, ALL)
+        kept = OutOfFold(sample.logits, sample.placement, truth, ALL)
         made.append(lambda kept=kept: kept)
     return made, subjects
 
@@ -146,7 +146,7 @@ def test_rules_are_judged_on_subjects_that_they_were_not_fitted_on() -> None:
 
 def test_only_annotated_bones_are_fitted() -> None:
     readers, subjects = samples(4, "halo")
-    partial = [lambda r=r: Sample(r().logits, r().placement, r().truth, ALL - {"Radius"}) for r in readers]
+    partial = [lambda r=r: OutOfFold(r().logits, r().placement, r().truth, ALL - {"Radius"}) for r in readers]
     radius = {c.bone: c for c in calibrate(partial, subjects, SCHEMA).choices}["Radius"]
     assert radius.images == 0
     assert radius.threshold == 0.5

@@ -60,12 +60,12 @@ def test_a_page_allows_its_own_scripts_only() -> None:
 
 
 def test_the_shipped_pages_name_no_host() -> None:
-    for name in ("gallery.html", "gallery.js", "gallery.css", "report.css", "report.js"):
+    for name in ("gallery.html", "gallery.js", "gallery.css", "evaluation.css", "evaluation.js"):
         assert not re.search(r"https?:|//[a-z]+\.[a-z]", asset(name)), name
 
 
 def test_pages_never_write_markup_from_data() -> None:
-    for name in ("gallery.js", "report.js"):
+    for name in ("gallery.js", "evaluation.js"):
         assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b", asset(name)), name
 
 

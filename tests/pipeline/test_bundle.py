@@ -1,4 +1,4 @@
-"""The export trip: files, parity report, honest about what is not the same model."""
+"""The export trip: files, parity, honest about what is not the same model."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ pytest.importorskip("onnx")
 pytest.importorskip("torch")
 
 
-def test_export_with_report(bundle: Bundle, tmp_path: Path) -> None:
+def test_export_with_its_parity(bundle: Bundle, tmp_path: Path) -> None:
     images = [save(tmp_path / "in" / f"{i}.png", hand_picture(180 + 40 * i, 150)) for i in range(2)]
     exported = export_bundle(bundle.path, tmp_path / "out", static=[(64, 64)], eight_bit=True, images=images)
     assert {p.name for p in (tmp_path / "out").iterdir()} == {
         "card.json", "model.onnx", "model_64x64.onnx", "model_int8.onnx", "parity.json", "parity.txt",
     }  # fmt: skip
-    report = json.loads((tmp_path / "out" / "parity.json").read_text())
-    forms = {form["form"]: form for form in report["forms"]}
+    parity = json.loads((tmp_path / "out" / "parity.json").read_text())
+    forms = {form["form"]: form for form in parity["forms"]}
     for name in ("dynamic", "static"):
         assert forms[name]["same_model"]
         assert forms[name]["logits_max"] <= 1e-3
         assert forms[name]["dice_mean"] >= 0.999
-    assert not forms["8-bit"]["same_model"]  # 8 bit is close, not the same, and the report says so
+    assert not forms["8-bit"]["same_model"]  # 8 bit is close, not the same, and the table says so
     assert forms["8-bit"]["logits_max"] > 1e-3
-    assert report["images"] == ["0.png", "1.png"]
+    assert parity["images"] == ["0.png", "1.png"]
     assert exported.to_text() == (tmp_path / "out" / "parity.txt").read_text()
     again = Bundle.load(tmp_path / "out")
     assert set(again.card.files) == {"model.onnx", "model_64x64.onnx", "model_int8.onnx"}

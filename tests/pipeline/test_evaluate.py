@@ -1,4 +1,4 @@
-"""Numbers of an evaluation against plain numpy on full planes; partial labels; the report's files."""
+"""Numbers of an evaluation against plain numpy on full planes; partial labels; the page's files."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_truth_against_itself_is_perfect(data: tuple[Path, dict, dict]) -> None:
     assert np.nanmax(evaluation.scores.values["hd95"]) == 0
 
 
-def test_the_report_and_its_tables_say_the_same(data: tuple[Path, dict, dict], tmp_path: Path) -> None:
+def test_the_page_and_its_tables_say_the_same(data: tuple[Path, dict, dict], tmp_path: Path) -> None:
     root, truth, predicted = data
     evaluation = evaluate(root.parent / "pred.csv", root, output=tmp_path / "out", worst=5)
     assert evaluation.page is not None
@@ -109,7 +109,7 @@ def test_probabilities_are_scored_at_thresholds(data: tuple[Path, dict, dict], t
     means = table.dice.mean(axis=1)
     assert means[0] < means[2] - 0.01
     assert means[2] > 0.97
-    assert "Dice at several thresholds" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "Dice at several thresholds" in (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
 
 
 def test_bones_that_nobody_annotated_are_not_scored(tmp_path: Path) -> None:

@@ -200,7 +200,7 @@ def test_every_bad_file_is_told_once_and_the_rest_is_done(tmp_path: Path) -> Non
     for path in (cases[0].label, cases[1].label, cases[2].image, tmp_path / "p.csv"):
         (line,) = [line for line in told if str(path) in line]
         assert line.count(str(path)) == 1
-    assert "4 pictures could not be compared" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "4 pictures could not be compared" in (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
 
 
 def test_where_nothing_can_be_compared_the_first_reason_is_given(tmp_path: Path) -> None:

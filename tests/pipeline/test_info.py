@@ -172,7 +172,7 @@ def test_saved_probabilities_and_a_run(tmp_path: Path) -> None:
     assert dict(describe(run).rows)["state"] == "finished"
 
 
-def test_folds_a_report_and_a_gallery(tmp_path: Path) -> None:
+def test_folds_an_evaluation_and_a_gallery(tmp_path: Path) -> None:
     root = tmp_path / "data"
     write_competition(root, subjects=2, size=96, tests=1)
     result = CliRunner().invoke(cli, ["data", "folds", str(root), "-n", "2", "-o", str(tmp_path / "folds.json")])
@@ -183,9 +183,9 @@ def test_folds_a_report_and_a_gallery(tmp_path: Path) -> None:
     (tmp_path / "edited.json").write_text(text.replace('"count": 2', '"count": 3'))
     with pytest.raises(DatasetError, match="edited"):
         describe(tmp_path / "edited.json")
-    evaluate(root, root, output=tmp_path / "report")
-    facts = describe(tmp_path / "report")
-    assert (facts.kind, facts.values["figures"]["subjects"]) == ("report", 2)
+    evaluate(root, root, output=tmp_path / "evaluation")
+    facts = describe(tmp_path / "evaluation")
+    assert (facts.kind, facts.values["figures"]["subjects"]) == ("evaluation", 2)
     written = gallery([root], tmp_path / "gallery")
     facts = describe(tmp_path / "gallery")
     assert (facts.kind, facts.values["images"]) == ("gallery", written.pictures)

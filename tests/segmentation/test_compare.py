@@ -247,7 +247,7 @@ def test_pictures_put_together() -> None:
     assert summary.hd95[1] == tables[0].hd95[1]  # the picture where it is missed has no distance
     assert np.isnan(summary.hd95[2])
     assert summary.rows()[0]["both"] == 2
-    assert set(c.MEASURES) <= set(summary.rows()[0])
+    assert set(c.METRICS) <= set(summary.rows()[0])
 
 
 def test_a_measure_has_one_mean_wherever_it_is_told() -> None:
@@ -259,10 +259,10 @@ def test_a_measure_has_one_mean_wherever_it_is_told() -> None:
         p[1:], t[1:] = p[1:] & (k < 4), t[1:] & (k < 2)
         tables.append(c.compare(Segmentation.from_planes(p, THREE), Segmentation.from_planes(t, THREE)))
     names = tuple("abcdef")
-    scores = Scores(names, names, THREE.names, {m: np.stack([getattr(x, m) for x in tables]) for m in c.MEASURES})
+    scores = Scores(names, names, THREE.names, {m: np.stack([getattr(x, m) for x in tables]) for m in c.METRICS})
     means = c.aggregate(tables).means()
-    for measure in c.MEASURES:
-        assert means[measure] == pytest.approx(scores.mean(measure)), measure
+    for metric in c.METRICS:
+        assert means[metric] == pytest.approx(scores.mean(metric)), metric
 
 
 def test_what_cannot_be_compared_is_refused() -> None:

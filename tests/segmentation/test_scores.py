@@ -9,7 +9,7 @@ import pytest
 
 from ossa.errors import ConfigError, InputError
 from ossa.schema import Bone, BoneSchema
-from ossa.segmentation.compare import MEASURES, compare
+from ossa.segmentation.compare import METRICS, compare
 from ossa.segmentation.scores import Scores, bootstrap, finite_mean
 from ossa.segmentation.segmentation import Segmentation
 
@@ -36,17 +36,17 @@ def test_infinite_distances_are_counted_and_not_averaged() -> None:
     assert scores.worst("hd95", 2) == [(0, 1), (1, 1)]  # infinite is the worst distance, then the largest
 
 
-@pytest.mark.parametrize("measure", MEASURES)
-def test_the_worst_of_every_measure_is_its_worst(measure: str) -> None:
-    """Of an exact and a shifted bone the shifted one is worse, whichever way the measure counts."""
+@pytest.mark.parametrize("metric", METRICS)
+def test_the_worst_of_every_measure_is_its_worst(metric: str) -> None:
+    """Of an exact and a shifted bone the shifted one is worse, whichever way the metric counts."""
     bone = np.zeros((2, 40, 40), dtype=bool)
     bone[:, 10:20, 10:20] = True
     moved = np.roll(bone, 4, axis=2)
     two = BoneSchema("two", "two", tuple(Bone(n, n, "carpal", None, (0, 0, 0), None, n) for n in "ab"))
     truth = Segmentation.from_planes(bone, two)
     pairs = [compare(Segmentation.from_planes(found, two), truth) for found in (bone, moved)]
-    scores = Scores(("same", "moved"), ("s", "s"), two.names, {measure: np.stack([getattr(p, measure) for p in pairs])})
-    assert scores.worst(measure, 1)[0][0] == 1
+    scores = Scores(("same", "moved"), ("s", "s"), two.names, {metric: np.stack([getattr(p, metric) for p in pairs])})
+    assert scores.worst(metric, 1)[0][0] == 1
 
 
 def test_worst_cases_of_dice_come_lowest_first_without_unscored_pairs() -> None:

@@ -29,9 +29,9 @@ def export_command(
     openvino: bool,
     images: tuple[Path, ...],
 ) -> None:
-    """Write MODEL (a bundle; default the shipped one) for other runtimes, with a parity report.
+    """Write MODEL (a bundle; default the shipped one) for other runtimes, with a table of parity.
 
-    The report (OUT/parity.txt, parity.json) says for every file how far its logits and its bones are from the
+    The table (OUT/parity.txt, parity.json) says for every file how far its logits and its bones are from the
     bundle's network. Preparation and thresholds are inside every ONNX file (metadata "ossa.card") and in card.json.
     """
     from ossa.pipeline.bundle import export_bundle

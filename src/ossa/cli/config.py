@@ -22,7 +22,7 @@ def command(
     from ossa.pipeline import config as trips
 
     if explain or key:
-        click.echo(trips.explained(key), nl=False)
+        click.echo(trips.described(key), nl=False)
     elif augment:
         click.echo(trips.augmentation(), nl=False)
     elif recipes:

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 @click.command("evaluate")
 @click.argument("prediction", metavar="PRED", type=PATH)
 @click.argument("truth", metavar="TRUTH", type=PATH)
-@output("Folder for the report, its tables and the run lengths.", required=False)
+@output("Folder for the page, its tables and the run lengths.", required=False)
 @click.option("--images", type=PATH, help="Folder of the pictures, where neither side knows them.")
 @size_option("Size of all pictures, where neither labels nor pictures say it.")
 @names_option()
 @scale_labels_option()
 @schema_option()
 @click.option("--tolerance", type=float, default=2.0, show_default=True, help="Tolerance of surface Dice, in px.")
-@click.option("--worst", type=int, default=24, show_default=True, help="How many of the worst cases the report shows.")
+@click.option("--worst", type=int, default=24, show_default=True, help="How many of the worst cases the page shows.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -81,7 +81,7 @@ def command(
     for sentence in (*evaluation.warnings, *evaluation.failed):
         tell(sentence)
     if evaluation.page is not None:
-        click.echo(f"report -> {evaluation.page}")
+        click.echo(f"evaluation -> {evaluation.page}")
     if evaluation.failed:
         context.exit(EXIT_SKIPPED)
 

@@ -17,7 +17,7 @@ _MOST_LINES = 3
 @click.option("--json", "as_json", is_flag=True, help="All facts as JSON, for programs.")
 def command(path: Path | None, as_json: bool) -> None:
     """Say what PATH is: an image, a model, a data set, labels (also labelme and COCO files), a submission, a training
-    run, saved probabilities, folds, a report, a gallery, or a folder of results.
+    run, saved probabilities, folds, an evaluation, a gallery, or a folder of results.
 
     Without PATH: the shipped model.
     """

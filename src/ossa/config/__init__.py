@@ -1,6 +1,6 @@
 """The run file of ``ossa train``: one validated YAML or JSON file, and ``key=value`` overrides.
 
-``keys`` holds every key with its documentation, ``load`` reads and checks, ``explain`` prints.
+``keys`` holds every key with its documentation, ``load`` reads and checks, ``manual`` describes them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ossa.config.keys import (
     Window,
 )
 from ossa.config.load import check, check_arguments, dump, load_config, recipes, to_yaml, unknown_name
-from ossa.config.manual import explain, table
+from ossa.config.manual import describe_keys, table
 from ossa.config.stages import stage_configs, started_from
 
 __all__ = [
@@ -44,8 +44,8 @@ __all__ = [
     "Window",
     "check",
     "check_arguments",
+    "describe_keys",
     "dump",
-    "explain",
     "load_config",
     "recipes",
     "stage_configs",

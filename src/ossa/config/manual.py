@@ -13,11 +13,11 @@ from ossa.config.keys import Named, RunConfig
 from ossa.config.load import _sections
 
 
-def explain(only: str | None = None) -> str:
+def describe_keys(only: str | None = None) -> str:
     """All keys with type, default and meaning; with ``only`` (a dotted prefix) just those that start with it.
 
-    >>> from ossa.config import explain
-    >>> print(explain("train.epochs"), end="")
+    >>> from ossa.config import describe_keys
+    >>> print(describe_keys("train.epochs"), end="")
     train.epochs: 20  # How often validation, and a checkpoint, come [whole number]
     """
     lines = _lines(RunConfig, "", 0) if only is None else _filtered(only)

@@ -69,7 +69,7 @@ class Finding:
 
 
 @dataclass(frozen=True, eq=False)
-class CaseReport:
+class CaseFindings:
     """What was found and measured in one case. ``areas``: bone -> share of what a hand of this size should have."""
 
     case: str
@@ -102,20 +102,20 @@ def audit(dataset: Dataset, workers: int | None = None, track: Track = silent) -
     cases = [case if times[case.id] == 1 else replace(case, id=case.name) for case in dataset.cases]
     jobs = [(case, dataset.schema) for case in cases]
     count = min(workers if workers is not None else min(8, cores()), max(1, len(jobs) // 8))
-    reports = list(track(in_processes(_job, jobs, count, "Give fewer --workers"), len(jobs), "auditing"))
-    findings = [finding for report in reports for finding in report.findings]
+    looked_at = list(track(in_processes(_job, jobs, count, "Give fewer --workers"), len(jobs), "auditing"))
+    findings = [finding for one in looked_at for finding in one.findings]
     findings += [Finding(p.path.name, "folder", f"{p.message} ({p.path})") for p in dataset.problems]
-    findings += area_outliers(reports) + duplicates(reports)
+    findings += area_outliers(looked_at) + duplicates(looked_at)
     order = {case.id: i for i, case in enumerate(cases)}
     findings.sort(key=lambda finding: order.get(finding.case, len(order)))
-    return Audit(tuple(findings), len(reports), {r.case: (r.side, r.angle) for r in reports})
+    return Audit(tuple(findings), len(looked_at), {r.case: (r.side, r.angle) for r in looked_at})
 
 
-def _job(job: tuple[Case, BoneSchema]) -> CaseReport:
+def _job(job: tuple[Case, BoneSchema]) -> CaseFindings:
     return audit_case(*job)
 
 
-def audit_case(case: Case, schema: BoneSchema) -> CaseReport:
+def audit_case(case: Case, schema: BoneSchema) -> CaseFindings:
     """Check one case on its own."""
     findings: list[Finding] = []
 
@@ -125,7 +125,7 @@ def audit_case(case: Case, schema: BoneSchema) -> CaseReport:
     try:
         grey, placement = read_grey(case.image, Preparation(SIZE))
     except InputError as error:
-        return CaseReport(case.id, (Finding(case.id, "picture", f"the picture cannot be read: {error}"),))
+        return CaseFindings(case.id, (Finding(case.id, "picture", f"the picture cannot be read: {error}"),))
     digest, thumbnail = sha256(case.image), _thumbnail(grey)
     truth: Truth | None = None
     if case.label is not None:
@@ -139,7 +139,7 @@ def audit_case(case: Case, schema: BoneSchema) -> CaseReport:
     if truth is None or not truth.outlines:
         if truth is not None:
             found("missing", "the label outlines no bone at all", sorted(case.annotated))
-        return CaseReport(case.id, tuple(findings), digest=digest, thumbnail=thumbnail)
+        return CaseFindings(case.id, tuple(findings), digest=digest, thumbnail=thumbnail)
 
     small = map_outlines(truth.outlines, placement.to_grid)
     regions = {n: r for n, r in ((n, region_from_outlines(p, grey.shape)) for n, p in small.items()) if r is not None}
@@ -152,7 +152,7 @@ def audit_case(case: Case, schema: BoneSchema) -> CaseReport:
         *_side(case, hand.measured),
     ):
         found(kind, message, bones)
-    return CaseReport(
+    return CaseFindings(
         case.id,
         tuple(findings),
         hand.ratios,
@@ -304,42 +304,42 @@ def _side(case: Case, measured: Geometry) -> Told:
 # --- all cases against each other ---------------------------------------------------------------------------------
 
 
-def area_outliers(reports: Sequence[CaseReport]) -> list[Finding]:
+def area_outliers(looked_at: Sequence[CaseFindings]) -> list[Finding]:
     """Bones whose area, for the size of its hand, lies far from that of the other hands (of at least 12)."""
     findings = []
-    for name in sorted({name for report in reports for name in report.areas}):
-        having = [report for report in reports if report.areas.get(name, 0) > 0]
+    for name in sorted({name for one in looked_at for name in one.areas}):
+        having = [one for one in looked_at if one.areas.get(name, 0) > 0]
         if len(having) < 12:
             continue
-        logs = np.log([report.areas[name] for report in having])
+        logs = np.log([one.areas[name] for one in having])
         middle = float(np.median(logs))
         sd = max(0.08, 1.4826 * float(np.median(np.abs(logs - middle))))
-        for report, value in zip(having, logs - middle, strict=True):
-            told = any(f.kind in ("area", "reversed") and (not f.bones or name in f.bones) for f in report.findings)
+        for one, value in zip(having, logs - middle, strict=True):
+            told = any(f.kind in ("area", "reversed") and (not f.bones or name in f.bones) for f in one.findings)
             if not told and abs(value) > max(AREA_SDS * sd, math.log(AREA_FACTOR)):
                 factor = math.exp(float(value))
                 message = f"{name} has {factor:.2f} times the area that it has in the other hands"
-                findings.append(Finding(report.case, "area", message, (name,)))
+                findings.append(Finding(one.case, "area", message, (name,)))
     return findings
 
 
-def duplicates(reports: Sequence[CaseReport]) -> list[Finding]:
+def duplicates(looked_at: Sequence[CaseFindings]) -> list[Finding]:
     """Pictures that are the same file, or the same picture stored anew."""
     findings = []
     first: dict[str, str] = {}
     kept: list[tuple[str, NDArray[np.int16]]] = []
-    for report in reports:
-        if report.thumbnail is None:
+    for one in looked_at:
+        if one.thumbnail is None:
             continue
-        original = first.setdefault(report.digest, report.case)
-        if original != report.case or any(name == report.case for name, _ in kept):
-            findings.append(Finding(report.case, "duplicate", f"is the same file as {original}"))
+        original = first.setdefault(one.digest, one.case)
+        if original != one.case or any(name == one.case for name, _ in kept):
+            findings.append(Finding(one.case, "duplicate", f"is the same file as {original}"))
             continue
-        thumbnail = report.thumbnail.astype(np.int16)
+        thumbnail = one.thumbnail.astype(np.int16)
         twin = next((name for name, other in kept if int(np.abs(thumbnail - other).max()) <= 2), None)
         if twin is not None and int(np.ptp(thumbnail)) > 10:
-            findings.append(Finding(report.case, "duplicate", f"shows the same picture as {twin}, stored anew"))
-        kept.append((report.case, thumbnail))
+            findings.append(Finding(one.case, "duplicate", f"shows the same picture as {twin}, stored anew"))
+        kept.append((one.case, thumbnail))
     return findings
 
 

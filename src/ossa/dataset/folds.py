@@ -145,7 +145,7 @@ def make_folds(strata: Sequence[tuple[str, Stratum]], count: int, seed: int = 0)
     return Folds(count, seed, {subject: fold_of[subject] for subject in subjects})
 
 
-def measure(cases: Sequence[Case], schema: BoneSchema, track: Track = silent) -> list[tuple[str, Stratum]]:
+def strata_of(cases: Sequence[Case], schema: BoneSchema, track: Track = silent) -> list[tuple[str, Stratum]]:
     """(subject, stratum) of every case."""
     return [(case.subject, stratum_of(case, schema)) for case in track(cases, len(cases), "measuring wrists")]
 

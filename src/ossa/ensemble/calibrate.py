@@ -40,11 +40,11 @@ RULES: tuple[Rule, ...] = (
 MINIMAL_GAIN = 1e-4
 
 #: Gives one image's logits (C, h, w), its placement and its truth again; called a second time for the clean-up.
-Reader = Callable[[], "Sample"]
+Reader = Callable[[], "OutOfFold"]
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class OutOfFold:
     """One image: logits (C, h, w) over the grid of ``placement``, the truth, and which bones are annotated."""
 
     logits: NDArray[Any]
@@ -155,7 +155,7 @@ def calibrate(
 ) -> Calibration:
     """Fit a threshold and a clean-up rule per bone.
 
-    ``readers`` give out-of-fold samples, ``subjects`` whose they are. The subjects are split into two halves; what is
+    ``readers`` give out-of-fold answers, ``subjects`` whose they are. The subjects are split into two halves; what is
     fitted on one half is judged on the other, both ways, and the means of both are reported. The final choice is
     fitted on all. Raises ConfigError with fewer than two subjects.
     """
@@ -171,19 +171,19 @@ def calibrate(
     plain = list(thresholds).index(0.5)
     curves = np.full((len(readers), len(schema), len(thresholds)), np.nan)
     for n in follow(range(len(readers)), len(readers), "Fitting thresholds"):
-        sample = readers[n]()
+        answer = readers[n]()
         for i, name in enumerate(schema.names):
-            if name in sample.annotated:
-                curves[n, i] = dice_curve(sample.logits[i], sample.placement, sample.truth.get(name), thresholds)
+            if name in answer.annotated:
+                curves[n, i] = dice_curve(answer.logits[i], answer.placement, answer.truth.get(name), thresholds)
     sides = both_ways(subjects)
     # Three sets of thresholds: fitted on either half, for the honest judgement, and on all, for use.
     fitted = [_best(curves[fit], plain) for fit, _ in sides] + [_best(curves, plain)]
     tidied = np.full((3, len(readers), len(schema), len(rules)), np.nan)
     for n in follow(range(len(readers)), len(readers), "Fitting clean-up"):
-        sample = readers[n]()
+        answer = readers[n]()
         for k, choice in enumerate(fitted):
             at = {name: thresholds[t] for name, t in zip(schema.names, choice, strict=True)}
-            tidied[k, n] = _rule_dice(sample, schema, at, rules)
+            tidied[k, n] = _rule_dice(answer, schema, at, rules)
     bones = np.arange(len(schema))
     by_threshold = [curves[:, bones, fitted[k]] for k in (0, 1)]
     by_rule = [tidied[k][:, bones, _best(tidied[k][fit], 0)] for k, (fit, _) in enumerate(sides)]
@@ -222,15 +222,15 @@ def _best(table: Table, plain: int) -> NDArray[np.intp]:
     return out
 
 
-def _rule_dice(sample: Sample, schema: BoneSchema, at: Mapping[str, float], rules: Sequence[Rule]) -> Table:
+def _rule_dice(answer: OutOfFold, schema: BoneSchema, at: Mapping[str, float], rules: Sequence[Rule]) -> Table:
     """Dice (C, R) of one image, decoded at thresholds ``at`` and tidied by each rule."""
-    found = decode(sample.logits, sample.placement, schema, at)
+    found = decode(answer.logits, answer.placement, schema, at)
     pixels = found.shape[0] * found.shape[1]
     out = np.full((len(schema), len(rules)), np.nan)
     for i, name in enumerate(schema.names):
-        if name not in sample.annotated:
+        if name not in answer.annotated:
             continue
-        region, truth = found.get(name), sample.truth.get(name)
+        region, truth = found.get(name), answer.truth.get(name)
         for r, rule in enumerate(rules):
             out[i, r] = dice(None if region is None else rule.tidied(region, pixels), truth)
     return out

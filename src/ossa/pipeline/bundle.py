@@ -104,7 +104,7 @@ def export_bundle(
     images: Sequence[str | Path] = (),
     tell: Callable[[str], None] = lambda _: None,
 ) -> Exported:
-    """Write the model of a bundle for other runtimes into the folder ``output``, with a parity report.
+    """Write the model of a bundle for other runtimes into the folder ``output``, with a table of parity.
 
     Always model.onnx (free sizes); ``static`` shapes (H, W) as model_HxW.onnx; ``eight_bit``
     model_int8.onnx; ``openvino`` model.xml and model.bin; card.json; parity.json and parity.txt.

@@ -15,7 +15,7 @@ from ossa.schema import BoneSchema, load_schema
 
 if TYPE_CHECKING:
     from ossa.dataset.folds import Folds
-    from ossa.ensemble.calibrate import Calibration, Sample
+    from ossa.ensemble.calibrate import Calibration, OutOfFold
     from ossa.labels.case import Case
     from ossa.labels.store import Store
     from ossa.pipeline.ensemble import Fitted
@@ -179,11 +179,11 @@ def _predicted_by(run: Path) -> dict[str, int]:
 
 def _reader(
     stores: Sequence[Store], image: str, case: Case, schema: BoneSchema, weights: Fitted | None
-) -> Callable[[], Sample]:
-    def read() -> Sample:
+) -> Callable[[], OutOfFold]:
+    def read() -> OutOfFold:
         import numpy as np
 
-        from ossa.ensemble.calibrate import Sample
+        from ossa.ensemble.calibrate import OutOfFold
         from ossa.ensemble.vote import mean_logits
 
         if weights is None:
@@ -193,7 +193,7 @@ def _reader(
             logits, placement = mean_logits(stores, image, np.asarray(weights.weights, np.float32))
         shape = placement.image_shape
         truth = case.truth(schema, shape)
-        return Sample(logits, placement, truth.segmentation(schema, shape), truth.annotated)
+        return OutOfFold(logits, placement, truth.segmentation(schema, shape), truth.annotated)
 
     return read
 

@@ -1,16 +1,16 @@
-"""The trips behind ``ossa config``: run files shown, checked and explained."""
+"""The trips behind ``ossa config``: run files shown, checked and described."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ossa.config import explain, load_config, recipes, to_yaml
+from ossa.config import describe_keys, load_config, recipes, to_yaml
 from ossa.errors import ConfigError, MissingExtraError
 
 
-def explained(key: str | None = None) -> str:
+def described(key: str | None = None) -> str:
     """Every key of a run file, or those below ``key``. Raises ConfigError when there is no such key."""
-    text = explain(key)
+    text = describe_keys(key)
     if not text.strip():
         raise ConfigError(f"no key is called '{key}'", remedy="See: ossa config --explain")
     return text

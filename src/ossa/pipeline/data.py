@@ -143,10 +143,10 @@ def make_folds_file(
     ``names``: a file that maps names of labels to bones.
     """
     from ossa.dataset.dataset import open_dataset
-    from ossa.dataset.folds import make_folds, measure, table, write_folds
+    from ossa.dataset.folds import make_folds, strata_of, table, write_folds
 
     dataset = open_dataset(path, schema, names=names)
-    strata = measure(dataset.labelled, dataset.schema, track)
+    strata = strata_of(dataset.labelled, dataset.schema, track)
     folds = make_folds(strata, count, seed)
     write_folds(output, folds)
     return folds.hash, table(strata, folds)

@@ -33,13 +33,13 @@ from ossa.schema import BoneSchema, load_schema
 from ossa.segmentation.segmentation import Segmentation
 
 if TYPE_CHECKING:
-    from ossa.pages.report import ThresholdTable, WorstCase
+    from ossa.pages.evaluation import ThresholdTable, WorstCase
     from ossa.segmentation.compare import Comparison, Summary
     from ossa.segmentation.scores import Scores
 
 Values = NDArray[np.float64]
 
-#: Measures of a comparison that become columns of a score table.
+#: Metrics of a comparison that become columns of a score table.
 COLUMNS = ("dice", "surface_dice", "hd95", "overlap_dice", "iou")
 
 #: Thresholds at which stored probabilities are scored.
@@ -54,7 +54,7 @@ class Evaluation:
     """``summary`` and ``scores`` over all pictures compared. ``missing``: labelled pictures without a prediction;
     ``unknown``: predictions of pictures that the truth does not have; ``unjudged``: labelled pictures in which nobody
     judged a bone; ``failed``: a sentence for every picture that could not be compared; ``warnings``: how the whole
-    looks. ``page`` is the report, when one was written.
+    looks. ``page``: where it can be looked at, when it was written.
     """
 
     summary: Summary
@@ -125,7 +125,7 @@ def evaluate(
     """Compare predictions with every labelled picture.
 
     ``prediction`` and ``truth``: a submission CSV, the output of ``ossa predict``, saved probabilities, a folder of
-    label files, or a data set of any known format. ``tolerance`` of surface Dice in px. ``output`` takes the report
+    label files, or a data set of any known format. ``tolerance`` of surface Dice in px. ``output`` takes the page
     (one page), its tables, and the run lengths of what was compared. ``names``: a file that maps names of labels to
     bones. The size of a picture is what its label or its probabilities say, else that of the picture (``images``: a
     folder of them, where neither side knows them), else ``size`` (H, W). A label drawn at another size than its picture
@@ -145,7 +145,7 @@ def evaluate(
         csv = "predicted" if found.kind == CSV else "truth"
     rules = _Rules(bones, tolerance, size, scale_labels, csv)
     given = [path for path in (prediction, truth, images) if path is not None]
-    with nullcontext() if output is None else output_folder(output, given, ("report.html",)) as folder:
+    with nullcontext() if output is None else output_folder(output, given, ("evaluation.html",)) as folder:
         results, failed = _compare(pairs, rules, folder, workers, track)
         unjudged = tuple(result.pair.name for result in results if not result.judged)
         results = [result for result in results if result.judged]
@@ -167,7 +167,7 @@ def evaluate(
         )
         if folder is None:
             return evaluation
-        return replace(evaluation, page=_write_report(folder, evaluation, results, (known, found), worst))
+        return replace(evaluation, page=_write_page(folder, evaluation, results, (known, found), worst))
 
 
 def _evaluation(results: Sequence[_Scored]) -> Evaluation:
@@ -312,7 +312,7 @@ def _shape(pair: _Pair, known: Opened, found: Opened, rules: _Rules) -> Shape:
 
 
 def _threshold_table(rows: Sequence[Values]) -> ThresholdTable:
-    from ossa.pages.report import ThresholdTable
+    from ossa.pages.evaluation import ThresholdTable
     from ossa.segmentation.scores import finite_mean
 
     table = np.stack(rows)
@@ -320,10 +320,10 @@ def _threshold_table(rows: Sequence[Values]) -> ThresholdTable:
     return ThresholdTable(THRESHOLDS, finite_mean(table, axis=0), finite_mean(everything, axis=1))
 
 
-def _write_report(
+def _write_page(
     folder: Path, evaluation: Evaluation, results: Sequence[_Scored], sources: tuple[Results, Results], worst: int
 ) -> Path:
-    from ossa.pages.report import Report, write_report
+    from ossa.pages.evaluation import EvaluationPage, write_evaluation
 
     known, found = sources
     scores = evaluation.scores
@@ -337,7 +337,7 @@ def _write_report(
     ):
         if names:
             notes.append(f"{len(names)} {what}: {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}")
-    report = Report(
+    content = EvaluationPage(
         title=f"{found.path.resolve().name} against {known.path.resolve().name}",
         schema=evaluation.summary.schema,
         scores=scores,
@@ -354,12 +354,12 @@ def _write_report(
         worst=_worst_cases(scores, [result.pair for result in results], evaluation.summary.schema, worst),
         thresholds=evaluation.thresholds,
     )
-    return write_report(folder, report)
+    return write_evaluation(folder, content)
 
 
 def _worst_cases(scores: Scores, pairs: Sequence[_Pair], schema: BoneSchema, count: int) -> list[WorstCase]:
     """The lowest Dice pairs with a picture of the place; at most three bones of one picture."""
-    from ossa.pages.report import WorstCase, case_picture
+    from ossa.pages.evaluation import WorstCase, case_picture
     from ossa.radiograph.read import read_radiograph
 
     chosen: list[tuple[int, int]] = []

@@ -24,7 +24,7 @@ LISTED_SETTINGS = 12
 
 def describe(path: str | Path | None = None) -> Facts:
     """Facts about a radiograph, a model, a data set, labels of any form that is read, a submission, a training run,
-    saved probabilities, folds, a report, a gallery, or the results of ``ossa predict``.
+    saved probabilities, folds, an evaluation, a gallery, or the results of ``ossa predict``.
 
     None is the shipped model. A folder is known by the files in it, and is else a data set; a file by its ending
     (.csv, .json and those of labels) or else by its content. Raises the error of the reader that the path belongs to.
@@ -223,7 +223,7 @@ def _predictions(path: Path) -> Facts:
     return Facts("predictions", rows, values)
 
 
-def _report(path: Path) -> Facts:
+def _evaluation(path: Path) -> Facts:
     """What ``ossa evaluate`` left in a folder."""
     from ossa.safety import read_json
 
@@ -233,9 +233,9 @@ def _report(path: Path) -> Facts:
         ("folder", str(path)),
         ("compares", str(known.get("title", "not said"))),
         ("images", f"{known.get('images', 'no')} of {known.get('subjects', 'no')} subjects"),
-        ("page", str(path / "report.html")),
+        ("page", str(path / "evaluation.html")),
     )
-    return Facts("report", rows, {"folder": str(path), "page": str(path / "report.html"), "figures": known})
+    return Facts("evaluation", rows, {"folder": str(path), "page": str(path / "evaluation.html"), "figures": known})
 
 
 def _gallery(path: Path) -> Facts:
@@ -301,7 +301,7 @@ _FOLDERS = {
     "card.json": _model,
     "config.yaml": _run,
     "store.json": _store,
-    "report.html": _report,
+    "evaluation.html": _evaluation,
     "gallery.js": _gallery,
     "predictions.csv": _predictions,
     ".ossa-run": _predictions,

@@ -128,7 +128,7 @@ def folds_of(
 
     Raises DatasetError when a run that is resumed had other folds.
     """
-    from ossa.dataset.folds import make_folds, measure, read_folds, write_folds
+    from ossa.dataset.folds import make_folds, read_folds, strata_of, write_folds
 
     if not groups:
         return None
@@ -139,7 +139,7 @@ def folds_of(
         return read_folds(path)
     else:
         cases = [case for group in groups for case in group.cases]
-        folds = make_folds(measure(cases, schema, track), config.folds.count, config.folds.seed)
+        folds = make_folds(strata_of(cases, schema, track), config.folds.count, config.folds.seed)
     if first:
         write_folds(path, folds)
     return folds

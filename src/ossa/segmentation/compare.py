@@ -33,7 +33,7 @@ EPS = 1e-4
 TOLERANCE = 2.0
 
 #: The measures of a comparison, in the order of its table.
-MEASURES = ("dice", "iou", "surface_dice", "hd95", "assd", "overlap_dice")
+METRICS = ("dice", "iou", "surface_dice", "hd95", "assd", "overlap_dice")
 
 
 def intersection_area(a: Region | None, b: Region | None) -> int:
@@ -167,13 +167,13 @@ class Comparison:
     overlap_dice: Values
 
     def rows(self) -> list[dict[str, object]]:
-        """One plain dict per bone: its name, presence, areas and measures."""
-        columns = ("predicted", "annotated", "predicted_area", "annotated_area", *MEASURES)
+        """One plain dict per bone: its name, presence, areas and metrics."""
+        columns = ("predicted", "annotated", "predicted_area", "annotated_area", *METRICS)
         return _rows(self, columns)
 
     def means(self) -> dict[str, float]:
-        """Each measure's mean over the bones for which it is finite; NaN when there is none."""
-        return {measure: float(finite_mean(getattr(self, measure), axis=0)) for measure in MEASURES}
+        """Each metric's mean over the bones for which it is finite; NaN when there is none."""
+        return {metric: float(finite_mean(getattr(self, metric), axis=0)) for metric in METRICS}
 
     def counts(self) -> dict[str, int]:
         """How many bones are on both sides, missed (annotated only), extra (predicted only), on neither."""
@@ -189,7 +189,7 @@ class Comparison:
 class Summary:
     """Comparisons of ``images`` pictures put together: every array is (C,) in schema order.
 
-    A measure is the mean over the pictures in which it is finite, ``scored`` says how many those are.
+    A metric is the mean over the pictures in which it is finite, ``scored`` says how many those are.
     ``both``, ``missed``, ``extra`` and ``absent`` count pictures, as ``Comparison.counts``.
     """
 
@@ -210,16 +210,16 @@ class Summary:
     scored: Mapping[str, Counts]
 
     def rows(self) -> list[dict[str, object]]:
-        """One plain dict per bone: its name, the counts and the measures."""
-        return _rows(self, ("both", "missed", "extra", "absent", *MEASURES))
+        """One plain dict per bone: its name, the counts and the metrics."""
+        return _rows(self, ("both", "missed", "extra", "absent", *METRICS))
 
     def means(self) -> dict[str, float]:
-        """Each measure's mean over all pairs of picture and bone for which it is finite; NaN when there is none.
+        """Each metric's mean over all pairs of picture and bone for which it is finite; NaN when there is none.
 
         That is ``Scores.mean``, and for ``dice`` the competition's score: a bone that few pictures show counts
         as often as it is shown.
         """
-        return {measure: self._mean(getattr(self, measure), self.scored[measure]) for measure in MEASURES}
+        return {metric: self._mean(getattr(self, metric), self.scored[metric]) for metric in METRICS}
 
     @staticmethod
     def _mean(values: Values, pairs: Counts) -> float:
@@ -230,7 +230,7 @@ class Summary:
 def compare(
     pred: Segmentation, truth: Segmentation, tolerance: float = TOLERANCE, spacing: Spacing | None = None
 ) -> Comparison:
-    """All measures of all bones. ``tolerance`` is in px, or in mm when ``spacing`` is given; so are distances.
+    """All metrics of all bones. ``tolerance`` is in px, or in mm when ``spacing`` is given; so are distances.
 
     Raises SchemaError when the two have different bones, LabelError when they have different sizes,
     ConfigError for a negative tolerance.
@@ -287,16 +287,16 @@ def aggregate(comparisons: Iterable[Comparison]) -> Summary:
         if first is None:
             first = comparison
             size = len(comparison.schema)
-            sums = {measure: np.zeros(size) for measure in MEASURES}
-            finite = {measure: np.zeros(size, dtype=np.int64) for measure in MEASURES}
+            sums = {metric: np.zeros(size) for metric in METRICS}
+            finite = {metric: np.zeros(size, dtype=np.int64) for metric in METRICS}
             seen = {count: np.zeros(size, dtype=np.int64) for count in ("both", "missed", "extra", "absent")}
         _same_kind(first, comparison)
         images += 1
-        for measure in MEASURES:
-            values = getattr(comparison, measure)
+        for metric in METRICS:
+            values = getattr(comparison, metric)
             good = np.isfinite(values)
-            sums[measure] += np.where(good, values, 0.0)
-            finite[measure] += good
+            sums[metric] += np.where(good, values, 0.0)
+            finite[metric] += good
         predicted, annotated = comparison.predicted, comparison.annotated
         seen["both"] += predicted & annotated
         seen["missed"] += annotated & ~predicted
@@ -304,7 +304,7 @@ def aggregate(comparisons: Iterable[Comparison]) -> Summary:
         seen["absent"] += ~predicted & ~annotated
     if first is None:
         raise ConfigError("there is nothing to put together", found="no comparison", expected="at least one picture")
-    means = {m: np.where(finite[m] > 0, sums[m] / np.maximum(finite[m], 1), np.nan) for m in MEASURES}
+    means = {m: np.where(finite[m] > 0, sums[m] / np.maximum(finite[m], 1), np.nan) for m in METRICS}
     return Summary(
         schema=first.schema,
         images=images,

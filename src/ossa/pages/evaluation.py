@@ -54,7 +54,7 @@ class ThresholdTable:
 
 
 @dataclass(frozen=True, eq=False)
-class Report:
+class EvaluationPage:
     """Everything the page shows. ``facts`` are name -> value pairs for its head, ``notes`` sentences below them."""
 
     title: str
@@ -70,37 +70,37 @@ class Report:
     thresholds: ThresholdTable | None = None
 
 
-def write_report(folder: str | Path, report: Report) -> Path:
-    """Write report.html, per_bone.csv, scores.csv and figures.json into ``folder``; give the page's path."""
+def write_evaluation(folder: str | Path, content: EvaluationPage) -> Path:
+    """Write evaluation.html, per_bone.csv, scores.csv and figures.json into ``folder``; give the page's path."""
     root = Path(folder)
-    intervals = {m: bootstrap(report.scores.values[m], report.scores.subjects) for m in report.scores.metrics}
-    write_text(root / "per_bone.csv", _per_bone_csv(report, intervals))
-    write_text(root / "scores.csv", _scores_csv(report.scores))
-    write_json(root / "figures.json", _figures(report, intervals))
+    intervals = {m: bootstrap(content.scores.values[m], content.scores.subjects) for m in content.scores.metrics}
+    write_text(root / "per_bone.csv", _per_bone_csv(content, intervals))
+    write_text(root / "scores.csv", _scores_csv(content.scores))
+    write_json(root / "figures.json", _figures(content, intervals))
     body = "\n".join(
         (
-            f"<h1>{escape(report.title)}</h1>",
-            _facts(report),
-            _headline(report, intervals),
-            _bones(report, intervals),
-            _thresholds(report),
-            _worst(report),
-            _method(report),
+            f"<h1>{escape(content.title)}</h1>",
+            _facts(content),
+            _headline(content, intervals),
+            _bones(content, intervals),
+            _thresholds(content),
+            _worst(content),
+            _method(content),
         )
     )
-    path = root / "report.html"
-    write_text(path, page(report.title, body, asset("report.css"), (asset("report.js"),)))
+    path = root / "evaluation.html"
+    write_text(path, page(content.title, body, asset("evaluation.css"), (asset("evaluation.js"),)))
     return path
 
 
 Intervals = Mapping[str, tuple[list[Interval], Interval]]
 
 
-def missed_and_extra(report: Report) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def missed_and_extra(content: EvaluationPage) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Per bone (C,): pictures in which only the truth has it, and in which only the prediction has it."""
-    known = np.isfinite(report.scores.values["dice"])
-    missed = (report.annotated & ~report.predicted & known).sum(axis=0)
-    extra = (report.predicted & ~report.annotated & known).sum(axis=0)
+    known = np.isfinite(content.scores.values["dice"])
+    missed = (content.annotated & ~content.predicted & known).sum(axis=0)
+    extra = (content.predicted & ~content.annotated & known).sum(axis=0)
     return missed, extra
 
 
@@ -114,18 +114,18 @@ def number(value: float, digits: int = 4) -> str:
 # Tables ---------------------------------------------------------------------------------------
 
 
-def _per_bone_csv(report: Report, intervals: Intervals) -> str:
-    missed, extra = missed_and_extra(report)
-    scored = np.isfinite(report.scores.values["dice"]).sum(axis=0)
+def _per_bone_csv(content: EvaluationPage, intervals: Intervals) -> str:
+    missed, extra = missed_and_extra(content)
+    scored = np.isfinite(content.scores.values["dice"]).sum(axis=0)
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    heads = [f"{m}{suffix}" for m in report.scores.metrics for suffix in ("", "_low", "_high")]
+    heads = [f"{m}{suffix}" for m in content.scores.metrics for suffix in ("", "_low", "_high")]
     writer.writerow(["bone", "title", "images", "missed", "extra", *heads])
-    for i, bone in enumerate(report.schema.bones):
-        row = [x for m in report.scores.metrics for x in _triple(intervals[m][0][i])]
+    for i, bone in enumerate(content.schema.bones):
+        row = [x for m in content.scores.metrics for x in _triple(intervals[m][0][i])]
         writer.writerow([bone.name, bone.title, int(scored[i]), int(missed[i]), int(extra[i]), *row])
-    overall = [x for m in report.scores.metrics for x in _triple(intervals[m][1])]
-    writer.writerow(["mean", "", len(report.scores.images), int(missed.sum()), int(extra.sum()), *overall])
+    overall = [x for m in content.scores.metrics for x in _triple(intervals[m][1])]
+    writer.writerow(["mean", "", len(content.scores.images), int(missed.sum()), int(extra.sum()), *overall])
     return stream.getvalue()
 
 
@@ -146,31 +146,31 @@ def _scores_csv(scores: Scores) -> str:
     return stream.getvalue()
 
 
-def _figures(report: Report, intervals: Intervals) -> dict[str, Any]:
+def _figures(content: EvaluationPage, intervals: Intervals) -> dict[str, Any]:
     def plain(interval: Interval) -> dict[str, float | None]:
         values = {"mean": interval.mean, "low": interval.low, "high": interval.high}
         return {k: v if math.isfinite(v) else None for k, v in values.items()}
 
-    missed, extra = missed_and_extra(report)
+    missed, extra = missed_and_extra(content)
     out: dict[str, Any] = {
-        "title": report.title,
-        "images": len(report.scores.images),
-        "subjects": len(set(report.scores.subjects)),
-        "unit": report.unit,
-        "tolerance": report.tolerance,
-        "facts": dict(report.facts),
-        "notes": list(report.notes),
-        "overall": {m: plain(intervals[m][1]) for m in report.scores.metrics},
+        "title": content.title,
+        "images": len(content.scores.images),
+        "subjects": len(set(content.scores.subjects)),
+        "unit": content.unit,
+        "tolerance": content.tolerance,
+        "facts": dict(content.facts),
+        "notes": list(content.notes),
+        "overall": {m: plain(intervals[m][1]) for m in content.scores.metrics},
         "per_bone": {
-            bone: {m: plain(intervals[m][0][i]) for m in report.scores.metrics}
+            bone: {m: plain(intervals[m][0][i]) for m in content.scores.metrics}
             | {"missed": int(missed[i]), "extra": int(extra[i])}
-            for i, bone in enumerate(report.scores.bones)
+            for i, bone in enumerate(content.scores.bones)
         },
     }
-    if report.thresholds is not None:
-        table = report.thresholds
+    if content.thresholds is not None:
+        table = content.thresholds
         out["dice_at_threshold"] = {
-            f"{t:g}": {b: None if math.isnan(v) else v for b, v in zip(report.scores.bones, row.tolist(), strict=True)}
+            f"{t:g}": {b: None if math.isnan(v) else v for b, v in zip(content.scores.bones, row.tolist(), strict=True)}
             for t, row in zip(table.thresholds, table.dice, strict=True)
         }
     return out
@@ -179,40 +179,40 @@ def _figures(report: Report, intervals: Intervals) -> dict[str, Any]:
 # The page -------------------------------------------------------------------------------------
 
 
-def _facts(report: Report) -> str:
-    rows = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in report.facts.items())
-    notes = "".join(f"<li>{escape(note)}</li>" for note in report.notes)
+def _facts(content: EvaluationPage) -> str:
+    rows = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in content.facts.items())
+    notes = "".join(f"<li>{escape(note)}</li>" for note in content.notes)
     return f"<dl class=facts>{rows}</dl>" + (f"<ul class=notes>{notes}</ul>" if notes else "")
 
 
-def _head(metric: str, report: Report) -> str:
+def _head(metric: str, content: EvaluationPage) -> str:
     name = METRICS[metric][0]
     if metric == "surface_dice":
-        return f"{name} at {report.tolerance:g} {report.unit}"
-    return f"{name}, {report.unit}" if metric == "hd95" else name
+        return f"{name} at {content.tolerance:g} {content.unit}"
+    return f"{name}, {content.unit}" if metric == "hd95" else name
 
 
-def _headline(report: Report, intervals: Intervals) -> str:
+def _headline(content: EvaluationPage, intervals: Intervals) -> str:
     tiles = []
-    for metric in report.scores.metrics:
+    for metric in content.scores.metrics:
         overall = intervals[metric][1]
         digits = METRICS[metric][1]
-        infinite = report.scores.infinite(metric)
+        infinite = content.scores.infinite(metric)
         more = f"<small>{infinite} bones on one side only, left out</small>" if infinite else ""
         tiles.append(
-            f"<div class=tile><span>{escape(_head(metric, report))}</span><b>{number(overall.mean, digits)}</b>"
+            f"<div class=tile><span>{escape(_head(metric, content))}</span><b>{number(overall.mean, digits)}</b>"
             f"<small>95 % interval {number(overall.low, digits)} to {number(overall.high, digits)}</small>{more}</div>"
         )
     return f"<div class=tiles>{''.join(tiles)}</div>"
 
 
-def _bones(report: Report, intervals: Intervals) -> str:
-    missed, extra = missed_and_extra(report)
-    heads = "".join(f"<th data-sort=number>{escape(_head(m, report))}</th>" for m in report.scores.metrics)
+def _bones(content: EvaluationPage, intervals: Intervals) -> str:
+    missed, extra = missed_and_extra(content)
+    heads = "".join(f"<th data-sort=number>{escape(_head(m, content))}</th>" for m in content.scores.metrics)
     rows = []
-    for i, bone in enumerate(report.schema.bones):
+    for i, bone in enumerate(content.schema.bones):
         cells = []
-        for metric in report.scores.metrics:
+        for metric in content.scores.metrics:
             interval, digits = intervals[metric][0][i], METRICS[metric][1]
             span = f"{number(interval.low, digits)} to {number(interval.high, digits)}"
             value = "" if math.isnan(interval.mean) else f"{interval.mean:.6f}"
@@ -223,7 +223,7 @@ def _bones(report: Report, intervals: Intervals) -> str:
             f'<tr><td><i style="background:rgb({r},{g},{b})"></i>{escape(bone.name)}</td>'
             f"<td class=soft>{escape(bone.title)}</td>{''.join(cells)}"
             f'<td data-value="{missed[i]}">{missed[i] or ""}</td><td data-value="{extra[i]}">{extra[i] or ""}</td>'
-            f"<td>{_strip(report.scores.values['dice'][:, i], intervals['dice'][0][i])}</td></tr>"
+            f"<td>{_strip(content.scores.values['dice'][:, i], intervals['dice'][0][i])}</td></tr>"
         )
     return (
         "<h2>Bones</h2><p class=soft>A click on a heading sorts. Dots: Dice of every picture from 0.5 to 1 "
@@ -259,13 +259,13 @@ def _strip(values: NDArray[np.float64], interval: Interval) -> str:
     return f'<svg width="{width}" height="{height}" role="img" aria-label="distribution">{bar}{dots}</svg>'
 
 
-def _thresholds(report: Report) -> str:
-    table = report.thresholds
+def _thresholds(content: EvaluationPage) -> str:
+    table = content.thresholds
     if table is None:
         return ""
     heads = "".join(f"<th>{t:g}</th>" for t in table.thresholds)
     rows = []
-    for i, bone in enumerate(report.schema.bones):
+    for i, bone in enumerate(content.schema.bones):
         values = table.dice[:, i]
         best = int(np.nanargmax(values)) if np.isfinite(values).any() else -1
         mark = [" class=best" if k == best else "" for k in range(len(values))]
@@ -280,11 +280,11 @@ def _thresholds(report: Report) -> str:
     )
 
 
-def _worst(report: Report) -> str:
-    if not report.worst:
+def _worst(content: EvaluationPage) -> str:
+    if not content.worst:
         return ""
     figures = []
-    for case in report.worst:
+    for case in content.worst:
         numbers = ", ".join(f"{METRICS[m][0]} {number(v, METRICS[m][1])}" for m, v in case.scores.items())
         picture = f'<img alt="" src="{data_uri(case.picture)}">' if case.picture else "<p class=none>no picture</p>"
         figures.append(
@@ -297,8 +297,8 @@ def _worst(report: Report) -> str:
     )
 
 
-def _method(report: Report) -> str:
-    rows = "".join(f"<dt>{escape(METRICS[m][0])}</dt><dd>{escape(METRICS[m][2])}</dd>" for m in report.scores.metrics)
+def _method(content: EvaluationPage) -> str:
+    rows = "".join(f"<dt>{escape(METRICS[m][0])}</dt><dd>{escape(METRICS[m][2])}</dd>" for m in content.scores.metrics)
     return (
         f"<h2>How the numbers are made</h2><dl class=facts>{rows}<dt>interval</dt><dd>Percentile bootstrap: "
         "2,000 draws of subjects with replacement, all pictures of a subject together.</dd>"
