@@ -5,6 +5,10 @@
 
 OUT/last.pt is the state it goes on from, OUT/log.jsonl its losses and figures. ``--weights`` starts a new run from
 another one's averaged weights.
+
+It stands apart from the trainer of ``ossa train``, whose cases, losses, validation and bundles all speak of a schema's
+bones. Here nothing does: the planes are a hand's place and pose, and a batch is composed once and turned over. What the
+two could share is a loop of thirty lines, and it would need more hooks than that.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ from ossa.models import finder_maps as maps
 from ossa.models.finder import FinderNet
 from ossa.phantom.plates import Plate, compose
 from ossa.radiograph.prepare import Preparation, normalise, pad, place
+from ossa.safety import replacing
 from ossa.training.allocator import keep_freed_memory
 from ossa.training.finder_pool import SpritePool, open_sprites
 
@@ -228,10 +233,8 @@ def _average(mean: nn.Module, net: nn.Module, step: int) -> None:
 
 
 def _save(parts: dict[str, Any], checkpoint: Path, step: int) -> None:
-    torch.save(
-        {**{name: part.state_dict() for name, part in parts.items()}, "step": step}, checkpoint.with_suffix(".part")
-    )
-    checkpoint.with_suffix(".part").replace(checkpoint)
+    with replacing(checkpoint) as temporary:
+        torch.save({**{name: part.state_dict() for name, part in parts.items()}, "step": step}, temporary)
 
 
 def main() -> None:
