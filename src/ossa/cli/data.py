@@ -42,6 +42,42 @@ def summary(dataset: Path, schema: BoneSchema, names: Path | None) -> None:
 
 @command.command()
 @dataset_options
+@output("Write a page, the numbers and the proposed run file into this folder.", required=False)
+@click.option("--minutes", type=click.FloatRange(min=0.1), help="Plan a training that takes so long per fold.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes (default: one per core, at most 8).")
+@click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
+def info(
+    dataset: Path,
+    schema: BoneSchema,
+    names: Path | None,
+    output: Path | None,
+    minutes: float | None,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    """Measure a data set whole, and propose a training on this machine, each setting with its reason."""
+    from ossa.pipeline.data_info import PAGE, data_info
+    from ossa.progress import bar
+
+    found = data_info(dataset, output, schema=schema, names=names, budget_minutes=minutes, workers=workers, track=bar)
+    if as_json:
+        click.echo(found.to_json())
+    else:
+        for what, value in found.rows():
+            click.echo(f"{what:22}{value}")
+        click.echo()
+        for line in found.plan.lines if found.plan is not None else ():
+            click.echo(f"{line.key:21} {line.told:34} {line.reason}")
+    for warning in (found.why_no_plan, *(found.plan.warnings if found.plan is not None else ())):
+        if warning:
+            tell(warning)
+    tell_some(found.fingerprint.problems)
+    if output is not None:
+        tell(output / PAGE)
+
+
+@command.command()
+@dataset_options
 @output("Write all findings to this .csv or .json file.", required=False)
 @click.option("--workers", type=click.IntRange(min=1), help="Processes (default: one per core, at most 8).")
 @click.pass_context
