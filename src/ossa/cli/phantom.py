@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from ossa.cli.options import PATH
 
@@ -30,21 +31,36 @@ from ossa.cli.options import PATH
     type=PATH,
     help="Folder of bone meshes; given again, people between whom hands are drawn.  [default: the built-in hand]",
 )
+@click.option("--rehearsal", is_flag=True, help="Make the hand-bone competition as it was published instead.")
+@click.option("--train", type=int, help="Subjects to train on in a rehearsal, two hands each.  [default: 40]")
+@click.option("--test", type=int, help="Subjects of its test set.  [default: 14]")
 @click.option("-j", "--processes", type=int, help="Parallel processes.  [default: one per core]")
+@click.pass_context
 def command(
+    ctx: click.Context,
     output: Path,
     count: int,
     seed: int,
     size: int,
     world: str,
     anatomies: tuple[Path, ...],
+    rehearsal: bool,
+    train: int | None,
+    test: int | None,
     processes: int | None,
 ) -> None:
     """Make synthetic radiographs with perfect, overlapping truth.
 
     OUT becomes a data set in the competition's layout (OUT/train/DCM, OUT/train/outputs_json). Pictures that are there
     already are kept: the same command continues a run that was stopped, and a larger -n extends it.
+
+    With --rehearsal OUT becomes the whole contest: subjects with two hands, a test set without labels (its truth lies
+    apart, in OUT/truth), meta_data.xlsx, and labels with the mistakes of the published ones.
     """
+    _refuse_mixed(ctx, rehearsal)
+    if rehearsal:
+        _rehearse(output, train, test, seed, size, anatomies, processes)
+        return
     from ossa.pipeline.phantom import make_phantoms
     from ossa.progress import bar
 
@@ -53,3 +69,37 @@ def command(
     )
     kept = f", {made.kept} were there already" if made.kept else ""
     click.echo(f"{made.made} phantoms made{kept} -> {made.output}")
+
+
+def _refuse_mixed(ctx: click.Context, rehearsal: bool) -> None:
+    """Options that the other of the two kinds of folders has."""
+    names = {"count": "-n", "world": "--world"} if rehearsal else {"train": "--train", "test": "--test"}
+    for name, option in names.items():
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{option} {'does not go with' if rehearsal else 'needs'} --rehearsal.", ctx)
+
+
+def _rehearse(
+    output: Path,
+    train: int | None,
+    test: int | None,
+    seed: int,
+    size: int,
+    anatomies: tuple[Path, ...],
+    processes: int | None,
+) -> None:
+    from ossa.pipeline.rehearsal import TEST, TRAIN, TRUTH, make_rehearsal
+    from ossa.progress import bar
+
+    made = make_rehearsal(
+        output,
+        train=TRAIN if train is None else train,
+        test=TEST if test is None else test,
+        seed=seed,
+        size=size,
+        anatomies=anatomies,
+        processes=processes,
+        track=bar,
+    )
+    kept = f", {made.kept} were there already" if made.kept else ""
+    click.echo(f"{made.made} films taken{kept} -> {made.output}; the truth of the test set -> {made.output / TRUTH}")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from ossa.errors import DatasetError, MissingExtraError
+from ossa.safety import replacing
 
 #: What a header may say -> the field it fills. Korean headers are those of the published file.
 _HEADERS = {
@@ -94,3 +96,32 @@ def _text(cell: object) -> str:
 def _number(cell: object) -> float | None:
     match = re.search(r"\d+(?:\.\d+)?", _text(cell).replace(",", "."))
     return float(match.group()) if match else None
+
+
+def write_metadata(path: str | Path, subjects: Mapping[str, Subject]) -> None:
+    """Write a sheet with the published one's traps, for rehearsals: ``read_metadata`` gives the subjects back.
+
+    Korean headers, a remark column without one, a control string before every third sex, blanks before every fifth
+    number. Raises MissingExtraError without openpyxl.
+    """
+    try:
+        import openpyxl
+    except ImportError as error:
+        raise MissingExtraError.of("writing meta_data.xlsx", "xlsx", error) from error
+    book = openpyxl.Workbook(write_only=True)
+    sheet = book.create_sheet("Sheet1")
+    sheet.append(["ID", "나이", "성별", "체중(몸무게)", "키(신장)", None])
+    for i, (name, one) in enumerate(subjects.items()):
+        sex = {"F": "여", "M": "남", None: None}[one.sex]
+        sheet.append(
+            [
+                name,
+                one.age,
+                f"_x0008_{sex}" if sex is not None and i % 3 == 0 else sex,
+                f" {one.weight}" if one.weight is not None and i % 5 == 0 else one.weight,
+                one.height,
+                one.remark,
+            ]
+        )
+    with replacing(path) as temporary, temporary.open("wb") as stream:
+        book.save(stream)

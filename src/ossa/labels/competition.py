@@ -17,7 +17,7 @@ becomes a keyhole: the ring of the hole is joined to the ring around it by a bri
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -184,6 +184,30 @@ def write_outlines(
         "last_modifier_id": "",
         "metadata": {"height": shape[0], "width": shape[1]},
         "last_workers": [],
+    }
+    write_text(path, json.dumps(label, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n")
+
+
+def write_published(path: str | Path, outlines: Outlines, image_name: str, order: Sequence[int], who: str) -> None:
+    """Write outlines as the competition published its labels, traps included: for rehearsals of it.
+
+    "metadata" says 3060x3060 and "filename" ends in .jpg, whatever the picture is; ``order`` is that in which the parts
+    come (positions among all of them); ``who`` drew them (any text); nothing tells that ossa wrote it. Holes are lost.
+    """
+    parts = [(name, part) for name, several in outlines.items() for part in several]
+    annotations = [
+        {"id": f"{who}-{i}", "type": "poly_seg", "attributes": {}, "points": part.exterior.tolist(), "label": name}
+        for i, (name, part) in ((i, parts[i]) for i in order)
+    ]
+    label = {
+        "annotations": annotations,
+        "attributes": {},
+        "file_id": f"{who}-{Path(image_name).stem}",
+        "filename": Path(image_name).with_suffix(".jpg").name,
+        "parent_path": "/",
+        "last_modifier_id": who,
+        "metadata": {"height": 3060, "width": 3060},
+        "last_workers": [who],
     }
     write_text(path, json.dumps(label, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from ossa.phantom.growth import grown, sample_age
 from ossa.phantom.injury import injured, lost
 from ossa.phantom.options import PhantomOptions as PhantomOptions
 from ossa.phantom.placed import placed
-from ossa.phantom.pose import place, sample_pose, with_thumb_beside
+from ossa.phantom.pose import DIGITS, place, sample_pose, with_thumb_beside
 from ossa.phantom.skeleton import Anatomy
 from ossa.phantom.soft import soft_tissue
 from ossa.phantom.tissue import Projection, add_bones, add_sesamoids
@@ -24,6 +24,34 @@ from ossa.phantom.variation import vary
 from ossa.radiograph.radiograph import Provenance, Radiograph, Side, Spacing
 from ossa.schema import load_schema
 from ossa.segmentation.segmentation import Segmentation
+
+#: How much farther from the middle of their joint a sitter's thumb shows its sesamoids: beside the bone, where
+#: annotators of the hand-bone competition had to say whether they belong to it.
+SESAMOIDS_ASIDE = 1.7
+
+
+@dataclass(frozen=True)
+class Sitter:
+    """Whose hand is to be drawn, where that is not left to chance: the same ``person`` (a seed) has the same age and,
+    but for joints and growth plates, the same bones on both sides. ``sesamoid``: those at the thumb's base count as
+    parts of its metacarpal, as most annotators of the hand-bone competition had it.
+    """
+
+    person: int
+    side: Side
+    sesamoid: bool = False
+
+    def grow(self, options: PhantomOptions, anatomy: Anatomy | None) -> tuple[float, Anatomy, frozenset[str]]:
+        """The person's age in years, hand, and bones that cannot be seen yet."""
+        rng = np.random.default_rng(np.random.SeedSequence([20260102, self.person]))
+        age = sample_age(options.young, options.children, rng)
+        return age, *grown(vary(anatomy or builtin_anatomy(), rng), age, rng)
+
+
+def age_of(person: int, options: PhantomOptions) -> float:
+    """How old a ``Sitter`` of this number is, in years."""
+    rng = np.random.default_rng(np.random.SeedSequence([20260102, person]))
+    return sample_age(options.young, options.children, rng)
 
 
 def generate(
@@ -41,12 +69,12 @@ def generate(
 
 
 def render(
-    seed: int, size: int, options: PhantomOptions, anatomy: Anatomy | None = None
+    seed: int, size: int, options: PhantomOptions, anatomy: Anatomy | None = None, sitter: Sitter | None = None
 ) -> tuple[NDArray[np.uint8], Projection]:
     """The picture (H, W) uint8 and the projection it was exposed from: its bits are the truth, its hand tells what
-    was drawn where."""
+    was drawn where. Anybody's hand, or the ``sitter``'s."""
     rng = np.random.default_rng(np.random.SeedSequence([20260101, seed]))
-    scene = project(rng, size, options, anatomy)
+    scene = project(rng, size, options, anatomy, sitter)
     picture, seen = expose(scene, rng, options)
     bits = np.where(seen, scene.bits, np.uint32(0))
     if rng.uniform() < options.inverted:
@@ -54,12 +82,22 @@ def render(
     return picture, replace(scene, bits=bits, hand=scene.hand.with_truth(bits, load_schema("hand29").names))
 
 
-def project(rng: np.random.Generator, size: int, options: PhantomOptions, anatomy: Anatomy | None = None) -> Projection:
-    """A hand drawn from ``rng``, posed, framed and projected; the longer side has ``size`` px."""
+def project(
+    rng: np.random.Generator,
+    size: int,
+    options: PhantomOptions,
+    anatomy: Anatomy | None = None,
+    sitter: Sitter | None = None,
+) -> Projection:
+    """A hand drawn from ``rng`` (whose, ``sitter`` may say), posed, framed and projected; the longer side has ``size``
+    px."""
     schema = load_schema("hand29")
     shape = (size, max(32, round(size * rng.uniform(*options.aspect))))
-    age = sample_age(options.young, options.children, rng)
-    hand, absent = grown(vary(anatomy or builtin_anatomy(), rng), age, rng)
+    if sitter is None:
+        age = sample_age(options.young, options.children, rng)
+        hand, absent = grown(vary(anatomy or builtin_anatomy(), rng), age, rng)
+    else:
+        age, hand, absent = sitter.grow(options, anatomy)
     pose = sample_pose(rng, options)
     if pose.kind != "lateral" and rng.uniform() >= options.thumb_across:
         pose = with_thumb_beside(hand, pose, rng)
@@ -68,12 +106,15 @@ def project(rng: np.random.Generator, size: int, options: PhantomOptions, anatom
     if rng.uniform() < options.missing:
         absent |= lost(rng)
     frames = place(hand, pose)
-    side: Side = "R" if rng.uniform() < 0.5 else "L"
+    chance: Side = "R" if rng.uniform() < 0.5 else "L"
+    side = chance if sitter is None else sitter.side
     to_picture, mm = frame(hand, frames, shape, options, side, rng)
     bones = placed(hand, frames, to_picture, mm)
     there = [bone for bone in bones if bone.bone not in absent]
     cortex, spongy, bits = add_bones(there, schema, shape, mm, age, rng)
-    add_sesamoids(there, cortex, spongy, mm, age, rng)
+    at_thumb = add_sesamoids(there, cortex, spongy, mm, age, rng, 1.0 if sitter is None else SESAMOIDS_ASIDE)
+    if sitter is not None and sitter.sesamoid:
+        bits[at_thumb] |= np.uint32(1 << schema.index(DIGITS[1][0]))
     soft = soft_tissue(bones, absent, shape, mm, rng)
     metal = hardware(there, shape, mm, options.treated, rng)
     drawn = drawn_hand(bones, pose.kind, side).with_truth(bits, schema.names)

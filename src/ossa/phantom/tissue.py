@@ -278,13 +278,21 @@ SESAMOIDS = {
 
 
 def add_sesamoids(
-    bones: list[PlacedBone], cortex: F32, spongy: F32, mm: float, age: float, rng: np.random.Generator
-) -> None:
+    bones: list[PlacedBone],
+    cortex: F32,
+    spongy: F32,
+    mm: float,
+    age: float,
+    rng: np.random.Generator,
+    thumb_aside: float = 1.0,
+) -> NDArray[np.bool_]:
     """Small round bones before the heads of ``SESAMOIDS``, from the ages of 11 to 14 on; sizes schematic. They are not
-    in the truth, as no bone of the hand's 29."""
-    if age < rng.uniform(11, 14):
-        return
+    in the truth, as no bone of the hand's 29; where (H, W) those at the thumb's base lie is told. ``thumb_aside``: how
+    much farther from the middle of the head these lie, since a thumb is often seen from its side."""
     shape = (cortex.shape[0], cortex.shape[1])
+    at_thumb = np.zeros(shape, bool)
+    if age < rng.uniform(11, 14):
+        return at_thumb
     by_name = {bone.bone: bone for bone in bones}
     for name, (chance, sides) in SESAMOIDS.items():
         if name not in by_name or rng.uniform() > chance:
@@ -296,6 +304,7 @@ def add_sesamoids(
             radii = small * rng.uniform(1.2, 2.8, 3) / mm
             mesh = ellipsoid((float(radii[0]), float(radii[1] * 1.2), float(radii[2])), 8)
             aside = side * rng.uniform(1.0, 5.5) if side else rng.normal(0, 1.0)
+            aside *= thumb_aside if name == "finger-3" else 1.0
             across = np.array([-direction[1], direction[0]]) * aside / mm
             middle = near + direction * (length - small * rng.uniform(0.5, 6.0) / mm) + across
             points = mesh.vertices + np.array([middle[0], middle[1], 0.0])
@@ -304,3 +313,6 @@ def add_sesamoids(
                 depth = np.clip(part * mm, 0, None)
                 cortex[y : y + part.shape[0], x : x + part.shape[1]] += 0.3 * depth
                 spongy[y : y + part.shape[0], x : x + part.shape[1]] += 0.7 * depth
+                if name == "finger-3":
+                    at_thumb[y : y + part.shape[0], x : x + part.shape[1]] |= depth > LEAST_BONE
+    return at_thumb

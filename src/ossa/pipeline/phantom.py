@@ -68,7 +68,7 @@ def make_phantoms(
     ``processes`` None takes one per core. Raises ConfigError for settings out of range and for a folder that was made
     with others or holds something else, AnatomyError, MissingExtraError, OutputError.
     """
-    _check(count, seed, size, processes)
+    check(count, seed, size, processes)
     from ossa.errors import MissingExtraError
 
     try:
@@ -80,7 +80,7 @@ def make_phantoms(
     folder = Path(output)
     meshes = tuple(Path(anatomy).resolve() for anatomy in anatomies)
     with output_folder(folder, meshes, (RECORD,)):
-        _claim(folder, {"seed": seed, "size": size, "anatomy": _anatomy_name(meshes), "options": asdict(chosen)})
+        claim(folder, RECORD, {"seed": seed, "size": size, "anatomy": anatomy_name(meshes), "options": asdict(chosen)})
         present = _present(folder)
         jobs = [_Job(folder, seed, i, size, chosen, meshes) for i in range(count) if _stem(seed, i) not in present]
         workers = min(processes if processes is not None else cores(), max(len(jobs), 1))
@@ -90,7 +90,8 @@ def make_phantoms(
     return Made(folder, len(jobs), count - len(jobs))
 
 
-def _check(count: int, seed: int, size: int, processes: int | None) -> None:
+def check(count: int, seed: int, size: int, processes: int | None) -> None:
+    """Raise ConfigError for settings out of range."""
     if count < 1:
         raise ConfigError("the number of phantoms is out of range", found=count, expected="at least 1")
     if not 0 <= seed < 2**31:
@@ -101,16 +102,16 @@ def _check(count: int, seed: int, size: int, processes: int | None) -> None:
         raise ConfigError("the number of processes is out of range", found=processes, expected="at least 1")
 
 
-def _anatomy_name(folders: tuple[Path, ...]) -> str:
+def anatomy_name(folders: tuple[Path, ...]) -> str:
     """The name in the record; the folders' own, since the same meshes may lie elsewhere tomorrow."""
     return "+".join(folder.name for folder in folders) or "built-in"
 
 
-def _claim(folder: Path, settings: dict[str, Any]) -> None:
-    """Write the record into a new folder; refuse one that was made otherwise or is not ours."""
+def claim(folder: Path, name: str, settings: dict[str, Any]) -> None:
+    """Write the record ``name`` into a new folder; refuse one that was made otherwise or is not ours."""
     from ossa import __version__
 
-    record = folder / RECORD
+    record = folder / name
     settings = json.loads(json.dumps({"ossa": __version__, **settings}))  # as they will be read back
     if record.is_file():
         try:
@@ -133,7 +134,7 @@ def _claim(folder: Path, settings: dict[str, Any]) -> None:
             "the folder holds something else",
             path=folder,
             found=", ".join(strange[:5]),
-            expected=f"a new folder, or one with {RECORD}",
+            expected=f"a new folder, or one with {name}",
             remedy="Give another folder",
         )
     write_json(record, settings)
