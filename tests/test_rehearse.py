@@ -41,14 +41,14 @@ def test_no_contest_and_no_truth_are_told(contest: _contest.Contest, tmp_path: P
         _contest.check(replace(contest, truth=tmp_path / "nowhere"), None)
     _contest.check(replace(contest, truth=None), None)
     shutil.copytree(contest.data / "train", tmp_path / "half" / "train")
-    with pytest.raises(DatasetError, match="is no contest.*0 of a test set.*--rehearsal"):
+    with pytest.raises(DatasetError, match=r"is no contest.*0 of a test set.*--rehearsal"):
         _contest.check(replace(contest, data=tmp_path / "half"), None)
 
 
 def test_folds_of_another_set_are_told(contest: _contest.Contest, tmp_path: Path) -> None:
     subjects = {case.subject for case in open_dataset(contest.data).labelled}
     write_folds(tmp_path / "other.json", Folds(2, 1, {f"P{k}": k % 2 for k in range(4)}))
-    with pytest.raises(DatasetError, match="folds of another set.*4 subjects that it does not have"):
+    with pytest.raises(DatasetError, match=r"folds of another set.*4 subjects that it does not have"):
         _contest.check(contest, tmp_path / "other.json")
     write_folds(tmp_path / "three.json", Folds(3, 1, {s: k % 3 for k, s in enumerate(sorted(subjects))}))
     with pytest.raises(ConfigError, match="another number of folds; found 3; expected 2"):
