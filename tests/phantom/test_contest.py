@@ -106,6 +106,9 @@ def test_people_outline_nearly_the_truth() -> None:
     true = truth()
     drawn = outlined(true, np.random.default_rng(2))
     assert list(drawn) == [name for name, _ in true]
+    points = np.concatenate([part.exterior for parts in drawn.values() for part in parts])
+    assert points.min() >= 0
+    assert points.max() <= 511
     scores = [dice(region_from_outlines(drawn[name], true.shape), region) for name, region in true]
     assert 0.96 < float(np.mean(scores)) < 0.999
     assert min(scores) > 0.85

@@ -35,7 +35,13 @@ def outlined(truth: Segmentation, rng: np.random.Generator) -> Drawn:
     """The outlines that a person draws of the true regions; holes are passed over, parts drawn apart."""
     scale = max(truth.shape) / FULL
     coarse = rng.uniform(*COARSE) * scale if rng.uniform() < COARSE_SHARE else 0.0
-    return {name: _drawn(region, coarse, scale, rng) for name, region in truth}
+    last = np.array(truth.shape[::-1]) - 1
+    return {name: _within(_drawn(region, coarse, scale, rng), last) for name, region in truth}
+
+
+def _within(parts: tuple[Outline, ...], last: NDArray[np.int_]) -> tuple[Outline, ...]:
+    """Nobody draws beyond the picture, whose ``last`` pixel is (x, y)."""
+    return tuple(part.mapped(lambda ring: np.clip(ring, 0, last)) for part in parts)
 
 
 def _drawn(region: Region, coarse: float, scale: float, rng: np.random.Generator) -> tuple[Outline, ...]:
@@ -63,7 +69,7 @@ def mistaken(
         row = DISTAL_CARPALS if rng.uniform() < 0.5 else PROXIMAL_CARPALS[:3]
         return _relabelled(out, dict(zip(row, row[::-1], strict=True))), picture
     if mistake == "pisiform":
-        return _on_ulna(out), picture
+        return _on_ulna(out, np.array(picture.shape[::-1]) - 1), picture
     return _ring(out, str(rng.choice([b for b in RINGED if b in out])), picture)
 
 
@@ -71,7 +77,7 @@ def _relabelled(drawn: Drawn, names: Mapping[str, str]) -> Drawn:
     return {names.get(name, name): parts for name, parts in drawn.items()}
 
 
-def _on_ulna(drawn: Drawn) -> Drawn:
+def _on_ulna(drawn: Drawn, last: NDArray[np.int_]) -> Drawn:
     """The pisiform's outline, moved onto the end of the ulna that is nearest to it."""
     if not {"Pisiform", "Ulna"} <= set(drawn):
         return drawn
@@ -82,7 +88,8 @@ def _on_ulna(drawn: Drawn) -> Drawn:
     inwards = ulna.mean(axis=0) - near
     inwards = inwards / max(float(np.linalg.norm(inwards)), 1e-6) * 0.5 * float(np.ptp(pisiform, axis=0).max())
     move = near + inwards - centre
-    return {**drawn, "Pisiform": tuple(part.mapped(lambda ring: ring + move) for part in drawn["Pisiform"])}
+    moved = tuple(part.mapped(lambda ring: ring + move) for part in drawn["Pisiform"])
+    return {**drawn, "Pisiform": _within(moved, last)}
 
 
 def _ring(drawn: Drawn, bone: str, picture: NDArray[np.uint8]) -> tuple[Drawn, NDArray[np.uint8]]:
@@ -98,4 +105,5 @@ def _ring(drawn: Drawn, bone: str, picture: NDArray[np.uint8]) -> tuple[Drawn, N
     thick = 0.2 * half
     band = [centre + s * half * across + e * thick * axis for s, e in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
     ring = cv2.fillConvexPoly(np.zeros(picture.shape, np.uint8), np.round(band).astype(np.int32), 255, cv2.LINE_AA)
-    return {**drawn, bone: (Outline(np.round(np.array(band), 1)),)}, np.maximum(picture, ring)
+    last = np.array(picture.shape[::-1]) - 1
+    return {**drawn, bone: _within((Outline(np.round(np.array(band), 1)),), last)}, np.maximum(picture, ring)
