@@ -31,13 +31,15 @@ from _contest import (
     look_at_tests,
     once,
     pseudo_labels,
+    pseudo_note,
     submit,
     train,
-)  # fmt: skip
+    train_if_sure,
+)
 
 from ossa.errors import OssaError
 from ossa.pages.contest import Alarm, Step, write_contest
-from ossa.pages.run import read_curves
+from ossa.pages.run import mean_curves, read_curves
 from ossa.pipeline.phantom import claim
 from ossa.pipeline.rehearsal import PLANTED, TRUTH
 from ossa.safety import output_folder, read_json, renewing
@@ -65,11 +67,16 @@ def rehearse(contest: Contest, folds_file: Path | None = None) -> list[Step]:
         keep_both = both["held_out"] >= fitted["held_out"]
         base = runs if keep_both else ["first"]
         sure = (*THIRD, *pseudo_labels(contest, base))
-        third = once(contest, "train pseudo", lambda: train(contest, "pseudo", sure))
-        seen3 = once(contest, "test pseudo", lambda: look_at_tests(contest, "pseudo"))
-        members = [*base, "pseudo"]
-        last = once(contest, "pseudo-labels", lambda: fitted_and_submitted(contest, "pseudo", members))
-        keep_last = last["held_out"] >= (both if keep_both else fitted)["held_out"]
+        third = once(contest, "train pseudo", lambda: train_if_sure(contest, "pseudo", sure))
+        if "skipped" in third:  # nothing is lost: the steps before stand
+            last, seen3 = {"test": None, "held_out": None, "per_bone": {}, "seconds": 0.0}, {"seconds": 0.0}
+            keep_last, told = False, str(third["skipped"])
+        else:
+            seen3 = once(contest, "test pseudo", lambda: look_at_tests(contest, "pseudo"))
+            members = [*base, "pseudo"]
+            last = once(contest, "pseudo-labels", lambda: fitted_and_submitted(contest, "pseudo", members))
+            keep_last = last["held_out"] >= (both if keep_both else fitted)["held_out"]
+            told = pseudo_note(contest)
 
         def seconds(*told: Mapping[str, Any]) -> float:
             return float(sum(t["seconds"] for t in told))
@@ -85,7 +92,7 @@ def rehearse(contest: Contest, folds_file: Path | None = None) -> list[Step]:
             Step("ensemble", "+ a second run, weights per bone", both["test"], both["held_out"], both["per_bone"],
                  seconds(second, seen2, both), keep_both, note="turned and bent more, other loss, other seed"),
             Step("pseudo", "+ a third run on the test set too", last["test"], last["held_out"], last["per_bone"],
-                 seconds(third, seen3, last), keep_last, note=_pseudo_note(contest)),
+                 seconds(third, seen3, last), keep_last, note=told),
         ]  # fmt: skip
         final = "pseudo" if keep_last else "ensemble" if keep_both else "calibrated"
         with renewing(contest.work / "submission.csv") as temporary:
@@ -94,33 +101,18 @@ def rehearse(contest: Contest, folds_file: Path | None = None) -> list[Step]:
     return steps
 
 
-def _pseudo_note(contest: Contest) -> str:
-    index = read_json(contest.work / "pseudo" / "pseudo" / "pseudo.json")
-    kept, left = len(index["pictures"]), len(index["left_out"])
-    return f"{kept} of {kept + left} test pictures labelled by the models so far"
-
-
 def write_page(contest: Contest, steps: Sequence[Step], looked: Told, split: Told) -> None:
     """WORK/index.html."""
     planted = read_json(contest.data / PLANTED)["mistakes"] if (contest.data / PLANTED).is_file() else {}
     alarms = [Alarm(image, message, planted.get(image, "")) for image, message in looked["alarms"].items()]
-    curves = [
-        (f"{run} {k}", read_curves(contest.work / run / f"fold{k}"))
-        for run in ("first", "second", "pseudo")
-        for k in range(contest.folds)
-    ]
+    trained = {run: sorted((contest.work / run).glob("fold?")) for run in ("first", "second", "pseudo")}
+    curves = [(run, mean_curves([read_curves(fold) for fold in found])) for run, found in trained.items() if found]
     facts = {
         "data": f"{contest.data.name}: {looked['kept']} training pictures after the audit, "
         f"{sum(1 for _ in contest.tests.rglob('*.png'))} test pictures",
         "folds": f"{contest.folds} by subject, {split['hash'][:12]}",
         "training": f"{contest.steps} steps of 4 pictures at {contest.size} px per fold, from "
-        + (
-            "the shipped model"
-            if contest.start == "default"
-            else "nothing"
-            if contest.start == "none"
-            else contest.start
-        ),
+        + {"default": "the shipped model", "none": "nothing"}.get(contest.start, contest.start),
         "kept": ", ".join(step.name for step in steps if step.kept),
         "submission": "submission.csv",
     }

@@ -57,7 +57,7 @@ def write_contest(
     """Write the page: one file without scripts.
 
     ``facts``: lines of what was done (what -> value). ``bones``: name -> title, in the order of the table. ``missed``:
-    wrong labels that the audit passed. ``curves`` of each fold trained. ``work``: what else took how many seconds of
+    wrong labels that the audit passed. ``curves`` of each run. ``work``: what else took how many seconds of
     processor time.
     """
     best = _score(steps[-1]) if steps else NAN
@@ -103,7 +103,7 @@ def _ladder(steps: Sequence[Step], width: int = 720, height: int = 250) -> str:
     if not values:
         return "<p class=muted>nothing was scored</p>"
     marks = ticks(min(values), max(values), 5)
-    left, right, top, bottom = 56, 16, 26, 40
+    left, right, top, bottom = 66, 16, 26, 40
     inner = width - left - right
 
     def at(i: int, value: float) -> tuple[float, float]:
@@ -142,7 +142,7 @@ def _gains(steps: Sequence[Step]) -> str:
             f"<td>{'' if math.isnan(gain) else f'{gain:+.4f}'}</td><td class=barcell>{_bar(gain, largest)}</td></tr>"
         )
     heads = "<th scope=col>step</th><th>test set</th><th>out of fold</th><th>gain</th><th class=barcell></th>"
-    return f"<div class=wide><table class=steps><tr>{heads}</tr>{''.join(rows)}</table></div>"
+    return f"<div class=wide><table class=steps><tr class=head>{heads}</tr>{''.join(rows)}</table></div>"
 
 
 def _bar(gain: float, largest: float) -> str:
@@ -174,7 +174,9 @@ def _bone_table(steps: Sequence[Step], bones: Mapping[str, str]) -> str:
         change = "" if math.isnan(last - first) else f"{last - first:+.4f}"
         rows.append(f"<tr><th scope=row>{escape(title)}</th>{''.join(cells)}<td>{change}</td></tr>")
     heads = "".join(f"<th>{escape(step.name)}</th>" for step in shown)
-    return f"<table class=bones><tr><th scope=col>bone</th>{heads}<th>in all</th></tr>{''.join(rows)}</table>"
+    return (
+        f"<table class=bones><tr class=head><th scope=col>bone</th>{heads}<th>in all</th></tr>{''.join(rows)}</table>"
+    )
 
 
 def _cell(value: float, gain: float) -> str:
@@ -196,7 +198,7 @@ def _alarms(alarms: Sequence[Alarm], missed: Sequence[str]) -> str:
     )
     lost = f"<p>Wrong labels that were not found: {escape(', '.join(missed))}</p>" if missed else ""
     heads = "<th scope=col>picture</th><th>planted</th><th>what the audit says</th>"
-    return f"<div class=wide><table class=alarms><tr>{heads}</tr>{rows}</table></div>{lost}"
+    return f"<div class=wide><table class=alarms><tr class=head>{heads}</tr>{rows}</table></div>{lost}"
 
 
 def _work(steps: Sequence[Step], work: Sequence[tuple[str, float]]) -> str:
@@ -220,10 +222,10 @@ body{font:15px/1.5 system-ui,sans-serif;color:#222;background:#fff;max-width:980
 h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:1.8rem 0 .5rem}.big{font-size:2.4rem;font-weight:650;margin:0}
 .muted{color:#666;margin:0}.wide{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem}
 td,th{padding:.2rem .7rem .2rem 0;text-align:right;font-variant-numeric:tabular-nums;font-weight:400}
-tr:first-child th{color:#666;font-size:.8rem;vertical-align:bottom}th[scope]{text-align:left;font-weight:500}
+tr.head th{color:#666;font-size:.8rem;vertical-align:bottom}th[scope]{text-align:left;font-weight:500}
 th small{display:block;color:#666;font-weight:400;line-height:1.35;max-width:26rem}
 th em{color:#a33;font-style:normal;font-size:.8rem}
-table.steps{width:100%}.steps td,.steps tr:first-child th{white-space:nowrap}.barcell{width:34%;min-width:90px}
+table.steps{width:100%}.steps td,.steps tr.head th{white-space:nowrap}.barcell{width:34%;min-width:90px}
 .gain,.time{display:block;position:relative;height:.85rem;background:#f1f4f7}
 .gain:before{content:"";position:absolute;left:50%;top:-.2rem;bottom:-.2rem;border-left:1px solid #9aa}
 .gain i,.time i{position:absolute;top:0;bottom:0;display:block}.time i{left:0;background:#0072b2}
@@ -232,6 +234,10 @@ table.steps{width:100%}.steps td,.steps tr:first-child th{white-space:nowrap}.ba
 svg{max-width:100%;height:auto;font:11px system-ui,sans-serif}.ladder{width:100%}.ladder text{font-size:12px}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem;margin:0}
 dt{color:#666}dd{margin:0;overflow-wrap:anywhere}
-@media(max-width:560px){body{font-size:14px}.ladder text{font-size:20px}.barcell{width:22%;min-width:60px}
-td,th{padding-right:.45rem}th small{max-width:11rem}dl{grid-template-columns:1fr}dt{margin-top:.4rem}}
+@media(max-width:560px){body{font-size:14px}.ladder text{font-size:18px}table{font-size:.8rem}
+td,th{padding-right:.4rem}tr.head th{font-size:.72rem}.barcell{width:14%;min-width:44px}
+.steps th[scope=row]{min-width:8.2rem}.bones td{padding:.1rem .2rem}
+.bones th[scope]{white-space:normal;min-width:5.6rem}
+.alarms tr{display:block;padding:.3rem 0;border-bottom:1px solid #eee}.alarms tr.head{display:none}
+.alarms th,.alarms td{display:block;padding:0}dl{grid-template-columns:1fr}dt{margin-top:.4rem}}
 """

@@ -53,6 +53,17 @@ def read_curves(folder: Path) -> Curves:
     return Curves({name: sorted(points.items()) for name, points in found.items()})
 
 
+def mean_curves(several: Sequence[Curves]) -> Curves:
+    """The mean of several folds' curves, at every epoch or step that any of them has."""
+    out: dict[str, Points] = {}
+    for name in dict.fromkeys(name for curves in several for name in curves.series):
+        at: dict[float, list[float]] = {}
+        for x, y in (point for curves in several for point in curves.get(name)):
+            at.setdefault(x, []).append(y)
+        out[name] = [(x, sum(ys) / len(ys)) for x, ys in sorted(at.items())]
+    return Curves(out)
+
+
 def _rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
