@@ -121,7 +121,7 @@ _SIDES: tuple[Side, Side] = ("R", "L")
 
 
 def _some(indices: Sequence[int], share: float, rng: np.random.Generator) -> list[int]:
-    return rng.permutation(np.asarray(indices, np.int64))[: round(share * len(indices))].tolist()
+    return [int(i) for i in rng.permutation(np.asarray(indices, np.int64))[: round(share * len(indices))]]
 
 
 def picture_seed(hand: ContestHand, seed: int, anatomy: Anatomy | None) -> int:
