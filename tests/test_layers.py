@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "segmentation": GROUND | {"radiograph"},
     "hand": PICTURES,
     "measurement": PICTURES | {"hand"},
-    "labels": HANDS,
+    "labels": HANDS | {"export"},
     "dataset": HANDS,
     "phantom": HANDS,
     "models": GROUND,
@@ -53,12 +53,12 @@ OUTSIDE: dict[str, set[str]] = {
     "segmentation": {"numpy", "cv2", "pandas"},
     "hand": {"numpy", "cv2"},
     "measurement": {"numpy", "cv2", "pandas"},
-    "labels": {"numpy", "cv2", "yaml"},
+    "labels": {"numpy", "cv2", "yaml", "pydicom"},
     "dataset": {"numpy", "cv2", "openpyxl"},
     "phantom": {"numpy", "cv2", "numba"},
     "inference": {"numpy", "cv2", "onnxruntime", "openvino", "torch"},
     "pages": {"numpy", "cv2"},
-    "export": {"numpy", "cv2", "highdicom", "jinja2", "matplotlib", "pydicom"},
+    "export": {"numpy", "cv2", "dicomanonymizer", "highdicom", "matplotlib", "pydicom", "pynetdicom"},
     "cli": {"click", "rich"},
 }
 

@@ -125,6 +125,9 @@ def test_hand29_has_a_code_of_its_own_for_every_bone_of_a_side() -> None:
     sided = [bone.snomed_of(side) for bone in bones for side in "LR"]
     assert None not in sided
     assert len(set(sided)) == 58
+    assert len({bone.fma_of(side) for bone in bones for side in "LR"} - {None}) == 58
+    assert load_schema().bone("Scaphoid").fma_of("R") == "24435"
+    assert load_schema().bone("Scaphoid").fma_of(None) is None
     assert load_schema().bone("Radius").snomed_of(None) == "62413002"
     assert load_schema().bone("Radius").snomed_of("L") == "719464007"
     plain = Bone("a", "A", "carpal", None, (0, 0, 0), "30518006", "a")

@@ -20,6 +20,9 @@ from ossa.errors import SchemaError
 #: Largest schema file, in bytes.
 _MAX_BYTES = 1_000_000
 
+#: Codes of the bone of one side, all optional, as the keys of a schema file and the fields of a Bone.
+SIDED_CODES = ("snomed_left", "snomed_right", "fma_left", "fma_right")
+
 
 @dataclass(frozen=True, slots=True)
 class Bone:
@@ -30,7 +33,8 @@ class Bone:
     "metacarpal", "carpal", "forearm"), ``colour`` an RGB triple, ``snomed`` the SNOMED CT
     concept of the bone (side not said) or None, ``mirror`` the name this bone takes when the
     picture is mirrored (itself, in a schema that does not tell left from right),
-    ``snomed_left`` and ``snomed_right`` the concept of the bone of one side or None.
+    ``snomed_left`` and ``snomed_right`` the concept of the bone of one side or None, ``fma_left`` and ``fma_right``
+    the same in the Foundational Model of Anatomy.
 
     >>> ossa.load_schema().bone("Capitate").row
     'carpal'
@@ -48,14 +52,20 @@ class Bone:
     aliases: tuple[str, ...] = ()
     snomed_left: str | None = None
     snomed_right: str | None = None
+    fma_left: str | None = None
+    fma_right: str | None = None
 
     def snomed_of(self, side: str | None) -> str | None:
         """The SNOMED CT concept for a hand of ``side`` ("L", "R" or None): that of the side, else the general one."""
         return {"L": self.snomed_left, "R": self.snomed_right}.get(side or "") or self.snomed
 
+    def fma_of(self, side: str | None) -> str | None:
+        """The identifier of the bone of ``side`` ("L", "R") in the Foundational Model of Anatomy; None without one."""
+        return {"L": self.fma_left, "R": self.fma_right}.get(side or "")
+
     def to_json(self) -> dict[str, Any]:
         """As plain values: what the card of a model says of the bone."""
-        sides = {"snomed_left": self.snomed_left, "snomed_right": self.snomed_right}
+        sides = {key: getattr(self, key) for key in SIDED_CODES}
         return {
             "name": self.name,
             "title": self.title,
@@ -80,7 +90,7 @@ class Bone:
             raise ValueError(f"digit {digit!r:.40}")
         texts: dict[str, Any] = {key: entry[key] for key in ("name", "title", "row")}
         texts["mirror"] = entry.get("mirror", texts["name"])
-        codes: dict[str, Any] = {key: entry.get(key) for key in ("snomed", "snomed_left", "snomed_right")}
+        codes: dict[str, Any] = {key: entry.get(key) for key in ("snomed", *SIDED_CODES)}
         aliases = tuple(entry.get("aliases", ()))
         told = [*texts.values(), *(code for code in codes.values() if code is not None), *aliases]
         if not all(isinstance(text, str) for text in told):

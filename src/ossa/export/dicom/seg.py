@@ -1,0 +1,199 @@
+"""A DICOM Segmentation of a radiograph: one object, one binary frame for each bone of each hand.
+
+BINARY and not LABELMAP, since bones overlap in every radiograph. There is no frame of reference and no geometry: a
+projection has none, and the frames lie pixel on pixel on the picture that they refer to. Deflated, a hand takes some
+tens of kilobytes (JPEG and RLE are not for single bits).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ossa import safety
+from ossa.errors import InputError
+from ossa.export.dicom.codes import needs_side, region_code, side_code, type_code
+from ossa.export.dicom.hands import BonesOfHand, Segment, segments
+from ossa.export.dicom.source import Source, quietly, require, uid
+
+if TYPE_CHECKING:
+    from highdicom import AlgorithmIdentificationSequence
+    from highdicom.seg import SegmentDescription
+    from pydicom.dataset import Dataset
+
+#: Numbers of the series in which objects of ossa stand in a study.
+SEG_SERIES, SR_SERIES, SC_SERIES = 9001, 9002, 9003
+
+#: The stand-in for the picture's size while highdicom builds the object, px.
+_SMALL = 8
+
+
+def version() -> str:
+    """The version of ossa, as objects tell it."""
+    from ossa import __version__
+
+    return __version__
+
+
+def segmentation_object(source: Source, hands: Sequence[BonesOfHand], *, drawn: bool = False) -> Dataset:
+    """The DICOM Segmentation of all bones of all ``hands`` on the picture of ``source``.
+
+    ``drawn``: people drew the bones; otherwise an algorithm found them. The same bones of the same picture give an
+    object of the same identifiers. Raises InputError where there is no bone at all or the sizes differ.
+    """
+    require()
+    listed = list(segments(hands))
+    for hand in hands:
+        if hand.segmentation.shape != source.shape:
+            raise InputError(
+                "the bones belong to a picture of another size",
+                found="{}x{}".format(*hand.segmentation.shape),
+                expected="{}x{}".format(*source.shape),
+                remedy="Take the result of this picture",
+            )
+    if not listed:
+        raise InputError("no bones: a DICOM Segmentation holds one at least", remedy="Leave this picture out")
+    pixels, overlap = packed(listed, source.shape)
+    own = identity(source, listed, pixels)
+    out = _built(source, listed, own, drawn)
+    out.Rows, out.Columns = source.shape
+    out.SegmentsOverlap = "YES" if overlap else "NO"
+    out.PixelData = pixels
+    for item in _source_items(out) if source.frames > 1 else ():
+        item.ReferencedFrameNumber = 1
+    charset = source.header.get("SpecificCharacterSet")
+    if charset:
+        out.SpecificCharacterSet = charset
+    out.BodyPartExamined = "HAND"
+    out.PatientOrientation = source.header.get("PatientOrientation") or ""
+    return out
+
+
+def identity(source: Source, listed: Sequence[Segment], pixels: bytes) -> str:
+    """What an object's identifiers follow from: the picture, the bones, their pixels, the version of ossa."""
+    told = hashlib.sha256(pixels)
+    told.update("\n".join(segment.label for segment in listed).encode())
+    return f"{source.header.SOPInstanceUID} {version()} {told.hexdigest()}"
+
+
+def packed(listed: Sequence[Segment], shape: tuple[int, int]) -> tuple[bytes, bool]:
+    """The frames as DICOM packs single bits (PS3.5 8.2, first pixel in the lowest bit), and whether any two overlap."""
+    size = shape[0] * shape[1]
+    seen = np.zeros(shape, np.bool_)
+    overlap = False
+    frames = []
+    for segment in listed:
+        region = segment.region
+        box = seen[region.top : region.bottom, region.left : region.right]
+        overlap = overlap or bool((box & region.mask).any())
+        box |= region.mask
+        plane = region.plane(shape).reshape(-1)
+        # Frames follow each other without a gap: only where their bits fill whole bytes each can be packed by itself.
+        frames.append(np.packbits(plane, bitorder="little") if size % 8 == 0 else plane)
+    bits = np.concatenate(frames)
+    data = (bits if size % 8 == 0 else np.packbits(bits, bitorder="little")).tobytes()
+    return data + b"\0" * (len(data) % 2), overlap
+
+
+def _built(source: Source, listed: Sequence[Segment], own: str, drawn: bool) -> Dataset:
+    """The object by highdicom, over a stand-in of a few pixels.
+
+    highdicom looks at every pixel of every segment several times, which takes it two seconds of a 2048x2048 picture;
+    the frames are packed by ``packed`` instead, and put in afterwards.
+    """
+    from copy import deepcopy
+
+    from highdicom.seg import Segmentation, SegmentationTypeValues
+    from pydicom.uid import ExplicitVRLittleEndian
+
+    small = deepcopy(source.header)
+    small.Rows = small.Columns = _SMALL
+    small.pop("NumberOfFrames", None)
+    small.pop("FrameOfReferenceUID", None)
+    with quietly():
+        return Segmentation(
+            source_images=[small],
+            pixel_array=np.ones((1, _SMALL, _SMALL, len(listed)), np.uint8),
+            segmentation_type=SegmentationTypeValues.BINARY,
+            segment_descriptions=[_description(segment, source, drawn) for segment in listed],
+            series_instance_uid=uid(own, "series"),
+            series_number=SEG_SERIES,
+            sop_instance_uid=uid(own, "segmentation"),
+            instance_number=1,
+            manufacturer="ossa",
+            manufacturer_model_name="ossa",
+            software_versions=version(),
+            device_serial_number=f"ossa {version()}",
+            content_label="HAND_BONES",
+            content_description="Bones of the hand; for research, not for diagnosis",
+            series_description="Bones of the hand (ossa)",
+            transfer_syntax_uid=ExplicitVRLittleEndian,
+            specific_character_set=None,
+        )
+
+
+def _description(segment: Segment, source: Source, drawn: bool) -> SegmentDescription:
+    from highdicom.color import CIELabColor
+    from highdicom.seg import SegmentAlgorithmTypeValues, SegmentDescription
+    from pydicom.sr.codedict import codes
+
+    kind = SegmentAlgorithmTypeValues.MANUAL if drawn else SegmentAlgorithmTypeValues.AUTOMATIC
+    out = SegmentDescription(
+        segment_number=segment.number,
+        segment_label=segment.label,
+        segmented_property_category=codes.SCT.AnatomicalStructure,
+        segmented_property_type=type_code(segment.schema, segment.bone, segment.side),
+        algorithm_type=kind,
+        algorithm_identification=None if drawn else algorithm(),
+        tracking_uid=tracking_uid(source, segment),
+        tracking_id=segment.tracking_id,
+        anatomic_regions=[region_code(segment.bone)],
+        display_color=CIELabColor.from_rgb(*segment.bone.colour),
+    )
+    out.SegmentDescription = segment.bone.name
+    if segment.side is not None:
+        out.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = [side_code(segment.side)]
+        if needs_side(segment.bone, segment.side):
+            out.SegmentedPropertyTypeModifierCodeSequence = [side_code(segment.side)]
+    return out
+
+
+def tracking_uid(source: Source, segment: Segment) -> str:
+    """What a bone of this picture is called in every object that speaks of it."""
+    return uid(str(source.header.SOPInstanceUID), segment.tracking_id)
+
+
+def algorithm() -> AlgorithmIdentificationSequence:
+    """ossa, as the algorithm that found the bones."""
+    from highdicom import AlgorithmIdentificationSequence
+    from pydicom.sr.codedict import codes
+
+    return AlgorithmIdentificationSequence("ossa", codes.DCM.ArtificialIntelligence, version(), source="ossa")
+
+
+def _source_items(out: Dataset) -> list[Dataset]:
+    """Every place of an object that names the picture as what it was made from."""
+    found = list(out.get("SourceImageSequence") or ())
+    for frame in out.PerFrameFunctionalGroupsSequence:
+        for derivation in frame.get("DerivationImageSequence") or ():
+            found += list(derivation.SourceImageSequence)
+    return found
+
+
+def write_object(path: str | PathLike[str], dataset: Dataset) -> None:
+    """Write a data set as a DICOM file, at once or not at all; plain binary frames are deflated.
+
+    Raises OutputError where nothing can be written.
+    """
+    from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+
+    bits = int(dataset.get("BitsAllocated") or 0)
+    if bits == 1 and dataset.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian:
+        dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    with quietly(), safety.replacing(Path(path)) as temporary:
+        dataset.save_as(temporary, enforce_file_format=True)

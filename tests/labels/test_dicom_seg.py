@@ -1,0 +1,246 @@
+"""DICOM Segmentations: what is written is read back to the bit, whoever's picture it is of; others are told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from pydicom.uid import generate_uid
+
+import ossa
+from helpers_clinic import DCIODVFY, KOREAN, bones, complaints, film, radiograph
+from ossa.errors import ImageError, InputError, LabelError
+from ossa.export.dicom.hands import BonesOfHand, Segment, segments, told_apart
+from ossa.export.dicom.seg import packed, segmentation_object, write_object
+from ossa.export.dicom.source import source_of
+from ossa.labels import dicom_seg
+from ossa.labels.dicom_frames import is_segmentation, read_segmentation
+from ossa.labels.names import bone_names
+from ossa.schema import load_schema
+from ossa.segmentation.segmentation import Segmentation
+
+SCHEMA = load_schema()
+
+
+@dataclass(frozen=True)
+class Thing:
+    """What ``write_set`` takes, as far as it looks."""
+
+    name: str
+    image: Path
+    segmentation: Segmentation
+
+
+def same(a: Segmentation | dict[str, Any], b: Any) -> bool:
+    mine = a.regions if isinstance(a, Segmentation) else a
+    other = b.regions if isinstance(b, Segmentation) else b
+    return list(mine) == list(other) and all(
+        (r.top, r.left) == (other[n].top, other[n].left) and np.array_equal(r.mask, other[n].mask)
+        for n, r in mine.items()
+    )
+
+
+def written(image: Path, path: Path, *found: Segmentation) -> pydicom.FileDataset:
+    picture = ossa.read_radiograph(image)
+    write_object(path, segmentation_object(source_of(image, picture), told_apart(found, picture.side)))
+    return pydicom.dcmread(path)
+
+
+def test_29_overlapping_bones_come_back_to_the_bit(tmp_path: Path) -> None:
+    image = radiograph(tmp_path / "hand.dcm")
+    found = bones()
+    data = written(image, tmp_path / "hand_seg.dcm", found)
+    assert data.file_meta.TransferSyntaxUID == pydicom.uid.DeflatedExplicitVRLittleEndian
+    assert (data.SegmentationType, data.SegmentsOverlap, int(data.NumberOfFrames)) == ("BINARY", "YES", 29)
+    [(side, regions)] = dicom_seg.regions(tmp_path / "hand_seg.dcm", SCHEMA)
+    assert side == "L"
+    assert same(found, regions)
+    reading = dicom_seg.read(tmp_path, bone_names(SCHEMA))
+    [case] = reading.cases
+    assert (case.image, case.side, reading.problems) == (image, "L", ())
+    truth = case.truth(SCHEMA, found.shape)
+    assert truth.annotated == frozenset(SCHEMA.names)
+    assert same(found, truth.segmentation(SCHEMA, found.shape))
+
+
+def test_whose_it_is_and_what_it_refers_to(tmp_path: Path) -> None:
+    image = radiograph(tmp_path / "hand.dcm")
+    source = pydicom.dcmread(image)
+    data = written(image, tmp_path / "hand_seg.dcm", bones())
+    assert str(data.PatientName) == KOREAN
+    for name in ("PatientID", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyID", "AccessionNumber"):
+        assert data[name].value == source[name].value
+    assert data.SeriesInstanceUID != source.SeriesInstanceUID
+    [series] = data.ReferencedSeriesSequence
+    assert series.SeriesInstanceUID == source.SeriesInstanceUID
+    assert series.ReferencedInstanceSequence[0].ReferencedSOPInstanceUID == source.SOPInstanceUID
+    assert "FrameOfReferenceUID" not in data
+    for groups in (*data.SharedFunctionalGroupsSequence, *data.PerFrameFunctionalGroupsSequence):
+        assert not {"PlanePositionSequence", "PlaneOrientationSequence"} & set(groups.dir())
+    segment = data.SegmentSequence[SCHEMA.index("Scaphoid")]
+    [code] = segment.SegmentedPropertyTypeCodeSequence
+    assert (code.CodingSchemeDesignator, code.CodeValue) == ("SCT", "724196009")
+    assert code.EquivalentCodeSequence[0].CodeValue == SCHEMA.bone("Scaphoid").fma_left == "24436"
+    assert segment.AnatomicRegionSequence[0].AnatomicRegionModifierSequence[0].CodeMeaning == "Left"
+    assert segment.SegmentLabel == "Scaphoid (left)"
+    assert segment.SegmentationAlgorithmIdentificationSequence[0].AlgorithmName == "ossa"
+
+
+def test_the_same_bones_are_the_same_object_and_others_are_not(tmp_path: Path) -> None:
+    image = radiograph(tmp_path / "hand.dcm")
+    first = written(image, tmp_path / "a.dcm", bones())
+    again = written(image, tmp_path / "b.dcm", bones())
+    other = written(image, tmp_path / "c.dcm", bones(only=20))
+    assert first.SOPInstanceUID == again.SOPInstanceUID != other.SOPInstanceUID
+    assert first.SegmentSequence[0].TrackingUID == other.SegmentSequence[0].TrackingUID
+
+
+def test_two_hands_are_one_object_and_two_cases(tmp_path: Path) -> None:
+    image = radiograph(tmp_path / "both.dcm", film((90, 120)), ImageLaterality="B")
+    left, right = bones((90, 120), only=12), bones((90, 120), only=9, left=70)
+    picture = ossa.read_radiograph(image)
+    hands = (BonesOfHand(left, "L"), BonesOfHand(right, "R"))
+    write_object(tmp_path / "both_seg.dcm", segmentation_object(source_of(image, picture), hands))
+    data = pydicom.dcmread(tmp_path / "both_seg.dcm")
+    assert len(data.SegmentSequence) == 21
+    assert len({segment.SegmentLabel for segment in data.SegmentSequence}) == 21
+    cases = dicom_seg.read(tmp_path, bone_names(SCHEMA)).cases
+    assert [(case.name, case.side) for case in cases] == [("both_left.dcm", "L"), ("both_right.dcm", "R")]
+    for case, found in zip(cases, (left, right), strict=True):
+        assert same(found, case.truth(SCHEMA, (90, 120)).segmentation(SCHEMA, (90, 120)))
+
+
+def test_hands_of_unknown_side_are_numbered() -> None:
+    labels = [one.label for one in segments([BonesOfHand(bones(only=1), None), BonesOfHand(bones(only=1), None)])]
+    assert labels == ["Thumb distal phalanx (hand 1)", "Thumb distal phalanx (hand 2)"]
+    [alone] = segments([BonesOfHand(bones(only=1), None)])
+    assert alone.label == "Thumb distal phalanx"
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 5), st.integers(0, 2**32 - 1))
+def test_bits_are_packed_without_a_gap(height: int, width: int, count: int, seed: int) -> None:
+    planes = np.random.default_rng(seed).random((count, height, width)) < 0.5
+    planes[:, 0, 0] = True  # none is empty
+    found = Segmentation.from_planes(np.concatenate([planes, np.zeros((29 - count, height, width), bool)]), SCHEMA)
+    listed: list[Segment] = list(segments([BonesOfHand(found, None)]))
+    data, overlap = packed(listed, (height, width))
+    slow = "".join("1" if bit else "0" for bit in planes.reshape(-1))
+    read = "".join(f"{byte:08b}"[::-1] for byte in data)
+    assert read.startswith(slow)
+    assert set(read[len(slow) :]) <= {"0"}
+    assert len(data) % 2 == 0
+    assert overlap == bool((planes.sum(axis=0) > 1).any())
+
+
+def test_a_picture_that_is_no_dicom_file_is_wrapped_and_known_again(tmp_path: Path) -> None:
+    Image.fromarray(film()).save(tmp_path / "hand.png")
+    found = bones()
+    dicom_seg.write_set(tmp_path, [Thing("hand", tmp_path / "hand.png", found)])  # type: ignore[list-item]
+    picture = pydicom.dcmread(tmp_path / "hand_picture.dcm")
+    assert np.array_equal(picture.pixel_array, film())
+    assert (picture.PatientID, str(picture.PatientName), picture.PatientOrientation) == ("", "", "")
+    reading = dicom_seg.read(tmp_path, bone_names(SCHEMA))
+    assert not reading.problems
+    [labelled] = [case for case in reading.cases if case.label is not None]
+    assert labelled.image.name == "hand_picture.dcm"
+    (tmp_path / "hand_picture.dcm").unlink()
+    [case] = dicom_seg.read(tmp_path, bone_names(SCHEMA)).cases
+    assert case.image.name == "hand.png"
+    assert same(found, case.truth(SCHEMA, found.shape).segmentation(SCHEMA, found.shape))
+    Image.fromarray(film(seed=1)).save(tmp_path / "hand.png")
+    with pytest.raises(LabelError, match="refers to another picture"):
+        case.truth(SCHEMA, found.shape)
+
+
+def test_one_that_refers_to_another_image_is_told(tmp_path: Path) -> None:
+    image = radiograph(tmp_path / "hand.dcm")
+    written(image, tmp_path / "hand_seg.dcm", bones())
+    radiograph(image)  # another picture under the same name
+    reading = dicom_seg.read(tmp_path, bone_names(SCHEMA))
+    assert [case.label for case in reading.cases] == [None]
+    [problem] = reading.problems
+    assert "refers to another image" in str(problem)
+    image.unlink()
+    reading = dicom_seg.read(tmp_path, bone_names(SCHEMA))
+    assert len(reading.bare) == 1
+    assert "is not here" in str(reading.problems[0])
+
+
+def test_a_picture_without_an_identifier_cannot_be_referred_to(tmp_path: Path) -> None:
+    image = radiograph(tmp_path / "hand.dcm", SOPInstanceUID=None)
+    with pytest.raises(ImageError, match=r"no SOPInstanceUID.*dcmodify -gin"):
+        source_of(image, ossa.read_radiograph(image))
+    good = radiograph(tmp_path / "good.dcm")
+    things: Any = [Thing("hand", image, bones()), Thing("good", good, bones())]
+    with pytest.raises(InputError, match=r"1 of 2 pictures.*no SOPInstanceUID"):
+        dicom_seg.write_set(tmp_path, things)
+    assert is_segmentation(tmp_path / "good_seg.dcm")
+
+
+def test_a_result_of_another_size_or_without_bones_is_refused(tmp_path: Path) -> None:
+    image = radiograph(tmp_path / "hand.dcm")
+    source = source_of(image, ossa.read_radiograph(image))
+    with pytest.raises(InputError, match="another size"):
+        segmentation_object(source, told_apart([bones((80, 60))], None))
+    with pytest.raises(InputError, match="no bones"):
+        segmentation_object(source, told_apart([Segmentation(SCHEMA, (90, 60), {})], None))
+
+
+def test_what_is_wrong_with_a_file_is_told(tmp_path: Path) -> None:
+    image = radiograph(tmp_path / "hand.dcm")
+    path = tmp_path / "hand_seg.dcm"
+    data = written(image, path, bones(only=3))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(LabelError, match="damaged"):
+        read_segmentation(path, SCHEMA)
+    data.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    data.PixelData = data.PixelData[:-600]
+    data.save_as(path)
+    with pytest.raises(LabelError, match="bytes of pixels"):
+        read_segmentation(path, SCHEMA)
+    data.SegmentationType = "FRACTIONAL"
+    data.save_as(path)
+    with pytest.raises(LabelError, match="another type; found FRACTIONAL; expected BINARY"):
+        read_segmentation(path, SCHEMA)
+
+
+def test_segments_of_others_are_known_by_codes_or_by_names(tmp_path: Path) -> None:
+    image = radiograph(tmp_path / "hand.dcm")
+    path = tmp_path / "seg.dcm"
+    found = bones(only=4)
+    data = written(image, path, found)
+    for segment in data.SegmentSequence:
+        del segment.TrackingID
+        del segment.TrackingUID
+        del segment.SegmentDescription
+    data.SegmentSequence[0].SegmentedPropertyTypeCodeSequence[0].CodeValue = "1"  # FMA still says it
+    del data.SegmentSequence[1].SegmentedPropertyTypeCodeSequence[0].EquivalentCodeSequence
+    data.SegmentSequence[1].SegmentedPropertyTypeCodeSequence[0].CodeValue = "1"
+    data.SegmentSequence[1].SegmentLabel = "Finger-2"
+    data.SegmentSequence[2].SegmentedPropertyTypeCodeSequence = data.SegmentSequence[
+        1
+    ].SegmentedPropertyTypeCodeSequence
+    data.SegmentSequence[2].SegmentLabel = "Tumour"
+    data.ManufacturerModelName = "other"
+    data.SOPInstanceUID = generate_uid()
+    data.save_as(path)
+    [case] = dicom_seg.read(tmp_path, bone_names(SCHEMA)).cases
+    truth = case.truth(SCHEMA)
+    assert set(truth.outlines) == truth.annotated == {"finger-1", "finger-2", "finger-4"}
+    assert truth.left_out == ("the segment 'Tumour' is named after no bone",)
+
+
+@pytest.mark.skipif(DCIODVFY is None, reason="dciodvfy (Debian's dicom3tools) is not installed")
+def test_dciodvfy_has_no_complaint(tmp_path: Path) -> None:
+    image = radiograph(tmp_path / "hand.dcm")
+    written(image, tmp_path / "hand_seg.dcm", bones())
+    assert complaints(tmp_path / "hand_seg.dcm", tmp_path) == []
