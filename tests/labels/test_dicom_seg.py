@@ -143,7 +143,7 @@ def test_bits_are_packed_without_a_gap(height: int, width: int, count: int, seed
 def test_a_picture_that_is_no_dicom_file_is_wrapped_and_known_again(tmp_path: Path) -> None:
     Image.fromarray(film()).save(tmp_path / "hand.png")
     found = bones()
-    dicom_seg.write_set(tmp_path, [Thing("hand", tmp_path / "hand.png", found)])  # type: ignore[list-item]
+    dicom_seg.write_set(tmp_path, [Thing("hand", tmp_path / "hand.png", found)])
     picture = pydicom.dcmread(tmp_path / "hand_picture.dcm")
     assert np.array_equal(picture.pixel_array, film())
     assert (picture.PatientID, str(picture.PatientName), picture.PatientOrientation) == ("", "", "")
@@ -179,7 +179,7 @@ def test_a_picture_without_an_identifier_cannot_be_referred_to(tmp_path: Path) -
     with pytest.raises(ImageError, match=r"no SOPInstanceUID.*dcmodify -gin"):
         source_of(image, ossa.read_radiograph(image))
     good = radiograph(tmp_path / "good.dcm")
-    things: Any = [Thing("hand", image, bones()), Thing("good", good, bones())]
+    things = [Thing("hand", image, bones()), Thing("good", good, bones())]
     with pytest.raises(InputError, match=r"1 of 2 pictures.*no SOPInstanceUID"):
         dicom_seg.write_set(tmp_path, things)
     assert is_segmentation(tmp_path / "good_seg.dcm")

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from ossa.errors import InputError, LabelError
 from ossa.export.dicom.hands import told_apart
@@ -27,10 +27,7 @@ from ossa.radiograph.radiograph import Side
 from ossa.radiograph.read import read_radiograph
 from ossa.schema import BoneSchema
 from ossa.segmentation.outlines import Outline, outlines_from_region
-from ossa.segmentation.segmentation import Region
-
-if TYPE_CHECKING:
-    from ossa.labels.item import Item
+from ossa.segmentation.segmentation import Region, Segmentation
 
 LAYOUT = "DICOM Segmentations (any name, usually hand_seg.dcm) with the DICOM images that they refer to"
 
@@ -40,6 +37,17 @@ ENDING, PICTURE = "_seg.dcm", "_picture.dcm"
 LOSES = "a DICOM Segmentation has no room for confidences, warnings, and which bones were looked for in vain"
 
 _WORDS = {"L": "left", "R": "right"}
+
+
+class Result(Protocol):
+    """What ``write_set`` asks of a result: its name below the folder that is written, its picture, its bones."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def image(self) -> Path: ...
+    @property
+    def segmentation(self) -> Segmentation: ...
 
 
 def detect(root: Path) -> bool:
@@ -187,7 +195,7 @@ def regions(path: Path, schema: BoneSchema) -> list[tuple[Side | None, Mapping[s
     ]
 
 
-def write_set(root: Path, items: Iterable[Item]) -> None:
+def write_set(root: Path, items: Iterable[Result]) -> None:
     """One segmentation for each picture, of all its hands: <name>_seg.dcm; a wrapped picture is <name>_picture.dcm.
 
     Pictures without bones have none. Raises InputError when all others are written, naming the pictures that no object
@@ -195,7 +203,7 @@ def write_set(root: Path, items: Iterable[Item]) -> None:
     """
     from ossa.export.dicom.seg import segmentation_object, write_object
 
-    films: dict[Path, list[Item]] = {}
+    films: dict[Path, list[Result]] = {}
     for item in items:
         films.setdefault(item.image, []).append(item)
     failed: list[InputError] = []
@@ -222,7 +230,7 @@ def write_set(root: Path, items: Iterable[Item]) -> None:
         )
 
 
-def _film_name(items: Sequence[Item]) -> str:
+def _film_name(items: Sequence[Result]) -> str:
     """What a film is called of whose hands each has a name: "film" of "film_left" and "film_right"."""
     if len(items) == 1:
         return items[0].name

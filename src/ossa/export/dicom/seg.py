@@ -11,9 +11,10 @@ import hashlib
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ossa import safety
 from ossa.errors import InputError
@@ -86,7 +87,7 @@ def packed(listed: Sequence[Segment], shape: tuple[int, int]) -> tuple[bytes, bo
     size = shape[0] * shape[1]
     seen = np.zeros(shape, np.bool_)
     overlap = False
-    frames = []
+    frames: list[NDArray[Any]] = []
     for segment in listed:
         region = segment.region
         box = seen[region.top : region.bottom, region.left : region.right]

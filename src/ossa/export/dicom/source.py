@@ -130,7 +130,7 @@ def wrapped(radiograph: Radiograph) -> Dataset:
     pixels = radiograph.pixels
     told = _told_by_pixels(radiograph)
     with quietly():
-        out = SCImage(
+        out: Dataset = SCImage(
             pixel_array=pixels,
             photometric_interpretation="MONOCHROME2",
             bits_allocated=8 * pixels.dtype.itemsize,

@@ -1,0 +1,103 @@
+"""``ossa export``: results and their radiographs become DICOM files; films that cannot be used are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from click.testing import CliRunner, Result
+from helpers_clinic import bones, film, free_port, radiograph
+from PIL import Image
+
+from ossa.cli import cli
+from ossa.labels import competition
+from ossa.labels.dicom_seg import regions
+from ossa.schema import load_schema
+
+
+def run(*words: Any) -> Result:
+    return CliRunner().invoke(cli, ["export", *map(str, words)])
+
+
+@pytest.fixture
+def clinic(tmp_path: Path) -> Path:
+    """Films (one DICOM, one PNG, one with two hands) and results of them."""
+    films, results = tmp_path / "films", tmp_path / "results"
+    films.mkdir()
+    results.mkdir()
+    radiograph(films / "hand.dcm")
+    Image.fromarray(film()).save(films / "plain.png")
+    radiograph(films / "both.dcm", film((90, 120)), ImageLaterality=None)
+    competition.write(results / "hand.json", bones(), films / "hand.dcm", None)
+    competition.write(results / "plain.json", bones(), films / "plain.png", None)
+    competition.write(results / "both_left.json", bones((90, 120)), films / "both.dcm", None)
+    competition.write(results / "both_right.json", bones((90, 120), left=70), films / "both.dcm", None)
+    return tmp_path
+
+
+def test_segmentations_of_all_films(clinic: Path) -> None:
+    out = clinic / "out"
+    told = run("dicom-seg", clinic / "results", "--images", clinic / "films", "-o", out)
+    assert told.exit_code == 0, told.output
+    names = ["both_seg.dcm", "hand_seg.dcm", "plain_picture.dcm", "plain_seg.dcm"]
+    assert sorted(path.name for path in out.iterdir()) == names
+    [(side, found)] = regions(out / "hand_seg.dcm", load_schema())
+    assert side == "L"
+    assert all(np.array_equal(region.mask, found[name].mask) for name, region in bones())
+    assert len(regions(out / "both_seg.dcm", load_schema())) == 2
+    picture, seg = (pydicom.dcmread(out / f"plain_{kind}.dcm") for kind in ("picture", "seg"))
+    assert seg.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0].ReferencedSOPInstanceUID == picture.SOPInstanceUID
+    assert seg.StudyInstanceUID == picture.StudyInstanceUID
+
+
+def test_a_report_comes_with_its_segmentation(clinic: Path) -> None:
+    told = run("dicom-sr", clinic / "results", "--images", clinic / "films" / "hand.dcm", "-o", clinic / "out")
+    assert told.exit_code == 0, told.output
+    report = pydicom.dcmread(clinic / "out" / "hand_sr.dcm")
+    seg = pydicom.dcmread(clinic / "out" / "hand_seg.dcm")
+    assert seg.SOPInstanceUID in str(report)
+    assert "UCUM" in str(report)
+
+
+def test_captures_and_files_of_nobody(clinic: Path) -> None:
+    told = run("dicom-sc", clinic / "results", "--images", clinic / "films", "-o", clinic / "out", "--anonymise")
+    assert told.exit_code == 0, told.output
+    files = sorted((clinic / "out").iterdir())
+    assert {path.name[:14] for path in files} == {"anonymous_0001", "anonymous_0002", "anonymous_0003"}
+    assert len(files) == 6
+    for path in files:
+        raw = path.read_bytes()
+        assert b"Hong" not in raw
+        assert b"K-1" not in raw
+
+
+def test_what_cannot_be_used_is_told(clinic: Path) -> None:
+    told = run("dicom-seg", clinic / "results", "-o", clinic / "out")
+    assert told.exit_code == 2
+    assert "--images FOLDER" in told.output
+    radiograph(clinic / "films" / "hand.dcm", SOPInstanceUID=None)
+    told = run("dicom-seg", clinic / "results", "--images", clinic / "films", "-o", clinic / "out")
+    assert told.exit_code == 1
+    assert "hand.dcm" in told.output
+    assert "no SOPInstanceUID" in told.output
+    assert (clinic / "out" / "plain_seg.dcm").is_file()
+    told = run("dicom-seg", clinic / "results", "--images", clinic / "films", "-o", clinic / "films")
+    assert told.exit_code == 2
+    assert "one of the inputs" in told.output
+    (clinic / "file").write_text("x")
+    told = run("dicom-seg", clinic / "results", "--images", clinic / "films", "-o", clinic / "file" / "x")
+    assert told.exit_code == 2
+    assert "cannot be written" in told.output
+
+
+def test_an_archive_that_is_down_loses_nothing(clinic: Path) -> None:
+    to = f"127.0.0.1:{free_port()}"
+    told = run("dicom-seg", clinic / "results", "--images", clinic / "films", "-o", clinic / "out", "--send", to)
+    assert told.exit_code == 2
+    assert "send them again" in told.output
+    assert (clinic / "out" / "hand_seg.dcm").is_file()
+    assert run("send", clinic / "results", "--to", to).exit_code == 2
+    assert run("send", clinic / "out", "--to", "nonsense").exit_code == 2
