@@ -9,9 +9,9 @@ import numpy as np
 import pydicom
 import pytest
 from click.testing import CliRunner, Result
-from helpers_clinic import bones, film, free_port, radiograph
 from PIL import Image
 
+from helpers_clinic import bones, film, free_port, radiograph
 from ossa.cli import cli
 from ossa.labels import competition
 from ossa.labels.dicom_seg import regions
@@ -49,7 +49,9 @@ def test_segmentations_of_all_films(clinic: Path) -> None:
     assert all(np.array_equal(region.mask, found[name].mask) for name, region in bones())
     assert len(regions(out / "both_seg.dcm", load_schema())) == 2
     picture, seg = (pydicom.dcmread(out / f"plain_{kind}.dcm") for kind in ("picture", "seg"))
-    assert seg.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0].ReferencedSOPInstanceUID == picture.SOPInstanceUID
+    assert (
+        seg.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0].ReferencedSOPInstanceUID == picture.SOPInstanceUID
+    )
     assert seg.StudyInstanceUID == picture.StudyInstanceUID
 
 

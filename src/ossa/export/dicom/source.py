@@ -149,6 +149,7 @@ def wrapped(radiograph: Radiograph) -> Dataset:
         )
     out.ConversionType = "WSD"
     out.PatientOrientation = ""
+    out.Laterality = radiograph.side or ""
     return out
 
 
