@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +23,18 @@ from ossa.export.dicom.seg import packed, segmentation_object, write_object
 from ossa.export.dicom.source import source_of
 from ossa.labels import dicom_seg
 from ossa.labels.dicom_frames import is_segmentation, read_segmentation
+from ossa.labels.format import writable
+from ossa.labels.item import Item
 from ossa.labels.names import bone_names
+from ossa.labels.results import open_results
 from ossa.schema import load_schema
 from ossa.segmentation.segmentation import Segmentation
 
 SCHEMA = load_schema()
 
 
-@dataclass(frozen=True)
-class Thing:
-    """What ``write_set`` takes, as far as it looks."""
-
-    name: str
-    image: Path
-    segmentation: Segmentation
+def thing(name: str, image: Path, found: Segmentation) -> Item:
+    return Item(name, image.name, image, found, frozenset(SCHEMA.names))
 
 
 def same(a: Segmentation | dict[str, Any], b: Any) -> bool:
@@ -143,7 +142,7 @@ def test_bits_are_packed_without_a_gap(height: int, width: int, count: int, seed
 def test_a_picture_that_is_no_dicom_file_is_wrapped_and_known_again(tmp_path: Path) -> None:
     Image.fromarray(film()).save(tmp_path / "hand.png")
     found = bones()
-    dicom_seg.write_set(tmp_path, [Thing("hand", tmp_path / "hand.png", found)])
+    dicom_seg.write_set(tmp_path, [thing("hand", tmp_path / "hand.png", found)])
     picture = pydicom.dcmread(tmp_path / "hand_picture.dcm")
     assert np.array_equal(picture.pixel_array, film())
     assert (picture.PatientID, str(picture.PatientName), picture.PatientOrientation) == ("", "", "")
@@ -179,7 +178,7 @@ def test_a_picture_without_an_identifier_cannot_be_referred_to(tmp_path: Path) -
     with pytest.raises(ImageError, match=r"no SOPInstanceUID.*dcmodify -gin"):
         source_of(image, ossa.read_radiograph(image))
     good = radiograph(tmp_path / "good.dcm")
-    things = [Thing("hand", image, bones()), Thing("good", good, bones())]
+    things = [thing("hand", image, bones()), thing("good", good, bones())]
     with pytest.raises(InputError, match=r"1 of 2 pictures.*no SOPInstanceUID"):
         dicom_seg.write_set(tmp_path, things)
     assert is_segmentation(tmp_path / "good_seg.dcm")
@@ -244,3 +243,30 @@ def test_dciodvfy_has_no_complaint(tmp_path: Path) -> None:
     image = radiograph(tmp_path / "hand.dcm")
     written(image, tmp_path / "hand_seg.dcm", bones())
     assert complaints(tmp_path / "hand_seg.dcm", tmp_path) == []
+
+
+def test_a_prediction_and_a_set_are_written_and_opened_as_any_other(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    image = radiograph(tmp_path / "in" / "hand.dcm")
+    form = writable("dicom-seg")
+    assert form.write_set is not None
+    form.write_set(tmp_path / "out", [thing("hand", image, bones(only=5))])
+    found = open_results(tmp_path / "out")
+    [entry] = found.entries.values()
+    assert same(bones(only=5), entry.read((90, 60)))
+    assert entry.open().read((90, 60))[1] == frozenset(SCHEMA.names)  # all were looked for
+    drawn = Item(
+        "a/hand", "a/hand.dcm", image, bones(only=5), frozenset({"finger-1"}), subject="a", bring=copied(image)
+    )
+    form.write_set(tmp_path / "set", [drawn])
+    [case] = dicom_seg.read(tmp_path / "set", bone_names(SCHEMA)).cases
+    assert case.truth(SCHEMA).annotated == frozenset(SCHEMA.names[:5])
+    assert case.image == tmp_path / "set" / "a" / "hand.dcm"
+
+
+def copied(image: Path) -> Callable[[Path], Path]:
+    def bring(place: Path) -> Path:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        return Path(shutil.copyfile(image, place))
+
+    return bring

@@ -19,7 +19,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
 
 #: The label formats that help texts name; the table of ossa.labels.format, which takes time to import, has them all.
-FORMATS = "competition, coco, labelme, cvat, yolo, masks, bits, nnunet, nnunet-regions, ramw600"
+FORMATS = "competition, coco, labelme, cvat, yolo, masks, bits, nnunet, nnunet-regions, ramw600, dicom-seg"
 
 
 def output(text: str, required: bool = True) -> Callable[[Command], Command]:

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from ossa.errors import InputError, LabelError
 from ossa.export.dicom.hands import told_apart
-from ossa.export.dicom.source import is_dicom, quietly, source_of, wrapped_uid
+from ossa.export.dicom.source import is_dicom, quietly, require, source_of, wrapped_uid
 from ossa.labels.case import Case, Merged, Problem, Reading, Truth, judged
 from ossa.labels.dicom_frames import HEAD, SegFile, is_segmentation, read_segmentation
+from ossa.labels.item import Item
 from ossa.labels.match import without_ending
 from ossa.labels.names import BoneNames
 from ossa.labels.pictures import below, case_of, pictures, subject_of, visible_files
@@ -27,7 +27,7 @@ from ossa.radiograph.radiograph import Side
 from ossa.radiograph.read import read_radiograph
 from ossa.schema import BoneSchema
 from ossa.segmentation.outlines import Outline, outlines_from_region
-from ossa.segmentation.segmentation import Region, Segmentation
+from ossa.segmentation.segmentation import Region
 
 LAYOUT = "DICOM Segmentations (any name, usually hand_seg.dcm) with the DICOM images that they refer to"
 
@@ -36,18 +36,9 @@ ENDING, PICTURE = "_seg.dcm", "_picture.dcm"
 
 LOSES = "a DICOM Segmentation has no room for confidences, warnings, and which bones were looked for in vain"
 
+__all__ = ["LAYOUT", "LOSES", "detect", "read", "read_case", "regions", "require", "write_set"]
+
 _WORDS = {"L": "left", "R": "right"}
-
-
-class Result(Protocol):
-    """What ``write_set`` asks of a result: its name below the folder that is written, its picture, its bones."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def image(self) -> Path: ...
-    @property
-    def segmentation(self) -> Segmentation: ...
 
 
 def detect(root: Path) -> bool:
@@ -195,15 +186,15 @@ def regions(path: Path, schema: BoneSchema) -> list[tuple[Side | None, Mapping[s
     ]
 
 
-def write_set(root: Path, items: Iterable[Result]) -> None:
+def write_set(root: Path, items: Iterable[Item]) -> None:
     """One segmentation for each picture, of all its hands: <name>_seg.dcm; a wrapped picture is <name>_picture.dcm.
 
-    Pictures without bones have none. Raises InputError when all others are written, naming the pictures that no object
-    can refer to and the first reason.
+    Labels of a data set (they have a subject) count as drawn by people. Pictures without bones have none. Raises
+    InputError when all others are written, saying of how many pictures no object can be made and the first reason.
     """
     from ossa.export.dicom.seg import segmentation_object, write_object
 
-    films: dict[Path, list[Result]] = {}
+    films: dict[Path, list[Item]] = {}
     for item in items:
         films.setdefault(item.image, []).append(item)
     failed: list[InputError] = []
@@ -215,13 +206,16 @@ def write_set(root: Path, items: Iterable[Result]) -> None:
         try:
             radiograph = read_radiograph(image)
             source = source_of(image, radiograph)
-            made = segmentation_object(source, told_apart(bones, radiograph.side))
+            drawn = any(item.subject for item in hands)
+            made = segmentation_object(source, told_apart(bones, radiograph.side), drawn=drawn)
         except InputError as error:
             failed.append(error)
             continue
         write_object(root / f"{name}{ENDING}", made)
         if source.made is not None:
             write_object(root / f"{name}{PICTURE}", source.made)
+        else:
+            hands[0].brought(root / hands[0].file)
     if failed:
         raise InputError(
             f"{len(failed)} of {len(films)} pictures have no DICOM Segmentation, the others are written",
@@ -230,7 +224,7 @@ def write_set(root: Path, items: Iterable[Result]) -> None:
         )
 
 
-def _film_name(items: Sequence[Result]) -> str:
+def _film_name(items: Sequence[Item]) -> str:
     """What a film is called of whose hands each has a name: "film" of "film_left" and "film_right"."""
     if len(items) == 1:
         return items[0].name

@@ -13,7 +13,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from ossa.errors import ConfigError, DatasetError
-from ossa.labels import beside, bits, coco, competition, cvat, foreign, labelme, masks, nnunet, ramw600, yolo
+from ossa.labels import beside, bits, coco, competition, cvat, dicom_seg, foreign, labelme, masks, nnunet, ramw600, yolo
 from ossa.labels.case import Problem, Reading
 from ossa.labels.item import SetWriter, refuse_overlap
 from ossa.labels.names import BoneNames
@@ -38,7 +38,8 @@ class LabelFormat:
     ``write`` writes the label of one picture, whose file's name ends in ``ending``; None where a label cannot stand
     alone. ``write_set`` writes all labels of a set, in folders of the format's own; None where a set is no more than
     its labels. ``mark`` is the file that such a set has. ``keeps_overlap``: a pixel may be of several bones; else
-    ``refuse`` tells which label cannot be written. ``loses``: a sentence on what the format has no room for.
+    ``refuse`` tells which label cannot be written. ``loses``: a sentence on what the format has no room for. ``needs``
+    raises MissingExtraError where what it is written with is not installed.
     """
 
     name: str
@@ -52,6 +53,7 @@ class LabelFormat:
     mark: str = ""
     keeps_overlap: bool = True
     loses: str = ""
+    needs: Callable[[], None] | None = None
 
     @property
     def writable(self) -> bool:
@@ -99,6 +101,16 @@ OWN = (
         loses=ramw600.LOSES,
     ),
     LabelFormat("labelme", labelme.LAYOUT, 40, labelme.detect, beside.read, labelme.write),
+    LabelFormat(
+        "dicom-seg",
+        dicom_seg.LAYOUT,
+        50,
+        dicom_seg.detect,
+        dicom_seg.read,
+        write_set=dicom_seg.write_set,
+        loses=dicom_seg.LOSES,
+        needs=dicom_seg.require,
+    ),
     LabelFormat("masks", masks.LAYOUT, 55, masks.detect, masks.read, masks.write, ending=MASKS_SUFFIX),
     LabelFormat("bits", bits.LAYOUT, 56, bits.detect, bits.read, bits.write, ending=".npz"),
     LabelFormat("yolo", yolo.LAYOUT, 60, yolo.detect, yolo.read, write_set=yolo.write_set, mark=yolo.FILE),
@@ -162,8 +174,13 @@ def build(own: Iterable[LabelFormat], plugins: Iterable[EntryPoint]) -> Formats:
 
 
 def writable(name: str) -> LabelFormat:
-    """The format called ``name``, which can be written. ConfigError lists the formats that can."""
+    """The format called ``name``, which can be written. ConfigError lists the formats that can.
+
+    Raises MissingExtraError where what it is written with is not installed.
+    """
     able = {one.name: one for one in formats().table.values() if one.writable}
     if name not in able:
         raise ConfigError(f"no label format called '{name}' can be written", expected="one of " + ", ".join(able))
+    if (needs := able[name].needs) is not None:
+        needs()
     return able[name]
