@@ -243,6 +243,10 @@ def test_dciodvfy_has_no_complaint(tmp_path: Path) -> None:
     image = radiograph(tmp_path / "hand.dcm")
     written(image, tmp_path / "hand_seg.dcm", bones())
     assert complaints(tmp_path / "hand_seg.dcm", tmp_path) == []
+    bare = written(radiograph(image, PixelSpacing=None), tmp_path / "bare_seg.dcm", bones())
+    [shared] = bare.SharedFunctionalGroupsSequence
+    assert len(shared.PixelMeasuresSequence[0]) == 0
+    assert complaints(tmp_path / "bare_seg.dcm", tmp_path) == []
 
 
 def test_a_prediction_and_a_set_are_written_and_opened_as_any_other(tmp_path: Path) -> None:

@@ -259,6 +259,4 @@ def send_files(paths: Iterable[str | Path], archive: Archive, track: Track = sil
                 files.append(path)
     if not files:
         raise InputError("no DICOM file was found", path=", ".join(map(str, paths)))
-    done = iter(track(range(len(files)), len(files), "sending"))
-    next(done, None)
-    return send(files, archive, lambda _: next(done, None))
+    return send(files, archive, track)

@@ -67,12 +67,28 @@ def segmentation_object(source: Source, hands: Sequence[BonesOfHand], *, drawn: 
     out.PixelData = pixels
     for item in _source_items(out) if source.frames > 1 else ():
         item.ReferencedFrameNumber = 1
+    _share_something(out)
     charset = source.header.get("SpecificCharacterSet")
     if charset:
         out.SpecificCharacterSet = charset
     out.BodyPartExamined = "HAND"
     out.PatientOrientation = source.header.get("PatientOrientation") or ""
     return out
+
+
+def _share_something(out: Dataset) -> None:
+    """One item of shared functional groups with pixel measures, if empty ones where the spacing is not known.
+
+    highdicom leaves the sequence empty then, where the standard asks for one item (PS3.3 C.7.6.16.1.1), and OHIF opens
+    no segmentation without pixel measures, of which a projection has to say nothing (C.7.6.16.2.1).
+    """
+    from pydicom.dataset import Dataset
+
+    if not out.SharedFunctionalGroupsSequence:
+        out.SharedFunctionalGroupsSequence = [Dataset()]
+    shared = out.SharedFunctionalGroupsSequence[0]
+    if "PixelMeasuresSequence" not in shared:
+        shared.PixelMeasuresSequence = [Dataset()]
 
 
 def identity(source: Source, listed: Sequence[Segment], pixels: bytes) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ossa.errors import ConfigError, MissingExtraError, OutputError
 from ossa.export.dicom.source import quietly
+from ossa.progress import Track, silent
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -56,8 +57,8 @@ class Sent:
     refused: tuple[tuple[Path, str], ...]
 
 
-def send(files: Sequence[Path], archive: Archive, tell: Callable[[Path], None] = lambda _: None) -> Sent:
-    """Send DICOM files one by one. ``tell`` hears of each that was taken.
+def send(files: Sequence[Path], archive: Archive, track: Track = silent) -> Sent:
+    """Send DICOM files one by one.
 
     Raises OutputError when the archive cannot be reached, or breaks off: it names the files that were taken until
     then. A deflated file is sent inflated to an archive that does not take deflated ones.
@@ -70,11 +71,10 @@ def send(files: Sequence[Path], archive: Archive, tell: Callable[[Path], None] =
     taken: list[Path] = []
     refused: list[tuple[Path, str]] = []
     with _associated(archive, headers) as link:
-        for path in files:
+        for path in track(files, len(files), "sending"):
             reason = _store(link, path)
             if reason is None:
                 taken.append(path)
-                tell(path)
             elif not link.is_established:
                 raise _failed(archive, reason, taken, len(files))
             else:
@@ -144,7 +144,7 @@ def _store(link: Any, path: Path) -> str | None:
         accepted = {(str(c.abstract_syntax), str(c.transfer_syntax[0])) for c in link.accepted_contexts}
         kind, syntax = str(data.SOPClassUID), str(data.file_meta.TransferSyntaxUID)
         if (kind, syntax) not in accepted and syntax == _DEFLATED and (kind, _PLAIN) in accepted:
-            data.file_meta.TransferSyntaxUID = _PLAIN
+            data.file_meta.TransferSyntaxUID = pydicom.uid.UID(_PLAIN)
         elif (kind, syntax) not in accepted:
             name = pydicom.uid.UID(kind).name
             return f"the archive does not take objects of this kind ({name}, {pydicom.uid.UID(syntax).name})"
