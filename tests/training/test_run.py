@@ -198,20 +198,21 @@ def test_the_coarse_part_is_trained_towards_the_truth_too() -> None:
     assert float(module._windows(batch.inputs(), batch)[1]["coarse"]) < before
 
 
-def test_a_pooled_norm_needs_two_pictures() -> None:
-    from ossa.pipeline.train import check_early
+def test_a_new_head_starts_at_the_shares_of_the_training_pictures() -> None:
+    """Boxes of 14 x 18 px on 64 x 64 are the first three bones; what nobody annotates gets their mean."""
+    from ossa.training.run import first_shares, make_network, planned
 
-    pytest.importorskip("segmentation_models_pytorch")
-    deep = {"architecture": "deeplabv3plus", "encoder": "tu-mobilenetv3_small_050"}
-    for batch, data in ((1, {"size": 64}), (2, {"size": 64})):
-        config = check({"model": deep, "data": {**data, "datasets": [{"path": "x"}]}, "train": {"batch": batch}})
-        if batch == 2:
-            check_early(config, tiny.schema())
-            continue
-        with pytest.raises(ConfigError, match=r"'deeplabv3plus' normalises.*train\.batch=1.*train\.batch=2"):
-            check_early(config, tiny.schema())
-    narrow = check({"model": tiny.TINY, "data": {"datasets": [{"path": "x"}]}, "train": {"batch": 1}})
-    check_early(narrow, tiny.schema())
+    config = tiny.tiny_config()
+    material = tiny.material()
+    data, _ = planned(config, tiny.schema(), material)
+    shares = first_shares(config, data, material)
+    assert shares is not None
+    assert torch.allclose(shares, torch.full((29,), 14 * 18 / 64**2), rtol=1e-6)
+    network: Any = make_network(config, tiny.schema(), shares)
+    assert torch.allclose(network.out.bias.sigmoid(), shares, rtol=1e-5)
+    off = tiny.tiny_config(model={"prior": False})
+    assert first_shares(off, data, material) is None
+    assert first_shares(tiny.tiny_config(finetune={"model": "default"}), data, material) is None
 
 
 @pytest.mark.parametrize("share", [0.1, 1 / 3, 1.0])

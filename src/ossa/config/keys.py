@@ -151,6 +151,9 @@ class Model(Named):
         default="compact", description="Name in ossa.models.architectures; other keys here go to it"
     )
     weights: str | None = Field(default=None, description="null, a weight file, or 'imagenet' (downloads the encoder)")
+    prior: bool = Field(
+        default=True, description="A new head starts at the share of the training pictures that each bone fills"
+    )
 
 
 class Optimiser(Named):

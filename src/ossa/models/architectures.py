@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ossa.config import check_arguments, unknown_name
@@ -22,6 +21,8 @@ from ossa.errors import BundleError, ConfigError, MissingExtraError, OssaError
 from ossa.models._sizes import check_size
 from ossa.models._torchvision import ensure_torchvision, repair_torchvision
 from ossa.models.adapters import TorchvisionBody, TransformersBody, UperNetBody, grey_first
+from ossa.models.pooled_norm import one_value_norms
+from ossa.models.probe import probe, side_of
 
 #: What a builder gets: number of classes, input channels, whether to load ImageNet weights, then its options.
 Builder = Callable[..., nn.Module]
@@ -92,17 +93,9 @@ def build(name: str, classes: int, *, channels: int = 1, imagenet: bool = False,
     if isinstance(network, Network):
         # Weights made for RGB stay so: the network is built again with three input channels.
         network.options = {**options, "rgb": True} if network.rgb else dict(options)
-        network.stride = _measure_stride(network, channels)
+        one_value_norms(network)
+        network.stride = side_of(network) // int(probe(network, channels).shape[-1])
     return network
-
-
-@torch.no_grad()
-def _measure_stride(network: Network, channels: int) -> int:
-    side = network.side or 2 * max(32, network.multiple)
-    was_training = network.training
-    out = network.eval()(torch.zeros(1, channels, side, side))
-    network.train(was_training)
-    return side // int(out.shape[-1])
 
 
 def no_imagenet(name: str, imagenet: bool) -> None:

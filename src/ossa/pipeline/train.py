@@ -153,7 +153,7 @@ def check_early(config: RunConfig, schema: BoneSchema) -> None:
     from ossa.training.losses import WeightedLoss
     from ossa.training.material import phantom_sources
     from ossa.training.optim import make_optimiser, make_schedule
-    from ossa.training.run import make_network, refuse_single_values
+    from ossa.training.run import make_network
 
     WeightedLoss(config.loss)
     augment_config(config.data.augment)
@@ -166,8 +166,6 @@ def check_early(config: RunConfig, schema: BoneSchema) -> None:
     make_schedule(
         plan.name, plan.arguments(), optimiser, interval=plan.interval, warmup=plan.warmup, steps=100, epochs=10
     )
-    if config.train.batch == 1:
-        refuse_single_values(network, config)
     closer_of(config, schema)
     if not config.data.datasets and config.data.phantoms is None:
         raise ConfigError(

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ossa.config import RunConfig
 from ossa.errors import ConfigError, DeviceError, OssaError
 from ossa.models.architectures import build
+from ossa.models.prior import set_prior
 from ossa.models.weights import load_matching, load_weights
 from ossa.schema import BoneSchema
 from ossa.training._lightning import Callback, ProgressBar, TensorBoardLogger, WandbLogger, pl
@@ -30,6 +31,7 @@ from ossa.training.material import Checks, Material
 from ossa.training.metrics import EpochsFromOne, keep_metrics
 from ossa.training.module import TrainingModule
 from ossa.training.sampler import Plan, PlannedBatches
+from ossa.training.shares import bone_shares
 from ossa.training.writers import writing_ahead
 
 _log = logging.getLogger("ossa.train")
@@ -49,12 +51,17 @@ class FoldResult:
     stopped_early: bool
 
 
-def make_network(config: RunConfig, schema: BoneSchema) -> nn.Module:
-    """The network of a run file with its first weights: random, ImageNet, a file's, or a bundle's to fine-tune."""
+def make_network(config: RunConfig, schema: BoneSchema, shares: Tensor | None = None) -> nn.Module:
+    """The network of a run file with its first weights: random, ImageNet, a file's, or a bundle's to fine-tune.
+
+    ``shares`` (C,): of the pictures' pixels that each bone fills; a head that no file brings starts there.
+    """
     model = config.model
     torch.manual_seed(config.seed)
     imagenet = model.weights == "imagenet"
     network = build(model.architecture, len(schema), imagenet=imagenet, **model.arguments())
+    if shares is not None and model.prior and not set_prior(network, shares):
+        _log.info("model.prior: the head of '%s' has no biases", model.architecture)
     multiple = int(network.multiple)  # type: ignore[arg-type]
     phantoms = config.data.phantoms
     close = {"wrists": phantoms.wrists, "digits": phantoms.digits} if phantoms is not None else {}
@@ -83,32 +90,6 @@ def make_network(config: RunConfig, schema: BoneSchema) -> nn.Module:
             load_weights(network, path)
     _freeze(network, config.finetune.freeze)
     return network
-
-
-def refuse_single_values(network: nn.Module, config: RunConfig) -> None:
-    """Raise ConfigError when a norm of ``network`` would see one value per channel in a batch of one picture.
-
-    So it is where a head pools a picture to one cell and normalises it over the batch (DeepLab's, for one). Changes
-    the norms' statistics: for a network that is thrown away.
-    """
-    window = config.data.window
-    side = max(128, 4 * int(network.multiple))  # type: ignore[arg-type]  # large enough that nothing else is one cell
-    try:
-        with torch.no_grad():
-            if window is None:
-                network.train()(torch.zeros(1, 1, side, side))
-            else:
-                corners = torch.zeros(1, window.per_image, 2, dtype=torch.int64)
-                network.train().windows(torch.zeros(1, 1, side, side), corners, side)  # type: ignore[operator]
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            raise
-        raise ConfigError(
-            f"'{config.model.architecture}' normalises what it pools from a picture over the batch",
-            found="train.batch=1",
-            expected="train.batch=2 or more",
-            remedy="Raise train.batch, lower data.size if memory runs out, or take another model.architecture",
-        ) from error
 
 
 def _freeze(network: nn.Module, prefixes: Sequence[str]) -> None:
@@ -153,6 +134,14 @@ def planned(config: RunConfig, schema: BoneSchema, material: Material) -> tuple[
     return data, Plan(material.lengths, weights, samples, config.seed, kinds, together)
 
 
+def first_shares(config: RunConfig, data: BoneData, material: Material) -> Tensor | None:
+    """What ``make_network`` is to start from; None where a whole model is taken over, or ``model.prior`` is off."""
+    whole = config.finetune.model is not None and not config.finetune.matching_only
+    if whole or not config.model.prior:
+        return None
+    return bone_shares(data, [(w.source, w.weight) for w in material.sources])
+
+
 def train_fold(
     config: RunConfig,
     schema: BoneSchema,
@@ -175,7 +164,8 @@ def train_fold(
         torch.set_num_threads(config.train.threads)
     if config.train.device == "cpu" or not torch.cuda.is_available():
         keep_freed_memory()
-    network = make_network(config, schema)
+    data, plan = planned(config, schema, material)
+    network = make_network(config, schema, first_shares(config, data, material))
     config = settled(config, network)
     if config.train.channels_last:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -186,7 +176,6 @@ def train_fold(
             found=f"{len(material.checks)} pictures, {ranks} devices",
             remedy="Lower train.devices or folds.count, or raise data.phantoms.held_out",
         )
-    data, plan = planned(config, schema, material)
     per_epoch = plan.samples // (config.train.batch * ranks)
     steps = math.ceil(per_epoch / config.train.accumulate) * config.train.epochs
     module = TrainingModule(network, config, schema, max(1, steps))
