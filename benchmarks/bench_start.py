@@ -2,7 +2,7 @@
 
     python benchmarks/bench_start.py [--record] [--only NAME ...] [--steps 150] [--weights NAME=FILE ...]
 
-The same 32 flat phantoms at 96 px in the same order for all, batches of 8, no augmentation, AdamW at 2e-3, 5 BCE + Dice;
+The same 32 flat phantoms at 96 px in the same order for all, batches of 8, not varied; AdamW at 2e-3, 5 BCE + Dice;
 Dice on 8 others, every 10 steps, after which a run that has .8 ends. Processor seconds are those of the training steps.
 A name followed by @1, @2 or @4 is trained with its logits brought to that stride before the loss instead of the head's.
 """
@@ -171,7 +171,7 @@ def main() -> None:
     lines = [
         f"32 phantoms at {SIZE} px, batches of {BATCH}, at most {given.steps} steps, one thread; steps (processor s)",
         "",
-        "| network | .5 with the prior | .8 with the prior | Dice at the end | .5 without | .8 without | Dice at the end |",
+        "| network | .5 with the prior | .8 with it | Dice at the end | .5 without | .8 without | Dice at the end |",
         "|---|---|---|---|---|---|---|",
     ]
     for name in given.only:

@@ -25,7 +25,9 @@ KINDS: dict[str, tuple[str | None, dict[str, Any]]] = {
     "segformer_b0": (
         "transformers",
         {
-            **{"hidden_sizes": [8, 8, 16, 16], "depths": [1, 1, 1, 1], "num_attention_heads": [1, 1, 2, 2]},
+            "hidden_sizes": [8, 8, 16, 16],
+            "depths": [1, 1, 1, 1],
+            "num_attention_heads": [1, 1, 2, 2],
             "decoder_hidden_size": 16,
         },
     ),

@@ -17,7 +17,6 @@ from ossa.training.augment import (
     bend_of,
     curve,
     draw,
-    draw_mixup,
     edge_grey,
     matrix,
     mirrored,
@@ -238,16 +237,6 @@ def test_each_grey_change_does_what_its_name_says():
     assert (boxed == 7).sum() == 90 * 140
     assert (boxed == 9).sum() == 45 * 35
     assert curve(Variation(gain=1.2, offset=10)).dtype == np.uint8
-
-
-def test_mixup_is_drawn_for_its_share_of_batches():
-    config = AugmentConfig(p_mixup=0.3)
-    drawn = [draw_mixup(config, np.random.default_rng(k), 4) for k in range(1000)]
-    mixed = [d for d in drawn if d is not None]
-    assert 0.25 < len(mixed) / 1000 < 0.35
-    assert 0.45 < np.mean([share for share, _ in mixed]) < 0.55
-    assert all(sorted(partners) == [0, 1, 2, 3] for _, partners in mixed)
-    assert draw_mixup(AugmentConfig(p_mixup=1), np.random.default_rng(0), 1) is None
 
 
 def test_map_outlines_and_matrix_agree_on_the_pixel_centre():

@@ -30,10 +30,9 @@ from ossa.training.batches import (
     make_batch,
     normalise_batch,
     normalised,
-    planes_by_shifting,
     scaling_of,
-    unpack_bits,
 )
+from ossa.training.bitplanes import planes_by_shifting, unpack_bits
 from ossa.training.sampler import Plan, PlannedBatches
 from ossa.training.samples import CaseSource, Concat, PhantomSource, RawSample, image_paths
 from ossa.training.sheet import contact_sheet

@@ -28,6 +28,38 @@ FULL: dict[str, Any] = {
     "scheduler": {"name": "ReduceLROnPlateau", "patience": 0, "warmup": 2},
 }
 SIMPLE: dict[str, Any] = {"optimiser": {"name": "SGD", "lr": 0.05, "momentum": 0.9}, "train": {"precision": "bf16"}}
+#: Everything that steers a training, in one run; SAM needs a step per batch.
+STEERED: dict[str, Any] = {
+    "train": {
+        "ema": 0.9,
+        "epochs": 4,
+        "swa": {"start": 0.25, "lr": 0.004},
+        "sam": {"rho": 0.05},
+        "precision": "32",
+        "validation_loss": True,
+        "monitor": "val/loss",
+        "threshold": {"*": 0.4},
+        "hard_share": 0.5,
+        "bone_weights": {"carpal": 2.0},
+        "loss_stride": 4,
+        "deep_supervision": {},
+        "checkpoint_gradients": True,
+    },
+    "distil": {"models": ["default"], "share": 0.3},
+    "data": {
+        "augment": {
+            "p_mixup": 0.2,
+            "p_cutmix": 0.5,
+            "p_copy_paste": 1,
+            "p_crop": 0.5,
+            "p_elastic": 0.5,
+            "p_perspective": 0.5,
+            "p_low_resolution": 0.5,
+        }
+    },
+    "optimiser": {"lr": 0.01},
+    "scheduler": {"name": "ReduceLROnPlateau", "patience": 0},
+}
 
 
 def child(config: RunConfig, folder: Path, mode: str) -> Any:
@@ -77,7 +109,9 @@ def compare(one: Path, two: Path) -> None:
     same(read_weights(one / "best.safetensors"), read_weights(two / "best.safetensors"), "best")
 
 
-@pytest.mark.parametrize(("changes", "batch"), [(FULL, 7), (SIMPLE, 4)], ids=["everything", "bf16"])
+@pytest.mark.parametrize(
+    ("changes", "batch"), [(FULL, 7), (SIMPLE, 4), (STEERED, 7)], ids=["everything", "bf16", "steered"]
+)
 def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, changes: dict[str, Any], batch: int) -> None:
     config = tiny.tiny_config(**changes)
     tiny.train(config, tmp_path / "whole")

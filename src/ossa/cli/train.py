@@ -15,9 +15,17 @@ from ossa.cli.options import PATH, tell
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--folder", type=PATH, help="The run's folder.  [default: output/NAME-001, ...]")
 @click.option("--resume", is_flag=True, help="Go on with the run in --folder.")
+@click.option("--find-lr", is_flag=True, help="Train nothing; print the learning rate at which the loss falls fastest.")
+@click.option("--find-lr-steps", type=click.IntRange(10), default=100, show_default=True, help="Steps of --find-lr.")
 @click.pass_context
 def command(
-    ctx: click.Context, config: str | None, overrides: tuple[str, ...], folder: Path | None, resume: bool
+    ctx: click.Context,
+    config: str | None,
+    overrides: tuple[str, ...],
+    folder: Path | None,
+    resume: bool,
+    find_lr: bool,
+    find_lr_steps: int,
 ) -> None:
     """Train networks on a data set, on phantoms, or on both.
 
@@ -34,6 +42,14 @@ def command(
             raise click.UsageError("Give a CONFIG, or --resume with --folder.", ctx)
         config = str(folder / "config.yaml")
     settings = load_config(config, overrides)
+    if find_lr:
+        from ossa.pipeline.train import find_learning_rate
+
+        found = find_learning_rate(settings, find_lr_steps, track=bar, tell=tell)
+        for rate, loss in found.curve[:: max(1, len(found.curve) // 20)]:
+            click.echo(f"{rate:.2e}  {loss:.4f}", err=True)
+        click.echo(f"optimiser.lr={found.rate:.2e}")
+        return
     try:
         done = train(settings, folder=folder, resume=resume, track=bar, tell=tell)
     except KeyboardInterrupt:

@@ -25,11 +25,14 @@ from ossa.config.keys import (
 from ossa.config.load import check, check_arguments, dump, load_config, recipes, to_yaml, unknown_name
 from ossa.config.manual import describe_keys, table
 from ossa.config.stages import stage_configs, started_from
+from ossa.config.steering import DeepSupervision, Distil, Range, Sam, Search, WeightMean
 
 __all__ = [
     "CloseUps",
     "Data",
     "DatasetKeys",
+    "DeepSupervision",
+    "Distil",
     "EarlyStop",
     "FineTune",
     "Folds",
@@ -38,9 +41,13 @@ __all__ = [
     "Optimiser",
     "PhantomKeys",
     "Pseudo",
+    "Range",
     "RunConfig",
+    "Sam",
     "Scheduler",
+    "Search",
     "Train",
+    "WeightMean",
     "Window",
     "check",
     "check_arguments",

@@ -9,29 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0.0)]
-#: A shell leaves the ~ of key=~/folder as it is.
-Home = Annotated[Path, AfterValidator(Path.expanduser)]
-
-
-class Section(BaseModel):
-    """A part of a run file: unknown keys are refused, values never change after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), validate_default=True)
-
-
-class Named(BaseModel):
-    """``name`` and the arguments of the thing named, checked against its signature when it is built."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
-
-    def arguments(self) -> dict[str, Any]:
-        """The free keys of the section."""
-        return dict(self.model_extra or {})
+from ossa.config.sections import Count, Fraction, Home, Named, Positive, Section
+from ossa.config.steering import DeepSupervision, Distil, Sam, Search, WeightMean
 
 
 class DatasetKeys(Section):
@@ -184,7 +165,9 @@ class EarlyStop(Section):
     patience: Annotated[int, Field(ge=0)] = Field(
         default=0, description="Validations without gain before stopping; 0: never"
     )
-    min_delta: Annotated[float, Field(ge=0.0)] = Field(default=0.0, description="Smallest gain in Dice that counts")
+    min_delta: Annotated[float, Field(ge=0.0)] = Field(
+        default=0.0, description="Smallest gain in the monitored figure that counts"
+    )
 
 
 class Train(Section):
@@ -201,6 +184,32 @@ class Train(Section):
     )
     ema: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         default=0.0, description="Decay of the averaged weights; 0 keeps none"
+    )
+    swa: WeightMean | None = Field(default=None, description="Mean of the last epochs' weights (SWA)")
+    sam: Sam | None = Field(default=None, description="Sharpness-aware steps (SAM); twice the time")
+    monitor: str = Field(
+        default="val/dice",
+        description="Logged figure that says which epoch is best: val/dice, val/dice/Pisiform, val/loss",
+    )
+    monitor_mode: Literal["auto", "max", "min"] = Field(
+        default="auto", description="Whether more or less of it is better; auto: less of a loss, more of all else"
+    )
+    validation_loss: bool = Field(default=False, description="Log val/loss, the loss of whole held-out pictures")
+    threshold: float | dict[str, float] = Field(
+        default=0.5, description="Probability from which validation counts a pixel as bone; or {Pisiform: .4, '*': .5}"
+    )
+    bone_weights: dict[str, Annotated[float, Field(ge=0.0)]] = Field(
+        default={}, description="Weights of bones, or of whole rows, in the loss: {carpal: 2, Pisiform: 3}; others 1"
+    )
+    hard_share: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        default=1.0, description="Share of a batch's bones, those with the lowest Dice, that count in the loss"
+    )
+    loss_stride: Literal[1, 2, 4, 8, 16] | None = Field(
+        default=None, description="Stride of the grid on which the loss is taken; the head's own when empty"
+    )
+    deep_supervision: DeepSupervision | None = Field(default=None, description="Losses at coarser levels too")
+    checkpoint_gradients: bool = Field(
+        default=False, description="Compute parts of the network twice instead of keeping them in memory"
     )
     early_stop: EarlyStop = Field(default=EarlyStop(), description="Early stopping")
     validate_every: Count = Field(default=1, description="Epochs between validations")
@@ -219,6 +228,18 @@ class Train(Section):
     def _validates(self) -> Train:
         if self.validate_every > self.epochs:
             raise ValueError(f"validate_every={self.validate_every} is never reached in {self.epochs} epochs")
+        return self
+
+    @model_validator(mode="after")
+    def _go_together(self) -> Train:
+        if self.sam is not None and self.accumulate > 1:
+            raise ValueError("sam takes every step twice on one batch; it needs accumulate=1")
+        if self.sam is not None and self.precision == "16":
+            raise ValueError("sam cannot measure the scaled gradients of precision=16; use bf16")
+        if self.compile and (self.deep_supervision is not None or self.checkpoint_gradients):
+            raise ValueError("deep_supervision and checkpoint_gradients look into the network; they need compile=false")
+        if self.monitor == "val/loss" and not self.validation_loss:
+            raise ValueError("monitor=val/loss is only logged with validation_loss=true")
         return self
 
     @field_validator("precision", mode="before")
@@ -300,6 +321,8 @@ class RunConfig(Section):
     train: Train = Field(default=Train(), description="The training loop")
     finetune: FineTune = Field(default=FineTune(), description="Fine-tuning")
     pseudo: Pseudo | None = Field(default=None, description="Pseudo-labels")
+    distil: Distil | None = Field(default=None, description="Learning from trained models' answers too")
+    search: Search | None = Field(default=None, description="Search for good values of keys (Optuna)")
     closer: tuple[CloserLook, ...] = Field(
         default=(),
         description="Closer looks of the finished model, one or a list; train with data.phantoms.wrists or digits too",
@@ -336,6 +359,17 @@ class RunConfig(Section):
             raise ValueError("pseudo.weights needs one number per model of pseudo.models")
         if self.data.window is not None and self.model.architecture != "context":
             raise ValueError("data.window needs model.architecture 'context' (windows that see the whole hand)")
+        if self.search is not None and (self.stages or self.train.devices * self.train.nodes > 1):
+            raise ValueError("search goes with neither stages nor several devices; search the settings of one stage")
+        whole = {
+            "train.hard_share": self.train.hard_share < 1,
+            "train.loss_stride": self.train.loss_stride is not None,
+            "train.deep_supervision": self.train.deep_supervision is not None,
+            "distil": self.distil is not None,
+        }
+        if self.data.window is not None and any(whole.values()):
+            found = ", ".join(key for key, asked in whole.items() if asked)
+            raise ValueError(f"data.window trains on windows; {found} need whole pictures")
         if self.data.window is not None and self.data.window.size > self.data.size:
             raise ValueError(
                 f"data.window.size={self.data.window.size} is larger than the grid, data.size={self.data.size}"

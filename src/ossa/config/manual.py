@@ -9,8 +9,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from ossa.config.keys import Named, RunConfig
+from ossa.config.keys import RunConfig
 from ossa.config.load import _sections
+from ossa.config.sections import Named
 
 
 def describe_keys(only: str | None = None) -> str:

@@ -45,7 +45,7 @@ def head_of(network: nn.Module) -> Any:
     """
     found: list[nn.Module] = []
 
-    def note(module: nn.Module, _inputs: Any, output: Any) -> None:
+    def note(module: nn.Module, _inputs: Any, _output: Any) -> None:
         if any(True for _ in module.parameters(recurse=False)):
             found.append(module)
 

@@ -30,6 +30,7 @@ from ossa.schema import BoneSchema, load_schema
 if TYPE_CHECKING:
     from ossa.pages.run import FoldFigures
     from ossa.training.material import Material
+    from ossa.training.rate import Rates
     from ossa.training.run import FoldResult
 
 _log = logging.getLogger("ossa.train")
@@ -77,6 +78,8 @@ def train(
     run = _run_folder(config, folder, resume)
     try:
         with output_folder(run) if is_first() else nullcontext():  # the other ranks write for the first one
+            if config.search is not None:
+                return _train_search(run, config, schema, track, tell)
             if config.stages:
                 return _train_stages(run, config, schema, track, tell)
             return _train_in(run, config, schema, track, tell)
@@ -107,6 +110,45 @@ def _train_stages(run: Path, config: RunConfig, schema: BoneSchema, track: Track
         done = _train_in(resumed_folder(part, own) if begun else exact_folder(part), own, schema, track, tell)
     assert done is not None
     return Trained(run, done.dice, done.bundles)
+
+
+def _train_search(run: Path, config: RunConfig, schema: BoneSchema, track: Track, tell: Tell) -> Trained:
+    """Each trial as a run in RUN/trial001, trial002, ...; nothing but their Dice and RUN/best.yaml comes of them."""
+    from ossa.pipeline.search import search
+    from ossa.training.folder import exact_folder, resumed_folder
+
+    write_text(run / "config.yaml", to_yaml(config))
+
+    def training(own: RunConfig, part: Path) -> float:
+        check_stages(own, schema)
+        begun = (part / "config.yaml").exists()
+        done = _train_in(resumed_folder(part, own) if begun else exact_folder(part), own, schema, track, tell)
+        return sum(done.dice) / len(done.dice)
+
+    best = search(config, run, training, tell)
+    tell(f"Train with them: ossa train {shlex.quote(str(best))}")
+    return Trained(run, (), ())
+
+
+def find_learning_rate(config: RunConfig, steps: int, track: Track = silent, tell: Tell = _log.info) -> Rates:
+    """The learning rate at which the first fold's loss falls fastest, by ``steps`` short steps; nothing is kept.
+
+    Pictures go into the run's image cache as in training. Raises as ``train`` does, and TrainingError when the loss
+    falls at no rate.
+    """
+    try:
+        from ossa.training.rate import find_rate
+    except ImportError as error:
+        raise MissingExtraError.of("training", "train", error) from error
+    schema = load_schema(config.bones)
+    own = stage_configs(config)[0] if config.stages else config
+    check_early(own.model_copy(update={"search": None}), schema)
+    groups = read_groups(own, schema, tell)
+    first_look(own, schema, groups, track, tell)
+    folds = folds_of(own, schema, groups, own.output / "none", False, track)
+    number = own.folds.run[0] if own.folds.run else 0
+    material = material_from(own.model_copy(update={"pseudo": None}), schema, groups, folds, number, ())
+    return find_rate(own, schema, material, steps, track)
 
 
 def _train_in(run: Path, config: RunConfig, schema: BoneSchema, track: Track, tell: Tell) -> Trained:
@@ -145,20 +187,29 @@ def check_stages(config: RunConfig, schema: BoneSchema) -> None:
     """``check_early`` for a run, or for every stage of one that has stages."""
     for stage in stage_configs(config) if config.stages else (config,):
         check_early(stage, schema)
+    if config.search is not None:
+        from ossa.pipeline.search import check_search
+
+        check_search(config)
 
 
 def check_early(config: RunConfig, schema: BoneSchema) -> None:
     """Everything that can be wrong with names and arguments, before a folder is made or a picture read."""
+    from ossa.training import transforms
     from ossa.training.augment_keys import augment_config
-    from ossa.training.losses import WeightedLoss
     from ossa.training.material import phantom_sources
+    from ossa.training.module import thresholds_of
+    from ossa.training.monitor import check_monitor
+    from ossa.training.objective import Objective
     from ossa.training.optim import make_optimiser, make_schedule
     from ossa.training.run import make_network
 
-    WeightedLoss(config.loss)
-    augment_config(config.data.augment)
+    check_monitor(config, schema)
+    thresholds_of(config, schema)
+    transforms.check(augment_config(config.data.augment).transforms)
     phantom_sources(config, schema)
     network = make_network(config, schema)
+    Objective(network, config, schema)
     optimiser = make_optimiser(
         config.optimiser.name, {"lr": config.optimiser.lr, **config.optimiser.arguments()}, network
     )

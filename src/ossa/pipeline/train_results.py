@@ -152,6 +152,9 @@ def public_config(config: RunConfig) -> dict[str, Any]:
         phantoms.pop("pool", None)
         phantoms["anatomy"] = [Path(path).name for path in phantoms["anatomy"]]
     values.pop("stages")
+    values.pop("search")
+    if values.get("distil"):
+        values["distil"].pop("models")
     values["model"].pop("weights", None)
     values["finetune"].pop("model", None)
     if values.get("pseudo"):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ossa.schema import BoneSchema
 from ossa.segmentation.outlines import Outlines, Ring, map_outlines
 from ossa.training.augment_keys import AugmentConfig
+from ossa.training.warps import Warp
 
 Grey = NDArray[np.uint8]
 Matrix = NDArray[np.float64]
@@ -48,6 +49,11 @@ class Variation:
     blur: float = 0.0
     sharpen: float = 0.0
     boxes: tuple[tuple[float, float, float, float, int], ...] = ()  # x, y, width, height (shares), grey
+    crop: tuple[float, float, float] = (0.0, 0.0, 1.0)  # left, top, side of the part that is seen (shares)
+    corners: tuple[float, ...] = ()  # shifts of the four corners (warps.warp_of)
+    elastic: float = 0.0  # its field follows from noise_seed
+    low_resolution: float = 1.0
+    transforms: tuple[tuple[int, int], ...] = ()  # number in data.augment.transforms, seed
 
 
 def draw(config: AugmentConfig, rng: np.random.Generator) -> Variation:
@@ -82,7 +88,23 @@ def draw(config: AugmentConfig, rng: np.random.Generator) -> Variation:
         blur=even(config.blur) if happens(config.p_blur) else 0.0,
         sharpen=even(config.sharpen) if happens(config.p_sharpen) else 0.0,
         boxes=_draw_boxes(config, rng) if happens(config.p_dropout) else (),
+        crop=_draw_crop(config, rng) if happens(config.p_crop) else (0.0, 0.0, 1.0),
+        corners=tuple(rng.uniform(-config.perspective, config.perspective, 8).tolist())
+        if happens(config.p_perspective)
+        else (),
+        elastic=even(config.elastic) if happens(config.p_elastic) else 0.0,
+        low_resolution=even(config.low_resolution) if happens(config.p_low_resolution) else 1.0,
+        transforms=tuple(
+            (number, int(rng.integers(1 << 31)))
+            for number, one in enumerate(config.transforms)
+            if happens(float(one.get("p", 1.0)))
+        ),
     )
+
+
+def _draw_crop(config: AugmentConfig, rng: np.random.Generator) -> tuple[float, float, float]:
+    side = float(rng.uniform(*config.crop))
+    return float(rng.uniform(0, 1 - side)), float(rng.uniform(0, 1 - side)), side
 
 
 def _draw_boxes(config: AugmentConfig, rng: np.random.Generator) -> tuple[tuple[float, float, float, float, int], ...]:
@@ -105,7 +127,8 @@ def _draw_boxes(config: AugmentConfig, rng: np.random.Generator) -> tuple[tuple[
 def matrix(variation: Variation, shape: tuple[int, int]) -> Matrix:
     """The affine map (2, 3) of points (x, y) in a picture of ``shape`` (h, w) px.
 
-    Mirrored first, then turned and scaled about the picture's centre, then shifted.
+    Of a part that is seen alone, first the part is enlarged. Then mirrored, then turned and scaled about the picture's
+    centre, then shifted.
     """
     height, width = shape
     cx, cy = (width - 1) / 2, (height - 1) / 2
@@ -113,7 +136,14 @@ def matrix(variation: Variation, shape: tuple[int, int]) -> Matrix:
     c, s = math.cos(a) * variation.scale, math.sin(a) * variation.scale
     m = -1.0 if variation.flip else 1.0
     dx, dy = variation.shift[0] * width, variation.shift[1] * height
-    return np.array([[c * m, -s, cx - c * m * cx + s * cy + dx], [s * m, c, cy - s * m * cx - c * cy + dy]])
+    moved = np.array([[c * m, -s, cx - c * m * cx + s * cy + dx], [s * m, c, cy - s * m * cx - c * cy + dy]])
+    left, top, side = variation.crop
+    if side == 1.0:
+        return moved
+    # A pixel's corner, not its centre, is where the part begins.
+    start = np.array([left * width, top * height]) - 0.5
+    part = np.array([[1 / side, 0, -start[0] / side - 0.5], [0, 1 / side, -start[1] / side - 0.5]])
+    return np.column_stack([moved[:, :2] @ part[:, :2], moved[:, :2] @ part[:, 2] + moved[:, 2]])
 
 
 def mirrored(outlines: Outlines, schema: BoneSchema) -> Outlines:
@@ -185,20 +215,25 @@ def bend_of(outlines: Outlines, degrees: float) -> Bend | None:
 
 
 def move_picture(
-    picture: Grey, affine: Matrix, shape: tuple[int, int], bend: Bend | None = None, surround: int = 0
+    picture: Grey,
+    affine: Matrix,
+    shape: tuple[int, int],
+    bend: Bend | None = None,
+    surround: int = 0,
+    warp: Warp | None = None,
 ) -> Grey:
-    """The picture under ``bend`` and then ``affine``, on a grid of ``shape`` (h, w), bilinear.
+    """The picture under ``bend``, then ``affine``, then ``warp``, on a grid of ``shape`` (h, w), bilinear.
 
     Outlines move the same way through ``move_outlines``. Where nothing is known the grid has the grey ``surround``:
     repeating the edge would draw bones on that the truth does not have.
     """
     import cv2
 
-    if bend is None:
+    if bend is None and warp is None:
         if shape == picture.shape and np.array_equal(affine, [[1, 0, 0], [0, 1, 0]]):
             return picture
         return np.asarray(cv2.warpAffine(picture, affine, shape[::-1], flags=cv2.INTER_LINEAR, borderValue=surround))
-    xs, ys = _source_map(affine, shape, bend)
+    xs, ys = _source_map(affine, shape, bend, warp)
     return np.asarray(cv2.remap(picture, xs, ys, cv2.INTER_LINEAR, borderValue=surround))
 
 
@@ -208,7 +243,7 @@ def edge_grey(picture: Grey) -> int:
 
 
 def _source_map(
-    affine: Matrix, shape: tuple[int, int], bend: Bend, step: int = 4
+    affine: Matrix, shape: tuple[int, int], bend: Bend | None, warp: Warp | None = None, step: int = 4
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """For each grid pixel the picture's x and y, computed at every ``step``-th pixel and interpolated between."""
     import cv2
@@ -216,7 +251,9 @@ def _source_map(
     inverse = np.asarray(cv2.invertAffineTransform(affine), np.float64)
     rows, columns = -(-shape[0] // step) + 1, -(-shape[1] // step) + 1
     y, x = np.meshgrid(np.arange(rows) * float(step), np.arange(columns) * float(step), indexing="ij")
-    before = bend.backward(apply_affine(np.stack([x, y], axis=-1), inverse)).astype(np.float32)
+    points = np.stack([x, y], axis=-1)
+    points = apply_affine(points if warp is None else warp.backward(points), inverse)
+    before = (points if bend is None else bend.backward(points)).astype(np.float32)
     # resize puts coarse sample k at (k + .5) * step - .5; a shift by half a coarse pixel puts it at k * step.
     back = np.array([[1 / step, 0, 0], [0, 1 / step, 0]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -234,11 +271,15 @@ def apply_affine(points: Ring, affine: Matrix) -> Ring:
     return points @ affine[:, :2].T + affine[:, 2]
 
 
-def move_outlines(outlines: Outlines, affine: Matrix, bend: Bend | None = None) -> Outlines:
-    """Outlines under ``bend`` and then ``affine``, as ``move_picture`` moves the picture."""
-    if bend is None:
-        return map_outlines(outlines, lambda ring: apply_affine(ring, affine))
-    return map_outlines(outlines, lambda ring: apply_affine(bend.forward(_denser(ring)), affine))
+def move_outlines(outlines: Outlines, affine: Matrix, bend: Bend | None = None, warp: Warp | None = None) -> Outlines:
+    """Outlines under ``bend``, then ``affine``, then ``warp``, as ``move_picture`` moves the picture."""
+
+    def moved(ring: Ring) -> Ring:
+        points = ring if bend is None and warp is None else _denser(ring)
+        points = apply_affine(points if bend is None else bend.forward(points), affine)
+        return points if warp is None else warp.forward(points)
+
+    return map_outlines(outlines, moved)
 
 
 def _denser(ring: Ring, step: float = 8.0) -> Ring:
@@ -254,19 +295,23 @@ def _denser(ring: Ring, step: float = 8.0) -> Ring:
 
 
 def move_bits(
-    bits: NDArray[np.uint32], affine: Matrix, shape: tuple[int, int], bend: Bend | None = None
+    bits: NDArray[np.uint32],
+    affine: Matrix,
+    shape: tuple[int, int],
+    bend: Bend | None = None,
+    warp: Warp | None = None,
 ) -> NDArray[np.uint32]:
     """Bit planes (P, h, w) as ``move_picture`` moves the picture, by nearest neighbour: all bones at once."""
     import cv2
 
-    if bend is None and shape == bits.shape[1:] and np.array_equal(affine, [[1, 0, 0], [0, 1, 0]]):
+    if bend is None and warp is None and shape == bits.shape[1:] and np.array_equal(affine, [[1, 0, 0], [0, 1, 0]]):
         return bits
     # OpenCV has no 32-bit unsigned pictures; four channels of bytes hold the same bits.
     bytes_of = [np.ascontiguousarray(plane).view(np.uint8).reshape(*plane.shape, 4) for plane in bits]
-    if bend is None:
+    if bend is None and warp is None:
         moved = [cv2.warpAffine(plane, affine, shape[::-1], flags=cv2.INTER_NEAREST) for plane in bytes_of]
     else:
-        xs, ys = _source_map(affine, shape, bend)
+        xs, ys = _source_map(affine, shape, bend, warp)
         moved = [cv2.remap(plane, xs, ys, cv2.INTER_NEAREST) for plane in bytes_of]
     return np.stack([np.ascontiguousarray(plane).view(np.uint32)[..., 0] for plane in moved])
 
@@ -292,6 +337,9 @@ def vary_grey(picture: Grey, variation: Variation) -> Grey:
 
     v = variation
     out = picture
+    if v.low_resolution < 1:
+        small = tuple(max(1, round(n * v.low_resolution)) for n in out.shape[::-1])
+        out = np.asarray(cv2.resize(cv2.resize(out, small, interpolation=cv2.INTER_AREA), picture.shape[::-1]))
     if v.clahe:
         out = np.asarray(cv2.createCLAHE(clipLimit=v.clahe, tileGridSize=(8, 8)).apply(out))
     if v.blur:
@@ -332,13 +380,3 @@ def _grain(picture: Grey, sd: float, seed: int) -> Grey:
             grain = tile[: part.shape[0], : part.shape[1]]
             out[top : top + _TILE, left : left + _TILE] = cv2.add(part, grain, dtype=cv2.CV_8U)
     return out
-
-
-def draw_mixup(config: AugmentConfig, rng: np.random.Generator, count: int) -> tuple[float, NDArray[np.int64]] | None:
-    """The share of the first sample and each sample's partner for one batch of ``count``, or None.
-
-    Source: Zhang et al., mixup: Beyond Empirical Risk Minimization, ICLR 2018.
-    """
-    if count < 2 or rng.random() >= config.p_mixup:
-        return None
-    return float(rng.beta(config.mixup, config.mixup)), rng.permutation(count)

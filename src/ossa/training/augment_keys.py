@@ -49,6 +49,28 @@ class AugmentConfig(BaseModel):
         0.3, ge=0, le=1, description="Share of batches whose samples are mixed in pairs (MixUp)."
     )
     mixup: float = Field(1.0, gt=0, description="MixUp's Beta(a, a): 1 draws the mixing share evenly from 0..1.")
+    p_cutmix: Probability = Field(
+        0.0, ge=0, le=1, description="Share of the other batches whose samples take a box of another's (CutMix)."
+    )
+    cutmix: float = Field(1.0, gt=0, description="CutMix's Beta(a, a): 1 draws the box's area evenly from 0..1.")
+    p_copy_paste: Probability = Field(
+        0.0, ge=0, le=1, description="Share of the other batches whose samples take bones of another's, where they lie."
+    )
+    copy_paste: tuple[int, int] = Field((1, 4), description="Range of the number of those bones.")
+    copy_paste_rim: float = Field(0.01, ge=0, le=0.2, description="What is taken around them, share of the side.")
+    p_crop: Probability = Field(0.0, ge=0, le=1, description="Share of samples that are a part, enlarged to the grid.")
+    crop: tuple[float, float] = Field((0.4, 0.9), description="Range of the part's sides, share of the picture's.")
+    p_perspective: Probability = Field(0.0, ge=0, le=1, description="Share that is seen at an angle.")
+    perspective: float = Field(0.08, ge=0, lt=0.5, description="Largest shift of a corner, share of the side.")
+    p_elastic: Probability = Field(0.0, ge=0, le=1, description="Share that is bent like rubber.")
+    elastic: tuple[float, float] = Field(
+        (0.03, 0.1), description="Range of the SD of the shifts of a grid of 5 x 5, share of a cell."
+    )
+    p_low_resolution: Probability = Field(0.0, ge=0, le=1, description="Share made smaller and enlarged again.")
+    low_resolution: tuple[float, float] = Field((0.4, 0.9), description="Range of the size in between.")
+    transforms: tuple[dict[str, Any], ...] = Field(
+        (), description="Transforms of installed packages: [{name: rain, p: 0.3, ...}] (docs/training.md)."
+    )
 
 
 #: No variation at all: validation and test samples.

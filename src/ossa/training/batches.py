@@ -24,11 +24,12 @@ from ossa.errors import ConfigError
 from ossa.radiograph.prepare import normalise
 from ossa.schema import BoneSchema
 from ossa.segmentation.outlines import bits_from_outlines
+from ossa.training import transforms
 from ossa.training.augment import (
+    Bend,
     Variation,
     bend_of,
     draw,
-    draw_mixup,
     edge_grey,
     matrix,
     mirrored,
@@ -39,7 +40,10 @@ from ossa.training.augment import (
     vary_grey,
 )
 from ossa.training.augment_keys import NONE, AugmentConfig
+from ossa.training.bitplanes import unpack_bits
+from ossa.training.mixing import draw_mixing
 from ossa.training.samples import RawSample, SampleSource, in_epoch
+from ossa.training.warps import Warp, warp_of
 
 #: What a sample is asked for by: (epoch, position in the epoch, index in the source).
 Key = tuple[int, int, int]
@@ -152,36 +156,53 @@ class BoneData(Dataset[Sample]):
     def varied(self, raw: RawSample, variation: Variation, index: int) -> Sample:
         """A raw sample under a given variation, its truth drawn."""
         outlines = raw.outlines
-        affine = matrix(variation, raw.image.shape)
         bend = bend_of(outlines, variation.bend) if outlines is not None else None
         content = (min(raw.image.shape[0], self.grid[0]), min(raw.image.shape[1], self.grid[1]))
-        image = np.zeros(self.grid, np.uint8)
+        warp = warp_of(variation.corners, variation.elastic, variation.noise_seed, content)
+        move = (matrix(variation, raw.image.shape), bend, warp)
         surround = edge_grey(raw.image) if variation.surround else 0
-        picture = move_picture(raw.image, affine, content, bend, surround)
-        picture = vary_grey(picture, variation)
+        picture = vary_grey(move_picture(raw.image, move[0], content, bend, surround, warp), variation)
+        picture, bits = self._truth(raw, variation, move, picture)
+        image = np.zeros(self.grid, np.uint8)
         image[: content[0], : content[1]] = picture
-        bits = self._bits(raw, variation, affine, bend, content)
         annotated = np.array([name in raw.annotated for name in self.schema.names])
         if variation.flip:
             annotated = annotated[list(self.schema.mirror_order())]
         return Sample(image, bits, annotated, scaling_of(picture), content, index, raw.id, variation)
 
-    def _bits(self, raw: RawSample, variation: Variation, affine: Any, bend: Any, content: tuple[int, int]) -> Any:
-        """Bit planes (P, H, W) of the varied truth, nothing outside of the content."""
+    def _truth(
+        self, raw: RawSample, variation: Variation, move: tuple[Any, Bend | None, Warp | None], picture: Any
+    ) -> tuple[Any, Any]:
+        """The picture after other packages' transforms, and bit planes (P, H, W) of the truth that moved with it."""
+        affine, bend, warp = move
+        content = picture.shape
+        others = self._others(variation)
         if raw.outlines is not None:
-            outlines = move_outlines(raw.outlines, affine, bend)
+            outlines = move_outlines(raw.outlines, affine, bend, warp)
+            for other in others:
+                picture, outlines = transforms.move_outlines(*other, picture, outlines)
             outlines = mirrored(outlines, self.schema) if variation.flip else outlines
             bits = bits_from_outlines(outlines, self.schema, content, self.supersample)
         else:
             if raw.bits is None:
                 raise ConfigError(f"the source gave '{raw.id}' neither outlines nor bit planes")
-            bits = move_bits(raw.bits, affine, content, bend)
+            bits = move_bits(raw.bits, affine, content, bend, warp)
+            for other in others:
+                picture, bits = transforms.move_bits(*other, picture, bits)
             bits = mirrored_bits(bits, self.schema) if variation.flip else bits
         if content == self.grid:
-            return bits
+            return picture, bits
         padded = np.zeros((bits.shape[0], *self.grid), np.uint32)
         padded[:, : content[0], : content[1]] = bits
-        return padded
+        return picture, padded
+
+    def _others(self, variation: Variation) -> list[tuple[transforms.Transform, str, int]]:
+        """Transform, name and seed of what other packages do to a sample."""
+        if not variation.transforms:
+            return []
+        wanted = self.augment.transforms
+        made = transforms.load(wanted)
+        return [(made[number], str(wanted[number]["name"]), seed) for number, seed in variation.transforms]
 
 
 # --- batches ------------------------------------------------------------------------------------------------------
@@ -193,7 +214,8 @@ class Batch:
     ``annotated`` (N, C) bool, ``scaling`` (N, 5) float32 as ``centred`` gives it, ``content`` (N, 2) int32, ``indices``
     (N,) int64.
 
-    ``mix`` is the share of each sample against its partner ``partners`` (N,) int64; 1 when nothing is mixed.
+    ``mix`` is the share of each sample against its partner ``partners`` (N,) int64; 1 when nothing is mixed. ``paste``
+    (N, H, W) bool: where the partner's picture covers the sample's, whose ``bits`` are then the partner's already.
     ``ids`` and ``number`` (epoch, batch) name the batch in messages.
     """
 
@@ -208,10 +230,12 @@ class Batch:
     ids: tuple[str, ...]
     number: tuple[int, int]
     classes: int
+    paste: Tensor | None = None
 
     def _moved(self, change: Any) -> Batch:
         names = ("images", "bits", "annotated", "scaling", "content", "indices", "partners")
-        return replace(self, **{name: change(getattr(self, name)) for name in names})
+        paste = None if self.paste is None else change(self.paste)
+        return replace(self, paste=paste, **{name: change(getattr(self, name)) for name in names})
 
     def to(self, device: torch.device | str, non_blocking: bool = True) -> Batch:
         """The batch on another device."""
@@ -224,6 +248,8 @@ class Batch:
     def inputs(self) -> Tensor:
         """The network's input (N, 1, H, W) float32 on the batch's device: normalised, mixed."""
         x = normalise_batch(self.images, self.scaling, self.content)
+        if self.paste is not None:
+            x = torch.where(self.paste[:, None], x[self.partners], x)
         return x if self.mix == 1.0 else self.mix * x + (1 - self.mix) * x[self.partners]
 
     def targets(self, stride: int = 1) -> tuple[Tensor, Tensor]:
@@ -246,6 +272,9 @@ class Batch:
     def _known(self) -> Tensor:
         """(N, C) float32: 1 where a bone is annotated in a sample and in what is mixed into it."""
         known = self.annotated.to(torch.float32)
+        if self.paste is not None:
+            covered = self.paste.flatten(1).any(dim=1)[:, None]
+            return torch.where(covered, known * known[self.partners], known)
         return known if self.mix == 1.0 else known * known[self.partners]
 
 
@@ -269,63 +298,27 @@ def normalise_batch(images: Tensor, scaling: Tensor, content: Tensor) -> Tensor:
     return (x * (rows & columns))[:, None]
 
 
-def unpack_bits(bits: Tensor, classes: int, stride: int = 1) -> Tensor:
-    """Bit planes (N, P, H, W) int32 to (N, C, H / stride, W / stride) float32: the share of each cell that is bone.
-
-    H and W must be multiples of ``stride``. Works on the tensor's own device; no more than one byte per bone and
-    cell is held besides the result.
-    """
-    if bits.ndim != 4 or bits.shape[1] * 32 < classes:
-        raise ConfigError("bit planes do not fit", found=tuple(bits.shape), expected=f"(N, {-(-classes // 32)}, H, W)")
-    if bits.shape[2] % stride or bits.shape[3] % stride:
-        raise ConfigError(
-            "bit planes cannot be pooled", found=tuple(bits.shape), expected=f"sides divisible by {stride}"
-        )
-    cells = None
-    for dy in range(stride):
-        for dx in range(stride):
-            planes = _planes(bits[:, :, dy::stride, dx::stride], classes)
-            cells = planes if cells is None else cells.add_(planes)
-    assert cells is not None
-    return cells.to(torch.float32).div_(stride * stride) if stride > 1 else cells.to(torch.float32)
-
-
-def _planes(bits: Tensor, classes: int) -> Tensor:
-    """(N, P, h, w) int32 to (N, C, h, w) uint8."""
-    if bits.device.type == "cpu":
-        # numpy unpacks a byte at a time: 10 to 20 times faster than shifts on a CPU.
-        octets = bits.permute(0, 2, 3, 1).contiguous().numpy().astype("<i4", copy=False).view(np.uint8)
-        flat = np.unpackbits(octets, axis=-1, bitorder="little", count=classes)
-        return torch.from_numpy(flat).permute(0, 3, 1, 2)
-    return planes_by_shifting(bits, classes)
-
-
-def planes_by_shifting(bits: Tensor, classes: int) -> Tensor:
-    """(N, P, h, w) int32 to (N, C, h, w) uint8 on any device, one bone at a time."""
-    out = torch.empty((bits.shape[0], classes, *bits.shape[2:]), dtype=torch.uint8, device=bits.device)
-    for c in range(classes):
-        out[:, c] = (bits[:, c // 32] >> (c % 32)) & 1
-    return out
-
-
 def collate(samples: Sequence[Sample], augment: AugmentConfig, seed: int, number: tuple[int, int]) -> Batch:
-    """Samples as a batch, on no larger a grid than its pictures need; MixUp is drawn from (seed, epoch, batch)."""
+    """Samples as a batch, on no larger a grid than its pictures need; what is mixed follows from its number."""
     side = -(-max(max(s.content) for s in samples) // 32) * 32
-    mixed = draw_mixup(augment, np.random.default_rng([seed, *number, 0x4D6978]), len(samples))
-    share, partners = mixed if mixed is not None else (1.0, np.arange(len(samples)))
-    bits = np.stack([s.bits[:, :side, :side] for s in samples]).view(np.int32)
+    bits = np.stack([s.bits[:, :side, :side] for s in samples])
+    annotated = np.stack([s.annotated for s in samples])
+    mixing = draw_mixing(augment, [seed, *number], bits, annotated)
+    if mixing.paste is not None:
+        bits = np.where(mixing.paste[:, None], bits[mixing.partners], bits)
     return Batch(
         images=torch.from_numpy(np.stack([s.image[:side, :side] for s in samples])),
-        bits=torch.from_numpy(bits),
-        annotated=torch.from_numpy(np.stack([s.annotated for s in samples])),
+        bits=torch.from_numpy(bits.view(np.int32)),
+        annotated=torch.from_numpy(annotated),
         scaling=torch.tensor([centred(s.scaling) for s in samples], dtype=torch.float32),
         content=torch.tensor([s.content for s in samples], dtype=torch.int32),
         indices=torch.tensor([s.index for s in samples], dtype=torch.int64),
-        partners=torch.from_numpy(partners.astype(np.int64)),
-        mix=share,
+        partners=torch.from_numpy(mixing.partners.astype(np.int64)),
+        mix=mixing.share,
         ids=tuple(s.id for s in samples),
         number=number,
         classes=int(samples[0].annotated.size),
+        paste=None if mixing.paste is None else torch.from_numpy(mixing.paste),
     )
 
 

@@ -1,7 +1,8 @@
-"""What happens around the steps: averaged weights, checkpoints, stopping, leaving on Ctrl-C."""
+"""What happens around the steps: checkpoints, stopping, leaving on Ctrl-C."""
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 from collections.abc import Callable
@@ -12,9 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ossa.errors import InputError
+from ossa.errors import InputError, TrainingError
 from ossa.safety import replacing
 from ossa.training._lightning import Callback, Checkpoint, TorchCheckpointIO, pl
+from ossa.training.averages import averaged
 
 
 class SafeCheckpoints(TorchCheckpointIO):
@@ -43,64 +45,6 @@ class SafeCheckpoints(TorchCheckpointIO):
         return found
 
 
-class Average(Callback):
-    """Exponential moving average of weights and norms' statistics, used for validation and for what is saved.
-
-    After t steps the decay is min(decay, (1 + t) / (10 + t)), so that early weights fade
-    (tf.train.ExponentialMovingAverage, num_updates).
-    """
-
-    def __init__(self, decay: float) -> None:
-        self.decay = decay
-        self.steps = 0
-        self.average: dict[str, Tensor] = {}
-        self._live: dict[str, Tensor] | None = None
-
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Begin with the weights as they are, unless a checkpoint brought some."""
-        del trainer
-        own = pl_module.network.state_dict()
-        if not self.average:
-            self.average = {name: value.detach().clone() for name, value in own.items()}
-        self.average = {name: value.to(own[name].device) for name, value in self.average.items()}
-
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *_: Any) -> None:
-        """Move the average after every optimiser step."""
-        if trainer.global_step <= self.steps:
-            return
-        self.steps = trainer.global_step
-        keep = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        with torch.no_grad():
-            for name, value in pl_module.network.state_dict().items():
-                if value.is_floating_point():
-                    self.average[name].lerp_(value, 1 - keep)
-                else:
-                    self.average[name].copy_(value)
-
-    def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Validate the average."""
-        del trainer
-        own = pl_module.network.state_dict()
-        self._live = {name: value.detach().clone() for name, value in own.items()}
-        pl_module.network.load_state_dict(self.average)
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Give the live weights back."""
-        del trainer
-        if self._live is not None:
-            pl_module.network.load_state_dict(self._live)
-            self._live = None
-
-    def state_dict(self) -> dict[str, Any]:
-        """The average and its step."""
-        return {"steps": self.steps, "average": self.average}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from ``state_dict``."""
-        self.steps = int(state_dict["steps"])
-        self.average = dict(state_dict["average"])
-
-
 class Clock(Callback):
     """Tells the epoch (from 0) that begins."""
 
@@ -114,19 +58,31 @@ class Clock(Callback):
 
 
 class Keeper(Checkpoint):
-    """best.ckpt and best.safetensors when validation Dice grows, last.ckpt after every epoch, and early stopping.
+    """best.ckpt and best.safetensors when the monitored figure improves, last.ckpt after every epoch, early stopping.
 
-    ``history``: the validation Dice of every epoch (from 1) that had one; ``per_bone``: that of ``best_epoch``.
-    Lightning calls checkpoint callbacks after all others, so the schedule has stepped and the averaged weights are back
-    in their place.
+    ``monitor`` is the figure's name, ``sign`` 1 where more of it is better and -1 where less is. ``best`` is its best
+    value, ``dice`` the validation Dice of ``best_epoch`` and ``per_bone`` that of each bone; ``history``: the figure of
+    every epoch (from 1) that had a validation. Lightning calls checkpoint callbacks after all others, so the schedule
+    has stepped and the averaged weights are back in their place.
     """
 
-    def __init__(self, folder: Path, patience: int = 0, min_delta: float = 0.0, every: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        patience: int = 0,
+        min_delta: float = 0.0,
+        every: int = 0,
+        monitor: str = "val/dice",
+        sign: int = 1,
+    ) -> None:
         self.folder = folder
         self.patience = patience
         self.min_delta = min_delta
         self.every = every
+        self.monitor = monitor
+        self.sign = sign
         self.best = -1.0
+        self.dice = -1.0
         self.best_epoch = 0
         self.waited = 0
         self.history: list[tuple[int, float]] = []
@@ -150,23 +106,34 @@ class Keeper(Checkpoint):
         trainer.should_stop = trainer.should_stop or self._waited_enough
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Note the score; it is acted on at the epoch's end."""
+        """There is something to judge at the epoch's end, when all of its figures are known."""
         del pl_module
-        if trainer.sanity_checking:
-            return
-        score = float(trainer.callback_metrics.get("val/dice", torch.tensor(float("nan"))))
-        self.history.append((trainer.current_epoch + 1, score))
-        self._fresh = True
+        self._fresh = self._fresh or not trainer.sanity_checking
+
+    def _score(self, trainer: pl.Trainer) -> float:
+        """The monitored figure; TrainingError when this epoch has none, NaN where it is no number."""
+        found = trainer.callback_metrics.get(self.monitor)
+        if found is None:
+            raise TrainingError(
+                f"train.monitor: '{self.monitor}' was not logged",
+                path=self.folder,
+                found=", ".join(sorted(name for name in trainer.callback_metrics if name.count("/") < 2)),
+                remedy="Monitor one of these",
+            )
+        return float(found)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Save; stop when nothing was gained for long enough."""
         better = False
         if self._fresh:
             self._fresh = False
-            score = self.history[-1][1]
-            better = score > self.best + (self.min_delta if self.best >= 0 else 0.0)
+            score, epoch = self._score(trainer), trainer.current_epoch + 1
+            self.history.append((epoch, score))
+            gain = self.sign * (score - self.best)
+            better = math.isfinite(score) and (self.best_epoch == 0 or gain > self.min_delta)
             if better:
-                self.best, self.best_epoch, self.waited = score, self.history[-1][0], 0
+                self.best, self.best_epoch, self.waited = score, epoch, 0
+                self.dice = float(trainer.callback_metrics["val/dice"])
                 self.per_bone = dict(pl_module.per_bone)
             else:
                 self.waited += 1
@@ -185,24 +152,17 @@ class Keeper(Checkpoint):
 
     def state_dict(self) -> dict[str, Any]:
         """Plain values."""
-        counts = {"best": self.best, "best_epoch": self.best_epoch, "waited": self.waited}
+        counts = {"best": self.best, "dice": self.dice, "best_epoch": self.best_epoch, "waited": self.waited}
         return {**counts, "history": self.history, "per_bone": self.per_bone}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from ``state_dict``."""
         self.best = float(state_dict["best"])
+        self.dice = float(state_dict.get("dice", self.best))
         self.best_epoch = int(state_dict["best_epoch"])
         self.waited = int(state_dict["waited"])
         self.history = [(int(e), float(s)) for e, s in state_dict["history"]]
         self.per_bone = {str(name): float(value) for name, value in state_dict["per_bone"].items()}
-
-
-def averaged(trainer: pl.Trainer, module: Any) -> dict[str, Tensor]:
-    """The weights to take away: the averaged ones where there are some, else the live ones."""
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, Average):
-            return callback.average
-    return dict(module.network.state_dict())
 
 
 def save_weights(path: Path, state: dict[str, Tensor]) -> None:

@@ -46,12 +46,13 @@ class Answer:
     """What the network said and what is true.
 
     ``logits`` (N, C, h, w) float32, ``target`` (N, C, h, w) in 0..1 on the same grid,
-    ``annotated`` (N, C) 1 or 0.
+    ``annotated`` (N, C) 1 or 0, ``weights`` (C,) how much each bone counts, all the same when None.
     """
 
     logits: Tensor
     target: Tensor
     annotated: Tensor
+    weights: Tensor | None = None
 
     @cached_property
     def probability(self) -> Tensor:
@@ -60,17 +61,25 @@ class Answer:
 
     def mean(self, values: Tensor) -> Tensor:
         """The mean of per-sample, per-bone values (N, C) over the annotated ones; 0 when there is none."""
-        return (values * self.annotated).sum() / self.annotated.sum().clamp(min=1.0)
+        if self.weights is None:
+            return (values * self.annotated).sum() / self.annotated.sum().clamp(min=1.0)
+        known = self.annotated * self.weights
+        return (values * known).sum() / known.sum().clamp(min=_LEAST)
 
     def pooled(self, values: Tensor, over: Over = "bones") -> Tensor:
         """Pixel values (N, C, h, w) summed over pixels and annotated samples: (C,); over="batch": over all, (1,)."""
         sums = (values.sum(dim=(2, 3)) * self.annotated).sum(dim=0)
+        if over == "batch" and self.weights is not None:
+            sums = sums * self.weights
         return sums if over == "bones" else sums.sum(dim=0, keepdim=True)
 
     def mean_over_bones(self, values: Tensor) -> Tensor:
         """The mean of per-bone values (C,) over the bones that any sample annotates."""
         seen = (self.annotated.sum(dim=0) > 0).to(values.dtype)
-        return (values * seen).sum() / seen.sum().clamp(min=1.0)
+        if self.weights is None:
+            return (values * seen).sum() / seen.sum().clamp(min=1.0)
+        seen = seen * self.weights
+        return (values * seen).sum() / seen.sum().clamp(min=_LEAST)
 
     def joined(self, values: Tensor, absent: Absent = "count") -> Tensor:
         """One number of what was computed from ``pooled`` sums: (C,), or (1,) of the whole batch."""
@@ -302,11 +311,15 @@ def signed_distance(target: Tensor) -> Tensor:
 class WeightedLoss(nn.Module):
     """A weighted sum of named losses, ``{"bce": 0.5, "dice": {"weight": 0.5, "smooth": 0}}``.
 
-    Raises ConfigError for an unknown loss or argument, with the nearest known one.
+    ``weights`` (C,): how much each bone counts. Raises ConfigError for an unknown loss or argument, with the nearest
+    known one, and for a loss that cannot weigh bones.
     """
 
-    def __init__(self, terms: Mapping[str, float | Mapping[str, float | str]]) -> None:
+    weights: Tensor | None
+
+    def __init__(self, terms: Mapping[str, float | Mapping[str, float | str]], weights: Tensor | None = None) -> None:
         super().__init__()
+        self.register_buffer("weights", weights, persistent=False)
         self.terms: list[tuple[str, float, dict[str, Any]]] = []
         for name, given in terms.items():
             if name not in LOSSES:
@@ -318,6 +331,11 @@ class WeightedLoss(nn.Module):
             weight = float(options.pop("weight", 1.0))
             if not np.isfinite(weight) or weight < 0:
                 raise ConfigError(f"loss '{name}': the weight is out of range", found=weight, expected="0 or more")
+            if weights is not None and name == "lovasz" and options.get("over") == "batch":
+                raise ConfigError(
+                    "loss 'lovasz' with over=batch sorts the pixels of all bones together and cannot weigh them",
+                    remedy="Leave train.bone_weights out, or take over=planes",
+                )
             self.terms.append((name, weight, options))
 
     def forward(
@@ -331,7 +349,7 @@ class WeightedLoss(nn.Module):
             expected = tuple(target.shape)
             raise ConfigError("logits and target differ in shape", found=tuple(logits.shape), expected=expected)
         known = torch.ones(logits.shape[:2], device=logits.device) if annotated is None else annotated.float()
-        answer = Answer(logits.float(), target.float(), known)
+        answer = Answer(logits.float(), target.float(), known, self.weights)
         parts = {name: LOSSES[name](answer, **options) for name, _, options in self.terms}
         total = torch.stack([weight * parts[name] for name, weight, _ in self.terms]).sum()
         return total, {name: value.detach() for name, value in parts.items()}

@@ -19,9 +19,11 @@ from ossa.labels.case import Case
 from ossa.radiograph.prepare import Placement, Preparation, normalise, pad
 from ossa.safety import sha256
 from ossa.schema import BoneSchema
+from ossa.training.augment import Variation
+from ossa.training.batches import BoneData
 from ossa.training.module import Check
 from ossa.training.phantoms import FIRST_HELD_OUT_SEED, PhantomSet, StoredPhantoms, phantom_sets, stored_phantoms
-from ossa.training.samples import CaseSource, CheckConcat, CheckSource, Concat, SampleSource
+from ossa.training.samples import CaseSource, CheckConcat, CheckSource, Concat, RawSample, SampleSource
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,14 @@ class Material:
 class Checks(Dataset[Check]):
     """Validation pictures, whole and not varied, one at a time.
 
-    ``multiple``: what the network's sides must be multiples of.
+    ``multiple``: what the network's sides must be multiples of. ``drawn``: draws the truth on the grid too, for a
+    validation loss (its own source is not asked).
     """
 
-    def __init__(self, source: CheckSource, size: int, multiple: int) -> None:
+    def __init__(self, source: CheckSource, size: int, multiple: int, drawn: BoneData | None = None) -> None:
         self.source = source
         self.preparation = Preparation(size, multiple)
+        self.drawn = drawn
 
     def __len__(self) -> int:
         return len(self.source)
@@ -77,7 +81,17 @@ class Checks(Dataset[Check]):
         placement = self.placement(raw.placement, raw.image.shape)
         truth, annotated = self.source.full_truth(index)
         image = torch.from_numpy(pad(normalise(raw.image), placement)[None])
-        return Check(image, placement, truth, annotated, raw.id)
+        return Check(image, placement, truth, annotated, raw.id, self._bits(raw, index, placement.grid_shape))
+
+    def _bits(self, raw: RawSample, index: int, grid: tuple[int, int]) -> torch.Tensor | None:
+        """The truth on the grid (P, h, w) int32."""
+        if self.drawn is None:
+            return None
+        bits = self.drawn.varied(raw, Variation(), index).bits
+        h, w = min(grid[0], bits.shape[1]), min(grid[1], bits.shape[2])
+        out = np.zeros((len(bits), *grid), np.uint32)
+        out[:, :h, :w] = bits[:, :h, :w]
+        return torch.from_numpy(out.view(np.int32))
 
     def placement(self, of_sample: Placement, content: tuple[int, ...]) -> Placement:
         """The sample's placement on a grid of this network's multiple."""

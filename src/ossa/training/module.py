@@ -19,12 +19,15 @@ from ossa.errors import TrainingError
 from ossa.radiograph.prepare import Placement
 from ossa.schema import BoneSchema
 from ossa.segmentation.compare import dice
-from ossa.segmentation.decode import decode
+from ossa.segmentation.decode import decode, per_bone
 from ossa.segmentation.segmentation import Segmentation
 from ossa.training._lightning import pl
 from ossa.training.batches import Batch
-from ossa.training.losses import WeightedLoss
+from ossa.training.bitplanes import unpack_bits
+from ossa.training.monitor import mode_of
+from ossa.training.objective import Objective
 from ossa.training.optim import Schedule, make_optimiser, make_schedule
+from ossa.training.sharpness import sharp
 
 #: Version of what ossa adds to a Lightning checkpoint.
 FORMAT = 1
@@ -35,13 +38,17 @@ _COARSE_WEIGHT = 0.4
 
 @dataclass(frozen=True, eq=False)
 class Check:
-    """A validation picture: ``image`` (1, h, w) float32 on its grid, the truth at the picture's own size."""
+    """A validation picture: ``image`` (1, h, w) float32 on its grid, the truth at the picture's own size.
+
+    ``bits`` (P, h, w) int32: the truth on the grid, where a validation loss is wanted.
+    """
 
     image: Tensor
     placement: Placement
     truth: Segmentation
     annotated: frozenset[str]
     id: str
+    bits: Tensor | None = None
 
 
 class TrainingModule(pl.LightningModule):
@@ -51,13 +58,16 @@ class TrainingModule(pl.LightningModule):
     validation's Dice per bone name; NaN where no picture is annotated.
     """
 
-    def __init__(self, network: nn.Module, config: RunConfig, schema: BoneSchema, steps: int) -> None:
+    def __init__(
+        self, network: nn.Module, config: RunConfig, schema: BoneSchema, steps: int, shares: Tensor | None = None
+    ) -> None:
         super().__init__()
         self.network = network
         self.config = config
         self.schema = schema
         self.steps = steps
-        self.loss = WeightedLoss(config.loss)
+        self.objective = Objective(network, config, schema, shares)
+        self.thresholds = thresholds_of(config, schema)
         self.stride = int(network.stride)  # type: ignore[arg-type]
         self.batches = 0
         self.per_bone: dict[str, float] = {}
@@ -67,29 +77,29 @@ class TrainingModule(pl.LightningModule):
         self._schedule_state: Mapping[str, Any] | None = None
         self._optimiser_steps = 0
         self._validated = False
+        self._seen = -1  # the last batch whose figures were logged
         # Kept out of the module's own parts, or its parameters would appear twice in a checkpoint.
         run = torch.compile(network) if config.train.compile else network
         object.__setattr__(self, "run", run)
 
     # --- training --------------------------------------------------------------------------------
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Seed everything that the batch may draw."""
-        del batch, batch_idx
+    def _seed(self) -> None:
+        """Seed everything that the batch may draw; a second look at it draws the same."""
         mixed = np.random.SeedSequence([self.config.seed, self.batches, self.global_rank]).generate_state(2)
         torch.manual_seed(int(mixed[0]) << 31 | int(mixed[1]) >> 1)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of a batch; TrainingError when it is not a number."""
         del batch_idx
+        self._seed()
         inputs = batch.inputs()
         if self.config.train.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         if self.config.data.window is not None:
             total, parts = self._windows(inputs, batch)
         else:
-            target, annotated = batch.targets(self.stride)
-            total, parts = self.loss(self.run(inputs), target, annotated)  # type: ignore[operator]
+            total, parts = self.objective(self.run, self.network, batch, inputs)
         if not bool(torch.isfinite(total)):
             raise TrainingError(
                 f"the loss is not a number in batch {self.batches} "
@@ -100,6 +110,9 @@ class TrainingModule(pl.LightningModule):
                 remedy="The checkpoints before it are kept. Lower optimiser.lr, set train.clip, or use "
                 "train.precision=bf16 instead of 16",
             )
+        if self._seen == self.batches:  # SAM looks at a batch twice
+            return total
+        self._seen = self.batches
         self.log("train/loss", total.detach(), on_step=True, on_epoch=True, prog_bar=True, batch_size=len(batch.ids))
         for name, value in parts.items():
             self.log(f"train/{name}", value, on_step=False, on_epoch=True, batch_size=len(batch.ids))
@@ -111,8 +124,8 @@ class TrainingModule(pl.LightningModule):
         assert window is not None
         corners = window_corners(batch.bits, window.size, window.per_image, self.stride)
         logits, guess = self.network.windows(inputs, corners, window.size)  # type: ignore[operator]
-        total, parts = self.loss(logits, *batch.window_targets(corners, window.size, self.stride))
-        coarse, _ = self.loss(guess, *batch.targets(batch.bits.shape[-1] // guess.shape[-1]))
+        total, parts = self.objective.loss(logits, *batch.window_targets(corners, window.size, self.stride))
+        coarse, _ = self.objective.loss(guess, *batch.targets(batch.bits.shape[-1] // guess.shape[-1]))
         return total + _COARSE_WEIGHT * coarse, {**parts, "coarse": coarse.detach()}
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
@@ -121,15 +134,29 @@ class TrainingModule(pl.LightningModule):
         self.batches += 1
         if self.global_step > self._optimiser_steps and self.schedule is not None:
             self._optimiser_steps = self.global_step
-            self.schedule.after_step()
+            if self._constant_rate() is None:
+                self.schedule.after_step()
         if self.after_batch is not None:
             self.after_batch(self.trainer)
 
+    def _constant_rate(self) -> float | None:
+        """The learning rate that takes the schedule's place in this epoch (train.swa.lr)."""
+        swa = self.config.train.swa
+        late = swa is not None and self.current_epoch >= first_averaged(self.config)
+        return swa.lr if swa is not None and late else None
+
+    def on_train_epoch_start(self) -> None:
+        """Set the rate at which weights are gathered for their mean."""
+        rate = self._constant_rate()
+        if rate is not None:
+            for group in self.optimizers().optimizer.param_groups:  # type: ignore[union-attr]
+                group["lr"] = rate
+
     def on_train_epoch_end(self) -> None:
         """Step a schedule that goes by epochs, before the epoch's checkpoint is written."""
-        if self.schedule is not None:
+        if self.schedule is not None and self._constant_rate() is None:
             # Lightning keeps a metric until there is a new one: an old one would count as a validation without gain.
-            metric = self.trainer.callback_metrics["val/dice"] if self._validated else None
+            metric = self.trainer.callback_metrics.get(self.config.train.monitor) if self._validated else None
             self.schedule.after_epoch(None if metric is None else float(metric))
         self._validated = False
         self.log("lr", float(self.optimizers().param_groups[0]["lr"]))  # type: ignore[union-attr]
@@ -139,13 +166,18 @@ class TrainingModule(pl.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Sums of Dice and counts per bone."""
         self._sums = torch.zeros(2, len(self.schema), dtype=torch.float64)
+        self._losses = torch.zeros(2, dtype=torch.float64)
 
     def validation_step(self, check: Check, batch_idx: int) -> None:
         """Dice of every annotated bone at the picture's own size, region by region."""
         del batch_idx
         image = check.image[None].to(self.device)
-        logits = self.network(image)[0].float().cpu().numpy()
-        found = decode(logits, check.placement, self.schema)
+        logits = self.network(image).float()
+        if check.bits is not None:
+            target = unpack_bits(check.bits[None].to(self.device), len(self.schema), self.stride)
+            known = torch.tensor([[name in check.annotated for name in self.schema.names]], device=self.device)
+            self._losses += torch.tensor([float(self.objective.loss(logits, target, known)[0]), 1.0])
+        found = decode(logits[0].cpu().numpy(), check.placement, self.schema, self.thresholds)
         for name in check.annotated:
             i = self.schema.index(name)
             self._sums[0, i] += dice(found.get(name), check.truth.get(name))
@@ -160,6 +192,9 @@ class TrainingModule(pl.LightningModule):
             name: float(total[i] / count[i]) if count[i] else float("nan") for i, name in enumerate(self.schema.names)
         }
         self.log("val/dice", float(total.sum() / count.sum().clamp(min=1)), prog_bar=True, rank_zero_only=False)
+        if self.config.train.validation_loss:
+            losses: Tensor = self.trainer.strategy.reduce(self._losses.float().to(self.device), reduce_op="sum")
+            self.log("val/loss", float(losses[0] / losses[1]), rank_zero_only=False)
         for name, value in self.per_bone.items():
             if value == value:
                 self.log(f"val/dice/{name}", value)
@@ -175,10 +210,13 @@ class TrainingModule(pl.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The optimiser; the schedule is stepped here, in ``on_train_batch_end``, so that it is saved exactly."""
         wanted, plan = self.config.optimiser, self.config.scheduler
-        optimiser = make_optimiser(wanted.name, {"lr": wanted.lr, **wanted.arguments()}, self.network)
+        levels = self.objective.levels
+        trained = self.network if levels is None else nn.ModuleList([self.network, levels])
+        optimiser = make_optimiser(wanted.name, {"lr": wanted.lr, **wanted.arguments()}, trained)
+        watched = {"mode": mode_of(self.config)} if plan.name == "ReduceLROnPlateau" else {}
         self.schedule = make_schedule(
             plan.name,
-            plan.arguments(),
+            {**watched, **plan.arguments()},
             optimiser,
             interval=plan.interval,
             warmup=plan.warmup,
@@ -186,6 +224,15 @@ class TrainingModule(pl.LightningModule):
             epochs=self.config.train.epochs,
         )
         return optimiser
+
+    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
+        """One step; with SAM its gradient is taken near the weights."""
+        del epoch, batch_idx
+        sam = self.config.train.sam
+        if sam is None:
+            optimizer.step(closure=optimizer_closure)
+        else:
+            optimizer.step(closure=lambda: sharp(optimizer_closure, optimizer.optimizer, self.network, sam))
 
     def on_train_start(self) -> None:
         """Put the schedule where the checkpoint left it (the optimiser has been restored by now)."""
@@ -220,6 +267,18 @@ class TrainingModule(pl.LightningModule):
                 )
         self.batches = int(state["batches"])
         self._schedule_state = state["schedule"]
+
+
+def first_averaged(config: RunConfig) -> int:
+    """The first epoch (from 0) whose weights go into their mean; at least the last one does."""
+    swa, epochs = config.train.swa, config.train.epochs
+    return epochs if swa is None else min(int(swa.start * epochs), epochs - 1)
+
+
+def thresholds_of(config: RunConfig, schema: BoneSchema) -> dict[str, float]:
+    """``train.threshold`` by bone. Raises ConfigError or SchemaError for what cannot be one."""
+    given = config.train.threshold
+    return per_bone(schema, given if isinstance(given, dict) else {"*": given})
 
 
 def window_corners(bits: Tensor, size: int, count: int, stride: int) -> Tensor:

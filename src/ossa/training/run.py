@@ -25,11 +25,14 @@ from ossa.training._lightning import Callback, ProgressBar, TensorBoardLogger, W
 from ossa.training.allocator import keep_freed_memory
 from ossa.training.arithmetic import device_of, has_bf16, settled
 from ossa.training.augment_keys import augment_config
+from ossa.training.averages import Average, averaged
 from ossa.training.batches import BoneData, loader, supersample
-from ossa.training.callbacks import Average, Clock, Interrupted, Interruption, Keeper, SafeCheckpoints, averaged
+from ossa.training.callbacks import Clock, Interrupted, Interruption, Keeper, SafeCheckpoints
 from ossa.training.material import Checks, Material
 from ossa.training.metrics import EpochsFromOne, keep_metrics
-from ossa.training.module import TrainingModule
+from ossa.training.module import TrainingModule, first_averaged
+from ossa.training.monitor import check_monitored_bone, mode_of
+from ossa.training.recompute import keep_all, recompute
 from ossa.training.sampler import Plan, PlannedBatches
 from ossa.training.shares import bone_shares
 from ossa.training.writers import writing_ahead
@@ -165,7 +168,8 @@ def train_fold(
     if config.train.device == "cpu" or not torch.cuda.is_available():
         keep_freed_memory()
     data, plan = planned(config, schema, material)
-    network = make_network(config, schema, first_shares(config, data, material))
+    shares = first_shares(config, data, material)
+    network = make_network(config, schema, shares)
     config = settled(config, network)
     if config.train.channels_last:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -178,14 +182,19 @@ def train_fold(
         )
     per_epoch = plan.samples // (config.train.batch * ranks)
     steps = math.ceil(per_epoch / config.train.accumulate) * config.train.epochs
-    module = TrainingModule(network, config, schema, max(1, steps))
-    stop = config.train.early_stop
-    keeper = Keeper(folder, stop.patience, stop.min_delta, config.train.save_every)
-    average = [Average(config.train.ema)] if config.train.ema else []
+    check_monitored_bone(config, material.checks)
+    module = TrainingModule(network, config, schema, max(1, steps), shares)
+    if config.train.checkpoint_gradients:
+        _log.info("train.checkpoint_gradients: %d parts are computed twice", len(recompute(network)))
+    stop, sign = config.train.early_stop, 1 if mode_of(config) == "max" else -1
+    keeper = Keeper(folder, stop.patience, stop.min_delta, config.train.save_every, config.train.monitor, sign)
+    swa = first_averaged(config) if config.train.swa is not None else None
+    average = [Average(config.train.ema, swa)] if config.train.ema or swa is not None else []
     keep_metrics(folder)
     trainer = _trainer(config, folder, [*average, *callbacks, keeper])
     batches = PlannedBatches(plan, config.train.batch, lambda: module.batches, trainer.global_rank, ranks)
-    checks = Checks(material.checks, config.data.size, int(network.multiple))  # type: ignore[arg-type]
+    drawn = data if config.train.validation_loss else None
+    checks = Checks(material.checks, config.data.size, int(network.multiple), drawn)  # type: ignore[arg-type]
     mine = list(range(trainer.global_rank, len(checks), ranks))
     seen = DataLoader(checks, batch_size=None, sampler=mine)
     start = keeper.last_path if resume and keeper.last_path.exists() else None
@@ -202,11 +211,12 @@ def train_fold(
         finally:
             _close(trainer)
     best = folder / "best.safetensors"
+    keep_all(module.network)
     module.network.load_state_dict(averaged(trainer, module))
     if best.exists():
         load_weights(module.network, best)
     early = trainer.current_epoch < config.train.epochs
-    return FoldResult(keeper.best, keeper.best_epoch, keeper.per_bone, module.network.cpu().eval(), folder, early)
+    return FoldResult(keeper.dice, keeper.best_epoch, keeper.per_bone, module.network.cpu().eval(), folder, early)
 
 
 def _trainer(config: RunConfig, folder: Path, callbacks: list[Callback]) -> pl.Trainer:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from ossa.training.augment import Variation
-from ossa.training.batches import BoneData, unpack_bits
+from ossa.training.batches import BoneData
+from ossa.training.bitplanes import unpack_bits
 from ossa.training.samples import SampleSource, in_epoch
 
 #: Pictures of each source that are looked at: a bone's share differs little between hands.
