@@ -34,8 +34,16 @@ def rates(name: str | None, steps: int, epochs: int, **options: object) -> list[
 
 def test_every_optimiser_that_needs_only_a_rate_is_built() -> None:
     assert {"SGD", "Adam", "AdamW", "RMSprop", "NAdam", "Adadelta"} <= set(optimisers())
-    for name in set(optimisers()) - {"SparseAdam", "Muon"}:
-        assert make_optimiser(name, {"lr": 0.1}, network()).param_groups
+    for name in set(optimisers()) - {"Muon"}:
+        optimiser = make_optimiser(name, {"lr": 0.1}, net := network())
+        net(torch.ones(2, 3)).sum().backward()
+        optimiser.step()
+
+
+@pytest.mark.parametrize("name", ["LBFGS", "SparseAdam", "Muon"])
+def test_optimisers_that_cannot_work_in_the_loop_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{name}'.*\n?.*Take AdamW"):
+        make_optimiser(name, {"lr": 0.1}, network())
 
 
 def test_weight_decay_spares_biases_and_norms() -> None:
@@ -49,6 +57,8 @@ def test_every_schedule_runs_to_its_end() -> None:
         "StepLR": {"step_size": 2},
         "MultiStepLR": {"milestones": [2]},
         "ExponentialLR": {"gamma": 0.9},
+        "SequentialLR": {"schedulers": ["LinearLR", "PolynomialLR"], "milestones": [4]},
+        "ChainedScheduler": {"schedulers": [{"name": "StepLR", "step_size": 1}, "ConstantLR"]},
     }
     assert {"OneCycleLR", "CosineAnnealingLR", "ReduceLROnPlateau", "StepLR"} <= set(schedules())
     for name in schedules():
@@ -65,6 +75,55 @@ def test_lengths_fill_themselves() -> None:
     assert rates(None, 5, 1) == [1.0] * 5
     step = rates("StepLR", 8, 4, step_size=1, gamma=0.5)
     assert step == [1, 1, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125]
+
+
+def test_schedules_of_a_list() -> None:
+    rising = {"name": "LinearLR", "start_factor": 0.2}
+    found = rates("SequentialLR", 20, 4, schedulers=[rising, {"name": "CosineAnnealingLR"}], milestones=[0.2])
+    assert found[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert found[-1] < 0.02
+    both = rates(
+        "ChainedScheduler",
+        8,
+        4,
+        schedulers=[{"name": "StepLR", "step_size": 2, "gamma": 0.5}, {"name": "ExponentialLR", "gamma": 0.5}],
+    )
+    assert both == pytest.approx([1, 1, 0.5, 0.5, 0.125, 0.125, 0.0625, 0.0625])
+
+
+def test_a_sequence_goes_on_where_its_state_says() -> None:
+    def made() -> tuple[torch.optim.Optimizer, Any]:
+        optimiser = make_optimiser("SGD", {"lr": 1.0}, network())
+        inner = [{"name": "LinearLR", "start_factor": 0.2}, {"name": "CosineAnnealingLR"}]
+        given = {"schedulers": inner, "milestones": [5]}
+        return optimiser, make_schedule("SequentialLR", given, optimiser, warmup=2, steps=20, epochs=4)
+
+    first, schedule = made()
+    for _ in range(11):
+        first.step()
+        schedule.after_step()
+    second, resumed = made()
+    second.load_state_dict(first.state_dict())
+    resumed.load_state_dict(schedule.state_dict())
+    for _ in range(9):
+        first.step()
+        second.step()
+        schedule.after_step()
+        resumed.after_step()
+        assert second.param_groups[0]["lr"] == first.param_groups[0]["lr"]
+
+
+@pytest.mark.parametrize("given", [{"epochs": 10, "steps_per_epoch": 1}, {"total_steps": 10}])
+def test_one_cycle_with_its_peak_at_the_first_step(given: dict[str, int]) -> None:
+    """torch 2.13 divides 0 by 0 there."""
+    optimiser = make_optimiser("SGD", {"lr": 1.0}, network())
+    schedule = make_schedule("OneCycleLR", {"pct_start": 0.1, **given}, optimiser, steps=20, epochs=4)
+    found = []
+    for _ in range(20):
+        found.append(float(optimiser.param_groups[0]["lr"]))
+        optimiser.step()
+        schedule.after_step()
+    assert max(found) == pytest.approx(1.0, rel=1e-3)
 
 
 def test_warm_up_climbs_to_where_the_schedule_starts() -> None:
@@ -93,6 +152,13 @@ def test_reduce_on_plateau_wants_growth() -> None:
         ("scheduler", "LambdaLR", {}, "no scheduler is called"),
         ("scheduler", "StepLR", {"stepsize": 1}, "perhaps 'step_size'"),
         ("scheduler", "StepLR", {}, "refuses"),
+        ("scheduler", "CosineAnnealingLR", {"T_max": 0}, "refuses"),
+        ("scheduler", "SequentialLR", {}, "needs a list"),
+        ("scheduler", "SequentialLR", {"schedulers": ["LinearLR", "ConstantLR"], "milestones": [3]}, "interval=step"),
+        ("scheduler", "SequentialLR", {"schedulers": ["LinearLR", "PolynomialLR"]}, "1 growing"),
+        ("scheduler", "SequentialLR", {"schedulers": ["LinearLR", "OneCycleLR"], "milestones": [3]}, "one of a list"),
+        ("scheduler", "ChainedScheduler", {"schedulers": ["LinerLR"]}, "perhaps 'LinearLR'"),
+        ("scheduler", "ChainedScheduler", {"schedulers": [{"name": "StepLR", "size": 3}]}, "perhaps 'step_size'"),
     ],
 )
 def test_mistakes(kind: str, name: str, arguments: dict[str, object], said: str) -> None:

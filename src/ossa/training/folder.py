@@ -37,7 +37,7 @@ _PACKAGES = (
 #: Schedules whose length ``training.optim.make_schedule`` takes from the run's.
 _OF_A_LENGTH = (
     *("OneCycleLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts"),
-    *("LinearLR", "ConstantLR", "PolynomialLR"),
+    *("LinearLR", "ConstantLR", "PolynomialLR", "SequentialLR", "ChainedScheduler"),
 )
 
 

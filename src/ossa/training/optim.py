@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -15,13 +16,25 @@ from ossa.errors import ConfigError
 #: Schedules whose authors step them once per batch; all others step once per epoch.
 PER_STEP = ("OneCycleLR", "CyclicLR", "CosineAnnealingWarmRestarts", "CosineAnnealingLR", "LinearLR", "PolynomialLR")
 
-#: Schedules that are made of other schedules or functions, which a run file cannot write down.
-_NOT_FROM_A_FILE = ("LambdaLR", "MultiplicativeLR", "SequentialLR", "ChainedScheduler", "LRScheduler", "SWALR")
+#: Schedules that are made of functions, which a run file cannot write down.
+_NOT_FROM_A_FILE = ("LambdaLR", "MultiplicativeLR", "LRScheduler", "SWALR")
+
+#: Schedules that are made of a list of others.
+OF_OTHERS = ("SequentialLR", "ChainedScheduler")
+
+#: Schedules that cannot be one of such a list: they set where the rate starts, or ask for the validation.
+_ALONE = ("OneCycleLR", "CyclicLR", "ReduceLROnPlateau", *OF_OTHERS)
+
+#: Optimisers of torch.optim that the training loop cannot use, and why.
+_NOT_IN_THE_LOOP = {
+    "LBFGS": "it computes the loss of a batch several times in a step",
+    "SparseAdam": "it takes sparse gradients only, and a convolution's are dense",
+}
 
 
 def optimisers() -> dict[str, type[torch.optim.Optimizer]]:
-    """Every optimiser of torch.optim by its class name."""
-    return _classes(torch.optim, torch.optim.Optimizer, ("Optimizer",))
+    """Every optimiser of torch.optim that training can use, by its class name."""
+    return _classes(torch.optim, torch.optim.Optimizer, ("Optimizer", *_NOT_IN_THE_LOOP))
 
 
 def schedules() -> dict[str, type[Any]]:
@@ -50,12 +63,22 @@ def make_optimiser(name: str, arguments: Mapping[str, Any], network: nn.Module) 
     argument, or one that the class refuses.
     """
     known = optimisers()
+    if name in _NOT_IN_THE_LOOP:
+        raise ConfigError(
+            f"optimiser '{name}' cannot train here: {_NOT_IN_THE_LOOP[name]}", remedy="Take AdamW, Adam or SGD"
+        )
     if name not in known:
         raise unknown_name("optimiser", name, sorted(known))
     check_arguments("optimiser", name, dict(arguments), _arguments(known[name]))
     trained = [p for p in network.parameters() if p.requires_grad]
     if not trained:
         raise ConfigError("nothing is left to train", remedy="finetune.freeze names every parameter; name fewer")
+    if name == "Muon" and (other := [p.ndim for p in trained if p.ndim != 2]):
+        raise ConfigError(
+            "optimiser 'Muon' takes matrices only",
+            found=f"{len(other)} of the network's {len(trained)} parameters have another number of axes than 2",
+            remedy="Take AdamW, Adam or SGD",
+        )
     groups: list[dict[str, Any]] = [{"params": trained}]
     if arguments.get("weight_decay"):
         groups = [
@@ -143,7 +166,8 @@ def make_schedule(
     """The schedule ``name`` of torch.optim.lr_scheduler for a run of ``steps`` optimiser steps in ``epochs``.
 
     Lengths that are not given follow from the run: total_steps, T_max, total_iters; max_lr is the optimiser's
-    rate; ReduceLROnPlateau watches Dice, so its mode is "max". Raises ConfigError as ``make_optimiser``.
+    rate; ReduceLROnPlateau watches Dice, so its mode is "max". SequentialLR and ChainedScheduler take a list,
+    ``schedulers``, of names with their arguments. Raises ConfigError as ``make_optimiser``.
     """
     if name is None:
         return Schedule(optimiser, None, "step", warmup)
@@ -152,10 +176,79 @@ def make_schedule(
         raise unknown_name("scheduler", name, sorted(known))
     own = _arguments(known[name])
     check_arguments("scheduler", name, dict(arguments), own)
-    when = interval if interval != "auto" else ("step" if name in PER_STEP else "epoch")
+    when = interval if interval != "auto" else _interval(name, arguments)
     if name == "ReduceLROnPlateau" and when == "step":
         raise ConfigError("scheduler 'ReduceLROnPlateau' steps after validation", expected="scheduler.interval=epoch")
     length = max(2, steps - warmup if when == "step" else epochs)
+    try:
+        made = _joined if name in OF_OTHERS else _single
+        return Schedule(optimiser, made(name, arguments, optimiser, length), when, warmup)
+    except (TypeError, ValueError, IndexError, ArithmeticError) as error:
+        raise ConfigError(f"scheduler '{name}' refuses its arguments", found=str(error)) from error
+
+
+def _interval(name: str, arguments: Mapping[str, Any]) -> str:
+    """When a schedule steps; one of others when they do, which must be one and the same."""
+    if name not in OF_OTHERS:
+        return "step" if name in PER_STEP else "epoch"
+    each = {_interval(inner, {}) for inner, _ in _listed(name, arguments)}
+    if len(each) > 1:
+        raise ConfigError(
+            f"scheduler '{name}': some of its schedulers step once per batch, others once per epoch",
+            remedy="Say which with scheduler.interval=step or epoch; all of them then count so",
+        )
+    return each.pop()
+
+
+def _listed(name: str, arguments: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Name and arguments of every schedule in a list."""
+    out = []
+    given = arguments.get("schedulers")
+    for inner in given if isinstance(given, (list, tuple)) else ():
+        options = dict(inner) if isinstance(inner, Mapping) else {"name": inner}
+        out.append((str(options.pop("name", None)), options))
+    if not out:
+        raise ConfigError(
+            f"scheduler '{name}' needs a list of schedulers",
+            found=repr(given),
+            expected="schedulers: [{name: LinearLR, start_factor: 0.1}, {name: CosineAnnealingLR}]",
+        )
+    known = schedules()
+    for inner, options in out:
+        if inner not in known:
+            raise unknown_name("scheduler", inner, sorted(set(known) - set(_ALONE)))
+        if inner in _ALONE:
+            raise ConfigError(f"scheduler '{inner}' cannot be one of a list", found=f"in '{name}'")
+        check_arguments("scheduler", inner, options, _arguments(known[inner]))
+    return out
+
+
+def _joined(name: str, arguments: Mapping[str, Any], optimiser: torch.optim.Optimizer, length: int) -> Any:
+    """A schedule of others: one after the other, or all at once.
+
+    ``milestones`` between 0 and 1 are shares of the run. A schedule of a sequence ends where the next begins.
+    """
+    inner = _listed(name, arguments)
+    if name == "ChainedScheduler":
+        made = [_single(one, options, optimiser, length) for one, options in inner]
+        return torch.optim.lr_scheduler.ChainedScheduler(made)
+    given = arguments.get("milestones")
+    marks = [round(m * length) if 0 < m < 1 else int(m) for m in given] if isinstance(given, (list, tuple)) else []
+    if len(marks) != len(inner) - 1 or [0, *marks] != sorted({0, *marks}):
+        raise ConfigError(
+            f"scheduler '{name}': milestones say when the next of its schedulers begins",
+            found=f"{given!r} for {len(inner)} schedulers",
+            expected=f"{len(inner) - 1} growing numbers above 0 (below 1: shares of the run)",
+        )
+    spans = [end - start for start, end in pairwise([0, *marks, max(length, marks[-1] + 2 if marks else 2)])]
+    made = [_single(one, options, optimiser, span) for (one, options), span in zip(inner, spans, strict=True)]
+    return torch.optim.lr_scheduler.SequentialLR(optimiser, made, marks)
+
+
+def _single(name: str, arguments: Mapping[str, Any], optimiser: torch.optim.Optimizer, length: int) -> Any:
+    """A schedule of ``length`` steps of its own."""
+    kind = schedules()[name]
+    own = _arguments(kind)
     rate = float(optimiser.param_groups[0]["lr"])
     fills: dict[str, Any] = {"total_steps": length, "T_max": length, "total_iters": length, "T_0": length}
     fills.update(max_lr=rate, base_lr=rate / 25, mode="max" if name == "ReduceLROnPlateau" else None)
@@ -164,11 +257,11 @@ def make_schedule(
         given.pop("total_steps")
     given |= dict(arguments)
     if name == "OneCycleLR":
-        given["pct_start"] = _rise(float(given.get("pct_start", 0.3)), int(given.get("total_steps") or length))
-    try:
-        return Schedule(optimiser, known[name](optimiser, **given), when, warmup)
-    except (TypeError, ValueError, IndexError, ArithmeticError) as error:
-        raise ConfigError(f"scheduler '{name}' refuses its arguments", found=str(error)) from error
+        whole = int(given.get("total_steps") or int(given.get("epochs", 0)) * int(given.get("steps_per_epoch", 0)))
+        given["pct_start"] = _rise(float(given.get("pct_start", 0.3)), max(1, whole))
+    if name == "CosineAnnealingLR" and not given["T_max"]:
+        raise ValueError("T_max is 0")  # torch divides by it in the first step
+    return kind(optimiser, **given)
 
 
 def _rise(share: float, steps: int) -> float:
