@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ossa.cli.options import read_numbers, read_shares, read_size, read_thresholds, some
+from ossa.cli.options import read_numbers, read_shares, read_size, read_threshold_sets, read_thresholds, some
 from ossa.errors import ConfigError
 from ossa.schema import load_schema
 
@@ -31,6 +31,14 @@ def test_thresholds() -> None:
     for bad in ("Pisiform", "Pisiform=", ".3,.4"):
         with pytest.raises(ConfigError, match="not a number"):
             read_thresholds([bad])
+    with pytest.raises(ConfigError, match="several thresholds"):
+        read_thresholds([".3", ".4"])
+    for twice in ([".3", ".30"], ["Ulna=.3", "Ulna=.4"]):
+        with pytest.raises(ConfigError, match="given twice"):
+            read_thresholds(twice)
+    assert read_threshold_sets([".3", "Ulna=.4", ".5"]) == [{"*": 0.3, "Ulna": 0.4}, {"*": 0.5, "Ulna": 0.4}]
+    assert read_threshold_sets(["Ulna=.4"]) == [{"Ulna": 0.4}]
+    assert read_threshold_sets([]) == []
 
 
 def test_a_few_names_stand_for_many() -> None:

@@ -32,7 +32,7 @@ def store_of(
 def test_soft_vote_is_the_weighted_mean(tmp_path: Path, few: BoneSchema) -> None:
     stores = [store_of(tmp_path / str(i), few, i, ["a.png", "b.png"]) for i in range(3)]
     weights = np.array([[1, 0, 2], [1, 1, 1], [2, 0, 1]], float)
-    voted = dict(soft_vote(stores, weights, {"c": 0.3}))
+    voted = {image: found for image, (found,) in soft_vote(stores, weights, [{"c": 0.3}])}
     assert list(voted) == ["a.png", "b.png"]
     saved = [store.read("b.png") for store in stores]
     logits = np.stack([s.logits() for s in saved])
@@ -49,12 +49,12 @@ def test_the_mean_of_probabilities_is_no_mean_of_logits(tmp_path: Path, few: Bon
     for k, value in enumerate((9.0, -2.0, -2.0)):
         stores.append(Store.create(tmp_path / str(k), few, {"k": k}))
         stores[-1].write("a", np.full((len(few), 16, 16), value, np.float32), placement)
-    ((_, by_logits),) = soft_vote(stores)
-    ((_, by_probability),) = soft_vote(stores, average=mean_probabilities)
+    ((_, (by_logits,)),) = soft_vote(stores)
+    ((_, (by_probability,)),) = soft_vote(stores, average=mean_probabilities)
     assert len(by_logits) == len(few)
     assert len(by_probability) == 0  # (1.00 + 2 x .12) / 3 = .41
-    ((_, lower),) = soft_vote(stores, thresholds={"a": 0.4}, average=mean_probabilities)
-    assert list(lower.regions) == ["a"]
+    ((_, (same, lower)),) = soft_vote(stores, thresholds=[{}, {"a": 0.4}], average=mean_probabilities)
+    assert (list(same.regions), list(lower.regions)) == ([], ["a"])
     weighted, _ = mean_probabilities(stores, "a", member_weights([2, 1, 1], 3, len(few)))
     expected = 0.5 / (1 + np.exp(-9.0)) + 0.5 / (1 + np.exp(2.0))
     np.testing.assert_allclose(1 / (1 + np.exp(-weighted)), expected, atol=0.01)
@@ -63,7 +63,7 @@ def test_the_mean_of_probabilities_is_no_mean_of_logits(tmp_path: Path, few: Bon
 def test_one_store_is_itself(tmp_path: Path, few: BoneSchema) -> None:
     store = store_of(tmp_path / "s", few, 0, ["a"])
     saved = store.read("a")
-    ((_, voted),) = soft_vote([store])
+    ((_, (voted,)),) = soft_vote([store])
     assert np.array_equal(voted.planes(), decode(saved.logits(), saved.placement, few).planes())
 
 

@@ -128,7 +128,7 @@ def test_save_resume_average(bright_model: Path, tmp_path: Path) -> None:
     second = save_probabilities([tmp_path / "in"], tmp_path / "s", predictor, tell=said.append)
     assert (second.saved, second.before, len(second.skipped)) == (1, 1, 1)
     assert "c.png" in said[0]
-    assert soft_vote([tmp_path / "s", tmp_path / "s"], tmp_path / "o.csv", rules=bright_model) == 2
+    assert soft_vote([tmp_path / "s", tmp_path / "s"], tmp_path / "o.csv", rules=bright_model).images == 2
     result = read_submission(tmp_path / "o.csv", SCHEMA, (240, 200))
     from ossa.radiograph.read import read_radiograph
 
@@ -183,7 +183,7 @@ def test_thresholds_of_a_soft_vote(tmp_path: Path) -> None:
 
     def areas(**thresholds: float) -> dict[str, int]:
         given = {"*" if name == "all" else name: value for name, value in thresholds.items()}
-        soft_vote([tmp_path / "s"], tmp_path / "o.csv", thresholds=given)
+        soft_vote([tmp_path / "s"], tmp_path / "o.csv", thresholds=[given] if given else [])
         return {name: region.area for name, region in read_submission(tmp_path / "o.csv", SCHEMA, (64, 64))["a.png"]}
 
     half, high = areas(), areas(all=0.88)
@@ -193,6 +193,11 @@ def test_thresholds_of_a_soft_vote(tmp_path: Path) -> None:
     assert areas(Ulna=0.88) == {**half, "Ulna": high["Ulna"]}
     with pytest.raises(ConfigError, match="out of range"):
         areas(Ulna=1.0)
+    both = [{"*": 0.5, "Ulna": 0.88}, {"*": 0.88, "Ulna": 0.88}]
+    made = soft_vote([tmp_path / "s"], tmp_path / "t.csv", thresholds=both)
+    assert [file.name for file in made.files] == ["t_0.5.csv", "t_0.88.csv"]
+    found = [read_submission(file, SCHEMA, (64, 64))["a.png"] for file in made.files]
+    assert [{name: region.area for name, region in one} for one in found] == [{**half, "Ulna": high["Ulna"]}, high]
 
 
 def test_rules_of_no_bundle_are_refused(tmp_path: Path) -> None:

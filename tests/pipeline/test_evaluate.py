@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from helpers_dataset import SCHEMA, schematic_hand, segmentation, write_competition
+from helpers_known import known
 from ossa.dataset.dataset import open_dataset
 from ossa.errors import ConfigError, InputError
 from ossa.labels.store import Store
@@ -110,6 +111,21 @@ def test_probabilities_are_scored_at_thresholds(data: tuple[Path, dict, dict], t
     assert means[0] < means[2] - 0.01
     assert means[2] > 0.97
     assert "Dice at several thresholds" in (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
+    # Asked for: figures at the first, run lengths at each, one bone by its own.
+    given = [{"*": 0.4, "Radius": 0.5}, {"*": 0.6, "Radius": 0.5}]
+    asked = evaluate(tmp_path / "store", root, output=tmp_path / "asked", thresholds=given)
+    assert known(asked.thresholds).thresholds == (0.4, 0.6)
+    assert known(asked.thresholds).means[0] == pytest.approx(asked.scores.mean("dice"))
+    assert known(asked.thresholds).means[0] < known(asked.thresholds).means[1]
+    radius = SCHEMA.index("Radius")
+    assert known(asked.thresholds).dice[0, radius] == known(asked.thresholds).dice[1, radius]
+    names = ("predictions.csv", "predictions_0.4.csv", "predictions_0.6.csv")
+    files = [(tmp_path / "asked" / name).read_text() for name in names]
+    assert files[0] == files[1] != files[2]
+    again = evaluate(tmp_path / "asked" / "predictions_0.6.csv", root)
+    assert again.scores.mean("dice") == pytest.approx(float(known(asked.thresholds).means[1]))
+    with pytest.raises(ConfigError, match="thresholds are for saved probabilities"):
+        evaluate(tmp_path / "asked" / "predictions.csv", root, thresholds=given)
 
 
 def test_bones_that_nobody_annotated_are_not_scored(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from ossa.inference.hands import Hand
 from ossa.labels.competition import read_label
 from ossa.labels.submission import read_submission
 from ossa.pipeline import predict as module
-from ossa.pipeline.predict import fast_predictor, predict, predict_with
+from ossa.pipeline.predict import fast_predictor, predict, predict_with, with_thresholds
 from ossa.radiograph.radiograph import Radiograph
 from ossa.schema import load_schema
 from ossa.segmentation.outlines import region_from_outlines
@@ -304,6 +305,28 @@ def test_two_runs_on_one_folder_and_one_that_is_killed(bright_model: Path, tmp_p
     assert len(outcome.done) == 3
     assert _rows(tmp_path / "o") == ["a.png", "b.png", "c.png"]
     assert [p.name for p in (tmp_path / "o").iterdir() if p.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("other", [True, False])
+def test_what_a_stopped_run_did_stays_in_the_table(bright_model: Path, tmp_path: Path, other: bool) -> None:
+    """Although the next run has other settings, or is of other images."""
+    for name in "abc":
+        save(tmp_path / "in" / f"{name}.png", hand_picture())
+
+    def stops(items: Iterable, total: int, what: str) -> Iterator:
+        yield from islice(items, 2)
+        raise KeyboardInterrupt
+
+    fast = lambda: fast_predictor(bright_model, "auto")  # noqa: E731
+    assert predict_with(fast, [tmp_path / "in"], tmp_path / "o", track=stops).interrupted
+    (tmp_path / "o" / "predictions.csv").unlink()  # as if it had been killed
+    changed = lambda: with_thresholds(fast(), {"*": 0.4} if other else {})  # noqa: E731
+    said: list[str] = []
+    predict_with(changed, [tmp_path / "in" / "b.png", tmp_path / "in" / "c.png"], tmp_path / "o", tell=said.append)
+    assert sorted(_rows(tmp_path / "o")) == ["a.png", "b.png", "c.png"]
+    assert [line for line in said if "other settings" in line and "a.png" in line and "b.png" not in line] == (
+        said[:1] if other else []
+    )
 
 
 def test_a_damaged_memory_of_a_run_is_made_again(bright_model: Path, tmp_path: Path) -> None:

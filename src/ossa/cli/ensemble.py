@@ -19,12 +19,13 @@ from ossa.cli.options import (
     size_option,
     tell,
     threshold_option,
+    thresholds_option,
+    tile_option,
 )
 
 if TYPE_CHECKING:
     from ossa.schema import BoneSchema
 
-_TILE = click.option("--tile", type=int, help="Side of sliding windows in grid pixels.  [default: the whole picture]")
 _PATHS = click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 _WEIGHTS = click.option(
     "--weights", help="One number per input, comma-separated, or a file from 'ossa ensemble fit'.  [default: equal]"
@@ -42,7 +43,8 @@ def command() -> None:
 @output("Folder for the results.")
 @click.option("--weights", help="One number per model, comma-separated.  [default: equal]")
 @looks_option("none")
-@_TILE
+@threshold_option("the mean of the models'")
+@tile_option()
 @device_option()
 @click.pass_context
 def models_command(
@@ -52,17 +54,19 @@ def models_command(
     output: Path,
     weights: str | None,
     looks: str,
+    thresholds: dict[str, float],
     tile: int | None,
     device: str,
 ) -> None:
-    """Find bones with the mean of several models; results as 'ossa predict' writes them.
+    """Find bones with the mean of several models' logits; results as 'ossa predict' writes them.
 
     All models are held at once and every image is read once. Repeat a run that was stopped: it goes on.
     """
     from ossa.pipeline.ensemble import load_models, predict_models
+    from ossa.pipeline.predict import with_thresholds
     from ossa.progress import bar
 
-    predictor = load_models(models, device, read_numbers(weights), looks, tile)
+    predictor = with_thresholds(load_models(models, device, read_numbers(weights), looks, tile), thresholds)
     outcome = predict_models(paths, output, predictor, track=bar, tell=tell)
     click.echo(f"{len(outcome.done)} of {outcome.total} images, {len(models)} models -> {output}")
     if outcome.skipped:
@@ -74,7 +78,7 @@ def models_command(
 @click.option("-m", "--model", "models", multiple=True, type=PATH, help="A bundle; repeat it.  [default: shipped]")
 @output("Folder of the store.")
 @looks_option("none")
-@_TILE
+@tile_option()
 @device_option()
 @click.pass_context
 def save_command(
@@ -110,7 +114,7 @@ def save_command(
     show_default=True,
     help="What is averaged: logits, as 'ossa predict' does with several models, or probabilities.",
 )
-@threshold_option()
+@thresholds_option("that of --rules, or .5")
 @schema_option()
 def soft_command(
     stores: tuple[Path, ...],
@@ -118,18 +122,22 @@ def soft_command(
     weights: str | None,
     rules: Path | None,
     mean: str,
-    thresholds: dict[str, float],
+    thresholds: list[dict[str, float]],
     schema: BoneSchema,
 ) -> None:
-    """Average saved probabilities and write run lengths."""
+    """Average saved probabilities and write run lengths.
+
+    With several thresholds OUT.csv is written at each: OUT_0.3.csv, OUT_0.5.csv, ...
+    """
     from ossa.pipeline.ensemble import soft_vote
     from ossa.progress import bar
 
     shares = read_shares(weights, schema, len(stores))
-    count = soft_vote(
+    made = soft_vote(
         stores, output, schema=schema, weights=shares, rules=rules, thresholds=thresholds, mean=mean, track=bar
     )
-    click.echo(f"{count} images, {len(stores)} stores -> {output}")
+    for file in made.files:
+        click.echo(f"{made.images} images, mean {mean} of {len(stores)} stores -> {file}")
 
 
 @command.command("vote")

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ossa.cli.options import PATH, names_option, output, scale_labels_option, schema_option, size_option, some, tell
+from ossa.cli.options import (
+    PATH,
+    names_option,
+    output,
+    scale_labels_option,
+    schema_option,
+    size_option,
+    some,
+    tell,
+    thresholds_option,
+)
 
 if TYPE_CHECKING:
     from ossa.schema import BoneSchema
@@ -23,6 +33,7 @@ if TYPE_CHECKING:
 @scale_labels_option()
 @schema_option()
 @click.option("--tolerance", type=float, default=2.0, show_default=True, help="Tolerance of surface Dice, in px.")
+@thresholds_option("figures at .5, and a table of others")
 @click.option("--worst", type=int, default=24, show_default=True, help="How many of the worst cases the page shows.")
 @click.pass_context
 def command(
@@ -36,6 +47,7 @@ def command(
     scale_labels: bool,
     schema: BoneSchema,
     tolerance: float,
+    thresholds: list[dict[str, float]],
     worst: int,
 ) -> None:
     """Compare predictions with the truth, bone by bone.
@@ -60,6 +72,7 @@ def command(
         schema=schema,
         tolerance=tolerance,
         worst=worst,
+        thresholds=thresholds,
         track=bar,
     )
     for line in table(evaluation.summary):

@@ -68,7 +68,7 @@ def looks_option(default: str) -> Callable[[Command], Command]:
     )
 
 
-def threshold_option() -> Callable[[Command], Command]:
+def threshold_option(default: str = "the model's") -> Callable[[Command], Command]:
     """``--threshold``, any number of times; the command gets {bone: probability}, "*" for every bone."""
     return click.option(
         "--threshold",
@@ -76,7 +76,27 @@ def threshold_option() -> Callable[[Command], Command]:
         multiple=True,
         metavar="[BONE=]P",
         callback=lambda _context, _option, words: read_thresholds(words),
-        help="Probability from which a pixel is bone: .4, or Pisiform=.3 for one; repeat it.  [default: the model's]",
+        help=f"Probability from which a pixel is bone: .4, or Pisiform=.3 for one; repeat it.  [default: {default}]",
+    )
+
+
+def thresholds_option(default: str) -> Callable[[Command], Command]:
+    """``--threshold`` where several numbers give several results; the command gets a list of {bone: probability}."""
+    return click.option(
+        "--threshold",
+        "thresholds",
+        multiple=True,
+        metavar="[BONE=]P",
+        callback=lambda _context, _option, words: read_threshold_sets(words),
+        help="Probability from which a pixel is bone: .4, or Pisiform=.3 for one; repeat it. Several without a bone: "
+        f"a CSV at each.  [default: {default}]",
+    )
+
+
+def tile_option() -> Callable[[Command], Command]:
+    """``--tile``: sliding windows."""
+    return click.option(
+        "--tile", type=int, metavar="PX", help="Side of sliding windows in grid pixels.  [default: the whole picture]"
     )
 
 
@@ -129,14 +149,37 @@ def some(names: Iterable[str], most: int = 5) -> str:
 
 def read_thresholds(words: Iterable[str]) -> dict[str, float]:
     """{"*": .4, "Pisiform": .3} from ".4" and "Pisiform=.3". Raises ConfigError."""
-    out = {}
+    sets = read_threshold_sets(words)
+    if len(sets) > 1:
+        raise ConfigError(
+            "several thresholds for every bone",
+            found=", ".join(f"{one['*']:g}" for one in sets),
+            expected="one, and others for single bones, such as Pisiform=.4",
+            remedy="For a CSV at each: 'ossa ensemble save', then 'ossa ensemble soft' with all of them",
+        )
+    return sets[0] if sets else {}
+
+
+def read_threshold_sets(words: Iterable[str]) -> list[dict[str, float]]:
+    """[{"*": .3, "Pisiform": .4}, {"*": .5, "Pisiform": .4}] from ".3", ".5" and "Pisiform=.4". Raises ConfigError."""
+    everywhere: list[float] = []
+    single: dict[str, float] = {}
     for word in words:
         bone, equals, number = word.rpartition("=")
         try:
-            out[bone if equals else "*"] = float(number)
+            value = float(number)
         except ValueError as error:
             raise ConfigError("a threshold is not a number", found=repr(word), expected=".4 or Pisiform=.4") from error
-    return out
+        known = single.get(bone) if equals else (value if value in everywhere else None)
+        if known is not None:
+            of = f"'{bone}'" if equals else "every bone"
+            raise ConfigError(f"the threshold of {of} is given twice", found=f"{known:g} and {value:g}")
+        if equals:
+            single[bone] = value
+        else:
+            everywhere.append(value)
+    sets = [{"*": value, **single} for value in everywhere]
+    return sets or ([single] if single else [])
 
 
 def read_size(text: str) -> tuple[int, int]:

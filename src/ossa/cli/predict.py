@@ -8,7 +8,17 @@ from pathlib import Path
 import click
 
 from ossa.cli import EXIT_INTERRUPTED, EXIT_SKIPPED
-from ossa.cli.options import FORMATS, device_option, looks_option, model_option, output, some, tell, threshold_option
+from ossa.cli.options import (
+    FORMATS,
+    device_option,
+    looks_option,
+    model_option,
+    output,
+    some,
+    tell,
+    threshold_option,
+    tile_option,
+)
 
 
 @click.command("predict")
@@ -21,6 +31,7 @@ from ossa.cli.options import FORMATS, device_option, looks_option, model_option,
 )
 @looks_option("flip")
 @threshold_option()
+@tile_option()
 @click.option("--fast", is_flag=True, help="One look at each picture, none closer at the wrist, no quality warnings.")
 @click.pass_context
 def command(
@@ -32,6 +43,7 @@ def command(
     label_format: str,
     looks: str,
     thresholds: dict[str, float],
+    tile: int | None,
     fast: bool,
 ) -> None:
     """Find the bones in radiographs.
@@ -46,7 +58,8 @@ def command(
     from ossa.pipeline.predict import CSV_NAME, fast_predictor, predict_with, usual_predictor, with_thresholds
     from ossa.progress import bar
 
-    load = partial(fast_predictor, model, device) if fast else partial(usual_predictor, model, device, looks)
+    how = partial(fast_predictor, model, device) if fast else partial(usual_predictor, model, device, looks)
+    load = partial(how, tile=tile)
     outcome = predict_with(
         lambda: with_thresholds(load(), thresholds), paths, output, label_format=label_format, track=bar, tell=tell
     )

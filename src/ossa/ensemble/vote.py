@@ -116,21 +116,21 @@ def _on_one_grid(stores: Sequence[Store], image: str) -> tuple[list[Float], Plac
 def soft_vote(
     stores: Sequence[Store],
     weights: Sequence[float] | NDArray[np.floating] | None = None,
-    thresholds: Mapping[str, float] | None = None,
+    thresholds: Sequence[Mapping[str, float]] = ({},),
     average: Average = mean_logits,
-) -> Iterator[tuple[str, Segmentation]]:
-    """The bones by a mean of what the stores saved: (image, Segmentation), one image in memory at a time.
+) -> Iterator[tuple[str, list[Segmentation]]]:
+    """The bones by a mean of what the stores saved: (image, bones at each threshold), one image in memory at a time.
 
     ``weights``: one per store, or (stores, bones), or None for equal ones. ``thresholds``: bone -> probability, .5
-    where nothing is said. ``average``: ``mean_logits`` or ``mean_probabilities``. The first step checks that all
-    stores hold the same images (InputError lists the difference).
+    where nothing is said, any number of times. ``average``: ``mean_logits`` or ``mean_probabilities``. The first step
+    checks that all stores hold the same images (InputError lists the difference).
     """
     images = same_images({str(store.path): store.images() for store in stores})
     schema = stores[0].schema
     shares = member_weights(weights, len(stores), len(schema))
     for image in images:
         logits, placement = average(stores, image, shares)
-        yield image, decode(logits, placement, schema, thresholds)
+        yield image, [decode(logits, placement, schema, given) for given in thresholds]
 
 
 #: A score of weights (members, bones): Dice (images, bones) on out-of-fold images, NaN where a bone does not count.

@@ -222,8 +222,8 @@ class Saved:
         """The bones found, and all bones: each was looked for. Raises InputError for a picture of another size."""
         return self.read_at(shape, (0.5,))[0], frozenset(self.schema.names)
 
-    def read_at(self, shape: Shape, thresholds: Sequence[float]) -> list[Segmentation]:
-        """The bones at each of several thresholds; the logits are unpacked and interpolated once."""
+    def read_at(self, shape: Shape, thresholds: Sequence[float | Mapping[str, float]]) -> list[Segmentation]:
+        """The bones at each of several thresholds (one for all bones, or bone -> probability); unpacked once."""
         if self.size != shape:
             raise InputError(
                 "the probabilities belong to a picture of another size",

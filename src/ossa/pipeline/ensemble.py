@@ -97,6 +97,14 @@ def predict_models(
     return predict_with(lambda: predictor, paths, output, track=track, tell=tell)
 
 
+@dataclass(frozen=True)
+class SoftVote:
+    """``images`` averaged, and the ``files`` written: one, or one at each of several thresholds."""
+
+    images: int
+    files: tuple[Path, ...]
+
+
 def soft_vote(
     stores: Sequence[str | Path],
     output: str | Path,
@@ -104,35 +112,37 @@ def soft_vote(
     schema: BoneSchema | None = None,
     weights: Sequence[float] | NDArray[np.floating[Any]] | None = None,
     rules: str | Path | None = None,
-    thresholds: Mapping[str, float] | None = None,
+    thresholds: Sequence[Mapping[str, float]] = (),
     mean: str = "logits",
     track: Track = silent,
-) -> int:
-    """Average saved probabilities and write the submission ``output``; the number of images.
+) -> SoftVote:
+    """Average saved probabilities and write the submission ``output``.
 
     ``weights``: one per store, or (stores, bones). ``mean``: what is averaged, "logits" (as ``ossa predict`` joins
-    several models) or "probabilities". ``rules``: the bundle whose thresholds and
-    clean-up are used; without it the threshold is .5 and nothing is cleaned. ``thresholds`` (bone -> probability,
-    "*" for every bone) go before those of the rules. Raises InputError when the stores hold different images or
-    pictures of different sizes, OutputError when ``output`` lies in one of them.
+    several models) or "probabilities". ``rules``: the bundle whose thresholds and clean-up are used; without it the
+    threshold is .5 and nothing is cleaned. ``thresholds`` (bone -> probability, "*" for every bone) go before those of
+    the rules; of several, each gives a file (``labels.several.named``). Raises InputError when the stores hold
+    different images or pictures of different sizes, OutputError when ``output`` lies in one of them.
     """
     from ossa.ensemble.vote import AVERAGES
     from ossa.ensemble.vote import soft_vote as average
+    from ossa.labels.several import named, write_submissions
     from ossa.labels.store import Store
-    from ossa.labels.submission import write_submission
+    from ossa.segmentation.decode import per_bone
 
     bones = load_schema() if schema is None else schema
     opened = [Store.open(path, bones) for path in stores]
     _check_given(opened, "store")
-    from ossa.segmentation.decode import per_bone
-
-    refuse_inputs(output, stores)
+    files = named(output, thresholds) if len(thresholds) > 1 else (Path(output),)
+    for file in files:
+        refuse_inputs(file, stores)
     usual, tidy = _rules(rules, bones)
     if mean not in AVERAGES:
         raise ConfigError(f"there is no mean of '{mean}'", expected="one of " + ", ".join(AVERAGES))
-    stream = average(opened, weights, {**usual, **per_bone(bones, thresholds or {})}, AVERAGES[mean])
-    tidied = ((image, tidy(segmentation)) for image, segmentation in stream)
-    return write_submission(output, track(tidied, len(opened[0].images()), "Averaging"))
+    cuts = [{**usual, **per_bone(bones, given)} for given in (thresholds or [{}])]
+    stream = average(opened, weights, cuts, AVERAGES[mean])
+    tidied = ((image, [tidy(found) for found in at]) for image, at in stream)
+    return SoftVote(write_submissions(files, track(tidied, len(opened[0].images()), "Averaging")), files)
 
 
 def _rules(bundle: str | Path | None, bones: BoneSchema) -> tuple[Mapping[str, float], Cleanup]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,19 +17,19 @@ from ossa.errors import ConfigError, ImageError, InputError, LabelError, OssaErr
 from ossa.labels.meant import Look, look, suspicion
 from ossa.labels.results import (
     CSV,
-    Entry,
+    STORE,
     Opened,
     Results,
     Saved,
     Shape,
-    find_pictures,
-    line_up,
     open_results,
-    picture_of,
 )
+from ossa.labels.several import named
+from ossa.pipeline.pairs import Pair, pair_up
 from ossa.progress import Track, silent
 from ossa.safety import output_folder
 from ossa.schema import BoneSchema, load_schema
+from ossa.segmentation.decode import per_bone
 from ossa.segmentation.segmentation import Segmentation
 
 if TYPE_CHECKING:
@@ -74,23 +74,12 @@ class Evaluation:
 
 
 @dataclass(frozen=True, eq=False)
-class _Pair:
-    """One picture to compare. ``name`` is what its scores are called, ``image_name`` what its run lengths are."""
-
-    name: str
-    image_name: str
-    truth: Entry
-    predicted: Entry
-    picture: Path | None
-
-
-@dataclass(frozen=True, eq=False)
 class _Scored:
     """``at`` (T, C): Dice at each threshold, where probabilities are saved; ``look`` where run lengths are compared."""
 
-    pair: _Pair
+    pair: Pair
     comparison: Comparison
-    predicted: Segmentation
+    predicted: tuple[Segmentation, ...]
     judged: bool
     at: Values | None
     look: Look | None
@@ -105,6 +94,17 @@ class _Rules:
     size: Shape | None
     scale_labels: bool
     csv: Literal["predicted", "truth"] | None
+    cuts: tuple[Mapping[str, float], ...] = ()
+
+    @property
+    def table(self) -> tuple[Mapping[str, float], ...]:
+        """The thresholds at which saved probabilities are scored."""
+        return self.cuts or tuple(dict.fromkeys(self.schema.names, t) for t in THRESHOLDS)
+
+    @property
+    def main(self) -> int:
+        """Which of the table's thresholds all other figures are taken at."""
+        return 0 if self.cuts else THRESHOLDS.index(0.5)
 
 
 def evaluate(
@@ -119,6 +119,7 @@ def evaluate(
     schema: BoneSchema | None = None,
     tolerance: float = 2.0,
     worst: int = 24,
+    thresholds: Sequence[Mapping[str, float]] = (),
     workers: int | None = None,
     track: Track = silent,
 ) -> Evaluation:
@@ -129,7 +130,9 @@ def evaluate(
     (one page), its tables, and the run lengths of what was compared. ``names``: a file that maps names of labels to
     bones. The size of a picture is what its label or its probabilities say, else that of the picture (``images``: a
     folder of them, where neither side knows them), else ``size`` (H, W). A label drawn at another size than its picture
-    has is refused, or with ``scale_labels`` scaled.
+    has is refused, or with ``scale_labels`` scaled. ``thresholds`` (bone -> probability, "*" for every bone, .5 where
+    nothing is said): where saved probabilities are cut; figures are taken at the first, and of several each has a
+    file of run lengths. Without them figures are taken at .5, and a table says how others would do.
 
     A picture without a prediction is left out and named, and so is one that cannot be compared. A bone that nobody
     judged is not scored. Raises InputError when nothing is to be compared, OutputError when ``output`` is one of the
@@ -139,14 +142,25 @@ def evaluate(
         raise ConfigError("the number of worst cases is out of range", found=worst, expected="0 or more")
     bones = schema if schema is not None else load_schema()
     known, found = (open_results(path, bones, names, scale_labels) for path in (truth, prediction))
-    pairs, missing, unknown = _pair(known, found, images)
+    pairs, missing, unknown = pair_up(known, found, images)
     csv: Literal["predicted", "truth"] | None = None
     if CSV in (found.kind, known.kind):
         csv = "predicted" if found.kind == CSV else "truth"
-    rules = _Rules(bones, tolerance, size, scale_labels, csv)
+    if thresholds and found.kind != STORE:
+        raise ConfigError(
+            "thresholds are for saved probabilities",
+            found=f"{found.path}: {found.kind}",
+            expected="a folder that 'ossa ensemble save' or 'ossa train' with folds.store wrote",
+        )
+    cuts = tuple(per_bone(bones, {"*": 0.5, **one}) for one in thresholds)
+    rules = _Rules(bones, tolerance, size, scale_labels, csv, cuts)
     given = [path for path in (prediction, truth, images) if path is not None]
     with nullcontext() if output is None else output_folder(output, given, ("evaluation.html",)) as folder:
-        results, failed = _compare(pairs, rules, folder, workers, track)
+        files: tuple[Path, ...] = ()
+        if folder is not None:
+            several = named(folder / SUBMISSION, thresholds) if len(thresholds) > 1 else ()
+            files = (folder / SUBMISSION, *several)
+        results, failed = _compare(pairs, rules, files, workers, track)
         unjudged = tuple(result.pair.name for result in results if not result.judged)
         results = [result for result in results if result.judged]
         if not results:
@@ -155,7 +169,7 @@ def evaluate(
                 path=known.path,
                 found=failed[0] if failed else f"{len(unjudged)} pictures in which no bone is outlined",
             )
-        evaluation = _evaluation(results)
+        evaluation = _evaluation(results, tuple(one.get("*", 0.5) for one in thresholds) or THRESHOLDS)
         doubt = suspicion([result.look for result in results if result.look is not None])
         evaluation = replace(
             evaluation,
@@ -167,10 +181,11 @@ def evaluate(
         )
         if folder is None:
             return evaluation
-        return replace(evaluation, page=_write_page(folder, evaluation, results, (known, found), worst))
+        cut = rules.table[rules.main]
+        return replace(evaluation, page=_write_page(folder, evaluation, results, (known, found), worst, cut))
 
 
-def _evaluation(results: Sequence[_Scored]) -> Evaluation:
+def _evaluation(results: Sequence[_Scored], thresholds: Sequence[float]) -> Evaluation:
     from ossa.segmentation.compare import aggregate
     from ossa.segmentation.scores import Scores
 
@@ -180,73 +195,36 @@ def _evaluation(results: Sequence[_Scored]) -> Evaluation:
     values = {c: np.stack([getattr(comparison, c) for comparison in comparisons]) for c in COLUMNS}
     scores = Scores(tuple(pair.name for pair in pairs), subjects, comparisons[0].schema.names, values)
     rows = [result.at for result in results if result.at is not None]
-    return Evaluation(aggregate(comparisons), scores, thresholds=_threshold_table(rows) if rows else None)
-
-
-def _pair(
-    known: Results, found: Results, images: str | Path | None
-) -> tuple[list[_Pair], tuple[str, ...], tuple[str, ...]]:
-    """What can be compared, labelled pictures without a prediction, predictions without a truth."""
-    if not any(entry.labelled for entry in known.entries.values()):
-        raise InputError("no picture has a label", path=known.path, expected="pictures with labels")
-    rows = line_up([known, found])
-    pictures = find_pictures(images, rows) if images is not None else {}
-    both, missing, unknown = [], [], []
-    for number, (truth, predicted) in enumerate(rows):
-        if truth is not None and truth.labelled and predicted is not None:
-            picture = pictures.get(number, picture_of((truth, predicted)))
-            both.append((truth, predicted, picture))
-        elif truth is not None and truth.labelled:
-            missing.append(truth)
-        elif predicted is not None:
-            unknown.append(predicted)
-    if not both:
-        others = f" and {len(missing) - 1} others" if len(missing) > 1 else ""
-        raise InputError(
-            "no prediction belongs to a labelled picture",
-            path=found.path,
-            found=f"none for {missing[0].id}{others}; the first prediction is of '{next(iter(found.entries), '')}'",
-            expected=f"predictions for the pictures of {known.path}",
-        )
-    names = _apart([(truth.id, truth.name) for truth, _, _ in both])
-    image_names = _apart([(p.name if p is not None else t.id, p.as_posix() if p else t.name) for t, _, p in both])
-    pairs = [_Pair(name, image, *row) for name, image, row in zip(names, image_names, both, strict=True)]
-    return pairs, _apart([(e.id, e.name) for e in missing]), _apart([(e.id, e.name) for e in unknown])
-
-
-def _apart(names: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-    """The first of each pair of names where it is the only one, else the second."""
-    counts = Counter(short for short, _ in names)
-    return tuple(short if counts[short] == 1 else long for short, long in names)
+    return Evaluation(aggregate(comparisons), scores, thresholds=_threshold_table(rows, thresholds) if rows else None)
 
 
 def _compare(
-    pairs: Sequence[_Pair], rules: _Rules, output: Path | None, workers: int | None, track: Track
+    pairs: Sequence[Pair], rules: _Rules, files: Sequence[Path], workers: int | None, track: Track
 ) -> tuple[list[_Scored], list[str]]:
-    """Compare all pairs; what could be compared, and why the rest could not. Run lengths go to ``output``."""
-    from ossa.labels.submission import write_submission
+    """Compare all pairs; what could be compared, and why the rest could not. Run lengths go to ``files``."""
+    from ossa.labels.several import write_submissions
     from ossa.parallel import in_order
 
     results: list[_Scored] = []
     failed: list[str] = []
 
-    def compared() -> Iterator[tuple[str, Segmentation]]:
+    def compared() -> Iterator[tuple[str, tuple[Segmentation, ...]]]:
         done = in_order((partial(_try, pair, rules) for pair in pairs), workers)
         for result in track(done, len(pairs), "Comparing"):
             if isinstance(result, OssaError):
                 failed.append(str(result))
                 continue
-            results.append(replace(result, predicted=Segmentation(rules.schema, result.predicted.shape, {})))
-            yield result.pair.image_name, result.predicted
+            results.append(replace(result, predicted=()))
+            yield result.pair.image_name, result.predicted[: len(files)]
 
-    if output is not None:
-        write_submission(output / SUBMISSION, compared())
+    if files:
+        write_submissions(files, compared())
     else:
         deque(compared(), maxlen=0)
     return results, failed
 
 
-def _try(pair: _Pair, rules: _Rules) -> _Scored | OssaError:
+def _try(pair: Pair, rules: _Rules) -> _Scored | OssaError:
     """One file that cannot be read never ends the others."""
     try:
         return _score(pair, rules)
@@ -256,7 +234,7 @@ def _try(pair: _Pair, rules: _Rules) -> _Scored | OssaError:
         return error
 
 
-def _score(pair: _Pair, rules: _Rules) -> _Scored:
+def _score(pair: Pair, rules: _Rules) -> _Scored:
     """Read both sides of one picture, each once, and compare them."""
     from ossa.segmentation.compare import compare, dice
 
@@ -264,8 +242,8 @@ def _score(pair: _Pair, rules: _Rules) -> _Scored:
     shape = _shape(pair, known, found, rules)
     truth, annotated = known.read(shape)
     if isinstance(found, Saved):
-        cuts = found.read_at(shape, THRESHOLDS)
-        predicted = cuts[THRESHOLDS.index(0.5)]
+        cuts = found.read_at(shape, rules.table)
+        predicted = cuts[rules.main]
     else:
         cuts, predicted = [], found.read(shape)[0]
     comparison = compare(predicted, truth, rules.tolerance)
@@ -279,10 +257,11 @@ def _score(pair: _Pair, rules: _Rules) -> _Scored:
     seen = None
     if rules.csv is not None:
         seen = look(predicted, truth) if rules.csv == "predicted" else look(truth, predicted)
-    return _Scored(pair, comparison, predicted, bool(annotated), at if len(at) else None, seen)
+    each = (predicted, *cuts) if rules.cuts else (predicted,)
+    return _Scored(pair, comparison, each, bool(annotated), at if len(at) else None, seen)
 
 
-def _shape(pair: _Pair, known: Opened, found: Opened, rules: _Rules) -> Shape:
+def _shape(pair: Pair, known: Opened, found: Opened, rules: _Rules) -> Shape:
     """The picture's (H, W), from whom it is known: the labels, the picture, the user. It is never guessed."""
     from ossa.radiograph.read import read_size
 
@@ -311,17 +290,22 @@ def _shape(pair: _Pair, known: Opened, found: Opened, rules: _Rules) -> Shape:
     )
 
 
-def _threshold_table(rows: Sequence[Values]) -> ThresholdTable:
+def _threshold_table(rows: Sequence[Values], thresholds: Sequence[float]) -> ThresholdTable:
     from ossa.pages.evaluation import ThresholdTable
     from ossa.segmentation.scores import finite_mean
 
     table = np.stack(rows)
-    everything = table.transpose(1, 0, 2).reshape(len(THRESHOLDS), -1)
-    return ThresholdTable(THRESHOLDS, finite_mean(table, axis=0), finite_mean(everything, axis=1))
+    everything = table.transpose(1, 0, 2).reshape(len(thresholds), -1)
+    return ThresholdTable(tuple(thresholds), finite_mean(table, axis=0), finite_mean(everything, axis=1))
 
 
 def _write_page(
-    folder: Path, evaluation: Evaluation, results: Sequence[_Scored], sources: tuple[Results, Results], worst: int
+    folder: Path,
+    evaluation: Evaluation,
+    results: Sequence[_Scored],
+    sources: tuple[Results, Results],
+    worst: int,
+    cut: Mapping[str, float],
 ) -> Path:
     from ossa.pages.evaluation import EvaluationPage, write_evaluation
 
@@ -351,13 +335,15 @@ def _write_page(
             "pictures": f"{len(scores.images)} of {len(set(scores.subjects))} subjects",
         },
         notes=notes,
-        worst=_worst_cases(scores, [result.pair for result in results], evaluation.summary.schema, worst),
+        worst=_worst_cases(scores, [result.pair for result in results], evaluation.summary.schema, worst, cut),
         thresholds=evaluation.thresholds,
     )
     return write_evaluation(folder, content)
 
 
-def _worst_cases(scores: Scores, pairs: Sequence[_Pair], schema: BoneSchema, count: int) -> list[WorstCase]:
+def _worst_cases(
+    scores: Scores, pairs: Sequence[Pair], schema: BoneSchema, count: int, cut: Mapping[str, float]
+) -> list[WorstCase]:
     """The lowest Dice pairs with a picture of the place; at most three bones of one picture."""
     from ossa.pages.evaluation import WorstCase, case_picture
     from ossa.radiograph.read import read_radiograph
@@ -375,7 +361,9 @@ def _worst_cases(scores: Scores, pairs: Sequence[_Pair], schema: BoneSchema, cou
             continue
         try:
             grey = read_radiograph(pair.picture)
-            truth, found = pair.truth.read(grey.shape), pair.predicted.read(grey.shape)
+            opened = pair.predicted.open()
+            found = opened.read_at(grey.shape, [cut])[0] if isinstance(opened, Saved) else opened.read(grey.shape)[0]
+            truth = pair.truth.read(grey.shape)
         except InputError:
             continue  # the scores need no picture; a page without this one is better than none
         for bone in (b for i, b in chosen if i == image):

@@ -20,6 +20,9 @@ from ossa.labels.submission import COLUMNS
 from ossa.pipeline.sources import Source
 from ossa.safety import read_json, replacing, write_json, write_text
 
+#: What the folder of a run calls its settings.
+_NOTE = "run.json"
+
 HEADER = ",".join(COLUMNS) + "\n"
 
 
@@ -44,17 +47,29 @@ class Parts:
     @classmethod
     def begin(cls, folder: str | os.PathLike[str], settings: Mapping[str, Any]) -> Parts:
         """The parts in ``folder`` for a run with ``settings`` (JSON values); parts of other settings are dropped."""
-        where = Path(folder)
-        wanted = json.loads(json.dumps(dict(settings), sort_keys=True))
-        note = where / "run.json"
+        parts = cls(Path(folder))
+        if not parts.agree(settings):
+            shutil.rmtree(parts.folder, ignore_errors=True)
+            write_json(parts.folder / _NOTE, _plain(settings))
+        return parts
+
+    def agree(self, settings: Mapping[str, Any]) -> bool:
+        """Whether these are parts of a run with ``settings``."""
+        note = self.folder / _NOTE
         try:
-            found = read_json(note) if note.is_file() else None
+            return note.is_file() and bool(read_json(note) == _plain(settings))
         except InputError:
-            found = None
-        if found != wanted:
-            shutil.rmtree(where, ignore_errors=True)
-            write_json(note, wanted)
-        return cls(where)
+            return False
+
+    def finished(self) -> Iterator[tuple[str, Part]]:
+        """(image name of the source, part) of everything that is done, whatever the settings were."""
+        for path in sorted(self.folder.glob("*.part")):
+            try:
+                head, _, text = path.read_text(encoding="utf-8").partition("\n")
+                value = json.loads(head)
+                yield str(value["name"]), Part(text, dict(value["facts"]))
+            except (OSError, ValueError, KeyError, TypeError, RecursionError):
+                continue
 
     def get(self, source: Source) -> Part | None:
         """The part of an image, or None when it is not done, or was done from another file."""
@@ -96,6 +111,10 @@ class Parts:
         return self.folder / f"{hashlib.sha256(source.image_name.encode()).hexdigest()[:32]}.part"
 
 
+def _plain(settings: Mapping[str, Any]) -> Any:
+    return json.loads(json.dumps(dict(settings), sort_keys=True))
+
+
 def _stamp(path: Path) -> list[Any]:
     status = path.stat()
     return [str(path.resolve()), status.st_size, status.st_mtime_ns]
@@ -116,5 +135,10 @@ def rows_by_image(path: Path) -> Iterator[tuple[str, str]]:
         return
     with path.open(encoding="utf-8", newline="") as stream:
         next(stream)
-        for line in stream:
-            yield next(csv.reader([line]))[0], line
+        yield from rows_of(stream)
+
+
+def rows_of(lines: str | Iterable[str]) -> Iterator[tuple[str, str]]:
+    """(image name, row with its line end) of a CSV's lines or text without header."""
+    for line in lines.splitlines(keepends=True) if isinstance(lines, str) else lines:
+        yield next(csv.reader([line]))[0], line

@@ -13,15 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ossa.errors import DeviceError, InputError, OutputError, reason_of
 from ossa.parallel import read_ahead
-from ossa.pipeline.parts import Part, Parts, is_table, rows_by_image
+from ossa.pipeline.parts import HEADER, Part, Parts, is_table, rows_by_image, rows_of
 from ossa.pipeline.several import apart
 from ossa.pipeline.sources import Source, check_name, find_sources
 from ossa.progress import Track, silent
-from ossa.safety import output_folder
+from ossa.safety import output_folder, write_text
 from ossa.safety.pictures import OVERLAY_SUFFIX
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ def predict(
     device: str = "auto",
     looks: str = "flip",
     thresholds: Mapping[str, float] | None = None,
+    tile: int | None = None,
     label_format: str = "competition",
     track: Track = silent,
     tell: Callable[[str], None] = lambda _: None,
@@ -90,10 +91,11 @@ def predict(
 
     ``model`` is the folder of a bundle (None: the shipped one). ``looks``: test-time augmentation as
     ``inference.views.parse_views`` reads it. ``thresholds``: bone -> probability from which a pixel is bone, "*" for
-    every bone; those of the model where nothing is said. Results are judged (confidences, warnings, "no hand found");
-    ``predict_with`` and ``fast_predictor`` leave that out. ``label_format``: one that can be written; a format that
-    keeps a set together (COCO, YOLO, CVAT, nnU-Net) is written at the end, for the pictures of this run, and each
-    picture has the competition's label besides. A file that cannot be used is skipped, and the others
+    every bone; those of the model where nothing is said. ``tile``: side of sliding windows in grid px, for networks of
+    a grid too large for the memory; without the closer look and the finder. Results are judged (confidences, warnings,
+    "no hand found"); ``predict_with`` and ``fast_predictor`` leave that out. ``label_format``: one that can be written;
+    a format that keeps a set together (COCO, YOLO, CVAT, nnU-Net) is written at the end, for the pictures of this run,
+    and each picture has the competition's label besides. A file that cannot be used is skipped, and the others
     are still done; ``tell`` hears of it at once, and of the warnings of a picture in one line. Results are written
     image by image; the CSV at the end, also when the user interrupts. It lists what the folder holds: rows of earlier
     runs stay as long as their results do. A run that was stopped, by whatever, goes on when it is started again with
@@ -104,7 +106,7 @@ def predict(
     BundleError, DeviceError or MissingExtraError when the run cannot begin.
     """
     return predict_with(
-        lambda: with_thresholds(usual_predictor(model, device, looks), thresholds or {}),
+        lambda: with_thresholds(usual_predictor(model, device, looks, tile), thresholds or {}),
         paths,
         output,
         label_format=label_format,
@@ -137,7 +139,9 @@ def predict_with(
         written = _Written(folder, single, form)
         _refuse_strangers(written, sources, ours)
         predictor = load()
-        parts = Parts.begin(folder / RUN_FOLDER, {"format": label_format, "predictor": predictor.settings()})
+        settings = {"format": label_format, "predictor": predictor.settings()}
+        _settle(folder, sources, settings, tell)
+        parts = Parts.begin(folder / RUN_FOLDER, settings)
         outcome = Outcome(folder, len(sources))
         try:
             _predict_all(outcome, sources, predictor, parts, ours, written, track, tell)
@@ -251,6 +255,24 @@ def _remember(done: Predicted, parts: Parts, hands: tuple[Hand, ...]) -> None:
     parts.put(done.source, Part("".join(rows), facts))
 
 
+def _settle(folder: Path, sources: list[Source], settings: Mapping[str, Any], tell: Callable[[str], None]) -> None:
+    """Put what a stopped run had finished into the table: this run may be of other images, or have other settings."""
+    parts = Parts(folder / RUN_FOLDER)
+    finished = dict(parts.finished())
+    if not finished:
+        return
+    rows = "".join(part.text for part in finished.values())
+    images = {image for image, _ in rows_of(rows)}
+    kept = [row for image, row in rows_by_image(folder / CSV_NAME) if image not in images]
+    write_text(folder / CSV_NAME, HEADER + "".join(kept) + rows)
+    others = sorted(set(finished) - {source.image_name for source in sources})
+    if others and not parts.agree(settings):
+        tell(
+            f"{len(others)} images in {folder} were done with other settings by a run that was stopped; they stay as "
+            f"they are: {', '.join(others[:5])}{', ...' if len(others) > 5 else ''}"
+        )
+
+
 def _kept_rows(written: _Written, done: list[Source]) -> Iterable[str]:
     """The rows that earlier runs wrote of images whose results are still in the folder."""
     new = {source.image_name for source in done}
@@ -306,19 +328,21 @@ def predict_one(radiograph: Radiograph, predictor: Predictor) -> tuple[Hand, ...
     return predictor.predict_hands(radiograph)
 
 
-def usual_predictor(model: str | Path | None, device: str, looks: str) -> Predictor:
+def usual_predictor(model: str | Path | None, device: str, looks: str, tile: int | None = None) -> Predictor:
     """What ``predict`` asks: every look, the closer one at the wrist, and a judge of the result."""
     from ossa.inference.predictor import Predictor
+    from ossa.inference.tiles import Tiles
     from ossa.inference.views import parse_views
 
-    return Predictor.load(model, device=device, views=parse_views(looks))
+    return Predictor.load(model, device=device, views=parse_views(looks), tiles=None if tile is None else Tiles(tile))
 
 
-def fast_predictor(model: str | Path | None, device: str) -> Predictor:
+def fast_predictor(model: str | Path | None, device: str, tile: int | None = None) -> Predictor:
     """One look at each picture, none closer, and no judge."""
     from ossa.inference.predictor import Predictor
+    from ossa.inference.tiles import Tiles
 
-    return Predictor.load(model, device=device, fast=True)
+    return Predictor.load(model, device=device, fast=True, tiles=None if tile is None else Tiles(tile))
 
 
 def with_thresholds(predictor: Predictor, thresholds: Mapping[str, float]) -> Predictor:

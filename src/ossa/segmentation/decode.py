@@ -166,20 +166,23 @@ def decode(
 
 
 def decode_at(
-    logits: Logits, placement: GridPlacement, schema: BoneSchema, thresholds: Sequence[float]
+    logits: Logits, placement: GridPlacement, schema: BoneSchema, thresholds: Sequence[float | Mapping[str, float]]
 ) -> list[Segmentation]:
-    """The bones at each of several probabilities, the same for every bone: ``decode``, interpolated once for all.
+    """The bones at each of several thresholds: ``decode``, interpolated once for all.
+
+    Each is a probability for every bone, or bone -> probability as ``decode`` takes them.
 
     Raises SchemaError when the channels do not fit, ConfigError for a threshold outside (0, 1).
     """
     if logits.ndim != 3 or logits.shape[0] != len(schema):
         raise SchemaError("logits do not fit the schema", found=logits.shape, expected=f"({len(schema)}, h, w)")
-    limits = [float(threshold_logits(schema, {schema.names[0]: t})[0]) for t in thresholds]
+    each = [t if isinstance(t, Mapping) else dict.fromkeys(schema.names, t) for t in thresholds]
+    limits = np.stack([threshold_logits(schema, t) for t in each], axis=1)
     scale_y, scale_x = scales((logits.shape[1], logits.shape[2]), placement)
-    found: list[dict[str, Region]] = [{} for _ in limits]
-    sure: list[dict[str, float]] = [{} for _ in limits]
-    for name, plane in zip(schema.names, logits, strict=True):
-        box = box_above(plane, np.float32(min(limits)))
+    found: list[dict[str, Region]] = [{} for _ in each]
+    sure: list[dict[str, float]] = [{} for _ in each]
+    for name, plane, own in zip(schema.names, logits, limits, strict=True):
+        box = box_above(plane, np.float32(own.min()))
         if box is None:
             continue
         top, bottom = reach(box[0], box[1], scale_y, placement.image_shape[0])
@@ -188,7 +191,7 @@ def decode_at(
             continue
         lines, low, weight = lines_of(plane, 0.0, (top, bottom, scale_y), (left, right, scale_x))
         inside = plane[box[0] : box[1], box[2] : box[3]]
-        for limit, regions, probability in zip(limits, found, sure, strict=True):
+        for limit, regions, probability in zip(own.tolist(), found, sure, strict=True):
             region = Region.tight(positive(lines - np.float32(limit), low, weight), top, left)
             if region is not None and (inside > limit).any():
                 regions[name] = region
