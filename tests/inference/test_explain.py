@@ -144,7 +144,7 @@ def test_panels_show_heat_and_outline_side_by_side() -> None:
     heat = np.zeros((60, 40), np.float32)
     heat[10:20, 10:20] = 1
     region = Region(30, 10, np.ones((12, 12), bool))
-    panel = heat_panel(grey, heat, region, "Scaphoid: a\u00e9.png", height=120)
+    panel = heat_panel(grey, heat, [region], "Scaphoid: a\u00e9.png", height=120)
     assert panel.shape == (148, 80, 3)
     assert np.ptp(panel[28 + 30, 30].astype(int)) > 40  # coloured where it is hot
     assert np.ptp(panel[140, 5].astype(int)) == 0  # grey where it is not

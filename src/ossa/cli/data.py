@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ossa.cli import EXIT_SKIPPED
-from ossa.cli.options import FORMATS, PATH, dataset_options, output, scale_labels_option, tell, tell_some
+from ossa.cli.options import FORMATS, PATH, dataset_options, output, scale_labels_option, some, tell, tell_some
 
 if TYPE_CHECKING:
     from ossa.schema import BoneSchema
@@ -116,16 +116,26 @@ def audit(
 @click.option(
     "--seed", type=int, default=1, show_default=True, help="Order among equal subjects; as folds.seed of a run."
 )
-def folds(dataset: Path, schema: BoneSchema, names: Path | None, output: Path, count: int, seed: int) -> None:
+@click.option(
+    "--import",
+    "imported",
+    metavar="SPLIT",
+    help="Take somebody's split: a .json or .csv of subjects (or pictures) and folds, or GroupKFold(5).",
+)
+def folds(
+    dataset: Path, schema: BoneSchema, names: Path | None, output: Path, count: int, seed: int, imported: str | None
+) -> None:
     """Deal subjects out to folds, even over wrist angles and sides; written once, with a hash."""
     from ossa.pipeline.data import make_folds_file
     from ossa.progress import bar
 
-    digest, table = make_folds_file(dataset, output, count, seed=seed, schema=schema, track=bar, names=names)
-    click.echo(f"{'':14}" + "".join(f"{f'fold {k}':>8}" for k in range(count)))
-    for name, row in table.items():
+    made = make_folds_file(dataset, output, count, seed=seed, schema=schema, track=bar, names=names, imported=imported)
+    click.echo(f"{'':14}" + "".join(f"{f'fold {k}':>8}" for k in range(len(made.table["all"]))))
+    for name, row in made.table.items():
         click.echo(f"{name:14}" + "".join(f"{n:8}" for n in row))
-    click.echo(f"{output}: hash {digest[:12]}")
+    if made.strangers:
+        tell(f"{len(made.strangers)} names of {imported} are of nothing labelled here: {some(made.strangers)}")
+    click.echo(f"{output}: hash {made.hash[:12]}")
 
 
 @command.command()

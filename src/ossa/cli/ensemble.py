@@ -183,25 +183,40 @@ def vote_command(
 
 
 @command.command("fit")
-@click.argument("stores", nargs=-1, required=True, type=PATH, metavar="STORE...")
-@click.option("--truth", required=True, type=PATH, help="Data set with the labels of the stores' images.")
+@click.argument("inputs", nargs=-1, required=True, type=PATH, metavar="STORE|CSV...")
+@click.option("--truth", required=True, type=PATH, help="Data set with the labels of the inputs' images.")
+@click.option("--bone", "bones", multiple=True, metavar="NAME", help="Only this bone, of CSV files; repeat it.")
 @output("The JSON file of weights to write.")
 @schema_option()
-def fit_command(stores: tuple[Path, ...], truth: Path, output: Path, schema: BoneSchema) -> None:
-    """Fit one weight per store and bone on OUT-OF-FOLD probabilities.
+def fit_command(
+    inputs: tuple[Path, ...], truth: Path, bones: tuple[str, ...], output: Path, schema: BoneSchema
+) -> None:
+    """Fit one weight per input and bone on OUT-OF-FOLD results: which of them help which bone.
 
-    Every image's probabilities must come from a model that never saw its subject. Gains are measured on
-    subjects that the search had not seen; a bone that gains nothing keeps equal weights.
+    Inputs are saved probabilities (for 'soft') or submission files (for 'vote'). Every image must have been predicted
+    by a model that never saw its subject. Gains are measured on subjects that the search had not seen; a bone that
+    gains nothing, or is not asked for, keeps equal weights.
     """
     from ossa.pipeline.ensemble import fit_weights
+    from ossa.pipeline.fit_votes import fit_votes
     from ossa.progress import bar
     from ossa.safety import refuse_inputs, write_json
 
-    refuse_inputs(output, [*stores, truth])
-    fitted = fit_weights(stores, truth, schema=schema, track=bar)
+    refuse_inputs(output, [*inputs, truth])
+    files = [path for path in inputs if path.suffix.lower() == ".csv"]
+    if files and len(files) < len(inputs):
+        raise click.UsageError("Give saved probabilities or submission files, not both.")
+    if bones and not files:
+        raise click.UsageError("--bone is for submission files; saved probabilities are fitted for every bone.")
+    if files:
+        fitted = fit_votes(files, truth, schema=schema, bones=bones, track=bar)
+    else:
+        fitted = fit_weights(inputs, truth, schema=schema, track=bar)
     write_json(output, fitted.to_json())
     click.echo(f"{'bone':14} {'equal':>8} {'selected':>9} {'gain':>8}  weights")
     for name, entry in fitted.to_json()["bones"].items():
+        if entry["uniform"] is None:
+            continue
         gain = entry["selected"] - entry["uniform"]
         weights = " ".join(f"{w:.2f}" for w in entry["weights"])
         click.echo(f"{name:14} {entry['uniform']:8.4f} {entry['selected']:9.4f} {gain:+8.4f}  {weights}")

@@ -26,6 +26,8 @@ def command(
 ) -> None:
     """Show where the network looked to find a bone (Grad-CAM for segmentation), hands side by side.
 
+    Of several bones the first row shows all in one (the maximum of their maps), then each has a row.
+
     IMAGE is a radiograph, or a folder such as a subject's two hands. Bright: this place made the bone likelier. The
     white line is the bone as it was found. Needs 'ossa[train]'.
     """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ossa.cli import EXIT_SKIPPED
-from ossa.cli.options import PATH, output, schema_option, tell
+from ossa.cli.options import PATH, names_option, output, schema_option, tell
 
 if TYPE_CHECKING:
     from ossa.schema import BoneSchema
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--images", type=PATH, help="Folder of the pictures, where the sources have none.")
 @click.option("--folds", type=PATH, help="Folds file of a training run: shows each one's fold.")
 @schema_option()
+@names_option()
 @click.option("--title", help="Heading of the page.")
 @click.option(
     "--size", default=1024, show_default=True, help="Longest side, in px, of the pictures that a click shows."
@@ -34,6 +35,7 @@ def command(
     images: Path | None,
     folds: Path | None,
     schema: BoneSchema,
+    names: Path | None,
     title: str | None,
     size: int,
 ) -> None:
@@ -54,6 +56,7 @@ def command(
         images=images,
         folds=folds,
         schema=schema,
+        names=names,
         title=title,
         size=size,
         track=bar,

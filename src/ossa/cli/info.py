@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ossa.cli.options import PATH
+from ossa.cli.options import PATH, names_option
 
 #: Lines that one fact may take; a program asks for all of it with --json.
 _MOST_LINES = 3
@@ -14,8 +14,9 @@ _MOST_LINES = 3
 
 @click.command("info")
 @click.argument("path", required=False, type=PATH)
+@names_option()
 @click.option("--json", "as_json", is_flag=True, help="All facts as JSON, for programs.")
-def command(path: Path | None, as_json: bool) -> None:
+def command(path: Path | None, names: Path | None, as_json: bool) -> None:
     """Say what PATH is: an image, a model, a data set, labels (also labelme and COCO files), a submission, a training
     run, saved probabilities, folds, an evaluation, a gallery, or a folder of results.
 
@@ -23,7 +24,7 @@ def command(path: Path | None, as_json: bool) -> None:
     """
     from ossa.pipeline.info import describe
 
-    facts = describe(path)
+    facts = describe(path, names)
     if as_json:
         import json
 

@@ -29,8 +29,9 @@ def super_resolve_command(
     """Sharpen the radiographs of IN with a super-resolution network.
 
     Every picture is enlarged by the network and averaged back to its own size, so that labels still fit. OUT gets the
-    folders and names of IN; pictures that are there already are kept, so the same command continues a run that was
-    stopped. The weight file is yours to bring; any single-picture network that spandrel knows will do.
+    folders and names of IN, and the labels of a data set: it can be trained on, or named by data.images of a run file;
+    pictures that are there already are kept, so the same command continues a run that was stopped. The weight file is
+    yours to bring; any single-picture network that spandrel knows will do.
     """
     from ossa.pipeline.super_resolve import super_resolve
     from ossa.progress import bar
@@ -48,6 +49,7 @@ def super_resolve_command(
     for _, reason in result.skipped:
         tell(f"left out: {reason}")
     kept = f", {result.kept} were there already" if result.kept else ""
-    click.echo(f"{result.made} pictures made{kept}, {len(result.skipped)} left out -> {result.output}")
+    labels = f", {result.labelled} with labels" if result.labelled else ""
+    click.echo(f"{result.made} pictures made{kept}{labels}, {len(result.skipped)} left out -> {result.output}")
     if result.skipped:
         ctx.exit(EXIT_SKIPPED)

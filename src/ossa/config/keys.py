@@ -25,6 +25,7 @@ class DatasetKeys(Section):
     scale_labels: bool = Field(
         default=False, description="Scale labels drawn at another size than their pictures, instead of refusing them"
     )
+    images: str | None = Field(default=None, description="As data.images, for this data set")
     weight: Annotated[float, Field(ge=0.0)] = Field(
         default=1.0, description="Share of the samples drawn, relative to the others"
     )
@@ -88,6 +89,9 @@ class Data(Section):
     """What is trained on, and how it is brought to the network."""
 
     datasets: tuple[DatasetKeys, ...] = Field(default=(), description="Data set folders, mixed by weight")
+    images: str | None = Field(
+        default=None, description="Folder of other pictures with the same labels, such as train_resolx2"
+    )
     phantoms: PhantomKeys | None = Field(default=None, description="Synthetic radiographs, mixed in by weight")
     size: Annotated[int, Field(ge=32, le=8192)] = Field(
         default=512, description="Longest side of a picture on the grid, px"

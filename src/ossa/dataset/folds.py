@@ -73,6 +73,12 @@ class Folds:
             raise ConfigError("there is no such fold", found=fold, expected=f"0 to {self.count - 1}")
         strangers = sorted({case.subject for case in cases} - set(self.fold_of))
         if strangers:
+            if not any(case.subject in self.fold_of for case in cases):
+                raise DatasetError(
+                    "the folds are of another data set",
+                    found=f"they hold {', '.join(sorted(self.fold_of)[:3])}, ...; the data set {strangers[0]}, ...",
+                    remedy="Give the folds of this data set, or let new ones be made (without folds.file)",
+                )
             raise DatasetError(
                 "subjects are in the data set but in no fold",
                 found=", ".join(strangers[:5]) + (f" and {len(strangers) - 5} more" if len(strangers) > 5 else ""),

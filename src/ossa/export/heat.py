@@ -15,9 +15,9 @@ Picture = NDArray[np.uint8]
 
 
 def heat_panel(
-    grey: NDArray[Any], heat: NDArray[np.float32], region: Region | None, title: str, height: int = 900
+    grey: NDArray[Any], heat: NDArray[np.float32], regions: Sequence[Region | None], title: str, height: int = 900
 ) -> Picture:
-    """(h, w, 3) RGB: ``grey`` (H, W) with ``heat`` (H, W; 0 to 1) in colour and the bone's outline in white.
+    """(h, w, 3) RGB: ``grey`` (H, W) with ``heat`` (H, W; 0 to 1) in colour and the bones' outlines in white.
 
     A place without heat keeps its grey: how much colour is laid on follows the heat.
     """
@@ -31,7 +31,9 @@ def heat_panel(
     colour = cv2.applyColorMap((np.clip(warm, 0, 1) * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
     share = np.clip(warm * 1.3, 0, 0.8)[..., None]
     panel: Picture = np.ascontiguousarray((base * (1 - share) + colour * share).astype(np.uint8))
-    if region is not None:
+    for region in regions:
+        if region is None:
+            continue
         framed = cv2.copyMakeBorder(region.mask.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
         contours, _ = cv2.findContours(framed, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
         for contour in contours:
@@ -39,6 +41,11 @@ def heat_panel(
             fixed = np.rint(points * 16).astype(np.int32)
             cv2.polylines(panel, [fixed], True, (255, 255, 255), 1, cv2.LINE_AA, shift=4)
     return np.vstack([_caption(title, panel.shape[1]), panel]).astype(np.uint8)
+
+
+def maximum(heats: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Several maps (H, W) of one picture as one: at each pixel the hottest."""
+    return np.asarray(np.maximum.reduce(list(heats)), np.float32)
 
 
 def _caption(text: str, width: int) -> Picture:

@@ -234,9 +234,9 @@ def _told(found: Segmentation, radiograph: Radiograph) -> Segmentation:
 
 
 def _told_if_few(found: Segmentation) -> Segmentation:
-    """``found``, with a note when less than FEW_BONES of the schema's bones are there."""
+    """``found``, with a note when less than FEW_BONES of the schema's bones are there, unless one says "no hand"."""
     count, of = len(found), len(found.schema)
-    if count >= FEW_BONES * of:
+    if count >= FEW_BONES * of or any(note.startswith("no hand found") for note in found.notes):
         return found
     names = ", ".join(found.regions) or "none"
     note = f"few bones found: {count} of {of} ({names}). Is this a radiograph of one hand, and is all of it in view?"

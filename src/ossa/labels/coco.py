@@ -133,18 +133,32 @@ def read_case(case: Case, schema: BoneSchema, names: BoneNames) -> Truth:
         raise LabelError(f"does not speak of '{case.name}' any more", path=case.label, remedy="Open the data set again")
     drawing = Drawing(case.name, case.label, picture.size, case.scale_labels)
     for entry in file.annotations.get(case.key, []):
-        try:
-            category = file.categories[_id(entry["category_id"])]
-        except (KeyError, ValueError) as error:
-            raise LabelError(
-                f"an annotation of '{case.name}' is incomplete", path=case.label, found=repr(error)
-            ) from error
+        category = _category(entry, file, case)
         targets = names.targets(category)
         if targets:
             drawing.add(targets, category, entry)
     outlines, merged = drawing.outlines(schema)
     known = judged(outlines, schema, picture.judged, merged)
     return Truth(outlines, known, merged, drawing.size, left_out=drawing.left_out())
+
+
+def _category(entry: Mapping[str, Any], file: _File, case: Case) -> str:
+    """The name of an annotation's category. Raises LabelError for one that the file does not list."""
+    try:
+        number = _id(entry["category_id"])
+    except (KeyError, ValueError) as error:
+        found = "no category_id" if isinstance(error, KeyError) else str(error)
+        raise LabelError(f"an annotation of '{case.name}' is incomplete", path=case.label, found=found) from error
+    if number in file.categories:
+        return file.categories[number]
+    listed = [f"{key} {name}" for key, name in file.categories.items()]
+    raise LabelError(
+        f"an annotation of '{case.name}' has a category that the file does not list",
+        path=case.label,
+        found=f"category_id {number}" + (f" in annotation {entry['id']}" if "id" in entry else ""),
+        expected="one of " + ", ".join(listed[:40]) + (f" and {len(listed) - 40} more" if len(listed) > 40 else ""),
+        remedy="Add the category to the file's categories, or correct the annotation",
+    )
 
 
 def read(root: Path, names: BoneNames) -> Reading:

@@ -128,6 +128,15 @@ def audit_dataset(
     return found
 
 
+@dataclass(frozen=True)
+class FoldsFile:
+    """What was written: its ``hash``, cases per stratum and fold, and names of an imported split that fit nothing."""
+
+    hash: str
+    table: dict[str, list[int]]
+    strangers: tuple[str, ...]
+
+
 def make_folds_file(
     path: str | Path,
     output: Path,
@@ -137,19 +146,27 @@ def make_folds_file(
     schema: BoneSchema | None = None,
     track: Track = silent,
     names: str | Path | None = None,
-) -> tuple[str, dict[str, list[int]]]:
-    """Write the folds of a data set's labelled cases once; returns their hash and the cases per stratum and fold.
+    imported: str | Path | None = None,
+) -> FoldsFile:
+    """Write the folds of a data set's labelled cases once.
 
-    ``names``: a file that maps names of labels to bones.
+    ``names``: a file that maps names of labels to bones. ``imported``: somebody's split instead of one of ``count``
+    folds that is made here (see ``dataset.folds_import``).
     """
     from ossa.dataset.dataset import open_dataset
     from ossa.dataset.folds import make_folds, strata_of, table, write_folds
+    from ossa.dataset.folds_import import import_folds
 
     dataset = open_dataset(path, schema, names=names)
+    strangers: tuple[str, ...] = ()
+    if imported is not None:
+        refuse_inputs(output, [path, imported])
+        folds, strangers = import_folds(imported, dataset.labelled)
     strata = strata_of(dataset.labelled, dataset.schema, track)
-    folds = make_folds(strata, count, seed)
+    if imported is None:
+        folds = make_folds(strata, count, seed)
     write_folds(output, folds)
-    return folds.hash, table(strata, folds)
+    return FoldsFile(folds.hash, table(strata, folds), strangers)
 
 
 def write_contact_sheet(

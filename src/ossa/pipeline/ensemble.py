@@ -223,7 +223,7 @@ class Fitted:
 
     def mean_gain(self) -> float:
         """Mean gain over all bones, 0 for those that keep equal weights."""
-        return float(np.maximum(self.selected - self.uniform, 0.0).mean())
+        return float(np.nan_to_num(np.maximum(self.selected - self.uniform, 0.0)).mean())
 
     def to_json(self) -> dict[str, Any]:
         """For ``ossa ensemble soft --weights FILE``."""
@@ -234,12 +234,17 @@ class Fitted:
             "bones": {
                 name: {
                     "weights": [round(float(w), 6) for w in self.weights[:, i]],
-                    "uniform": round(float(self.uniform[i]), 6),
-                    "selected": round(float(self.selected[i]), 6),
+                    "uniform": _rounded(self.uniform[i]),
+                    "selected": _rounded(self.selected[i]),
                 }
                 for i, name in enumerate(self.schema.names)
             },
         }
+
+
+def _rounded(value: float) -> float | None:
+    """None for a bone that was not asked for."""
+    return None if np.isnan(value) else round(float(value), 6)
 
 
 def fit_weights(

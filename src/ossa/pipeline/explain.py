@@ -34,11 +34,13 @@ def explain(
 ) -> Explained:
     """Write one PNG: a row per bone, a column per picture of ``paths`` (files, or a subject's folder).
 
+    Of several bones the first row shows all of them in one: the maximum of their maps, each scaled to its own 1.
+
     ``layer``: any layer of the torch network; None for the one that ``inference.explain.default_layer`` takes. Raises
     InputError, SchemaError, ConfigError, BundleError, MissingExtraError, OutputError.
     """
     from ossa.bundle.bundle import Bundle
-    from ossa.export.heat import heat_panel, side_by_side
+    from ossa.export.heat import heat_panel, maximum, side_by_side
     from ossa.inference.explain import explain as heat_of
     from ossa.inference.predictor import Predictor
     from ossa.radiograph.display import png
@@ -52,8 +54,9 @@ def explain(
     refuse_inputs(target, [*paths, *(source.path for source in sources)])
     if not bones:
         raise ConfigError("no bone was named", remedy="Name one with --bone")
-    if len(sources) * len(bones) > MAX_PANELS:
-        found = f"{len(sources)} pictures x {len(bones)} bones"
+    rows = len(bones) + (len(bones) > 1)
+    if len(sources) * rows > MAX_PANELS:
+        found = f"{len(sources)} pictures x {rows} rows"
         raise ConfigError("too many panels for one picture", found=found, expected=f"at most {MAX_PANELS}")
     bundle = Bundle.load(model)
     for bone in bones:
@@ -65,16 +68,22 @@ def explain(
     for source in track(sources, len(sources), "Explaining"):
         radiograph = read_radiograph(source.path)
         segmentation = predictor.predict(radiograph)
-        column = []
+        column, heats = [], []
         for bone in bones:
             heat = heat_of(bundle, radiograph, bone, layer)
             used = heat.layer
             if not heat.found:
                 unfound.append((source.name, bone))
             title = f"{bone}: {source.path.name}" + ("" if heat.found else " (not found)")
-            column.append(heat_panel(radiograph.pixels, heat.values, segmentation.get(bone), title))
+            heats.append(heat.values)
+            column.append(heat_panel(radiograph.pixels, heat.values, [segmentation.get(bone)], title))
+        if len(bones) > 1:
+            everything = maximum(heats)
+            regions = [segmentation.get(bone) for bone in bones]
+            title = f"{', '.join(bones)}: {source.path.name}"
+            column.insert(0, heat_panel(radiograph.pixels, everything, regions, title))
         columns.append(column)
-    picture = side_by_side([[column[i] for column in columns] for i in range(len(bones))])
+    picture = side_by_side([[column[i] for column in columns] for i in range(rows)])
     write_bytes(target, png(picture))
     return Explained(target, used, tuple(unfound))
 

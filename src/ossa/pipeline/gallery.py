@@ -30,6 +30,7 @@ def gallery(
     images: str | Path | None = None,
     folds: str | Path | None = None,
     schema: BoneSchema | None = None,
+    names: str | Path | None = None,
     title: str | None = None,
     size: int = 1024,
     workers: int | None = None,
@@ -38,15 +39,16 @@ def gallery(
     """Write a gallery of ``sources``: data sets, folders of label files or submission CSVs.
 
     A data set that has labels is truth, unless ``truth`` names another one; everything else is a prediction. Pictures
-    come from the data set, from beside the label files, or from the folder ``images``. ``folds`` is a folds file
-    of ``ossa train``; ``size`` the longest side in px of the pictures that a click shows. Raises InputError when no
-    picture can be found for any of the results, OutputError when ``output`` lies among them.
+    come from the data set, from beside the label files, or from the folder ``images``. ``folds`` is a folds file of
+    ``ossa train``; ``names`` a file that maps names of labels to bones; ``size`` the longest side in px of the pictures
+    that a click shows. Raises InputError when no picture can be found for any of the results, OutputError when
+    ``output`` lies among them.
     """
     from ossa.pages.gallery import Item, Options, write_gallery
 
     bones = schema if schema is not None else load_schema()
-    opened = [open_results(source, bones) for source in sources]
-    annotated = open_results(truth, bones) if truth is not None else None
+    opened = [open_results(source, bones, names) for source in sources]
+    annotated = open_results(truth, bones, names) if truth is not None else None
     if annotated is None:
         annotated = next((r for r in opened if r.kind.startswith("data set")), None)
     sets = [r for r in opened if r is not annotated]

@@ -22,12 +22,13 @@ LISTED_PROBLEMS = 5
 LISTED_SETTINGS = 12
 
 
-def describe(path: str | Path | None = None) -> Facts:
+def describe(path: str | Path | None = None, names: str | Path | None = None) -> Facts:
     """Facts about a radiograph, a model, a data set, labels of any form that is read, a submission, a training run,
     saved probabilities, folds, an evaluation, a gallery, or the results of ``ossa predict``.
 
     None is the shipped model. A folder is known by the files in it, and is else a data set; a file by its ending
-    (.csv, .json and those of labels) or else by its content. Raises the error of the reader that the path belongs to.
+    (.csv, .json and those of labels) or else by its content. ``names``: a file that maps names of labels to bones.
+    Raises the error of the reader that the path belongs to.
     """
     if path is None:
         return _model(None)
@@ -36,19 +37,19 @@ def describe(path: str | Path | None = None) -> Facts:
         raise InputError("there is no such file or folder", path=where)
     if where.is_dir():
         if where.name.endswith(MASKS_SUFFIX):
-            return label_file(where)
-        known = next((read for mark, read in _FOLDERS.items() if (where / mark).exists()), _dataset)
-        return known(where)
+            return label_file(where, names)
+        known = next((read for mark, read in _FOLDERS.items() if (where / mark).exists()), None)
+        return _dataset(where, names) if known is None else known(where)
     if where.name in ("card.json", "store.json"):
-        return describe(where.parent)
+        return describe(where.parent, names)
     if where.suffix.lower() == ".csv":
         return _submission(where)
     if where.suffix.lower() == ".json":
-        return _json(where)
+        return _json(where, names)
     if where.name == "data.yaml":
-        return _dataset(where.parent)
+        return _dataset(where.parent, names)
     if where.suffix.lower() in LABEL_ENDINGS:
-        return label_file(where)
+        return label_file(where, names)
     return _image(where)
 
 
@@ -126,10 +127,10 @@ def _leaves(value: Any) -> int:
     return sum(map(_leaves, value.values())) if isinstance(value, Mapping) else 1
 
 
-def _dataset(path: Path) -> Facts:
+def _dataset(path: Path, names: str | Path | None) -> Facts:
     from ossa.dataset.dataset import open_dataset
 
-    dataset = open_dataset(path)
+    dataset = open_dataset(path, names=names)
     splits = Counter(case.split for case in dataset)
     sides = Counter({"L": "left", "R": "right"}.get(case.side or "", "not said") for case in dataset)
     rows = [
@@ -158,18 +159,18 @@ def _dataset(path: Path) -> Facts:
     return Facts("data set", tuple(rows), values)
 
 
-def _json(path: Path) -> Facts:
+def _json(path: Path, names: str | Path | None) -> Facts:
     """A label file of one picture, a COCO file of many, nnU-Net's description of a set, or folds."""
     from ossa.labels.texts import read_label_json
 
     data = read_label_json(path)
     if isinstance(data, dict) and {"images", "annotations"} <= data.keys():
-        return coco_file(path, data)
+        return coco_file(path, data, names)
     if isinstance(data, dict) and {"labels", "file_ending"} <= data.keys():
-        return _dataset(path.parent)
+        return _dataset(path.parent, names)
     if isinstance(data, dict) and {"hash", "subjects", "count"} <= data.keys():
         return _folds(path)
-    return label_file(path)
+    return label_file(path, names)
 
 
 def _folds(path: Path) -> Facts:

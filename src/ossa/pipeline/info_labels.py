@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 LABEL_ENDINGS = (".xml", ".txt", ".npz", ".npy")
 
 
-def label_file(path: Path) -> Facts:
-    """Facts about a label file, or a folder of masks. Raises LabelError that names it for what is none."""
+def label_file(path: Path, user: str | Path | None = None) -> Facts:
+    """Facts about a label file, or a folder of masks; ``user``: a file that maps names to bones. Raises LabelError that names it for what is none."""
     ending = path.suffix.lower()
     if ending == ".xml":
-        return _cvat(path)
+        return _cvat(path, user)
     if ending == ".txt":
-        return _yolo(path)
+        return _yolo(path, user)
     from ossa.labels.names import bone_names
 
-    names = bone_names(load_schema())
+    names = bone_names(load_schema(), user)
     if path.is_dir():
         from ossa.labels.masks import read_masks
 
@@ -78,23 +78,23 @@ def _one(path: Path, form: str, truth: Truth, size: tuple[int, int] | None = Non
     return Facts("label", tuple(rows), values)
 
 
-def coco_file(path: Path, data: Mapping[str, Any]) -> Facts:
+def coco_file(path: Path, data: Mapping[str, Any], user: str | Path | None = None) -> Facts:
     """Facts about a COCO file, whose JSON is ``data``."""
     images, annotations, categories = (data.get(key, []) for key in ("images", "annotations", "categories"))
     if not all(isinstance(part, list) for part in (images, annotations, categories)):
         raise LabelError("is no COCO file", path=path, expected="lists of images, annotations and categories")
     called = [str(c.get("name", "")) for c in categories if isinstance(c, dict)]
-    return _many(path, "COCO", len(images), len(annotations), called)
+    return _many(path, "COCO", len(images), len(annotations), called, user)
 
 
-def _cvat(path: Path) -> Facts:
+def _cvat(path: Path, user: str | Path | None) -> Facts:
     from ossa.labels.cvat import labels_of, load
 
     labels = labels_of(path)
-    return _many(path, "CVAT XML", len(load(path)), sum(labels.values()), list(labels))
+    return _many(path, "CVAT XML", len(load(path)), sum(labels.values()), list(labels), user)
 
 
-def _yolo(path: Path) -> Facts:
+def _yolo(path: Path, user: str | Path | None) -> Facts:
     """Rows of a text of YOLO; which bones they are is told where a file above it names the classes."""
     from ossa.labels.yolo import find_classes, rows_of
 
@@ -102,17 +102,17 @@ def _yolo(path: Path) -> Facts:
     classes = next((found for folder in folders if (found := find_classes(folder)) is not None), None)
     counts = Counter(rows_of(path))
     named = {} if classes is None else classes.names
-    facts = _many(path, "YOLO", 1, sum(counts.values()), [named.get(n, f"class {n}") for n in sorted(counts)])
+    facts = _many(path, "YOLO", 1, sum(counts.values()), [named.get(n, f"class {n}") for n in sorted(counts)], user)
     return Facts(
         facts.kind, (*facts.rows, ("classes", str(classes.path) if classes else "no file names them")), facts.values
     )
 
 
-def _many(path: Path, form: str, images: int, annotations: int, called: list[str]) -> Facts:
+def _many(path: Path, form: str, images: int, annotations: int, called: list[str], user: str | Path | None) -> Facts:
     """Facts about a file that holds labels by names of its own."""
     from ossa.labels.names import bone_names
 
-    names = bone_names(load_schema())
+    names = bone_names(load_schema(), user)
     bones = {bone for name in called for bone in names.targets(name) or ()}
     strange = [name for name in called if not names.targets(name)]
     rows = (

@@ -33,6 +33,8 @@ class SuperResolved:
     made: int
     kept: int
     skipped: tuple[tuple[Path, str], ...] = field(default=())
+    #: Labelled pictures of the data set that was made; 0 where the source was none.
+    labelled: int = 0
 
 
 def _nobody(sentence: str) -> None:
@@ -53,10 +55,12 @@ def super_resolve(
     """Enlarge every radiograph of ``source`` (a folder or a file), average it back and write it below ``output``.
 
     Folders below ``source`` and names are kept, so that labels still fit; files other than PNG become PNG. A picture
-    that is there already is kept: the same call continues a run that was stopped. Pictures are worked on in squares
-    of ``tile`` px that see ``overlap`` px around themselves. ``tell`` gets the estimated time before the work begins.
-    A bad picture is left out, the others are made. Raises BundleError for the weights, DeviceError, ConfigError for
-    the tiles, OutputError when ``output`` holds the sources or was made with other weights or tiles.
+    that is there already is kept: the same call continues a run that was stopped. Pictures are worked on in squares of
+    ``tile`` px that see ``overlap`` px around themselves. The label files of a data set come along, so that the result
+    can be trained on; where they name their pictures by another ending, ``tell`` says that they do not fit. ``tell``
+    gets the estimated time before the work begins. A bad picture is left out, the others are made. Raises BundleError
+    for the weights, DeviceError, ConfigError for the tiles, OutputError when ``output`` holds the sources or was made
+    with other weights or tiles.
     """
     from ossa.models.superres import load_upscaler
 
@@ -93,7 +97,35 @@ def super_resolve(
         total = sum(tile_count(shape, tiles) for shape in shapes.values())
         for _ in track(work(), total, "super-resolution, tiles"):
             pass
-    return SuperResolved(folder, made, kept, tuple(skipped))
+        labelled = _bring_labels(root, folder, tell)
+    return SuperResolved(folder, made, kept, tuple(skipped), labelled)
+
+
+def _bring_labels(root: Path, folder: Path, tell: Callable[[str], None]) -> int:
+    """Copy the label files of the data set ``root``; how many pictures of ``folder`` then have a label."""
+    from ossa.dataset.dataset import open_dataset
+
+    try:
+        labelled = open_dataset(root).labelled if root.is_dir() else ()
+    except InputError:
+        return 0  # pictures alone
+    top = root.resolve()
+    labels = {case.label.resolve() for case in labelled if case.label is not None}
+    for path in sorted([*labels, *top.glob("meta_data.xlsx")]):
+        if path.is_relative_to(top):
+            write_bytes(folder / path.relative_to(top), path.read_bytes())
+    if not labelled:
+        return 0
+    try:
+        found = len(open_dataset(folder).labelled)
+    except InputError:
+        found = 0
+    if found < len(labelled):
+        tell(
+            f"{len(labelled) - found} of {len(labelled)} labels do not fit the new pictures by name, as the old ones "
+            "were no PNG: 'ossa data convert' writes labels that do"
+        )
+    return found
 
 
 def _targets(root: Path, folder: Path) -> dict[Path, Path]:

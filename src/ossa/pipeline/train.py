@@ -20,6 +20,7 @@ from ossa.pipeline.train_data import (
     material_from,
     pseudo_of,
     read_groups,
+    refuse_other_folds,
     wait_for,
 )
 from ossa.pipeline.train_results import closer_of, finish_fold
@@ -158,6 +159,7 @@ def _train_in(run: Path, config: RunConfig, schema: BoneSchema, track: Track, te
     first = is_first()
     with _logging(run, first):
         groups = read_groups(config, schema, tell)
+        refuse_other_folds(config, groups)
         first_look(config, schema, groups, track, tell)
         if first:
             record(run, config, fingerprint_of(config, groups))
@@ -202,7 +204,7 @@ def check_early(config: RunConfig, schema: BoneSchema) -> None:
     from ossa.training.monitor import check_monitor
     from ossa.training.objective import Objective
     from ossa.training.optim import make_optimiser, make_schedule
-    from ossa.training.run import make_network
+    from ossa.training.run import make_network, require_wandb
 
     check_monitor(config, schema)
     thresholds_of(config, schema)
@@ -217,6 +219,8 @@ def check_early(config: RunConfig, schema: BoneSchema) -> None:
     make_schedule(
         plan.name, plan.arguments(), optimiser, interval=plan.interval, warmup=plan.warmup, steps=100, epochs=10
     )
+    if config.logging.wandb != "off":
+        require_wandb()
     closer_of(config, schema)
     if not config.data.datasets and config.data.phantoms is None:
         raise ConfigError(

@@ -35,6 +35,7 @@ class Group:
 def read_groups(config: RunConfig, schema: BoneSchema, tell: Tell) -> list[Group]:
     """The labelled cases of every data set; what did not fit is told. Raises ConfigError where there is none."""
     from ossa.dataset.dataset import open_dataset
+    from ossa.dataset.pictures import other_pictures
 
     groups = []
     for source in config.data.datasets:
@@ -42,6 +43,7 @@ def read_groups(config: RunConfig, schema: BoneSchema, tell: Tell) -> list[Group
         if source.scale_labels:
             dataset = dataset.with_scaled_labels()
         chosen = dataset.split(source.split) if source.split else dataset
+        images = source.images or config.data.images
         for problem in dataset.problems[:20]:
             _log.warning("%s", problem)
         if dataset.problems:
@@ -49,7 +51,8 @@ def read_groups(config: RunConfig, schema: BoneSchema, tell: Tell) -> list[Group
         if not chosen.labelled:
             splits = sorted({case.split for case in dataset})
             raise ConfigError(f"{source.path}: no labelled picture", found=f"split={source.split}", expected=splits)
-        groups.append(Group(tuple(chosen.labelled), source.weight))
+        cases = tuple(chosen.labelled)
+        groups.append(Group(other_pictures(cases, source.path, images) if images else cases, source.weight))
     if config.folds.store:
         _check_names([case for group in groups for case in group.cases])
     return groups
@@ -143,6 +146,18 @@ def folds_of(
     if first:
         write_folds(path, folds)
     return folds
+
+
+def refuse_other_folds(config: RunConfig, groups: Sequence[Group]) -> None:
+    """Raise DatasetError or ConfigError when folds.file does not fit the data, before anything is prepared."""
+    from ossa.dataset.folds import read_folds
+
+    if config.folds.file is None or not groups:
+        return
+    folds = read_folds(config.folds.file)
+    cases = [case for group in groups for case in group.cases]
+    for number in config.folds.run or (0,):
+        folds.split(cases, number)
 
 
 def pseudo_of(

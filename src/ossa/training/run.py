@@ -275,13 +275,18 @@ def _no_device(config: RunConfig, error: Exception) -> DeviceError:
     )
 
 
-def _wandb(config: RunConfig, folder: Path) -> Any:
+def require_wandb() -> None:
+    """Raise MissingExtraError where W&B is not installed."""
     try:
         import wandb  # noqa: F401
     except ImportError as error:
         from ossa.errors import MissingExtraError
 
         raise MissingExtraError.of("logging.wandb", "wandb", error) from error
+
+
+def _wandb(config: RunConfig, folder: Path) -> Any:
+    require_wandb()
     os.environ.setdefault("WANDB_SILENT", "true")
     return WandbLogger(
         project=config.logging.project,
