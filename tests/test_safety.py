@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -370,3 +371,15 @@ def test_a_link_that_leaves_its_folder(tmp_path: Path) -> None:
 def test_hashes(tmp_path: Path, data: bytes) -> None:
     write_bytes(tmp_path / "x", data)
     assert sha256(tmp_path / "x") == hashlib.sha256(data).hexdigest()
+
+
+def test_a_full_disk_in_the_words_of_another_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch says "file write failed" (RuntimeError) where Python says ENOSPC."""
+    free = {"bytes": 0}
+    monkeypatch.setattr("ossa.safety.whole.shutil.disk_usage", lambda _: SimpleNamespace(free=free["bytes"]))
+    with pytest.raises(OutputError, match="No space left on device.*Free some space"), replacing(tmp_path / "a.ckpt"):
+        raise RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed")
+    free["bytes"] = 10**9
+    with pytest.raises(RuntimeError), replacing(tmp_path / "a.ckpt"):
+        raise RuntimeError("something else")
+    assert list(tmp_path.iterdir()) == []

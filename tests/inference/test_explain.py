@@ -11,7 +11,7 @@ from helpers_dataset import draw, schematic_hand
 from helpers_known import known
 from ossa.bundle.bundle import Bundle
 from ossa.errors import ConfigError, SchemaError
-from ossa.export.heat import heat_panel, side_by_side
+from ossa.export.heat import heat_panel, maximum, side_by_side
 from ossa.inference.explain import default_layer, explain, grad_cam, layers
 from ossa.inference.predictor import Predictor
 from ossa.radiograph.radiograph import Radiograph
@@ -149,5 +149,6 @@ def test_panels_show_heat_and_outline_side_by_side() -> None:
     assert np.ptp(panel[28 + 30, 30].astype(int)) > 40  # coloured where it is hot
     assert np.ptp(panel[140, 5].astype(int)) == 0  # grey where it is not
     assert (panel[28 + 56 : 28 + 64, 26:38] > 150).any()  # the outline's upper edge
+    assert maximum([heat, 0.5 - 0 * heat])[0, 0] == 0.5
     both = side_by_side([[panel, panel[:, :50]], [panel]])
     assert both.shape == (296, 130, 3)

@@ -112,7 +112,10 @@ def test_ram_h1200_strangers(tmp_path):
         (lambda d: d["annotations"][0].update(segmentation=7), "neither polygons nor run lengths"),
         (lambda d: d["annotations"][0].update(segmentation=[[1, 2, 3]]), "not a list of points"),
         (lambda d: d["annotations"][0].update(segmentation=[[1, 2, 3, 4]]), "too few points"),
-        (lambda d: d["annotations"][0].update(category_id=999), "incomplete"),
+        (
+            lambda d: d["annotations"][0].update(category_id=999),
+            "does not list; found category_id 999",
+        ),
         (lambda d: d.pop("categories"), "not a COCO file"),
     ],
 )

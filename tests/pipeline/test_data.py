@@ -66,9 +66,15 @@ def test_folds_are_written_once(folder, tmp_path):
     again = ossa("folds", folder, "-o", tmp_path / "folds.json", "-n", 4)
     assert again.exit_code == 2
     assert "holds another split" in again.stderr
-    digest, table = make_folds_file(folder, tmp_path / "folds.json", 2)
-    assert digest == read_folds(tmp_path / "folds.json").hash
-    assert sum(table["all"]) == 8
+    made = make_folds_file(folder, tmp_path / "folds.json", 2)
+    assert made.hash == read_folds(tmp_path / "folds.json").hash
+    assert sum(made.table["all"]) == 8
+
+
+def test_somebodys_folds(folder, tmp_path):
+    result = ossa("folds", folder, "-o", tmp_path / "folds.json", "--import", "GroupKFold(3)")
+    assert result.exit_code == 0, result.output
+    assert read_folds(tmp_path / "folds.json").count == 3
 
 
 def test_contact_sheet_is_the_same_for_the_same_seed(folder, tmp_path):

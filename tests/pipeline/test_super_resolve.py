@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from helpers_dataset import SCHEMA, write_competition
 from helpers_dicom import dataset
 from helpers_dicom import save as save_dicom
 from helpers_films import film
@@ -21,6 +22,7 @@ if find_spec("spandrel") is None:  # imported by ossa itself, which mends torchv
     pytest.skip("spandrel is not installed", allow_module_level=True)
 
 from ossa.cli import cli
+from ossa.dataset.dataset import open_dataset
 from ossa.errors import InputError, OutputError
 from ossa.pipeline.super_resolve import RECORD, super_resolve
 from ossa.radiograph.read import read_radiograph
@@ -43,6 +45,18 @@ def source(tmp_path: Path) -> Path:
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
     return rrdb_file(tmp_path / "x2.pth")
+
+
+def test_labels_of_a_data_set_come_along(weights: Path, tmp_path: Path) -> None:
+    root = write_competition(tmp_path / "data", subjects=1, size=64, tests=0)
+    result = super_resolve(root, tmp_path / "out", weights, **TILES, device="cpu")
+    assert (result.made, result.labelled) == (2, 2)
+    for old, new in zip(open_dataset(root).labelled, open_dataset(tmp_path / "out").labelled, strict=True):
+        assert (old.subject, old.id, old.truth(SCHEMA).outlines.keys()) == (
+            new.subject,
+            new.id,
+            new.truth(SCHEMA).outlines.keys(),
+        )
 
 
 def test_folders_and_names_are_kept(source: Path, weights: Path, tmp_path: Path) -> None:

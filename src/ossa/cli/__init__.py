@@ -7,6 +7,7 @@ written); 3 a defect in ossa; 130 interrupted.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Any, NoReturn
@@ -105,15 +106,27 @@ class LazyGroup(click.Group):
         except OssaError as error:
             _show_traceback(ctx)
             raise _Failure(str(error)) from error
+        except OSError as error:
+            _show_traceback(ctx)
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise _defect(error) from error
+            where = f"{error.filename}: " if error.filename else ""
+            raise _Failure(
+                f"{where}the disk is full. Free some space and give the same command again, or write to another disk. "
+                "What was written whole is kept."
+            ) from error
         except MemoryError as error:
             _show_traceback(ctx)
             raise _Failure("Not enough memory. Give smaller images, or fewer at once.") from error
         except Exception as error:
             _show_traceback(ctx)
-            raise _Defect(
-                f"{type(error).__name__}: {error}. This is a defect in ossa: "
-                "run again with --debug and report what it shows."
-            ) from error
+            raise _defect(error) from error
+
+
+def _defect(error: Exception) -> _Defect:
+    return _Defect(
+        f"{type(error).__name__}: {error}. This is a defect in ossa: run again with --debug and report what it shows."
+    )
 
 
 def _show_traceback(ctx: click.Context) -> None:

@@ -19,7 +19,10 @@ LABEL_ENDINGS = (".xml", ".txt", ".npz", ".npy")
 
 
 def label_file(path: Path, user: str | Path | None = None) -> Facts:
-    """Facts about a label file, or a folder of masks; ``user``: a file that maps names to bones. Raises LabelError that names it for what is none."""
+    """Facts about a label file, or a folder of masks; ``user``: a file that maps names to bones.
+
+    Raises LabelError that names it for what is none.
+    """
     ending = path.suffix.lower()
     if ending == ".xml":
         return _cvat(path, user)

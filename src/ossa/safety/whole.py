@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ossa.errors import OutputError
+from ossa.errors import OssaError, OutputError
 from ossa.safety.lock import LOCK_NAME, hold, is_at, lock
 
 #: What follows a file's name while it is being written; the file is hidden until it is whole.
@@ -80,6 +80,12 @@ def renewing(path: str | os.PathLike[str]) -> Iterator[Path]:
             found=error.strerror or str(error),
             remedy=_remedy(error),
         ) from error
+    except Exception as error:
+        # Writers in other languages (torch, safetensors) say in words of their own that the disk is full.
+        if isinstance(error, OssaError) or temporary is None or not _is_full(final.parent):
+            raise
+        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise OutputError("cannot be written", path=path, found=full.strerror, remedy=_remedy(full)) from error
     finally:
         # The handle is closed last: as long as it is open, no other writer takes the name for a dead one's.
         if temporary is not None:
@@ -87,6 +93,14 @@ def renewing(path: str | os.PathLike[str]) -> Iterator[Path]:
                 temporary.unlink(missing_ok=True)
         if handle is not None:
             os.close(handle)
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether the disk has no room left for as much as a block."""
+    try:
+        return shutil.disk_usage(folder).free < 4096
+    except OSError:
+        return False
 
 
 def _replaceable(path: Path) -> int | None:
