@@ -377,7 +377,7 @@ def test_a_full_disk_in_the_words_of_another_language(tmp_path: Path, monkeypatc
     """torch says "file write failed" (RuntimeError) where Python says ENOSPC."""
     free = {"bytes": 0}
     monkeypatch.setattr("ossa.safety.whole.shutil.disk_usage", lambda _: SimpleNamespace(free=free["bytes"]))
-    with pytest.raises(OutputError, match="No space left on device.*Free some space"), replacing(tmp_path / "a.ckpt"):
+    with pytest.raises(OutputError, match=r"No space left on device.*Free some space"), replacing(tmp_path / "a.ckpt"):
         raise RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed")
     free["bytes"] = 10**9
     with pytest.raises(RuntimeError), replacing(tmp_path / "a.ckpt"):

@@ -68,7 +68,7 @@ def _of_json(path: Path) -> list[tuple[str, Any]]:
     if isinstance(data, list):
         for number, part in enumerate(data):
             held = part.get("val", part.get("valid", part.get("test"))) if isinstance(part, dict) else part
-            if not _names(held):
+            if held is None or not _names(held):
                 raise DatasetError(
                     "is no split", path=path, found=f"entry {number}: {part!r}"[:200], expected=_EXPECTED
                 )
