@@ -55,7 +55,7 @@ def test_the_files_that_help_a_bone_are_found(files: tuple[Path, list[Path]], tm
     assert np.isnan(fitted.uniform[SCHEMA.index("Lunate")])
     # The figures are those of the votes themselves, to the last pixel.
     write_json(tmp_path / "w.json", fitted.to_json())
-    for name, weights in (("equal", None), ("fitted", read_weights(tmp_path / "w.json", "hand29", 3))):
+    for name, weights in (("equal", None), ("fitted", read_weights(tmp_path / "w.json", SCHEMA, 3))):
         vote(paths, tmp_path / f"{name}.csv", weights=weights, shape=SHAPE)
     assert mean_dice(tmp_path / "equal.csv", root, "Radius") == pytest.approx(fitted.uniform[radius], abs=1e-9)
     assert mean_dice(tmp_path / "equal.csv", root, "Ulna") == pytest.approx(fitted.uniform[ulna], abs=1e-9)
