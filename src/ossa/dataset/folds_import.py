@@ -45,15 +45,16 @@ def import_folds(source: str | Path, cases: Sequence[Case]) -> tuple[Folds, tupl
 def group_k_fold(groups: Sequence[str], count: int) -> Folds:
     """What sklearn.model_selection.GroupKFold(count) gives for samples of ``groups`` (no shuffling).
 
-    The groups in the order of their names, the largest first, each to the fold that has fewest samples. Source:
-    scikit-learn 1.7, model_selection/_split.py, GroupKFold; ties fall as its numpy.argsort leaves them.
+    The groups from the largest to the smallest, of equals the last in the order of names first, each to the fold that
+    has fewest samples. Source: scikit-learn 1.9.1, model_selection/_split.py, GroupKFold. Versions that sort groups of
+    one size by an unstable sort leave them as their numpy and processor do: such a split is imported from a file.
     """
     names, sizes = np.unique(np.asarray(groups, dtype=np.str_), return_counts=True)
     if count < 2 or len(names) < count:
         raise ConfigError("GroupKFold cannot deal out so", found=f"{count} folds, {len(names)} subjects")
     held = np.zeros(count)
     fold_of: dict[str, int] = {}
-    for i in np.argsort(sizes)[::-1]:
+    for i in np.argsort(sizes, kind="stable")[::-1]:
         fold = int(np.argmin(held))
         held[fold] += sizes[i]
         fold_of[str(names[i])] = fold
