@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ossa.errors import InputError, OssaError
+from ossa.errors import InputError, MissingExtraError, OssaError
 from ossa.progress import Track, silent
 from ossa.safety import output_folder, write_json, write_text
 from ossa.schema import BoneSchema
@@ -69,8 +69,8 @@ def data_info(
 ) -> DataInfo:
     """Measure a data set and plan a training on it; ``output`` gets a page, the numbers and the run file.
 
-    ``machine``: what to plan for (None: this one, of unknown speed). Raises DatasetError for what is no data set,
-    OutputError when ``output`` lies in it.
+    ``machine``: what to plan for (None: this one; a few steps are timed where a budget is given). Raises DatasetError
+    for what is no data set, OutputError when ``output`` lies in it.
     """
     from ossa.dataset.dataset import open_dataset
     from ossa.dataset.fingerprint import fingerprint
@@ -80,7 +80,7 @@ def data_info(
     measured = fingerprint(dataset, workers, track)
     planned, why = None, ""
     try:
-        planned = plan(measured, machine or this_machine(), budget_minutes)
+        planned = plan(measured, machine or _timed(this_machine(), dataset.schema, budget_minutes), budget_minutes)
     except OssaError as error:
         why = str(error)
     found = DataInfo(measured, planned, why)
@@ -88,6 +88,18 @@ def data_info(
         with output_folder(output, [path], (NUMBERS,)):
             _write(output, dataset, found)
     return found
+
+
+def _timed(machine: Machine, schema: BoneSchema, budget_minutes: float | None) -> Machine:
+    """The machine with its speed, where a budget asks for it. Raises MissingExtraError without torch."""
+    if budget_minutes is None:
+        return machine
+    try:
+        from ossa.training.speed import seconds_per_px
+
+        return replace(machine, seconds_per_px=seconds_per_px(schema))
+    except ImportError as error:
+        raise MissingExtraError.of("timing a training", "train", error) from error
 
 
 def _write(output: Path, dataset: Dataset, found: DataInfo) -> None:
