@@ -15,14 +15,17 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ossa.dataset.brightness import brightness_findings, levels
 from ossa.dataset.cache import read_grey
 from ossa.dataset.dataset import Dataset
 from ossa.errors import InputError
 from ossa.hand.align import Aligned, align
 from ossa.hand.bones import rays, row
 from ossa.hand.cut import Cut, find_cut
+from ossa.hand.displaced import displaced_findings, exchanged_findings
 from ossa.hand.geometry import Geometry, geometry_of_outlines
 from ossa.hand.misplaced import area_findings, area_ratios, placement_findings
+from ossa.hand.neighbours import load_neighbours, upright
 from ossa.hand.sides import side_of
 from ossa.hand.usual import Usual, load_usual
 from ossa.hand.wrist import wrist_angle
@@ -40,16 +43,9 @@ from ossa.segmentation.segmentation import Region
 #: Pictures are looked at with this longest side (px).
 SIZE = 512
 
-#: Bones of the picture that are brighter than their surroundings, least share. In correct pairs it is above .9,
-#: for a label of another hand about one half.
-LEAST_BRIGHT = 0.6
-
 #: Two different bones whose outlines share this much (IoU) are one outline labelled twice; triquetrum and pisiform,
 #: which overlap most, reach .45 on average.
 SAME_OUTLINE = 0.85
-
-#: Grey (of 255) that only metal reaches while other bones do not come near it.
-METAL, BONE = 248, 215
 
 #: Robust standard deviations and least factor from which an area is an outlier among the other hands' areas.
 AREA_SDS, AREA_FACTOR = 6.0, 1.6
@@ -144,10 +140,11 @@ def audit_case(case: Case, schema: BoneSchema) -> CaseFindings:
     small = map_outlines(truth.outlines, placement.to_grid)
     regions = {n: r for n, r in ((n, region_from_outlines(p, grey.shape)) for n, p in small.items()) if r is not None}
     hand = _Hand.of(truth.outlines, schema, placement.image_shape)
+    medians, contrasts = levels(grey, regions)
     for kind, message, bones in (
-        *_brightness(grey, regions, schema),
+        *brightness_findings(medians, contrasts, schema),
         *_shared_outlines(regions),
-        *hand.findings(regions),
+        *hand.findings(regions, contrasts),
         *_missing(case, truth, hand, placement),
         *_side(case, hand.measured),
     ):
@@ -164,48 +161,6 @@ def audit_case(case: Case, schema: BoneSchema) -> CaseFindings:
 
 
 Told = Iterable[tuple[str, str, Sequence[str]]]
-
-
-def _brightness(grey: NDArray[np.uint8], regions: Mapping[str, Region], schema: BoneSchema) -> Told:
-    """Bones are brighter than what is around them, and none is as bright as metal.
-
-    Carpals, which lie one over another, and the thick forearm may be as white as the picture can be.
-    """
-    import cv2
-
-    medians, contrasts = {}, {}
-    covered = np.zeros(grey.shape, bool)
-    for region in regions.values():
-        covered[region.top : region.bottom, region.left : region.right] |= region.mask
-    for name, region in regions.items():
-        reach = max(3, round(0.2 * math.sqrt(region.area)))
-        top, left = max(0, region.top - reach), max(0, region.left - reach)
-        box = (slice(top, region.bottom + reach), slice(left, region.right + reach))
-        inside = np.zeros(grey[box].shape, np.uint8)
-        rows, columns = region.mask.shape
-        inside[region.top - top : region.top - top + rows, region.left - left : region.left - left + columns] = (
-            region.mask
-        )
-        ring = cv2.dilate(inside, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) > 0
-        ring &= ~covered[box]
-        medians[name] = float(np.median(grey[box][inside > 0]))
-        if np.count_nonzero(ring) >= 20:
-            contrasts[name] = medians[name] - float(np.median(grey[box][ring]))
-    if len(contrasts) >= 5:
-        dark = [name for name, contrast in contrasts.items() if contrast <= 0]
-        share = 1 - len(dark) / len(contrasts)
-        if share < LEAST_BRIGHT:
-            yield (
-                "mismatch",
-                f"only {share:.0%} of the outlined bones are brighter than what is around them: "
-                "is this the label of another picture, drawn at another size, or the picture a negative?",
-                dark,
-            )
-    rest = float(np.median(list(medians.values()))) if medians else 0.0
-    single = {name: level for name, level in medians.items() if schema.bone(name).digit is not None}
-    metal = [name for name, level in single.items() if level >= METAL and rest <= BONE]
-    if metal and len(metal) <= 3:
-        yield "metal", f"as bright as metal: {', '.join(metal)}: a ring or a plate outlined as bone?", metal
 
 
 def _shared_outlines(regions: Mapping[str, Region]) -> Told:
@@ -258,12 +213,22 @@ class _Hand:
             out |= {names[bone] for end in ends for bone in ray[end:] if not found[ray[end:]][1:].any()}
         return out
 
-    def findings(self, regions: Mapping[str, Region]) -> Told:
-        """Bones lie where they usually do and are about as large."""
+    def findings(self, regions: Mapping[str, Region], contrasts: Mapping[str, float]) -> Told:
+        """Bones lie where they usually do, as seen from the hand and from their neighbours, and are about as large."""
         if self.usual is not None and self.laid is not None:
             judged = self.measured.where(np.isfinite(self.laid.z))
-            yield from placement_findings(judged, regions, self.laid, self.usual)
+            whole = list(placement_findings(judged, regions, self.laid, self.usual))
+            yield from whole or self._single(regions, contrasts)
             yield from area_findings(self.ratios, self.usual)
+
+    def _single(self, regions: Mapping[str, Region], contrasts: Mapping[str, float]) -> Told:
+        """What only the neighbours of a bone tell."""
+        model = load_neighbours(self.measured.schema)
+        if model is None:
+            return
+        points = upright(self.measured, self.cut.bones)
+        exchanged = list(exchanged_findings(points, model))
+        yield from exchanged or displaced_findings(points, model, regions, contrasts)
 
 
 def _missing(case: Case, truth: Truth, hand: _Hand, placement: Placement) -> Told:
