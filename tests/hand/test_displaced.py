@@ -10,7 +10,7 @@ import pytest
 
 from helpers_dataset import SCHEMA, schematic_hand, segmentation
 from ossa.errors import ConfigError
-from ossa.hand.displaced import CONTRAST, displaced_findings, exchanged_findings
+from ossa.hand.displaced import CONTRAST, displaced_findings, exchanged_findings, metacarpal_findings
 from ossa.hand.geometry import geometry_of_outlines
 from ossa.hand.neighbours import Neighbours, fit_neighbours, load_neighbours, upright
 
@@ -46,6 +46,16 @@ def test_two_exchanged_bones_are_named(model: Neighbours, a: str, b: str) -> Non
     assert kind == "misplaced"
     assert set(bones) == {a, b}
     assert "exchanged" in sentence
+
+
+def test_metacarpals_the_wrong_way_round_are_told_without_the_rest_of_the_hand() -> None:
+    for side in "RL":
+        outlines = schematic_hand(512, seed=100, side=side, turn=40.0)
+        wrist = {name: outlines[name] for name in ("finger-7", "finger-11", "finger-15", "Scaphoid", "Triquetrum")}
+        assert not list(metacarpal_findings(geometry_of_outlines(wrist, SCHEMA)))
+        wrist["finger-11"], wrist["finger-15"] = wrist["finger-15"], wrist["finger-11"]
+        ((_, _, bones),) = metacarpal_findings(geometry_of_outlines(wrist, SCHEMA))
+        assert bones == ("finger-11", "finger-15")
 
 
 def test_a_moved_bone_is_named_and_its_neighbours_are_not(model: Neighbours) -> None:

@@ -15,6 +15,7 @@ from ossa.cli.options import PATH, tell
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--folder", type=PATH, help="The run's folder.  [default: output/NAME-001, ...]")
 @click.option("--resume", is_flag=True, help="Go on with the run in --folder.")
+@click.option("--minutes", type=click.FloatRange(min=0.1), help="With auto: the time for all folds together.")
 @click.option("--find-lr", is_flag=True, help="Train nothing; print the learning rate at which the loss falls fastest.")
 @click.option("--find-lr-steps", type=click.IntRange(10), default=100, show_default=True, help="Steps of --find-lr.")
 @click.pass_context
@@ -24,6 +25,7 @@ def command(
     overrides: tuple[str, ...],
     folder: Path | None,
     resume: bool,
+    minutes: float | None,
     find_lr: bool,
     find_lr_steps: int,
 ) -> None:
@@ -31,6 +33,9 @@ def command(
 
     CONFIG is a YAML or JSON file, or the name of a recipe (ossa config --recipes). KEY=VALUE changes one key of it:
     train.epochs=5. With --resume CONFIG may be left out. Ctrl-C finishes the batch in hand and writes a checkpoint.
+
+    "ossa train auto ROOT" measures the data set ROOT and this machine, tells a recipe with a reason for each setting,
+    writes it to runs/planned.yaml and trains it.
     """
     from ossa.config import load_config
     from ossa.pipeline.train import train
@@ -41,7 +46,16 @@ def command(
         if not resume or folder is None:
             raise click.UsageError("Give a CONFIG, or --resume with --folder.", ctx)
         config = str(folder / "config.yaml")
-    settings = load_config(config, overrides)
+    if config == "auto":
+        if not overrides or "=" in overrides[0]:
+            raise click.UsageError("Give the data set to train on: ossa train auto ROOT.", ctx)
+        from ossa.pipeline.train_auto import planned_config
+
+        settings = planned_config(overrides[0], overrides[1:], minutes=minutes, track=bar, tell=tell)
+    elif minutes is not None:
+        raise click.UsageError("--minutes belongs to ossa train auto ROOT.", ctx)
+    else:
+        settings = load_config(config, overrides)
     if find_lr:
         from ossa.pipeline.train import find_learning_rate
 

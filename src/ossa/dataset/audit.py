@@ -22,7 +22,7 @@ from ossa.errors import InputError
 from ossa.hand.align import Aligned, align
 from ossa.hand.bones import rays, row
 from ossa.hand.cut import Cut, find_cut
-from ossa.hand.displaced import displaced_findings, exchanged_findings
+from ossa.hand.displaced import displaced_findings, exchanged_findings, metacarpal_findings
 from ossa.hand.geometry import Geometry, geometry_of_outlines
 from ossa.hand.misplaced import area_findings, area_ratios, placement_findings
 from ossa.hand.neighbours import load_neighbours, upright
@@ -227,7 +227,7 @@ class _Hand:
         if model is None:
             return
         points = upright(self.measured, self.cut.bones)
-        exchanged = list(exchanged_findings(points, model))
+        exchanged = list(exchanged_findings(points, model)) or list(metacarpal_findings(self.measured))
         yield from exchanged or displaced_findings(points, model, regions, contrasts)
 
 
