@@ -64,7 +64,7 @@ class DataSetPage:
 
 def write_data_set_page(path: str | Path, content: DataSetPage) -> None:
     """Write the page. Raises OutputError when it cannot be written."""
-    write_text(path, page(content.title, _body(content), asset("report.css") + _STYLE))
+    write_text(path, page(content.title, _body(content), asset("evaluation.css") + _STYLE))
 
 
 def _body(content: DataSetPage) -> str:
