@@ -116,6 +116,11 @@ def test_a_plan_follows_from_memory_subjects_and_time(measured: Fingerprint) -> 
         plan(large(measured), quick, 0.01)
 
 
+def test_a_batch_is_no_larger_than_an_epoch(measured: Fingerprint) -> None:
+    few = plan(replace(measured, labelled=10, subjects=2), Machine(8 * GB, 2))
+    assert few["train.batch"] * few["train.accumulate"] <= 5
+
+
 def test_what_cannot_be_planned(measured: Fingerprint) -> None:
     with pytest.raises(DatasetError, match="no labelled picture"):
         plan(replace(measured, labelled=0), Machine(GB, 1))

@@ -167,7 +167,10 @@ def plan(fingerprint: Fingerprint, machine: Machine, budget_minutes: float | Non
     if network == "unet":
         lines.append(Line("model.encoder", "efficientnet-b4", "as the recipe gpu1024, which this follows"))
         lines.append(Line("model.weights", "imagenet", "few labels: an encoder that has seen pictures learns sooner"))
-    wanted = 8
+    while batch > max(2, samples):
+        batch //= 2
+        why_batch = f"an epoch has {samples} samples only"
+    wanted = min(8, samples)
     lines += [
         Line("folds.count", folds, why_folds),
         Line("loss", {"bce": 1, "dice": 1}, "overlapping bones: each its own plane, areas far apart"),
