@@ -29,7 +29,7 @@ from ossa.bundle.card import Architecture, Card
 from ossa.config import RunConfig, check
 from ossa.dataset.cache import GreyCache
 from ossa.dataset.dataset import open_dataset
-from ossa.dataset.folds import make_folds, measure
+from ossa.dataset.folds import make_folds, strata_of
 from ossa.radiograph.prepare import Preparation, place
 from ossa.safety import write_json
 from ossa.schema import load_schema
@@ -39,9 +39,9 @@ from ossa.training.material import Material, Weighted
 from ossa.training.run import train_fold
 from ossa.training.samples import CaseSource, RawSample
 
-SIZE = 192
-WIDTHS = [24, 32, 64, 128, 160]
-EPOCHS = 8
+SIZE = 128
+WIDTHS = [24, 32, 48, 96, 128]
+EPOCHS = 5
 SAMPLES = 128
 BATCH = 8
 
@@ -114,7 +114,7 @@ def material_of(data: Path, work: Path) -> Material:
     cache = GreyCache(work / "cache", Preparation(SIZE, 32))
     problems = cache.build([case.image for case in cases], 1)
     cases = tuple(case for case in cases if case.image not in {Path(problem.path) for problem in problems})
-    training, held_out = make_folds(measure(cases, schema), 5, 1).split(cases, 0)
+    training, held_out = make_folds(strata_of(cases, schema), 5, 1).split(cases, 0)
     own = CaseSource(tuple(training), schema, cache)
     return Material((Weighted(own, 1.0),), Small(CaseSource(tuple(held_out), schema, cache)))
 

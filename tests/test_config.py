@@ -146,6 +146,11 @@ def test_every_key_is_documented_and_described() -> None:
     shown["data"]["datasets"] = [shown["data"]["datasets"]]
     shown["model"]["architecture"] = "context"
     shown["data"]["size"] = 2048
+    shown["distil"]["models"] = ["default"]
+    shown["search"]["keys"] = {"train.batch": [4, 8]}
+    with pytest.raises(ConfigError, match=r"data\.window trains on windows.*deep_supervision, distil need whole"):
+        check(shown)
+    shown["data"]["window"] = None
     assert check(shown).seed == 1
 
 
