@@ -79,7 +79,7 @@ def main() -> None:
         "|---|---|",
         f"| make the object | {make:.2f} |",
         f"| write it, deflated | {write:.2f} |",
-        f"| both, the first time (with imports) | {first:.2f} |",
+        f"| both, the first time | {first:.2f} |",
         f"| read it back | {read:.2f} |",
         f"| highdicom with all planes, written plain | {other:.2f} ({other / (make + write):.1f}x) |",
         "",

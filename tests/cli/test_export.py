@@ -76,6 +76,17 @@ def test_captures_and_files_of_nobody(clinic: Path) -> None:
         assert b"K-1" not in raw
 
 
+def test_an_old_file_without_meta_information_is_made_anonymous(clinic: Path) -> None:
+    old = clinic / "films" / "hand.dcm"
+    plain = pydicom.Dataset()
+    plain.update(pydicom.dcmread(old))
+    pydicom.dcmwrite(old, plain, implicit_vr=True, little_endian=True)
+    assert old.read_bytes()[128:132] != b"DICM"
+    told = run("dicom-seg", clinic / "results", "--images", old, "-o", clinic / "out", "--anonymise")
+    assert told.exit_code == 0, told.output
+    assert np.array_equal(pydicom.dcmread(clinic / "out" / "anonymous_0001_picture.dcm").pixel_array, film())
+
+
 def test_what_cannot_be_used_is_told(clinic: Path) -> None:
     told = run("dicom-seg", clinic / "results", "-o", clinic / "out")
     assert told.exit_code == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from pydicom.uid import generate_uid
 
 import ossa
 from helpers_clinic import DCIODVFY, KOREAN, bones, complaints, film, radiograph
-from ossa.errors import ImageError, InputError, LabelError
+from ossa.errors import ImageError, InputError, LabelError, MissingExtraError
 from ossa.export.dicom.hands import BonesOfHand, Segment, segments, told_apart
 from ossa.export.dicom.seg import packed, segmentation_object, write_object
 from ossa.export.dicom.source import source_of
@@ -266,6 +267,12 @@ def test_a_prediction_and_a_set_are_written_and_opened_as_any_other(tmp_path: Pa
     [case] = dicom_seg.read(tmp_path / "set", bone_names(SCHEMA)).cases
     assert case.truth(SCHEMA).annotated == frozenset(SCHEMA.names[:5])
     assert case.image == tmp_path / "set" / "a" / "hand.dcm"
+
+
+def test_without_highdicom_the_command_that_adds_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "highdicom", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'ossa\[dicom\]'"):
+        writable("dicom-seg")
 
 
 def copied(image: Path) -> Callable[[Path], Path]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ossa.errors import InputError, OssaError, OutputError, reason_of
+from ossa.errors import InputError, MissingExtraError, OutputError, reason_of
 from ossa.progress import Track, silent
 from ossa.safety import output_folder
 
@@ -82,9 +82,9 @@ def export(
         for (image, entries), name in track(list(zip(rows, names, strict=True)), len(rows), "exporting"):
             try:
                 objects = _objects(image, entries, kind, secret, drawn, tell)
-            except OutputError:
+            except (MissingExtraError, OutputError):
                 raise
-            except OssaError as error:
+            except Exception as error:  # whatever one file does, the others are done
                 skipped.append(reason_of(error, image))
                 continue
             files += _write(folder, name, objects)
@@ -187,17 +187,15 @@ def _source(image: Path, radiograph: Radiograph, secret: Secret | None, tell: Ca
     """What objects refer to; without its patient when there is a ``secret``."""
     from dataclasses import replace
 
-    from ossa.export.dicom.source import is_dicom, quietly, source_from, source_of
+    from ossa.export.dicom.source import is_dicom, quietly, read_whole, source_from, source_of
 
     source = source_of(image, radiograph)
     if secret is None or not is_dicom(image):
         return source
-    import pydicom
-
     from ossa.export.dicom.anonymise import anonymised, may_show_names
 
     with quietly():
-        whole = pydicom.dcmread(image)
+        whole = read_whole(image)
         if may_show_names(whole):
             tell(
                 f"{image}: its header does not say that no writing is burned in: look whether the picture bears a name"

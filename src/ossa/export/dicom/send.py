@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -104,10 +105,8 @@ def _associated(archive: Archive, headers: Sequence[Dataset]) -> Iterator[Any]:
     for kind, syntaxes in wanted.items():
         for syntax in sorted(syntaxes):  # a context each: the archive chooses one of several
             entity.add_requested_context(kind, [syntax])
-    try:
-        socket.getaddrinfo(archive.host, archive.port)
-    except OSError as error:
-        raise _failed(archive, f"no such host ({error.strerror or error})", [], len(headers)) from error
+    _probe(archive, len(headers))
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # what it logs is told in one sentence
     link = entity.associate(archive.host, archive.port, ae_title=archive.called)
     try:
         if not link.is_established:
@@ -116,6 +115,16 @@ def _associated(archive: Archive, headers: Sequence[Dataset]) -> Iterator[Any]:
     finally:
         if link.is_established:
             link.release()
+
+
+def _probe(archive: Archive, total: int) -> None:
+    """Ask whether anybody listens: pynetdicom would log a page, and leave a socket open."""
+    try:
+        socket.create_connection((archive.host, archive.port), PATIENCE).close()
+    except socket.gaierror as error:
+        raise _failed(archive, f"no such host ({error.strerror or error})", [], total) from error
+    except OSError as error:
+        raise _failed(archive, f"it does not answer ({error.strerror or error})", [], total) from error
 
 
 def _why(link: Any) -> str:

@@ -119,6 +119,17 @@ def _read(path: Path) -> Dataset:
         return pydicom.dcmread(path, force=True, stop_before_pixels=True)
 
 
+def read_whole(path: Path) -> Dataset:
+    """A DICOM file with its pixels; one without file meta information (older exports) is given its transfer syntax."""
+    import pydicom
+    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    out = pydicom.dcmread(path, force=True)
+    if not out.file_meta.get("TransferSyntaxUID"):
+        out.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if out.original_encoding[0] else ExplicitVRLittleEndian
+    return out
+
+
 def wrapped(radiograph: Radiograph) -> Dataset:
     """A picture that is no DICOM file as a Secondary Capture Image, losslessly compressed (JPEG-LS), of nobody.
 
