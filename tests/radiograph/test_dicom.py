@@ -311,8 +311,23 @@ def test_first_frame_with_a_note(tmp_path: Path) -> None:
         ),
         (
             {"ImagerPixelSpacing": [0.15, 0.15], "EstimatedRadiographicMagnificationFactor": 1.05},
-            Spacing(0.15, 0.15, "ImagerPixelSpacing"),
+            Spacing(0.15 / 1.05, 0.15 / 1.05, "ImagerPixelSpacing / EstimatedRadiographicMagnificationFactor"),
             "estimated magnification 1.05",
+        ),
+        (
+            {"ImagerPixelSpacing": [0.15, 0.15], "EstimatedRadiographicMagnificationFactor": 0.2},
+            Spacing(0.15, 0.15, "ImagerPixelSpacing"),
+            "is no magnification (0.2)",
+        ),
+        (
+            {"PixelSpacing": [0.3, 0.3], "ImagerPixelSpacing": [0.15, 0.15]},
+            None,
+            "contradict each other (PixelSpacing 0.3 and ImagerPixelSpacing 0.15 mm)",
+        ),
+        (
+            {"PixelSpacing": [0.05, 0.05], "ImagerPixelSpacing": [0.15, 0.15]},
+            None,
+            "contradict each other",
         ),
         ({"PixelSpacing": [0, 0.1]}, None, "its PixelSpacing is no size of a pixel (0"),
         ({"PixelSpacing": 0.1}, None, "is no size of a pixel (0.1)"),
@@ -328,7 +343,8 @@ def test_spacing(tmp_path: Path, elements: dict[str, Any], expected: Spacing | N
     origin = found.provenance
     said = [phrase is not None and phrase in note for note in (*origin.notes, *origin.remarks)]
     assert said == ([True] if phrase else [])
-    assert len(origin.notes) == (phrase is not None and "no size" in phrase)
+    noted = ("no size", "no magnification", "contradict")
+    assert len(origin.notes) == (phrase is not None and any(word in phrase for word in noted))
 
 
 @pytest.mark.parametrize("text", ["0,14\\0,14", "fine", "0.14", "nan\\nan", "0.1\\inf", "1e-9\\1e-9", "-1\\-1", "\\"])

@@ -25,6 +25,7 @@ EXIT_INTERRUPTED = 130
 #: A new command is one file beside this one and one line here.
 COMMANDS: dict[str, tuple[str, str]] = {
     "predict": ("predict", "Find the bones in radiographs: outlines, overlays, run lengths."),
+    "measure": ("measure", "Measure bones and hands: lengths, angles, indices, with uncertainties."),
     "evaluate": ("evaluate", "Compare predictions with the truth, bone by bone."),
     "calibrate": ("calibrate", "Fit thresholds and clean-up on out-of-fold predictions."),
     "explain": ("explain", "Show where the network looked to find a bone."),

@@ -128,6 +128,26 @@ def size_option(text: str) -> Callable[[Command], Command]:
     )
 
 
+def spacing_option() -> Callable[[Command], Command]:
+    """``--spacing``; the command gets (row, column) in mm or None."""
+    return click.option(
+        "--spacing",
+        metavar="MM",
+        callback=lambda _context, _option, word: None if word is None else read_spacing(word),
+        help="Millimetres per pixel, .15, or between rows and columns, .15x.2: before what the files say.",
+    )
+
+
+def known_length_option() -> Callable[[Command], Command]:
+    """``--known-length``; the command gets ((x, y), (x, y), mm) or None."""
+    return click.option(
+        "--known-length",
+        metavar="X,Y,X,Y=MM",
+        callback=lambda _context, _option, word: None if word is None else read_known_length(word),
+        help="Two places in px on the picture and the millimetres between them: a ruler's marks, a coin's rim.",
+    )
+
+
 def tell(sentence: object) -> None:
     """Say something on standard error."""
     click.echo(str(sentence), err=True)
@@ -188,6 +208,26 @@ def read_size(text: str) -> tuple[int, int]:
     if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
         raise ConfigError("the size is not understood", found=repr(text), expected="height x width, as 2048x2048")
     return int(height), int(width)
+
+
+def read_spacing(text: str) -> tuple[float, float]:
+    """ ".15" as (.15, .15), ".15x.2" as (.15, .2): mm between rows and columns. Raises ConfigError."""
+    row, times, column = text.lower().partition("x")
+    try:
+        return float(row), float(column if times else row)
+    except ValueError as error:
+        raise ConfigError("the spacing is not a number", found=repr(text), expected=".15 or .15x.2 (mm)") from error
+
+
+def read_known_length(text: str) -> tuple[tuple[float, float], tuple[float, float], float]:
+    """ "100,80,400,80=30" as ((100, 80), (400, 80), 30). Raises ConfigError."""
+    places, _, mm = text.partition("=")
+    try:
+        x, y, u, v = (float(part) for part in places.split(","))
+        return (x, y), (u, v), float(mm)
+    except ValueError as error:
+        expected = "X,Y,X,Y=MM, as 100,80,400,80=30"
+        raise ConfigError("the known length is not understood", found=repr(text), expected=expected) from error
 
 
 def read_numbers(text: str | None) -> list[float] | None:

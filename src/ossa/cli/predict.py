@@ -15,6 +15,7 @@ from ossa.cli.options import (
     model_option,
     output,
     some,
+    spacing_option,
     tell,
     threshold_option,
     tile_option,
@@ -33,6 +34,9 @@ from ossa.cli.options import (
 @threshold_option()
 @tile_option()
 @click.option("--fast", is_flag=True, help="One look at each picture, none closer at the wrist, no quality warnings.")
+@click.option("--measure", is_flag=True, help="Measure the hands too, as 'ossa measure' does: bones.csv, hands.csv.")
+@click.option("--draw", is_flag=True, help="With --measure: draw the measurements, OUT/NAME_measured.png.")
+@spacing_option()
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -45,6 +49,9 @@ def command(
     thresholds: dict[str, float],
     tile: int | None,
     fast: bool,
+    measure: bool,
+    draw: bool,
+    spacing: tuple[float, float] | None,
 ) -> None:
     """Find the bones in radiographs.
 
@@ -55,13 +62,20 @@ def command(
 
     Exit codes: 0 all images done; 1 some were skipped, the rest is written; 2 nothing done.
     """
+    from ossa.pipeline.measured import numbers_of
     from ossa.pipeline.predict import CSV_NAME, fast_predictor, predict_with, usual_predictor, with_thresholds
     from ossa.progress import bar
 
     how = partial(fast_predictor, model, device) if fast else partial(usual_predictor, model, device, looks)
     load = partial(how, tile=tile)
     outcome = predict_with(
-        lambda: with_thresholds(load(), thresholds), paths, output, label_format=label_format, track=bar, tell=tell
+        lambda: with_thresholds(load(), thresholds),
+        paths,
+        output,
+        label_format=label_format,
+        numbers=numbers_of(measure, spacing, draw),
+        track=bar,
+        tell=tell,
     )
     if len(outcome.done) == 1:
         only = outcome.done[0]

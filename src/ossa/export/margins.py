@@ -147,6 +147,30 @@ def with_lines(picture: Picture, lines: Sequence[str]) -> Picture:
     return np.concatenate([band, picture])
 
 
+def with_legend(picture: Picture, entries: Sequence[tuple[str, Colour]]) -> Picture:
+    """The (H, W, 3) RGB picture beside a column of texts, each with a swatch of its colour.
+
+    Texts become smaller where there are many, but never too small to be read: the column may be the higher one.
+    """
+    import cv2
+
+    if not entries:
+        return picture
+    height = picture.shape[0]
+    line = max(_SMALLEST, min(round(max(picture.shape[:2]) / _LINES), height // (len(entries) + 1)))
+    scale = line / 44
+    wide = max(_text_size(text, scale)[0] for text, _ in entries) + 3 * line
+    out: Picture = np.full((max(height, line * (len(entries) + 1)), picture.shape[1] + wide, 3), _GROUND, np.uint8)
+    out[:height, : picture.shape[1]] = picture
+    left = picture.shape[1] + line // 2
+    for k, (text, colour) in enumerate(entries):
+        row = round(line * (k + 1.3))
+        cv2.rectangle(out, (left, row - line // 2), (left + line, row), colour, -1)
+        place = (left + 3 * line // 2, row)
+        cv2.putText(out, _ascii(text), place, cv2.FONT_HERSHEY_SIMPLEX, scale, _INK, _stroke(scale), cv2.LINE_AA)
+    return out
+
+
 def _broken(text: str, scale: float, width: int) -> list[str]:
     rows: list[str] = []
     for word in text.split():

@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, wraps
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ossa.hand.bones import rays, row, towards_fingers
-from ossa.measurement.trace import Float, Scale, Trace, left_of, pointing, shaft_axis
+from ossa.measurement.trace import Float, Scale, Trace, left_of, midline, pointing, shaft_axis
 from ossa.radiograph.radiograph import Side
 from ossa.schema import BoneSchema
 
@@ -20,14 +21,38 @@ NOT_FOUND = "not found"
 CUT = "cut by the edge of the picture"
 
 
+Result = TypeVar("Result")
+
+
 class Unmeasured(Exception):
     """A number cannot be had; the text says why, for the reader of a table."""
+
+
+def once(measure: Callable[..., Result]) -> Callable[..., Result]:
+    """A function of ``Bones`` (and a bone's name) whose answer, or reason for none, is kept: others build on it."""
+
+    @wraps(measure)
+    def kept(bones: Bones, *names: str) -> Result:
+        key = (measure.__name__, *names)
+        if key not in bones.known:
+            try:
+                bones.known[key] = measure(bones, *names)
+            except Unmeasured as reason:
+                bones.known[key] = reason
+        found = bones.known[key]
+        if isinstance(found, Unmeasured):
+            raise Unmeasured(str(found))
+        result: Result = found
+        return result
+
+    return kept
 
 
 @dataclass(frozen=True, eq=False)
 class Bones:
     """``traces`` of the bones that are there; ``reasons``: why some give no number; ``cut``: cut off by an edge,
-    ``ends_cut``: those of the forearm whose end at the wrist is; ``side``: that of a hand seen from the back.
+    ``ends_cut``: those of the forearm whose end at the wrist is; ``side``: that of a hand seen from the back;
+    ``known``: what was found already.
     """
 
     schema: BoneSchema
@@ -37,6 +62,7 @@ class Bones:
     ends_cut: frozenset[str]
     scale: Scale
     side: Side | None
+    known: dict[tuple[str, ...], Any] = field(default_factory=dict)
 
     def whole(self, name: str) -> Trace:
         """A bone that is there, sure and not cut. Raises Unmeasured."""
@@ -53,18 +79,13 @@ class Bones:
             raise Unmeasured(self._said(name, NOT_FOUND))
         return self.traces[name]
 
+    @once
     def forearm(self, name: str) -> tuple[Float, Float]:
         """A point on and the direction of the midline of radius or ulna, pointing to the hand. Raises Unmeasured."""
-        if name not in self._forearm:
-            self._forearm[name] = shaft_axis(self.part(name), self.up)
-        found = self._forearm[name]
+        found = shaft_axis(self.part(name), self.up)
         if found is None:
             raise Unmeasured(self._said(name, "too little of the shaft is in view for its axis"))
         return found
-
-    @cached_property
-    def _forearm(self) -> dict[str, tuple[Float, Float] | None]:
-        return {}
 
     @cached_property
     def unit(self) -> float:
@@ -112,7 +133,7 @@ class Bones:
 
     @cached_property
     def directions(self) -> Mapping[str, Float]:
-        """Digit bone -> unit vector along its axis, pointing away from the elbow."""
+        """Digit bone -> unit vector along the midline of its shaft, pointing away from the elbow."""
         wrist = self.centres[[i for i in row(self.schema, "carpal") if np.isfinite(self.centres[i, 0])]]
         out = {}
         for ray in rays(self.schema):
@@ -123,5 +144,6 @@ class Bones:
                 last = chain[min(k + 1, len(chain) - 1)]
                 towards = last - first
                 name = self.schema.names[i]
-                out[name] = pointing(self.traces[name].axis, towards if np.hypot(*towards) > 0 else self.up)
+                start = pointing(self.traces[name].axis, towards if np.hypot(*towards) > 0 else self.up)
+                out[name] = midline(self.traces[name], start)
         return out

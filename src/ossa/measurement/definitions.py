@@ -29,7 +29,7 @@ class Definition:
     experimental: bool = False
 
 
-_AXIS = "The bone's axis is the principal axis of its outline's area; for radius and ulna the midline of the shaft."
+_AXIS = "The bone's axis is the midline of its shaft, through the middles of slices across its middle three fifths."
 
 _LIST = (
     # Of a bone.

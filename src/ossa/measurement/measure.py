@@ -11,10 +11,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from ossa.errors import InputError
 from ossa.hand.cut import find_cut
 from ossa.hand.geometry import geometry
 from ossa.hand.sides import side_notes, side_of
-from ossa.measurement.anatomy import CUT, Bones, Unmeasured
+from ossa.measurement.anatomy import Bones, Unmeasured
+from ossa.measurement.cortex import DIGITS, cortex
 from ossa.measurement.definitions import DEFINITIONS
 from ossa.measurement.single import OF_A_BONE, Found, applies
 from ossa.measurement.trace import Scale, trace
@@ -52,6 +54,8 @@ def measure_hand(
     >>> measure_hand(nothing).get("ulnar_variance").reason
     'Radius: not found'
     """
+    if radiograph is not None:
+        _same_shape(segmentation, radiograph)
     known = spacing if spacing is not None or radiograph is None else radiograph.spacing
     sides = known or (None if radiograph is None else radiograph.aspect)
     # Without millimetres lengths count columns; rows of pixels that are not square are made as long.
@@ -73,11 +77,13 @@ def measure_hand(
         side,
     )
     others = [
-        replace(seen, traces={**seen.traces, **{bone: trace(region, scale) for bone, region in one.items()}})
+        replace(seen, known={}, traces={**seen.traces, **{bone: trace(region, scale) for bone, region in one.items()}})
         for one in plausible(segmentation)
     ]
     judged = bool(segmentation.plausible)
     found = list(_numbers(seen, [dict(_values(other)) for other in others], judged, known is not None))
+    if radiograph is not None:
+        found = list(_with_cortices(found, seen, radiograph, known is not None))
     marked = None if radiograph is None else radiograph.side
     return HandMeasurements(
         name=name,
@@ -88,9 +94,27 @@ def measure_hand(
         marked=marked,
         cut=cut,
         confidence=segmentation.confidence,
+        centroids={bone: scale.point(one.centre) for bone, one in seen.traces.items()},
         uncertainty_source=FROM_EDGES if judged else FROM_PIXELS,
-        notes=tuple(dict.fromkeys((*segmentation.notes, *side_notes(segmentation, marked)))),
+        notes=_notes(segmentation, radiograph),
     )
+
+
+def _notes(segmentation: Segmentation, radiograph: Radiograph | None) -> tuple[str, ...]:
+    """What a reader must know, each sentence once: of the picture, of the bones, of the side."""
+    about = () if radiograph is None else radiograph.provenance.notes
+    told = side_notes(segmentation, None if radiograph is None else radiograph.side)
+    return tuple(dict.fromkeys((*about, *segmentation.notes, *told)))
+
+
+def _same_shape(segmentation: Segmentation, radiograph: Radiograph) -> None:
+    if segmentation.shape != radiograph.shape:
+        raise InputError(
+            "these bones do not belong to this picture",
+            path=radiograph.provenance.path,
+            found="a picture of {}x{}".format(*radiograph.shape),
+            expected="{}x{} as the bones".format(*segmentation.shape),
+        )
 
 
 def plausible(segmentation: Segmentation) -> list[Mapping[str, Region]]:
@@ -166,11 +190,32 @@ def _numbers(seen: Bones, others: list[dict[Key, float]], judged: bool, metric: 
         yield Measurement(name, bone, found.value, doubt, unit, None, found.strokes)
 
 
+def _with_cortices(
+    numbers: list[Measurement], seen: Bones, radiograph: Radiograph, metric: bool
+) -> Iterator[Measurement]:
+    """The numbers with those of the grey profiles after each metacarpal that has one."""
+    names = {bone.name for bone in seen.schema.bones if bone.row == "metacarpal" and bone.digit in DIGITS}
+    for one, after in zip(numbers, [*numbers[1:], None], strict=True):
+        yield one
+        if one.bone in names and (after is None or after.bone != one.bone):
+            yield from _cortices(seen, one.bone, radiograph, metric)
+
+
+def _cortices(seen: Bones, bone: str, radiograph: Radiograph, metric: bool) -> Iterator[Measurement]:
+    names = ("cortical_thickness", "cortical_index")
+    try:
+        found = cortex(seen, bone, radiograph)
+    except Unmeasured as reason:
+        told = str(reason).removeprefix(f"{seen.schema.bone(bone).title}: ")
+        yield from (Measurement(name, bone, unit=_unit(name, metric), reason=told) for name in names)
+        return
+    numbers = ((found.thickness, found.thickness_doubt), (found.index, found.index_doubt))
+    for name, (number, doubt) in zip(names, numbers, strict=True):
+        yield Measurement(name, bone, number.value, doubt, _unit(name, metric), None, number.strokes)
+
+
 def _unit(name: str, metric: bool) -> Unit:
     units: Mapping[str, tuple[Unit, Unit]] = {
         "length": ("mm", "px"), "area": ("mm2", "px2"), "angle": ("degrees", "degrees"), "ratio": ("ratio", "ratio"),
     }  # fmt: skip
     return units[DEFINITIONS[name].quantity][0 if metric else 1]
-
-
-__all__ = ["CUT", "DOUBTFUL", "cut_bones", "measure_hand", "plausible"]

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from ossa.measurement.anatomy import Bones, Unmeasured
+from ossa.measurement.anatomy import Bones, Unmeasured, once
 from ossa.measurement.trace import Float, Scale, Trace, end, left_of, sides_at, strip
 from ossa.measurement.types import Stroke
 
@@ -35,6 +35,7 @@ def area(bones: Bones, name: str) -> Found:
     return Found(bones.whole(name).area)
 
 
+@once
 def length(bones: Bones, name: str) -> Found:
     """From end to end along the bone's axis."""
     bone, axis = bones.whole(name), axis_of(bones, name)
@@ -59,6 +60,7 @@ def width_head(bones: Bones, name: str) -> Found:
     return _end_width(bones, name, 1.0)
 
 
+@once
 def width_middle(bones: Bones, name: str) -> Found:
     """The extent across the axis at half the length."""
     bone, axis = bones.whole(name), _direction(bones, name)
@@ -108,23 +110,29 @@ def joint_space(bones: Bones, name: str) -> Found:
     middle, half = (low + high) / 2, _JOINT * (high - low) / 2
     if half <= 0:
         raise Unmeasured("the two bones of the joint do not face each other")
-    places = np.linspace(middle - half, middle + half, _LINES)
-    step = half / _LINES
-    gaps, strokes = [], []
-    for place in places:
-        upper, lower = base[np.abs(u - place) <= step], head[np.abs(v - place) <= step]
-        if len(upper) == 0 or len(lower) == 0:
-            continue
-        a = float(((upper - far.centre) @ axis).min())
-        b = float(((lower - far.centre) @ axis).max())
-        gaps.append(a - b)
-        origin = far.centre + place * across
-        strokes.append(bones.scale.stroke(origin + a * axis, origin + b * axis))
-    if len(gaps) < _LINES // 2:
+    lines = middle + half * (2 * (np.arange(_LINES) + 0.5) / _LINES - 1)
+    upper = _facing(u, (base - far.centre) @ axis, middle, half, np.minimum, np.inf)
+    lower = _facing(v, (head - far.centre) @ axis, middle, half, np.maximum, -np.inf)
+    seen = np.flatnonzero(np.isfinite(upper) & np.isfinite(lower))
+    if seen.size <= _LINES // 2:
         raise Unmeasured("the two bones of the joint do not face each other")
-    if float(np.mean(gaps)) <= 0:
+    gap = float((upper - lower)[seen].mean())
+    if gap <= 0:
         raise Unmeasured("the outlines overlap: no space shows")
-    return Found(float(np.mean(gaps)), (strokes[len(strokes) // 2], strokes[0], strokes[-1]))
+    strokes = []
+    for k in (seen[seen.size // 2], seen[0], seen[-1]):
+        origin = far.centre + lines[k] * across
+        strokes.append(bones.scale.stroke(origin + upper[k] * axis, origin + lower[k] * axis))
+    return Found(gap, tuple(strokes))
+
+
+def _facing(across: Float, along: Float, middle: float, half: float, take: np.ufunc, nothing: float) -> Float:
+    """(_LINES,) the nearest edge in each of the lines side by side from ``middle`` - ``half`` to + ``half``."""
+    at = np.floor((across - middle + half) / (2 * half) * _LINES).astype(np.intp)
+    inside = (at >= 0) & (at < _LINES)
+    out = np.full(_LINES, nothing)
+    take.at(out, at[inside], along[inside])
+    return out
 
 
 def axis_of(bones: Bones, name: str) -> Float:
@@ -147,6 +155,7 @@ def greatest_diameter(bone: Trace) -> Float:
     return np.asarray(line / max(float(np.hypot(*line)), 1e-12))
 
 
+@once
 def base_and_tip(bones: Bones, name: str) -> tuple[Float, Float]:
     """Where the axis of a digit's bone leaves it at the base, and its outermost place at the far end."""
     bone, axis = bones.whole(name), _direction(bones, name)
@@ -169,6 +178,7 @@ def _end_width(bones: Bones, name: str, way: float) -> Found:
 
 
 def _direction(bones: Bones, name: str) -> Float:
+    bones.part(name)
     if name not in bones.directions:
         raise Unmeasured("only the bones of digits have a base and a head")
     return bones.directions[name]

@@ -133,6 +133,26 @@ def sides_at(bone: Trace, axis: Float, at: float, half: float) -> tuple[float, f
     return None if low.size == 0 or high.size == 0 else (float(low.mean()), float(high.mean()))
 
 
+#: A shaft is followed between these shares of a whole bone's length, in so many slices.
+_SHAFT, _SLICES = (0.2, 0.8), 16
+
+
+def midline(bone: Trace, start: Float) -> Float:
+    """The direction of the midline of a whole bone's shaft, close to ``start``; ``start`` itself where none is found.
+
+    Unlike the principal axis it does not turn with a flared or half hidden end.
+    """
+    axis = start
+    for _ in range(2):
+        along = bone.along(axis)
+        low, high = along.min() + np.array(_SHAFT) * float(np.ptp(along))
+        found = _middles(along, bone.along(left_of(axis)), float(low), float(high))
+        if len(found) < _SLICES // 2:
+            return start
+        axis = _turned(axis, _line(found)[0])
+    return axis
+
+
 def shaft_axis(bone: Trace, towards: Float, least: float = 0.4) -> tuple[Float, Float] | None:
     """A point on, and the direction (unit, leading ``towards``) of, the midline of a shaft whose near end is cut off.
 
@@ -142,34 +162,58 @@ def shaft_axis(bone: Trace, towards: Float, least: float = 0.4) -> tuple[Float, 
     point = bone.centre
     for _ in range(4):
         along, across = bone.along(axis), bone.along(left_of(axis))
-        far = along.max()
+        far = float(along.max())
         wide = float(np.ptp(across[along > far - 0.6 * bone.size]))
-        low, high = along.min() + 0.1 * wide, far - 0.8 * wide
+        low, high = float(along.min()) + 0.1 * wide, far - 0.8 * wide
         if high - low < least * wide:
             return None
-        count = 16
-        bins = np.floor((along - low) / (high - low) * count).astype(int)
-        middles = []
-        for k in range(count):
-            inside = across[bins == k]
-            if inside.size < 4:
-                continue
-            middle = (inside.min() + inside.max()) / 2
-            left, right = inside[inside < middle], inside[inside >= middle]
-            if right.mean() - left.mean() > 0.25 * wide:
-                middles.append((low + (k + 0.5) / count * (high - low), (float(left.mean()) + float(right.mean())) / 2))
-        if len(middles) < count // 2:
+        found = _middles(along, across, low, high, 0.25 * wide)
+        if len(found) < _SLICES // 2:
             return None
-        t, m = np.array(middles).T
-        slope, offset = np.polyfit(t, m, 1)
-        away = np.abs(m - slope * t - offset)
-        kept = away <= max(3 * float(np.median(away)), 1e-9)
-        if kept.sum() >= 4:
-            slope, offset = np.polyfit(t[kept], m[kept], 1)
+        slope, offset = _line(found)
         point = bone.centre + left_of(axis) * offset
-        axis = axis + slope * left_of(axis)
-        axis = axis / float(np.hypot(*axis))
+        axis = _turned(axis, slope)
     return point, axis
+
+
+def _middles(along: Float, across: Float, low: float, high: float, least: float = 0.0) -> Float:
+    """(N, 2) place along the axis and middle across it of each slice from ``low`` to ``high`` whose two sides lie more
+    than ``least`` apart."""
+    slices = np.floor((along - low) / max(high - low, 1e-12) * _SLICES).astype(np.intp)
+    inside = (slices >= 0) & (slices < _SLICES)
+    at, u = slices[inside], across[inside]
+    left, right = np.full(_SLICES, np.inf), np.full(_SLICES, -np.inf)
+    np.minimum.at(left, at, u)
+    np.maximum.at(right, at, u)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        upper = u >= ((left + right) / 2)[at]
+        sides = [
+            np.bincount(at[which], u[which], _SLICES) / np.bincount(at[which], minlength=_SLICES)
+            for which in (upper, ~upper)
+        ]
+        known = np.isfinite(sides[0]) & np.isfinite(sides[1]) & (sides[0] - sides[1] > least)
+    places = low + (np.arange(_SLICES) + 0.5) / _SLICES * (high - low)
+    return np.stack([places, (sides[0] + sides[1]) / 2], axis=1)[known]
+
+
+def _line(middles: Float) -> tuple[float, float]:
+    """Slope and offset of the line through (N, 2) middles, those left out that lie far from it."""
+    slope, offset = _fit(middles)
+    away = np.abs(middles[:, 1] - slope * middles[:, 0] - offset)
+    kept = away <= max(3 * float(np.median(away)), 1e-9)
+    return _fit(middles[kept]) if kept.sum() >= 4 else (slope, offset)
+
+
+def _fit(middles: Float) -> tuple[float, float]:
+    mean = middles.mean(axis=0)
+    t, m = (middles - mean).T
+    slope = float(t @ m) / max(float(t @ t), 1e-12)
+    return slope, float(mean[1] - slope * mean[0])
+
+
+def _turned(axis: Float, slope: float) -> Float:
+    out = axis + slope * left_of(axis)
+    return np.asarray(out / float(np.hypot(*out)))
 
 
 def tangent(one: Float, other: Float, outside: Float) -> tuple[Float, Float] | None:

@@ -109,8 +109,9 @@ class HandMeasurements:
     ``measurements``: bone by bone in schema order, then those of the hand; each name once per bone, measured or with
     its reason. ``spacing``: mm per px with its source, None where lengths are in px. ``side``: that of a hand seen
     from the back, told by the bones; ``marked``: what the film says. ``cut``: bones that an edge cuts off.
-    ``confidence``: the judge's, where known. ``uncertainty_source``: what the uncertainties rest on. ``notes``:
-    sentences for the reader, among them those of the segmentation.
+    ``confidence``: the judge's, where known. ``centroids``: x, y in px of the bones that are there.
+    ``uncertainty_source``: what the uncertainties rest on. ``notes``: sentences for the reader, among them those of
+    the segmentation.
     """
 
     name: str
@@ -121,6 +122,7 @@ class HandMeasurements:
     marked: Side | None = None
     cut: frozenset[str] = frozenset()
     confidence: Mapping[str, float] = field(default_factory=dict)
+    centroids: Mapping[str, Point] = field(default_factory=dict)
     uncertainty_source: str = ""
     notes: tuple[str, ...] = ()
 

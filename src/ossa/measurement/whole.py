@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from ossa.measurement.anatomy import Bones, Unmeasured
+from ossa.measurement.anatomy import Bones, Unmeasured, once
 from ossa.measurement.single import (
     Found,
     axis_of,
@@ -61,6 +61,7 @@ def digit_ratio(bones: Bones) -> Found:
     return Found(lengths[0] / lengths[1], tuple(strokes))
 
 
+@once
 def carpal_height(bones: Bones) -> Found:
     """From the third metacarpal's base to the radius, along the metacarpal's axis."""
     name = bones.metacarpal(3)
@@ -178,6 +179,7 @@ def _distal_radius(bones: Bones) -> Trace:
     return _uncut_end(bones, "Radius")
 
 
+@once
 def _radius(bones: Bones) -> tuple[Float, Float, Float]:
     """The tip of the radial styloid, the ulnar corner of the radius, and its axis towards the hand."""
     radius = _distal_radius(bones)

@@ -5,33 +5,33 @@ OUT/<name>_overlay.png    the bones drawn over the radiograph
 OUT/predictions.csv       run lengths of all images
 OUT/...                   all labels together, where the format keeps a set so (COCO, YOLO, CVAT, nnU-Net)
 
-A film with several hands has results for each: <name>_left and <name>_right, or <name>_1, <name>_2, ...
+With measurements also what pipeline.measured names. A film with several hands has results for each: <name>_left and
+<name>_right, or <name>_1, <name>_2, ...
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossa.errors import DeviceError, InputError, OutputError, reason_of
 from ossa.parallel import read_ahead
+from ossa.pipeline.measured import Numbers, write_tables
 from ossa.pipeline.parts import HEADER, Part, Parts, is_table, rows_by_image, rows_of
 from ossa.pipeline.several import apart
 from ossa.pipeline.sources import Source, check_name, find_sources
+from ossa.pipeline.written import Written
 from ossa.progress import Track, silent
 from ossa.safety import output_folder, write_text
-from ossa.safety.pictures import OVERLAY_SUFFIX
 
 if TYPE_CHECKING:
     from ossa.inference.hands import Hand
     from ossa.inference.predictor import Predictor
-    from ossa.labels.format import LabelFormat
     from ossa.labels.item import Item
     from ossa.radiograph.radiograph import Radiograph
     from ossa.schema import BoneSchema
-    from ossa.segmentation.segmentation import Segmentation
 
 CSV_NAME = "predictions.csv"
 
@@ -84,6 +84,7 @@ def predict(
     thresholds: Mapping[str, float] | None = None,
     tile: int | None = None,
     label_format: str = "competition",
+    numbers: Numbers | None = None,
     track: Track = silent,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
@@ -95,11 +96,12 @@ def predict(
     a grid too large for the memory; without the closer look and the finder. Results are judged (confidences, warnings,
     "no hand found"); ``predict_with`` and ``fast_predictor`` leave that out. ``label_format``: one that can be written;
     a format that keeps a set together (COCO, YOLO, CVAT, nnU-Net) is written at the end, for the pictures of this run,
-    and each picture has the competition's label besides. A file that cannot be used is skipped, and the others
-    are still done; ``tell`` hears of it at once, and of the warnings of a picture in one line. Results are written
-    image by image; the CSV at the end, also when the user interrupts. It lists what the folder holds: rows of earlier
-    runs stay as long as their results do. A run that was stopped, by whatever, goes on when it is started again with
-    the same model, settings and output folder.
+    and each picture has the competition's label besides. ``numbers``: measure the hands too, like ``ossa measure``. A
+    file that cannot be used is skipped, and the others are still done; ``tell`` hears of it at once, and of the
+    warnings of a picture in one line. Results are written image by image; the CSV at the end, also when the user
+    interrupts. It lists what the folder holds: rows of earlier runs stay as long as their results do; tables of
+    measurements list this run's. A run that was stopped, by whatever, goes on when it is started again with the same
+    model, settings and output folder.
 
     Raises InputError when no file could be used at all; OutputError when results cannot be written, would replace
     what is read or what no run of ossa wrote, or when another run is writing there; ConfigError, SchemaError,
@@ -110,6 +112,7 @@ def predict(
         paths,
         output,
         label_format=label_format,
+        numbers=numbers,
         track=track,
         tell=tell,
     )
@@ -121,6 +124,7 @@ def predict_with(
     output: str | Path,
     *,
     label_format: str = "competition",
+    numbers: Numbers | None = None,
     track: Track = silent,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
@@ -136,10 +140,13 @@ def predict_with(
     inputs = [*given, *(source.path for source in sources)]
     with output_folder(folder, inputs, (CSV_NAME, RUN_FOLDER)):
         ours = _own_names(folder)
-        written = _Written(folder, single, form)
+        written = Written(folder, single, form, numbers)
         _refuse_strangers(written, sources, ours)
         predictor = load()
-        settings = {"format": label_format, "predictor": predictor.settings()}
+        settings: dict[str, Any] = {"format": label_format, "predictor": predictor.settings()}
+        if numbers is not None:
+            predictor = replace(predictor, edges=True)
+            settings["numbers"] = asdict(numbers)
         _settle(folder, sources, settings, tell)
         parts = Parts.begin(folder / RUN_FOLDER, settings)
         outcome = Outcome(folder, len(sources))
@@ -156,6 +163,8 @@ def predict_with(
         parts.write_csv(folder / CSV_NAME, done, _kept_rows(written, new))
         if form is not single and form.write_set is not None:
             form.write_set(folder, _items(outcome, predictor.schema))
+        if numbers is not None:
+            write_tables(folder, [[result.name for result in one.results] for one in outcome.done])
         if not outcome.interrupted:
             parts.remove()
     return outcome
@@ -167,7 +176,7 @@ def _predict_all(
     predictor: Predictor,
     parts: Parts,
     ours: set[str] | None,
-    written: _Written,
+    written: Written,
     track: Track,
     tell: Callable[[str], None],
 ) -> None:
@@ -195,7 +204,7 @@ def _predict_all(
             for hand in hands:
                 written.form.refuse(hand.segmentation, source.path)
             for hand, result in zip(hands, results, strict=True):
-                _write(written, result, found, hand.segmentation)
+                written.write(result, found, hand.segmentation)
             done = _done(source, results, hands)
             _remember(done, parts, hands)
         except (DeviceError, OutputError):
@@ -221,7 +230,7 @@ def _skip(outcome: Outcome, source: Source, reason: str, tell: Callable[[str], N
         tell(f"skipped: {reason}")
 
 
-def _drop_lost(outcome: Outcome, parts: Parts, written: _Written, tell: Callable[[str], None]) -> None:
+def _drop_lost(outcome: Outcome, parts: Parts, written: Written, tell: Callable[[str], None]) -> None:
     """Count as skipped what was done, but has been removed from the folder since."""
     done, outcome.done = outcome.done, []
     for predicted in done:
@@ -232,7 +241,7 @@ def _drop_lost(outcome: Outcome, parts: Parts, written: _Written, tell: Callable
             _skip(outcome, predicted.source, reason, tell)
 
 
-def _finished(source: Source, parts: Parts, written: _Written) -> Predicted | None:
+def _finished(source: Source, parts: Parts, written: Written) -> Predicted | None:
     """What this run or an earlier, stopped one did for this image, when all of it is still there."""
     part = parts.get(source)
     if part is None:
@@ -240,7 +249,7 @@ def _finished(source: Source, parts: Parts, written: _Written) -> Predicted | No
     try:
         results = tuple(replace(source, name=str(name), image_name=str(image)) for name, image in part.facts["results"])
         done = Predicted(source, int(part.facts["bones"]), tuple(map(str, part.facts["notes"])), results)
-        there = all(path.exists() for result in results for path in written.of(result.name))
+        there = all(path.exists() for result in results for path in written.all_of(result.name))
     except (KeyError, TypeError, ValueError, OSError):
         return None  # a damaged part: the image is done again
     return done if there else None
@@ -273,7 +282,7 @@ def _settle(folder: Path, sources: list[Source], settings: Mapping[str, Any], te
         )
 
 
-def _kept_rows(written: _Written, done: list[Source]) -> Iterable[str]:
+def _kept_rows(written: Written, done: list[Source]) -> Iterable[str]:
     """The rows that earlier runs wrote of images whose results are still in the folder."""
     new = {source.image_name for source in done}
     held: dict[str, bool] = {}
@@ -297,12 +306,12 @@ def _own_names(folder: Path) -> set[str] | None:
     return {name for image in images for name in _names(image)}
 
 
-def _is_strange(written: _Written, name: str, ours: set[str] | None) -> bool:
+def _is_strange(written: Written, name: str, ours: set[str] | None) -> bool:
     """Whether results called ``name`` would replace something that no run of ossa wrote."""
     return ours is not None and name not in ours and written.of(name)[0].exists()
 
 
-def _refuse_strangers(written: _Written, sources: list[Source], ours: set[str] | None) -> None:
+def _refuse_strangers(written: Written, sources: list[Source], ours: set[str] | None) -> None:
     """Refuse to replace labels or a table that no run of ossa wrote."""
     if ours is None:
         return
@@ -351,28 +360,6 @@ def with_thresholds(predictor: Predictor, thresholds: Mapping[str, float]) -> Pr
 
     given = per_bone(predictor.schema, thresholds)
     return replace(predictor, thresholds={**predictor.thresholds, **given}) if given else predictor
-
-
-@dataclass(frozen=True)
-class _Written:
-    """Where results go: labels of single pictures as ``single``, all of them at the end as ``form``."""
-
-    folder: Path
-    single: LabelFormat
-    form: LabelFormat
-
-    def of(self, name: str) -> tuple[Path, Path]:
-        """The label and the overlay of results called ``name``."""
-        return self.folder / f"{name}{self.single.ending}", self.folder / f"{name}{OVERLAY_SUFFIX}"
-
-
-def _write(written: _Written, source: Source, radiograph: Radiograph, segmentation: Segmentation) -> None:
-    from ossa.export.overlay import write_overlay
-
-    label, overlay = written.of(source.name)
-    assert written.single.write is not None  # chosen for that
-    written.single.write(label, segmentation, source.path, None)
-    write_overlay(overlay, radiograph, segmentation)
 
 
 def _items(outcome: Outcome, schema: BoneSchema) -> Iterable[Item]:

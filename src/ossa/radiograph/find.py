@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ossa.radiograph.kinds import HEAD, is_hidden, is_picture_name, sniff
-from ossa.safety.pictures import MASKS_SUFFIX, OVERLAY_SUFFIX
+from ossa.safety.pictures import MASKS_SUFFIX, MEASURED_SUFFIX, OVERLAY_SUFFIX
 
 #: What an ordinary file begins with as little as its name says it: DICOM exports are called "1.2.840.1", "IM0001" or
 #: "IMG.IMA". TIFF and BMP are known by their name alone: their first bytes are those of other files too.
@@ -80,7 +80,7 @@ def _search(folder: Path, out: Path | None, passed_over: Counter[str]) -> Iterat
 
 
 def _chosen(path: Path, passed_over: Counter[str]) -> Iterator[Path]:
-    if is_hidden(path) or path.name.endswith(OVERLAY_SUFFIX):
+    if is_hidden(path) or path.name.endswith((OVERLAY_SUFFIX, MEASURED_SUFFIX)):
         return
     if is_picture_name(path) or (path.name.upper() != _DICOMDIR and _is_picture_by_content(path)):
         yield path

@@ -6,8 +6,9 @@ from __future__ import annotations
 #: often has none of them and is known by its content.
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm", ".dicom", ".ima"})
 
-#: What ``ossa predict`` adds to a name; such pictures are results, not radiographs.
+#: What ``ossa predict`` and ``ossa measure`` add to a name; such pictures are results, not radiographs.
 OVERLAY_SUFFIX = "_overlay.png"
+MEASURED_SUFFIX = "_measured.png"
 
 #: What is added to a picture's name for the folder of its masks, one PNG per bone: these are labels, no radiographs.
 MASKS_SUFFIX = "_masks"

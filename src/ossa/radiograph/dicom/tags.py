@@ -30,6 +30,9 @@ _SIDES: dict[str, Side] = {
 #: Spacings that differ by less than this share are the same number written twice.
 _SAME = 1e-4
 
+#: A hand lies at the detector or a little above it; what is magnified more than this is no hand's film.
+_MOST_MAGNIFIED = 2.0
+
 #: Sides of a pixel in mm: micro-focus magnification below, a portal imager above.
 _SMALLEST, _LARGEST = 0.001, 10.0
 
@@ -40,8 +43,11 @@ def spacing_of(header: Dataset) -> tuple[Spacing | None, list[str], list[str]]:
     PixelSpacing that differs from the detector's spacing, or that names its calibration, is
     calibrated ("PixelSpacing"). PixelSpacing equal to ImagerPixelSpacing (or to the
     NominalScannedPixelSpacing of a scanned film) has not been corrected for magnification and
-    takes that name. PixelSpacing alone is kept with a remark: whether it was corrected cannot be
-    told. A spacing that is no length of a pixel is left out with a note.
+    takes that name; it is divided by EstimatedRadiographicMagnificationFactor, the ratio of the distances
+    of detector and patient from the source (PS3.3 C.8.11.5), where the file gives it, and named so.
+    PixelSpacing alone is kept with a remark: whether it was corrected cannot be told. A spacing that is
+    no length of a pixel is left out with a note, and so are two that contradict each other: a patient
+    lies between source and detector, so that pixels are smaller there, but not by half.
     """
     notes: list[str] = []
     remarks: list[str] = []
@@ -52,7 +58,10 @@ def spacing_of(header: Dataset) -> tuple[Spacing | None, list[str], list[str]]:
         plain_name = plain_name or (name if plain else "")
     kind = str(element(header, "PixelSpacingCalibrationType") or "")
     spacing: Spacing | None = None
-    if pixel and (kind or (plain and not _same(pixel, plain))):
+    if pixel and plain and not _same(pixel, plain) and not _fit(pixel, plain):
+        both = f"PixelSpacing {_said(pixel)} and {plain_name} {_said(plain)} mm"
+        notes.append(f"its spacings contradict each other ({both}): lengths stay in px")
+    elif pixel and (kind or (plain and not _same(pixel, plain))):
         spacing = Spacing(*pixel, "PixelSpacing")
         remarks.append(f"spacing calibrated ({kind.lower() or 'differs from ' + plain_name})")
     elif plain:
@@ -62,8 +71,22 @@ def spacing_of(header: Dataset) -> tuple[Spacing | None, list[str], list[str]]:
         remarks.append("the file does not say whether its PixelSpacing is corrected for magnification")
     factor = number(element(header, "EstimatedRadiographicMagnificationFactor"), None)
     if factor and spacing is not None and spacing.source != "PixelSpacing":
-        remarks.append(f"spacing is at the detector; divide lengths by the estimated magnification {factor:g}")
+        if 1.0 <= factor <= _MOST_MAGNIFIED:
+            name = f"{spacing.source} / EstimatedRadiographicMagnificationFactor"
+            spacing = Spacing(spacing.row / factor, spacing.column / factor, name)
+            remarks.append(f"spacing at the detector divided by the estimated magnification {factor:g}")
+        else:
+            notes.append(f"its EstimatedRadiographicMagnificationFactor is no magnification ({factor:g}): left out")
     return spacing, notes, remarks
+
+
+def _fit(pixel: tuple[float, float], detector: tuple[float, float]) -> bool:
+    """Whether the one can be the other without its magnification; two per cent are left to calibration."""
+    return all(0.98 <= there / here <= _MOST_MAGNIFIED for here, there in zip(pixel, detector, strict=True))
+
+
+def _said(pair: tuple[float, float]) -> str:
+    return " x ".join(f"{side:g}" for side in dict.fromkeys(pair))
 
 
 def aspect_of(header: Dataset) -> tuple[Aspect | None, list[str]]:

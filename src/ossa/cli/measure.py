@@ -1,0 +1,90 @@
+"""``ossa measure``: parse, call, print."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import click
+
+from ossa.cli import EXIT_SKIPPED
+from ossa.cli.options import (
+    PATH,
+    device_option,
+    known_length_option,
+    looks_option,
+    model_option,
+    output,
+    spacing_option,
+    tell,
+    threshold_option,
+)
+
+
+@click.command("measure")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@output("Folder for the numbers.")
+@spacing_option()
+@known_length_option()
+@click.option("--draw", is_flag=True, help="Draw every measurement on its radiograph: OUT/NAME_measured.png.")
+@click.option("--images", type=PATH, help="Folder of the pictures that predictions or labels belong to.")
+@model_option()
+@device_option()
+@looks_option("flip")
+@threshold_option()
+@click.option("--fast", is_flag=True, help="Find the bones in one look, as ossa predict --fast: no confidences.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    paths: tuple[str, ...],
+    output: Path,
+    spacing: tuple[float, float] | None,
+    known_length: tuple[tuple[float, float], tuple[float, float], float] | None,
+    draw: bool,
+    images: Path | None,
+    model: Path | None,
+    device: str,
+    looks: str,
+    thresholds: dict[str, float],
+    fast: bool,
+) -> None:
+    """Measure the bones of hands: lengths, widths, angles and indices, each with its uncertainty.
+
+    PATH is a radiograph (PNG, JPEG, TIFF, BMP, DICOM), a folder of them, or what holds bones already: a data set with
+    labels, a folder of label files or of 'ossa predict', saved probabilities, a submission CSV. OUT/bones.csv has a row
+    per bone, OUT/hands.csv a row per hand, OUT/left_right.csv the differences where both hands of a person are there,
+    OUT/NAME_measurements.json everything. Lengths are in mm where the spacing is known, and every row says whence;
+    otherwise they are in px. A number that cannot be had gives its reason.
+
+    For research; not a medical device. docs/measurements.md defines every number.
+
+    Exit codes: 0 all done; 1 some files were skipped, the rest is written; 2 nothing done.
+    """
+    from ossa.pipeline.measure import given_spacing, measure
+    from ossa.pipeline.predict import fast_predictor, usual_predictor, with_thresholds
+    from ossa.progress import bar
+
+    load = partial(fast_predictor, model, device) if fast else partial(usual_predictor, model, device, looks)
+    done = measure(
+        paths,
+        output,
+        load=lambda: with_thresholds(load(), thresholds),
+        images=images,
+        **given_spacing(spacing, known_length),
+        draw=draw,
+        track=bar,
+        tell=tell,
+    )
+    if len(done.hands) == 1:
+        only = done.hands[0]
+        for one in only:
+            click.echo(str(one))
+        click.echo(f"Spacing: {only.spacing_source}")
+    for hand in done.hands:
+        if hand.notes:
+            tell(f"{hand.name}: {'; '.join(hand.notes)}")
+    pairs = f", left_right.csv ({done.compared} pairs)" if done.compared else ""
+    click.echo(f"{len(done.hands)} hands in {done.total} pictures -> {output}: bones.csv, hands.csv{pairs}")
+    if done.skipped:
+        tell(f"{len(done.skipped)} skipped (the reasons are above).")
+        ctx.exit(EXIT_SKIPPED)

@@ -1,0 +1,271 @@
+"""Radiographs, predictions or labels in, numbers out: the trip behind ``ossa measure``.
+
+What it writes stands in ``pipeline.measured``. Bones come from the shipped model, or from what holds them already: a
+data set with labels, a folder of label files, saved probabilities, a folder of ``ossa predict``, a submission CSV.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+from ossa.errors import ConfigError, DeviceError, InputError, OutputError, reason_of
+from ossa.parallel import read_ahead
+from ossa.pipeline.measured import BONES, HANDS, LEFT_RIGHT, measure_and_write, write_tables
+from ossa.pipeline.several import apart
+from ossa.pipeline.sources import Source, check_name, find_sources
+from ossa.progress import Track, silent
+from ossa.safety import output_folder
+
+if TYPE_CHECKING:
+    from ossa.inference.predictor import Predictor
+    from ossa.labels.results import Entry
+    from ossa.measurement.spacing import KnownLength
+    from ossa.measurement.types import HandMeasurements
+    from ossa.radiograph.radiograph import Radiograph, Spacing
+    from ossa.segmentation.segmentation import Segmentation
+
+#: A picture, where it is known, and the bones of each hand with its side.
+Seen = tuple["Radiograph | None", Sequence[tuple["Segmentation", "str | None"]]]
+
+
+class SpacingGiven(TypedDict):
+    """What a user says of millimetres."""
+
+    spacing: Spacing | None
+    known: KnownLength | None
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """One picture to be measured. ``person``: what its hands share with those of other pictures of the same person."""
+
+    source: Source
+    read: Callable[[], Seen]
+    person: str | None = None
+
+
+@dataclass
+class Measured:
+    """What a run of ``measure`` did: ``hands`` in order, without the numbers of their bones, ``skipped`` files and why;
+    ``films``: names of the hands of each picture; ``pairs``: of left and right hands of one person on two pictures;
+    ``people``: their hands; ``compared``: how many left and right hands were compared.
+    """
+
+    output: Path
+    total: int
+    hands: list[HandMeasurements] = field(default_factory=list)
+    skipped: list[tuple[Path, str]] = field(default_factory=list)
+    films: list[list[str]] = field(default_factory=list)
+    pairs: list[tuple[str, str]] = field(default_factory=list)
+    people: dict[str, list[HandMeasurements]] = field(default_factory=lambda: defaultdict(list))
+    compared: int = 0
+
+
+def measure(
+    paths: Sequence[str | Path],
+    output: str | Path,
+    *,
+    load: Callable[[], Predictor] | None = None,
+    images: str | Path | None = None,
+    spacing: Spacing | None = None,
+    known: KnownLength | None = None,
+    draw: bool = False,
+    track: Track = silent,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Measured:
+    """Measure the hands of every picture of ``paths`` and write numbers, tables and, with ``draw``, drawings.
+
+    ``load`` gives the predictor for pictures without labels (None: that of ``ossa predict``). ``images``: the folder of
+    the pictures that predictions and labels belong to. ``spacing``: mm per px, before what the files say; ``known``: a
+    thing of known length, of a single picture. A file that cannot be used is skipped and told.
+
+    Raises InputError when nothing could be measured, ConfigError for settings that do not fit together, OutputError
+    when results cannot be written or would replace what is read.
+    """
+    given = [Path(path) for path in paths]
+    folder = Path(output)
+    if spacing is not None and known is not None:
+        raise ConfigError("two spacings were given", found="--spacing and --known-length", expected="one of them")
+    held = [path for path in given if holds_results(path)]
+    works = list(_of_results(held, images))
+    sources = find_sources([path for path in given if path not in held], folder, tell) if len(held) < len(given) else []
+    if known is not None and len(works) + len(sources) != 1:
+        raise ConfigError(
+            "a known length belongs to one picture", found=f"{len(works) + len(sources)} pictures", expected="one"
+        )
+    inputs = [*given, *(source.path for source in sources), *([] if images is None else [images])]
+    with output_folder(folder, inputs, (BONES, HANDS, LEFT_RIGHT)):
+        done = Measured(folder, len(works) + len(sources))
+        taken: set[str] = set()
+        for work in track(_all(works, sources, given, load), done.total, "Measuring"):
+            try:
+                _one(done, work, taken, spacing, known, draw)
+            except (DeviceError, OutputError):
+                raise
+            except Exception as error:  # whatever one file does, the others are measured
+                done.skipped.append((work.source.path, reason_of(error, work.source.path)))
+                if done.total > 1:
+                    tell(f"skipped: {done.skipped[-1][1]}")
+        if not done.hands:
+            raise _nothing(done)
+        done.compared = write_tables(folder, done.films, done.pairs)
+    return done
+
+
+def holds_results(path: Path) -> bool:
+    """Whether bones are read from ``path``, instead of looked for: it holds labels or predictions."""
+    from ossa.labels.results import open_results
+
+    if path.suffix.lower() == ".csv":
+        return True
+    if not path.is_dir():
+        return False
+    try:
+        return any(entry.labelled for entry in open_results(path).entries.values())
+    except InputError:
+        return False
+
+
+def _all(
+    works: Sequence[Work], sources: Sequence[Source], given: Sequence[Path], load: Callable[[], Predictor] | None
+) -> Iterator[Work]:
+    """What holds bones first, then pictures, read ahead of the network."""
+    from ossa.radiograph.read import read_radiograph
+
+    yield from works
+    if not sources:
+        return
+    predictor = replace((load or _usual)(), edges=True)
+    persons = _persons(sources, given)
+
+    def read(source: Source) -> Radiograph:
+        check_name(source)
+        return read_radiograph(source.path)
+
+    for source, found in read_ahead(sources, read):
+        yield Work(source, _looker(found, predictor), persons.get(source.name))
+
+
+def _looker(found: Radiograph | Exception, predictor: Predictor) -> Callable[[], Seen]:
+    def look() -> Seen:
+        if isinstance(found, Exception):
+            raise found
+        hands = predictor.predict_hands(found)
+        return found, [(hand.segmentation, hand.side) for hand in hands]
+
+    return look
+
+
+def _usual() -> Predictor:
+    from ossa.pipeline.predict import usual_predictor
+
+    return usual_predictor(None, "auto", "flip")
+
+
+def _of_results(held: Sequence[Path], images: str | Path | None) -> Iterator[Work]:
+    from ossa.labels.results import find_pictures, open_results
+
+    names: set[str] = set()
+    for path in held:
+        result = open_results(path)
+        entries = {key: entry for key, entry in result.entries.items() if entry.labelled}
+        rows = [(entry,) for entry in entries.values()]
+        found = find_pictures(images, rows) if images is not None else {}
+        for i, (key, entry) in enumerate(entries.items()):
+            name = key if key.casefold() not in names else f"{path.resolve().name}/{key}"
+            names.add(name.casefold())
+            picture = found.get(i, entry.image)
+            source = Source(picture or path, name, entry.name)
+            yield Work(source, _reader(entry, picture), entry.subject)
+
+
+def _reader(entry: Entry, picture: Path | None) -> Callable[[], Seen]:
+    def read() -> Seen:
+        from ossa.labels.results import Saved
+        from ossa.radiograph.read import read_radiograph
+        from ossa.segmentation.edges import with_edges
+
+        radiograph = None if picture is None else read_radiograph(picture)
+        opened = entry.open()
+        shape = opened.size if radiograph is None else radiograph.shape
+        if shape is None:
+            raise InputError(
+                f"the size of the picture of '{entry.name}' is not known",
+                remedy="Name the folder of the pictures with --images",
+            )
+        found = opened.read(shape)[0]
+        if isinstance(opened, Saved):
+            found = with_edges(found, opened.probabilities.logits(), opened.probabilities.placement)
+        if radiograph is None:
+            note = "the picture was not found: no spacing and no grey values are known"
+            found = replace(found, notes=(note, *found.notes))
+        return radiograph, [(found, None)]
+
+    return read
+
+
+def _one(
+    done: Measured,
+    work: Work,
+    taken: set[str],
+    spacing: Spacing | None,
+    known: KnownLength | None,
+    draw: bool,
+) -> None:
+    """Measure the hands of one picture; left and right hands of one film, or of one person, become pairs."""
+    radiograph, seen = work.read()
+    sources = apart(work.source, [side for _, side in seen], lambda name: name.casefold() in taken)
+    hands = []
+    for (segmentation, _), source in zip(seen, sources, strict=True):
+        taken.add(source.name.casefold())
+        hands.append(
+            measure_and_write(
+                done.output, source.name, segmentation, radiograph, spacing=spacing, known=known, draw=draw
+            )
+        )
+    for other in () if work.person is None else done.people[work.person]:
+        for hand in hands:
+            if {hand.side, other.side} == {"L", "R"}:
+                done.pairs.append((hand.name, other.name) if hand.side == "L" else (other.name, hand.name))
+    done.films.append([hand.name for hand in hands])
+    # The numbers of every bone are in the files by now: of many pictures they are not all held.
+    light = [replace(hand, measurements=hand.of_hand()) for hand in hands]
+    done.hands += light
+    if work.person is not None:
+        done.people[work.person] += light
+
+
+def _persons(sources: Sequence[Source], given: Sequence[Path]) -> Mapping[str, str]:
+    """Name of a source -> its person, where the folder tells: one below a given folder that holds just two pictures."""
+    tops = {path.resolve() for path in given if path.is_dir()}
+    folders: dict[Path, list[Source]] = defaultdict(list)
+    for source in sources:
+        folders[source.path.resolve().parent].append(source)
+    return {
+        source.name: str(folder)
+        for folder, inside in folders.items()
+        if len(inside) == 2 and folder not in tops and tops & set(folder.parents)
+        for source in inside
+    }
+
+
+def _nothing(done: Measured) -> InputError:
+    if len(done.skipped) == 1:
+        return InputError(done.skipped[0][1])
+    return InputError(f"none of the {len(done.skipped)} files could be measured", remedy="The reasons are listed above")
+
+
+def given_spacing(
+    spacing: tuple[float, float] | None, known: tuple[tuple[float, float], tuple[float, float], float] | None
+) -> SpacingGiven:
+    """The arguments ``spacing`` and ``known`` of ``measure`` from plain numbers. Raises ConfigError."""
+    from ossa.measurement.spacing import KnownLength, spacing_by_user
+
+    return {
+        "spacing": None if spacing is None else spacing_by_user(*spacing),
+        "known": None if known is None else KnownLength(*known),
+    }
