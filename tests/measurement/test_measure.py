@@ -97,11 +97,21 @@ def test_every_number_has_an_uncertainty_or_a_reason(hand: HandMeasurements) -> 
         assert one.value is None or math.isfinite(one.value)
 
 
-def test_forearm_bones_are_cut_and_say_so(hand: HandMeasurements) -> None:
-    radius = hand.get("length", "Radius")
-    assert radius is not None
-    assert radius.reason == "cut by the edge of the picture"
+def test_of_the_forearm_only_the_end_at_the_wrist_is_measured(hand: HandMeasurements) -> None:
+    assert {one.name for one in hand.of_bone("Radius")} == {"axis_angle"}
     assert value(hand, "axis_angle", "Radius") == pytest.approx(0, abs=2)
+
+
+def test_a_cut_bone_gives_a_reason() -> None:
+    whole = made_hand()
+    low = 100  # through the tips of the fingers
+    cut = {n: Region(max(r.top - low, 0), r.left, r.mask[max(low - r.top, 0) :]) for n, r in whole}
+    hand = measure_hand(Segmentation(whole.schema, (SHAPE[0] - low, SHAPE[1]), cut))
+    tip = hand.get("length", "finger-8")
+    assert tip is not None
+    assert tip.reason == "cut by the edge of the picture"
+    assert "finger-8" in hand.cut
+    assert value(hand, "length", "finger-10") == pytest.approx(170, abs=2)
 
 
 def test_a_doubtful_bone_gives_no_number() -> None:

@@ -76,8 +76,14 @@ def measure_hand(
         scale,
         side,
     )
+    values_only = replace(scale, drawn=False)
     others = [
-        replace(seen, known={}, traces={**seen.traces, **{bone: trace(region, scale) for bone, region in one.items()}})
+        replace(
+            seen,
+            known={},
+            scale=values_only,
+            traces={**seen.traces, **{bone: trace(region, scale) for bone, region in one.items()}},
+        )
         for one in plausible(segmentation)
     ]
     judged = bool(segmentation.plausible)

@@ -120,6 +120,8 @@ def joint_space(bones: Bones, name: str) -> Found:
     if gap <= 0:
         raise Unmeasured("the outlines overlap: no space shows")
     strokes = []
+    if not bones.scale.drawn:
+        return Found(gap)
     for k in (seen[seen.size // 2], seen[0], seen[-1]):
         origin = far.centre + lines[k] * across
         strokes.append(bones.scale.stroke(origin + upper[k] * axis, origin + lower[k] * axis))
@@ -191,6 +193,8 @@ def _ray(bones: Bones, digit: int) -> tuple[str, ...]:
 
 def _span(bone: Trace, axis: Float, scale: Scale) -> Stroke:
     """The extent along ``axis`` as a line through the bone's centre."""
+    if not scale.drawn:
+        return scale.stroke()
     t = bone.along(axis)
     return scale.stroke(bone.centre + t.min() * axis, bone.centre + t.max() * axis)
 
@@ -212,11 +216,14 @@ OF_A_BONE: Mapping[str, Callable[[Bones, str], Found]] = MappingProxyType(
 
 
 def applies(bones: Bones, measure: str, name: str) -> bool:
-    """Whether a measurement has a meaning for a bone: a carpal has no head, a metacarpal no joint within its digit."""
+    """Whether a measurement has a meaning for a bone: a carpal has no head, a metacarpal no joint within its digit.
+
+    Of radius and ulna a film of the hand shows an end alone: their size is none of the bone.
+    """
     bone = bones.schema.bone(name)
     tubular = bone.digit is not None
     if measure in ("area", "length"):
-        return True
+        return bone.row != "forearm"
     if measure == "axis_angle":
         return tubular or bone.row == "forearm"
     if measure == "width":

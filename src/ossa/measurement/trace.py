@@ -5,6 +5,7 @@ Everything here is in the units of ``Scale`` (mm, or px of the picture's columns
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.measurement.types import Point, Stroke
-from ossa.segmentation.cleanup import without_small_parts
 from ossa.segmentation.segmentation import Region
 
 Float = NDArray[np.float64]
@@ -25,12 +25,16 @@ _SPECK = 0.03
 _END = 0.01
 
 
+_NOTHING = Stroke(())
+
+
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Units per px: ``column`` across, ``row`` down."""
+    """Units per px: ``column`` across, ``row`` down. ``drawn``: whether anybody wants lines, which cost time."""
 
     column: float
     row: float
+    drawn: bool = True
 
     def of(self, points: Float) -> Float:
         """(N, 2) px as units."""
@@ -41,7 +45,9 @@ class Scale:
         return float(place[0]) / self.column, float(place[1]) / self.row
 
     def stroke(self, *places: Float, help: bool = False) -> Stroke:  # noqa: A002
-        """A line through places in units."""
+        """A line through places in units; an empty one where nobody wants any."""
+        if not self.drawn:
+            return _NOTHING
         return Stroke(tuple(self.point(place) for place in places), "help" if help else "measured")
 
 
@@ -72,29 +78,58 @@ class Trace:
 
 
 def trace(region: Region, scale: Scale) -> Trace:
-    """The edge of a region, specks left out."""
+    """The edge of a region, specks left out.
+
+    Centre and axis are those of the polygons through the middles of the outermost pixels; the area counts pixels.
+    """
     import cv2
 
-    kept = without_small_parts(region, _SPECK * region.area) or region
-    points = scale.of(edge_points(kept))
-    m = cv2.moments(kept.mask.view(np.uint8), binaryImage=True)
-    pixels = m["m00"]
-    centre = scale.of(np.array([kept.left + m["m10"] / pixels, kept.top + m["m01"] / pixels]))
-    xx, yy = m["mu20"] / pixels * scale.column**2, m["mu02"] / pixels * scale.row**2
-    xy = m["mu11"] / pixels * scale.column * scale.row
-    angle = 0.5 * np.arctan2(2 * xy, xx - yy)
-    return Trace(points, pixels * scale.column * scale.row, centre, np.array([np.cos(angle), np.sin(angle)]))
-
-
-def edge_points(region: Region) -> Float:
-    """(N, 2) x, y of the middles of the pixel sides that lie between the region and what is outside of it."""
-    framed = np.zeros((region.mask.shape[0] + 2, region.mask.shape[1] + 2), bool)
+    framed = np.zeros((region.mask.shape[0] + 2, region.mask.shape[1] + 2), np.uint8)
     framed[1:-1, 1:-1] = region.mask
-    rows, columns = np.nonzero(framed[1:-1, 1:] != framed[1:-1, :-1])
-    down, across = np.nonzero(framed[1:, 1:-1] != framed[:-1, 1:-1])
-    upright = np.stack([columns - 0.5 + region.left, rows + float(region.top)], axis=1)
-    level = np.stack([across + float(region.left), down - 0.5 + region.top], axis=1)
-    return np.concatenate([upright, level])
+    rings = cv2.findContours(framed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
+    area = float(np.count_nonzero(region.mask))
+    if len(rings) > 1:
+        sizes = [cv2.contourArea(ring) for ring in rings]
+        kept = [k for k, size in enumerate(sizes) if size >= _SPECK * max(sizes)]
+        area *= sum(sizes[k] + 0.5 for k in kept) / sum(size + 0.5 for size in sizes)
+        rings = [rings[k] for k in kept]
+    pixels = np.concatenate(rings).reshape(-1, 2)
+    centre, axis = _moments(rings, pixels, scale)
+    corner = np.array([region.left - 1.0, region.top - 1.0])
+    return Trace(
+        scale.of(_edge(framed, pixels) + corner),
+        area * scale.column * scale.row,
+        centre + scale.of(corner),
+        axis,
+    )
+
+
+def _edge(framed: NDArray[np.uint8], pixels: NDArray[np.int32]) -> Float:
+    """(N, 2) the middles of those sides of the outermost ``pixels`` (x, y) that lie between inside and outside."""
+    x, y = pixels.T
+    sides = [
+        np.stack([x[out] + dx, y[out] + dy], axis=1)
+        for dx, dy, ahead in ((0.5, 0.0, (0, 1)), (-0.5, 0.0, (0, -1)), (0.0, 0.5, (1, 0)), (0.0, -0.5, (-1, 0)))
+        for out in (framed[y + ahead[0], x + ahead[1]] == 0,)
+    ]
+    return np.concatenate(sides)
+
+
+def _moments(rings: Sequence[NDArray[np.int32]], pixels: NDArray[np.int32], scale: Scale) -> tuple[Float, Float]:
+    """The centre and the principal axis of what rings enclose, in units; of a line or a dot those of its pixels."""
+    import cv2
+
+    total = np.zeros(6)
+    for ring in rings:
+        m = cv2.moments(ring)
+        total += [m[key] for key in ("m00", "m10", "m01", "m20", "m02", "m11")]
+    if total[0] < 1:
+        x, y = pixels.astype(np.float64).T
+        total = np.array([len(x), x.sum(), y.sum(), (x * x).sum(), (y * y).sum(), (x * y).sum()])
+    _, mx, my, xx, yy, xy = total / total[0]
+    xx, yy = (xx - mx * mx) * scale.column**2, (yy - my * my) * scale.row**2
+    angle = 0.5 * np.arctan2(2 * (xy - mx * my) * scale.column * scale.row, xx - yy)
+    return scale.of(np.array([mx, my])), np.array([np.cos(angle), np.sin(angle)])
 
 
 def left_of(axis: Float) -> Float:
