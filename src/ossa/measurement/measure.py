@@ -21,7 +21,7 @@ from ossa.measurement.definitions import DEFINITIONS
 from ossa.measurement.single import OF_A_BONE, Found, applies
 from ossa.measurement.trace import Scale, trace
 from ossa.measurement.types import HandMeasurements, Measurement, Unit
-from ossa.measurement.uncertainty import FROM_EDGES, FROM_PIXELS, moved, uncertainty
+from ossa.measurement.uncertainty import FROM_EDGES, FROM_PIXELS, HAND, moved, uncertainty
 from ossa.measurement.whole import OF_A_HAND
 from ossa.radiograph.radiograph import Radiograph, Spacing
 from ossa.segmentation.outlines import outlines_from_region
@@ -61,21 +61,7 @@ def measure_hand(
     # Without millimetres lengths count columns; rows of pixels that are not square are made as long.
     row, column = (1.0, 1.0) if sides is None else (sides.row, sides.column)
     scale = Scale(column, row) if known is not None else Scale(1.0, row / column)
-    measured = geometry(segmentation)
-    side = side_of(measured)
-    cut, ends_cut = cut_bones(segmentation)
-    reasons = {
-        bone: f"doubtful (confidence {sure:.2f})" for bone, sure in segmentation.confidence.items() if sure < doubtful
-    }
-    seen = Bones(
-        segmentation.schema,
-        {bone: trace(region, scale) for bone, region in segmentation},
-        reasons,
-        cut,
-        ends_cut,
-        scale,
-        side,
-    )
+    seen = bones_of(segmentation, scale, doubtful)
     values_only = replace(scale, drawn=False)
     others = [
         replace(
@@ -87,7 +73,7 @@ def measure_hand(
         for one in plausible(segmentation)
     ]
     judged = bool(segmentation.plausible)
-    found = list(_numbers(seen, [dict(_values(other)) for other in others], judged, known is not None))
+    found = list(_numbers(seen, [measured_values(other) for other in others], judged, known is not None))
     if radiograph is not None:
         found = list(_with_cortices(found, seen, radiograph, known is not None))
     marked = None if radiograph is None else radiograph.side
@@ -96,13 +82,28 @@ def measure_hand(
         schema=segmentation.schema,
         measurements=tuple(found),
         spacing=known,
-        side=side,
+        side=seen.side,
         marked=marked,
-        cut=cut,
+        cut=seen.cut,
         confidence=segmentation.confidence,
         centroids={bone: scale.point(one.centre) for bone, one in seen.traces.items()},
         uncertainty_source=FROM_EDGES if judged else FROM_PIXELS,
         notes=_notes(segmentation, radiograph),
+    )
+
+
+def bones_of(segmentation: Segmentation, scale: Scale, doubtful: float = DOUBTFUL) -> Bones:
+    """The bones of a segmentation as they are measured, in the units of ``scale``."""
+    cut, ends_cut = cut_bones(segmentation)
+    sure = segmentation.confidence
+    return Bones(
+        schema=segmentation.schema,
+        traces={bone: trace(region, scale) for bone, region in segmentation},
+        reasons={bone: f"doubtful (confidence {sure[bone]:.2f})" for bone in sure if sure[bone] < doubtful},
+        cut=cut,
+        ends_cut=ends_cut,
+        scale=scale,
+        side=side_of(geometry(segmentation)),
     )
 
 
@@ -160,11 +161,9 @@ def _end_at_border(region: Region, hand: list[Region], shape: tuple[int, int]) -
     return bool((low <= 0).any() or high[0] >= shape[0] - 1 or high[1] >= shape[1] - 1)
 
 
-def _values(bones: Bones) -> Iterator[tuple[Key, float]]:
-    """Every number that can be had."""
-    for key, found in _found(bones):
-        if isinstance(found, Found):
-            yield key, found.value
+def measured_values(bones: Bones) -> dict[Key, float]:
+    """Every number that can be had of bones, but those of grey profiles."""
+    return {key: found.value for key, found in _found(bones) if isinstance(found, Found)}
 
 
 def _found(bones: Bones) -> Iterator[tuple[Key, Found | str]]:
@@ -192,7 +191,8 @@ def _numbers(seen: Bones, others: list[dict[Key, float]], judged: bool, metric: 
             continue
         about = [other[name, bone] for other in others if (name, bone) in other]
         size = seen.unit if bone is None else seen.traces[bone].size
-        doubt = uncertainty(name, found.value, about, size, judged)
+        row = HAND if bone is None else seen.schema.bone(bone).row
+        doubt = uncertainty(name, row, found.value, about, size, judged)
         yield Measurement(name, bone, found.value, doubt, unit, None, found.strokes)
 
 

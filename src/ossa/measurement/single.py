@@ -168,15 +168,18 @@ def base_and_tip(bones: Bones, name: str) -> tuple[Float, Float]:
 
 
 def _end_width(bones: Bones, name: str, way: float) -> Found:
-    bone, axis = bones.whole(name), way * _direction(bones, name)
-    along = bone.along(axis)
-    near = bone.points[along >= along.max() - _QUARTER * float(np.ptp(along))]
+    bone, axis = bones.whole(name), _direction(bones, name)
     across = left_of(axis)
-    u = (near - bone.centre) @ across
+    along = bone.along(axis)
+    low, high = float(along.min()), float(along.max())
+    near = along >= high - _QUARTER * (high - low) if way > 0 else along <= low + _QUARTER * (high - low)
+    u = bone.along(across)[near]
+    left, right = float(u.min()), float(u.max())
+    if not bones.scale.drawn:
+        return Found(right - left)
     # Level with the wider of the two sides, so that the drawn line is as long as the number.
-    at = float((near[int(np.argmax(np.abs(u - (u.min() + u.max()) / 2)))] - bone.centre) @ axis)
-    place = bone.centre + at * axis
-    return Found(float(np.ptp(u)), (bones.scale.stroke(place + u.min() * across, place + u.max() * across),))
+    place = bone.centre + along[near][int(np.argmax(np.abs(u - (left + right) / 2)))] * axis
+    return Found(right - left, (bones.scale.stroke(place + left * across, place + right * across),))
 
 
 def _direction(bones: Bones, name: str) -> Float:

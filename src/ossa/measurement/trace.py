@@ -67,14 +67,21 @@ class Trace:
         """The side of the square of the same area."""
         return float(np.sqrt(self.area))
 
+    @cached_property
+    def _seen(self) -> dict[bytes, Float]:
+        return {}
+
     def along(self, axis: Float) -> Float:
         """(N,) places of the edge along ``axis``, from the centre."""
-        out: Float = (self.points - self.centre) @ axis
-        return out
+        key = axis.tobytes()
+        if key not in self._seen:
+            self._seen[key] = (self.points - self.centre) @ axis
+        return self._seen[key]
 
     def extent(self, axis: Float) -> float:
         """How long the bone is along ``axis``."""
-        return float(np.ptp(self.along(axis)))
+        along = self.along(axis)
+        return float(along.max() - along.min())
 
 
 def trace(region: Region, scale: Scale) -> Trace:
@@ -160,7 +167,7 @@ def sides_at(bone: Trace, axis: Float, at: float, half: float) -> tuple[float, f
     """
     along = bone.along(axis)
     near = np.abs(along - at) <= half
-    across = (bone.points[near] - bone.centre) @ left_of(axis)
+    across = bone.along(left_of(axis))[near]
     if across.size < 2:
         return None
     middle = (across.min() + across.max()) / 2
@@ -235,8 +242,8 @@ def _line(middles: Float) -> tuple[float, float]:
     """Slope and offset of the line through (N, 2) middles, those left out that lie far from it."""
     slope, offset = _fit(middles)
     away = np.abs(middles[:, 1] - slope * middles[:, 0] - offset)
-    kept = away <= max(3 * float(np.median(away)), 1e-9)
-    return _fit(middles[kept]) if kept.sum() >= 4 else (slope, offset)
+    kept = away <= 2 * float(np.sqrt(away @ away / len(away))) + 1e-9
+    return _fit(middles[kept]) if 4 <= kept.sum() < len(kept) else (slope, offset)
 
 
 def _fit(middles: Float) -> tuple[float, float]:
