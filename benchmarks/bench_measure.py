@@ -91,10 +91,10 @@ def hands(args: argparse.Namespace) -> Iterator[tuple[Radiograph, Segmentation]]
             continue
         radiograph = read_radiograph(picture)
         truth = entry.read(radiograph.shape)
-        length = measure_hand(truth).get("length", "finger-11")
-        if length is None or length.value is None:
+        length = measured_values(bones_of(truth, Scale(1.0, 1.0))).get(("length", "finger-11"))
+        if length is None:
             continue
-        mm = METACARPAL / length.value
+        mm = METACARPAL / length
         yield replace(radiograph, spacing=Spacing(mm, mm, "third metacarpal 65 mm")), truth
 
 
@@ -102,28 +102,23 @@ def numbers_of(k: int, radiograph: Radiograph, found: Segmentation, truth: Segme
     """What can be measured in both, and how many numbers are had in truth alone."""
     spacing = radiograph.spacing
     assert spacing is not None
-    seen, told = measure_hand(found, radiograph), measure_hand(truth, radiograph)
     scale = Scale(spacing.column, spacing.row, drawn=False)
     bones = bones_of(found, scale)
+    seen, told = measured_values(bones), measured_values(bones_of(truth, scale))
     others = []
     for one in plausible(found):
         traces = {**bones.traces, **{bone: trace(region, scale) for bone, region in one.items()}}
         others.append(measured_values(replace(bones, traces=traces, known={})))
-    out, lost = [], 0
-    for one in seen:
-        true = told.get(one.name, one.bone)
-        if true is None or true.value is None:
+    out = []
+    for (name, bone), true in told.items():
+        if (name, bone) not in seen:
             continue
-        if one.value is None:
-            lost += 1
-            continue
-        key = (one.name, one.bone)
-        apart = [uncertainty.apart(one.name, other[key], one.value) for other in others if key in other]
-        row = uncertainty.HAND if one.bone is None else found.schema.bone(one.bone).row
-        size = bones.unit if one.bone is None else bones.traces[one.bone].size
-        scaled = uncertainty.scaled(one.name, size)
-        out.append(Number(k, *key, row, one.value, true.value, max(apart, default=0.0), scaled))
-    return out, lost
+        value = seen[name, bone]
+        apart = [uncertainty.apart(name, other[name, bone], value) for other in others if (name, bone) in other]
+        row = uncertainty.HAND if bone is None else found.schema.bone(bone).row
+        size = uncertainty.scaled(name, bones.unit if bone is None else bones.traces[bone].size)
+        out.append(Number(k, name, bone, row, value, true, max(apart, default=0.0), size))
+    return out, len(told) - len(out)
 
 
 def fit(numbers: list[Number]) -> dict[str, dict[str, tuple[float, float]]]:
@@ -197,7 +192,7 @@ def summary(numbers: list[Number], fitted: uncertainty.Fitted) -> str:
     )
 
 
-def timed(predictor: Predictor, radiograph: Radiograph, repeats: int = 7) -> str:
+def timed(predictor: Predictor, radiograph: Radiograph, repeats: int = 3) -> str:
     """What measuring adds to predicting one picture, processor time."""
     plain, more = [], []
     for _ in range(repeats):

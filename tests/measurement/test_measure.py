@@ -161,7 +161,8 @@ def test_nothing_and_one_bone_alone() -> None:
     assert measure_hand(dot).get("length", "finger-10") is not None
 
 
-def test_uncertainties_grow_with_what_the_edges_leave_open() -> None:
+def test_uncertainties_grow_with_what_the_edges_leave_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ossa.measurement.uncertainty.fitted", lambda: {"length": {"metacarpal": (2.0, 0.01)}})
     found = made_hand()
     near = replace(found, plausible={name: (region, region, region) for name, region in found})
     bone = found["finger-11"]
@@ -171,7 +172,9 @@ def test_uncertainties_grow_with_what_the_edges_leave_open() -> None:
     assert small is not None
     assert large is not None
     assert small.value == large.value
-    assert (large.uncertainty or 0) > (small.uncertainty or 0)
+    least = 0.01 * math.sqrt(250 * 44)
+    assert small.uncertainty == pytest.approx(least, rel=0.02)
+    assert large.uncertainty == pytest.approx(math.hypot(2 * 12, least), rel=0.05)
 
 
 def test_side_and_spacing_come_from_the_radiograph() -> None:

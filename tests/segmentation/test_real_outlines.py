@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from helpers_known import known
+from ossa.measurement.measure import measure_hand
 from ossa.schema import load_schema
 from ossa.segmentation import rle
 from ossa.segmentation.compare import compare
-from ossa.segmentation.measure import measure
 from ossa.segmentation.outlines import (
     Outline,
     bits_from_outlines,
@@ -70,8 +70,15 @@ def test_the_training_grid_keeps_the_bones(hand: tuple[str, Segmentation]) -> No
 def test_proportions_are_those_of_a_hand(hand: tuple[str, Segmentation]) -> None:
     """Loose bounds around the ratios of bone lengths within one hand, which need no pixel spacing."""
     _, truth = hand
-    found = {m.bone: m.px for m in measure(truth)}
-    third = found["finger-11"].length
+    hand_measured = measure_hand(truth)
+
+    def number(name: str, bone: str) -> float:
+        found = hand_measured.get(name, bone)
+        assert found is not None
+        assert found.value is not None, found.reason
+        return found.value
+
+    third = number("length", "finger-11")
     for bone, low, high in (
         ("finger-7", 0.97, 1.13),
         ("finger-10", 0.6, 0.8),
@@ -79,7 +86,7 @@ def test_proportions_are_those_of_a_hand(hand: tuple[str, Segmentation]) -> None
         ("finger-8", 0.22, 0.36),
         ("finger-3", 0.6, 0.82),
     ):
-        assert low < found[bone].length / third < high, bone
-        assert found[bone].length > 1.5 * found[bone].width
-    cut = {m.bone for m in measure(truth) if m.cut}
-    assert cut == {"Radius", "Ulna"}
+        assert low < number("length", bone) / third < high, bone
+        assert number("length", bone) > 1.5 * number("width_middle", bone)
+    assert hand_measured.cut == {"Radius", "Ulna"}
+    assert 0.4 < known(hand_measured.get("carpal_height_ratio")).value < 0.65

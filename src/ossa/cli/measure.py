@@ -84,7 +84,8 @@ def command(
         if hand.notes:
             tell(f"{hand.name}: {'; '.join(hand.notes)}")
     pairs = f", left_right.csv ({done.compared} pairs)" if done.compared else ""
-    click.echo(f"{len(done.hands)} hands in {done.total} pictures -> {output}: bones.csv, hands.csv{pairs}")
+    count = f"{len(done.hands)} hand{'s' * (len(done.hands) > 1)} in {done.total} picture{'s' * (done.total > 1)}"
+    click.echo(f"{count} -> {output}: bones.csv, hands.csv{pairs}")
     if done.skipped:
         tell(f"{len(done.skipped)} skipped (the reasons are above).")
         ctx.exit(EXIT_SKIPPED)

@@ -31,6 +31,10 @@ from ossa.segmentation.segmentation import Region, Segmentation
 #: (``unsure`` of inference/judge.json).
 DOUBTFUL = 0.384
 
+#: So many other edges of each bone are measured: a lower and a higher threshold, another look. More cost time and say
+#: little.
+_EDGES = 3
+
 #: A measurement: its name and its bone.
 Key = tuple[str, str | None]
 
@@ -128,7 +132,7 @@ def plausible(segmentation: Segmentation) -> list[Mapping[str, Region]]:
     """The bones as they may as well be: at other thresholds and looks, or with their outlines a pixel in and out."""
     if not segmentation.plausible:
         return [moved(segmentation, 1), moved(segmentation, -1)]
-    count = max(len(regions) for regions in segmentation.plausible.values())
+    count = min(_EDGES, max(len(regions) for regions in segmentation.plausible.values()))
     return [
         {bone: regions[k] for bone, regions in segmentation.plausible.items() if k < len(regions)} for k in range(count)
     ]

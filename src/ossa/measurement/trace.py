@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from ossa.measurement.types import Point, Stroke
 from ossa.segmentation.segmentation import Region
 
 Float = NDArray[np.float64]
+Whole = NDArray[np.intp]
 
 #: Parts of a bone smaller than this share of it are specks and move no end. Epiphyses are larger.
 _SPECK = 0.03
@@ -100,7 +102,7 @@ def trace(region: Region, scale: Scale) -> Trace:
         kept = [k for k, size in enumerate(sizes) if size >= _SPECK * max(sizes)]
         area *= sum(sizes[k] + 0.5 for k in kept) / sum(size + 0.5 for size in sizes)
         rings = [rings[k] for k in kept]
-    pixels = np.concatenate(rings).reshape(-1, 2)
+    pixels: Whole = np.concatenate(rings).reshape(-1, 2).astype(np.intp)
     centre, axis = _moments(rings, pixels, scale)
     corner = np.array([region.left - 1.0, region.top - 1.0])
     return Trace(
@@ -111,7 +113,7 @@ def trace(region: Region, scale: Scale) -> Trace:
     )
 
 
-def _edge(framed: NDArray[np.uint8], pixels: NDArray[np.int32]) -> Float:
+def _edge(framed: NDArray[np.uint8], pixels: Whole) -> Float:
     """(N, 2) the middles of those sides of the outermost ``pixels`` (x, y) that lie between inside and outside."""
     x, y = pixels.T
     sides = [
@@ -122,7 +124,7 @@ def _edge(framed: NDArray[np.uint8], pixels: NDArray[np.int32]) -> Float:
     return np.concatenate(sides)
 
 
-def _moments(rings: Sequence[NDArray[np.int32]], pixels: NDArray[np.int32], scale: Scale) -> tuple[Float, Float]:
+def _moments(rings: Sequence[Any], pixels: Whole, scale: Scale) -> tuple[Float, Float]:
     """The centre and the principal axis of what rings enclose, in units; of a line or a dot those of its pixels."""
     import cv2
 

@@ -51,8 +51,8 @@ class Work:
 @dataclass
 class Measured:
     """What a run of ``measure`` did: ``hands`` in order, without the numbers of their bones, ``skipped`` files and why;
-    ``films``: names of the hands of each picture; ``pairs``: of left and right hands of one person on two pictures;
-    ``people``: their hands; ``compared``: how many left and right hands were compared.
+    ``films``: names of the hands of each picture; ``people``: the hands of each person with their sides;
+    ``compared``: how many left and right hands were compared.
     """
 
     output: Path
@@ -60,8 +60,7 @@ class Measured:
     hands: list[HandMeasurements] = field(default_factory=list)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
     films: list[list[str]] = field(default_factory=list)
-    pairs: list[tuple[str, str]] = field(default_factory=list)
-    people: dict[str, list[HandMeasurements]] = field(default_factory=lambda: defaultdict(list))
+    people: dict[str, list[tuple[str, str | None]]] = field(default_factory=lambda: defaultdict(list))
     compared: int = 0
 
 
@@ -112,7 +111,10 @@ def measure(
                     tell(f"skipped: {done.skipped[-1][1]}")
         if not done.hands:
             raise _nothing(done)
-        done.compared = write_tables(folder, done.films, done.pairs)
+        # Two hands of one film are compared as such.
+        together = {name for film in done.films if len(film) > 1 for name in film}
+        pairs = [pair for pair in _pairs(done.people) if not together & set(pair)]
+        done.compared = write_tables(folder, done.films, pairs)
     return done
 
 
@@ -140,14 +142,13 @@ def _all(
     if not sources:
         return
     predictor = replace((load or _usual)(), edges=True)
-    persons = _persons(sources, given)
 
     def read(source: Source) -> Radiograph:
         check_name(source)
         return read_radiograph(source.path)
 
     for source, found in read_ahead(sources, read):
-        yield Work(source, _looker(found, predictor), persons.get(source.name))
+        yield Work(source, _looker(found, predictor), _person(source, given))
 
 
 def _looker(found: Radiograph | Exception, predictor: Predictor) -> Callable[[], Seen]:
@@ -180,7 +181,7 @@ def _of_results(held: Sequence[Path], images: str | Path | None) -> Iterator[Wor
             names.add(name.casefold())
             picture = found.get(i, entry.image)
             source = Source(picture or path, name, entry.name)
-            yield Work(source, _reader(entry, picture), entry.subject)
+            yield Work(source, _reader(entry, picture), f"{path}/{entry.subject}" if entry.subject else None)
 
 
 def _reader(entry: Entry, picture: Path | None) -> Callable[[], Seen]:
@@ -227,30 +228,31 @@ def _one(
                 done.output, source.name, segmentation, radiograph, spacing=spacing, known=known, draw=draw
             )
         )
-    for other in () if work.person is None else done.people[work.person]:
-        for hand in hands:
-            if {hand.side, other.side} == {"L", "R"}:
-                done.pairs.append((hand.name, other.name) if hand.side == "L" else (other.name, hand.name))
     done.films.append([hand.name for hand in hands])
     # The numbers of every bone are in the files by now: of many pictures they are not all held.
-    light = [replace(hand, measurements=hand.of_hand()) for hand in hands]
-    done.hands += light
+    done.hands += [replace(hand, measurements=hand.of_hand()) for hand in hands]
     if work.person is not None:
-        done.people[work.person] += light
+        done.people[work.person] += [(hand.name, hand.side) for hand in hands]
 
 
-def _persons(sources: Sequence[Source], given: Sequence[Path]) -> Mapping[str, str]:
-    """Name of a source -> its person, where the folder tells: one below a given folder that holds just two pictures."""
-    tops = {path.resolve() for path in given if path.is_dir()}
-    folders: dict[Path, list[Source]] = defaultdict(list)
-    for source in sources:
-        folders[source.path.resolve().parent].append(source)
-    return {
-        source.name: str(folder)
-        for folder, inside in folders.items()
-        if len(inside) == 2 and folder not in tops and tops & set(folder.parents)
-        for source in inside
-    }
+def _pairs(people: Mapping[str, Sequence[tuple[str, str | None]]]) -> list[tuple[str, str]]:
+    """Names of a left and a right hand, of everybody of whom there is one of each and no more."""
+    out = []
+    for hands in people.values():
+        of = {side: [name for name, own in hands if own == side] for side in "LR"}
+        if len(of["L"]) == len(of["R"]) == 1:
+            out.append((of["L"][0], of["R"][0]))
+    return out
+
+
+def _person(source: Source, given: Sequence[Path]) -> str:
+    """Whose hand a picture shows, as data sets are read: its folder below the one that was given, or its stem less the
+    side."""
+    from ossa.labels.pictures import subject_of
+
+    path = source.path.resolve()
+    top = next((folder for one in given if (folder := one.resolve()) in path.parents), path.parent)
+    return f"{top}/{subject_of(path.relative_to(top).as_posix())}"
 
 
 def _nothing(done: Measured) -> InputError:

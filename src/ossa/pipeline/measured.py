@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ossa.errors import ConfigError
 from ossa.safety import write_text
@@ -94,7 +94,10 @@ def write_tables(folder: Path, films: Iterable[Sequence[str]], pairs: Iterable[t
 
     named = list(pairs)
     wanted = {name for pair in named for name in pair}
-    bones, rows, differences, kept = [], [], [], {}
+    bones: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
+    differences: list[dict[str, Any]] = []
+    kept: dict[str, HandMeasurements] = {}
     compared = 0
     for film in films:
         hands = [read_measurements(measurements_path(folder, name)) for name in film]
