@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ossa.config import RunConfig, load_config
 from ossa.dataset.dataset import open_dataset
 from ossa.dataset.folds import Folds, read_folds
 from ossa.errors import ConfigError, DatasetError, InputError, OutputError
@@ -36,7 +37,10 @@ THIRD = ("seed=3", *FIRST)
 
 @dataclass(frozen=True)
 class Contest:
-    """Where everything lies and how much is done. ``truth`` None: nobody knows it, as in a real contest."""
+    """Where everything lies and how much is done. ``truth`` None: nobody knows it, as in a real contest.
+
+    ``floor``, ``min_bones``: how sure a bone's pseudo-label must be, and of how many bones a picture must have one.
+    """
 
     data: Path
     work: Path
@@ -47,6 +51,8 @@ class Contest:
     threads: int = 1
     start: str = "default"
     more: tuple[str, ...] = ()
+    floor: float = 0.8
+    min_bones: int = 20
 
     @property
     def schema(self) -> BoneSchema:
@@ -193,14 +199,11 @@ def folds(contest: Contest, given: Path | None) -> Told:
     return {"hash": kept.hash, "table": {}}
 
 
-def train(contest: Contest, run: str, changes: Sequence[str]) -> Told:
-    """Train all folds of a run; one that was stopped is resumed."""
-    from ossa.config import load_config
-    from ossa.pipeline.train import train as train_run
-
+def run_config(contest: Contest, run: str, changes: Sequence[str]) -> RunConfig:
+    """The settings of a run: a few steps from the shipped model, the contest's folds, ``changes``."""
     epochs = max(1, min(4, contest.steps // 60))  # each is validated on pictures of full size, which costs 20 steps
     start = "null" if contest.start == "none" else contest.start
-    settings = load_config(
+    return load_config(
         "finetune",
         [
             f"name={run}", f"output={contest.work}", f"data.datasets=[{{path: {contest.clean}}}]",
@@ -210,7 +213,14 @@ def train(contest: Contest, run: str, changes: Sequence[str]) -> Told:
             f"train.threads={contest.threads}", *COMMON, *changes, *contest.more,
         ],
     )  # fmt: skip
+
+
+def train(contest: Contest, run: str, changes: Sequence[str]) -> Told:
+    """Train all folds of a run; one that was stopped is resumed."""
+    from ossa.pipeline.train import train as train_run
+
     folder = contest.work / run
+    settings = run_config(contest, run, changes)
     done = train_run(settings, folder=folder, resume=(folder / "config.yaml").exists(), track=bar, tell=_tell)
     return {"dice": list(done.dice)}
 
@@ -218,7 +228,8 @@ def train(contest: Contest, run: str, changes: Sequence[str]) -> Told:
 def pseudo_labels(contest: Contest, runs: Sequence[str]) -> tuple[str, ...]:
     """The settings by which a run trains on the test set too, labelled by the models of ``runs``."""
     models = ", ".join(str(bundle) for run in runs for bundle in contest.bundles(run))
-    return (f"pseudo={{images: [{contest.tests}], models: [{models}], floor: 0.8, min_bones: 20, weight: 0.5}}",)
+    sure = f"floor: {contest.floor}, min_bones: {contest.min_bones}"
+    return (f"pseudo={{images: [{contest.tests}], models: [{models}], {sure}, weight: 0.5}}",)
 
 
 def train_if_sure(contest: Contest, run: str, changes: Sequence[str]) -> Told:
@@ -244,13 +255,14 @@ def look_at_tests(contest: Contest, run: str) -> Told:
 
     for bundle in contest.bundles(run):
         predictor = load_models([bundle], "auto", None, "none", None)
-        saved = save_probabilities([contest.tests], _store(contest, run, bundle), predictor, track=bar, tell=_tell)
+        saved = save_probabilities([contest.tests], store_of(contest, run, bundle), predictor, track=bar, tell=_tell)
         if saved.skipped:
             raise InputError("test pictures could not be used", found="; ".join(saved.skipped[:3]))
     return {}
 
 
-def _store(contest: Contest, run: str, bundle: Path) -> Path:
+def store_of(contest: Contest, run: str, bundle: Path) -> Path:
+    """Where a model's probabilities of the test set are kept."""
     return contest.work / "stores" / f"{run}-{bundle.name}"
 
 
@@ -267,19 +279,19 @@ def submit(contest: Contest, name: str, runs: Sequence[str], fitted: Calibrated 
 
     bundles = [(k, run, bundle) for k, run in enumerate(runs) for bundle in contest.bundles(run)]
     bundles = bundles[:first] if first else bundles
-    stores = [Store.open(_store(contest, run, bundle), contest.schema) for _, run, bundle in bundles]
+    stores = [Store.open(store_of(contest, run, bundle), contest.schema) for _, run, bundle in bundles]
     shares = None
     if fitted is not None and fitted.weights is not None:
         shares = np.stack([fitted.weights.weights[k] for k, _, _ in bundles])
     found = fitted.calibration if fitted is not None else None
-    truths = _truths(contest)
+    known = truths(contest)
     scores = []
 
     def rows() -> Any:
         for image, bones in soft_vote(stores, shares, found.thresholds if found is not None else None):
             tidy = found.cleanup(bones) if found is not None else bones
             if contest.truth is not None:
-                scores.append(dice_per_bone(tidy, truths[Path(image).stem](tidy.shape)))
+                scores.append(dice_per_bone(tidy, known[Path(image).stem](tidy.shape)))
             yield image, tidy
 
     count = write_submission(contest.work / "submissions" / f"{name}.csv", rows())
@@ -290,7 +302,7 @@ def submit(contest: Contest, name: str, runs: Sequence[str], fitted: Calibrated 
     return {"test": round(float(mean.mean()), 6), "per_bone": per_bone, "pictures": count}
 
 
-def _truths(contest: Contest) -> dict[str, Callable[[tuple[int, int]], Any]]:
+def truths(contest: Contest) -> dict[str, Callable[[tuple[int, int]], Any]]:
     """Picture's stem -> its true bones in a picture of a shape."""
     from ossa.labels.competition import read_label
     from ossa.segmentation.outlines import segmentation_from_outlines

@@ -50,7 +50,10 @@ RECORD = "rehearse.json"
 def rehearse(contest: Contest, folds_file: Path | None = None) -> list[Step]:
     """Do what is not done yet, write the page and the submission; the steps."""
     check(contest, folds_file)
-    settings = {key: str(getattr(contest, key)) for key in ("data", "size", "folds", "steps", "start", "more")}
+    settings = {
+        key: str(getattr(contest, key))
+        for key in ("data", "size", "folds", "steps", "start", "more", "floor", "min_bones")
+    }
     with output_folder(contest.work, [contest.data, *([contest.truth] if contest.truth else [])], (RECORD,)):
         claim(contest.work, RECORD, settings)
         looked = once(contest, "audit", lambda: audit(contest))
