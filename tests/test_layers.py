@@ -57,7 +57,7 @@ OUTSIDE: dict[str, set[str]] = {
     "dataset": {"numpy", "cv2", "openpyxl"},
     "phantom": {"numpy", "cv2", "numba"},
     "inference": {"numpy", "cv2", "onnxruntime", "openvino", "torch"},
-    "pages": {"numpy", "cv2"},
+    "pages": {"numpy", "cv2", "weasyprint"},
     "export": {"numpy", "cv2", "dicomanonymizer", "highdicom", "matplotlib", "pydicom", "pynetdicom"},
     "cli": {"click", "rich"},
 }

@@ -41,7 +41,7 @@ def data_uri(data: bytes, kind: str = "image/jpeg") -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
-def page(title: str, body: str, style: str, scripts: tuple[str, ...] = ()) -> str:
+def page(title: str, body: str, style: str, scripts: tuple[str, ...] = (), language: str = "en") -> str:
     """A page of one file. ``body`` is HTML that was escaped where needed; ``scripts`` run in order at its end.
 
     Inline scripts are allowed by their hash (CSP level 2), nothing may be fetched.
@@ -50,7 +50,7 @@ def page(title: str, body: str, style: str, scripts: tuple[str, ...] = ()) -> st
     allowed = hashes or "'none'"
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {allowed}"
     tail = "".join(f"<script>{script}</script>" for script in scripts)
-    return _document(title, policy, f"<style>{style}</style>", body + tail)
+    return _document(title, policy, f"<style>{style}</style>", body + tail, language)
 
 
 def page_of_files(title: str, body: str, style: str, scripts: tuple[str, ...]) -> str:
@@ -64,9 +64,9 @@ def page_of_files(title: str, body: str, style: str, scripts: tuple[str, ...]) -
     return _document(title, policy, f'<link rel="stylesheet" href="{escape(style)}">', body + tail)
 
 
-def _document(title: str, policy: str, style: str, body: str) -> str:
+def _document(title: str, policy: str, style: str, body: str, language: str = "en") -> str:
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<!doctype html>\n<html lang="{escape(language)}"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title>{style}</head>\n<body>{body}</body></html>\n"

@@ -1,0 +1,1 @@
+"""The report on the hands of one person: a page, and the same page as a PDF."""

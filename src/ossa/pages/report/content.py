@@ -1,0 +1,49 @@
+"""What a report holds: hands with their pictures, bones and numbers, and where all that comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ossa.measurement.types import HandMeasurements
+from ossa.radiograph.dicom.patient import Patient
+from ossa.radiograph.radiograph import Radiograph
+from ossa.segmentation.segmentation import Segmentation
+
+
+@dataclass(frozen=True, eq=False)
+class ReportHand:
+    """One hand: its bones and numbers in px of ``radiograph``. ``file``: the picture's name, as the reader may see it;
+    ``several``: the film shows other hands too, and this one's part of it is shown.
+    """
+
+    file: str
+    radiograph: Radiograph
+    segmentation: Segmentation
+    measurements: HandMeasurements
+    several: bool = False
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Who found the bones. ``version`` is that of ossa then, None where nothing tells; ``models``: name, licence and
+    the SHA-256 of each file; ``settings`` in words; ``here``: found for this report, not read from results.
+    """
+
+    here: bool
+    version: str | None = None
+    models: Sequence[tuple[str, str, Mapping[str, str]]] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """Everything one page shows: ``hands`` side by side, the left one first. ``origins``: one per hand. ``version`` of
+    the ossa that writes the page, ``made``: when. ``patient`` only where the reader asked for it.
+    """
+
+    hands: Sequence[ReportHand]
+    origins: Sequence[Origin]
+    version: str
+    made: str
+    patient: Patient | None = None
