@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "measure": ("measure", "Measure bones and hands: lengths, angles, indices, with uncertainties."),
     "evaluate": ("evaluate", "Compare predictions with the truth, bone by bone."),
     "calibrate": ("calibrate", "Fit thresholds and clean-up on out-of-fold predictions."),
+    "report": ("report", "Make a page about a hand: bones, numbers, warnings; as a PDF too."),
     "explain": ("explain", "Show where the network looked to find a bone."),
     "gallery": ("gallery", "Make a page to look at data sets and predictions."),
     "info": ("info", "Say what an image, a model or a data set is."),

@@ -90,7 +90,7 @@ def measure(
     if spacing is not None and known is not None:
         raise ConfigError("two spacings were given", found="--spacing and --known-length", expected="one of them")
     held = [path for path in given if holds_results(path)]
-    works = list(_of_results(held, images))
+    works = list(works_of_results(held, images))
     sources = find_sources([path for path in given if path not in held], folder, tell) if len(held) < len(given) else []
     if known is not None and len(works) + len(sources) != 1:
         raise ConfigError(
@@ -100,7 +100,7 @@ def measure(
     with output_folder(folder, inputs, (BONES, HANDS, LEFT_RIGHT)):
         done = Measured(folder, len(works) + len(sources))
         taken: set[str] = set()
-        for work in track(_all(works, sources, given, load), done.total, "Measuring"):
+        for work in track(all_works(works, sources, given, load), done.total, "Measuring"):
             try:
                 _one(done, work, taken, spacing, known, draw)
             except (DeviceError, OutputError):
@@ -132,7 +132,7 @@ def holds_results(path: Path) -> bool:
         return False
 
 
-def _all(
+def all_works(
     works: Sequence[Work], sources: Sequence[Source], given: Sequence[Path], load: Callable[[], Predictor] | None
 ) -> Iterator[Work]:
     """What holds bones first, then pictures, read ahead of the network."""
@@ -167,7 +167,7 @@ def _usual() -> Predictor:
     return usual_predictor(None, "auto", "flip")
 
 
-def _of_results(held: Sequence[Path], images: str | Path | None) -> Iterator[Work]:
+def works_of_results(held: Sequence[Path], images: str | Path | None) -> Iterator[Work]:
     from ossa.labels.results import find_pictures, open_results
 
     names: set[str] = set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from ossa.measurement.sides import compare_sides
 from ossa.measurement.types import HandMeasurements, Measurement
 from ossa.pages.page import asset, escape, page
 from ossa.pages.report.content import Origin, Report, ReportHand
@@ -56,17 +57,14 @@ def differences_of(hands: Sequence[ReportHand]) -> Differences:
     if [hand.measurements.side for hand in hands] != ["L", "R"]:
         return {}
     left, right = hands
-    out = {}
-    for one in left.measurements:
-        other = right.measurements.get(one.name, one.bone)
-        if one.value is None or other is None or other.value is None or one.unit != other.unit:
-            continue
-        if one.unit.startswith("px") and left.radiograph is not right.radiograph:
-            continue
-        doubt = math.hypot(one.uncertainty or 0.0, other.uncertainty or 0.0)
-        apart = Measurement(one.name, one.bone, one.value - other.value, doubt, one.unit)
-        out[one.name, one.bone] = typographic(apart.text)
-    return out
+    film = left.radiograph is right.radiograph
+    return {
+        (one.left.name, one.left.bone): typographic(
+            Measurement(one.left.name, one.left.bone, one.value, one.uncertainty, one.left.unit).text
+        )
+        for one in compare_sides(left.measurements, right.measurements, same_film=film)
+        if one.value is not None
+    }
 
 
 def _figure(hand: ReportHand, drawn: str, words: Words) -> str:
