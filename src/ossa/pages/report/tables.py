@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
+from ossa.measurement.anatomy import CUT
 from ossa.measurement.definitions import DEFINITIONS
 from ossa.measurement.types import HandMeasurements, Measurement
 from ossa.pages.page import escape
@@ -77,6 +79,8 @@ def _bone_cells(number: int, hand: ReportHand, bone: str, index: int, names: Seq
     sure = numbers.confidence.get(bone)
     told = "" if sure is None else f"{sure:.2f}"
     reasons = {one.reason for one in found if one is not None}
+    if not reasons and bone in numbers.cut:
+        reasons = {CUT}
     if len(reasons) == 1 and None not in reasons:
         reason = words.reason(str(reasons.pop()))
         return f"<td class=why colspan={len(names)}>{escape(reason)}</td><td>{told}</td>"
@@ -113,6 +117,8 @@ def pretty(one: Measurement) -> str:
 def typographic(text: str) -> str:
     """Plus-minus and minus signs as they are printed."""
     text = text.replace(" +- ", "\u00a0±\u00a0")
+    if re.match(r"-0\.?0*(?![\d.])", text):
+        return text[1:]  # nothing is less than nothing
     return f"−{text[1:]}" if text.startswith("-") else text
 
 
