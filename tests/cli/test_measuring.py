@@ -110,7 +110,7 @@ def test_pictures_are_looked_at_and_the_files_spacing_counts(bright_model: Path,
     (tmp_path / "in").mkdir()
     image = dicom(tmp_path / "in" / "a.dcm", data)
     (tmp_path / "in" / "b.png").write_text("no picture")
-    result = ossa("measure", tmp_path / "in", "-o", tmp_path / "out", "--model", bright_model)
+    result = ossa("measure", tmp_path / "in", "-o", tmp_path / "out", "--model", bright_model, "--fast")
     assert result.exit_code == 1, result.output
     assert "b.png" in result.stderr
     (hand,) = rows(tmp_path / "out" / "hands.csv")
