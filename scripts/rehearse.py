@@ -5,8 +5,8 @@
 
 audit -> folds -> training -> out-of-fold predictions -> calibration -> ensemble -> pseudo-labels -> submission, score.
 WORK/index.html shows it, WORK/submission.csv is what would be handed in. A step that is done is not done again: the
-same command goes on where it was stopped. A step is kept where it does not lose out of fold; the truth of the test set
-judges, it chooses nothing.
+same command goes on where it was stopped. A step is kept where it gains out of fold; the truth of the test set judges,
+it chooses nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 
 from _contest import (
     FIRST,
+    LEAST_GAIN,
     SECOND,
     THIRD,
     Contest,
@@ -63,11 +64,13 @@ def rehearse(contest: Contest, folds_file: Path | None = None) -> list[Step]:
         single = once(contest, "single", lambda: submit(contest, "single", ["first"], first=1))
         three = once(contest, "folds together", lambda: submit(contest, "folds", ["first"]))
         fitted = once(contest, "calibrate", lambda: fitted_and_submitted(contest, "calibrated", ["first"]))
+        rules = fitted["held_out"] >= fitted["plain"] + LEAST_GAIN
+        before = fitted["held_out"] if rules else fitted["plain"]
         second = once(contest, "train second", lambda: train(contest, "second", SECOND))
         seen2 = once(contest, "test second", lambda: look_at_tests(contest, "second"))
         runs = ["first", "second"]
-        both = once(contest, "ensemble", lambda: fitted_and_submitted(contest, "ensemble", runs))
-        keep_both = both["held_out"] >= fitted["held_out"]
+        both = once(contest, "ensemble", lambda: fitted_and_submitted(contest, "ensemble", runs, rules))
+        keep_both = both["held_out"] >= before + LEAST_GAIN
         base = runs if keep_both else ["first"]
         sure = (*THIRD, *pseudo_labels(contest, base))
         third = once(contest, "train pseudo", lambda: train_if_sure(contest, "pseudo", sure))
@@ -77,8 +80,8 @@ def rehearse(contest: Contest, folds_file: Path | None = None) -> list[Step]:
         else:
             seen3 = once(contest, "test pseudo", lambda: look_at_tests(contest, "pseudo"))
             members = [*base, "pseudo"]
-            last = once(contest, "pseudo-labels", lambda: fitted_and_submitted(contest, "pseudo", members))
-            keep_last = last["held_out"] >= (both if keep_both else fitted)["held_out"]
+            last = once(contest, "pseudo-labels", lambda: fitted_and_submitted(contest, "pseudo", members, rules))
+            keep_last = last["held_out"] >= (both["held_out"] if keep_both else before) + LEAST_GAIN
             told = pseudo_note(contest)
 
         def seconds(*told: Mapping[str, Any]) -> float:
@@ -91,13 +94,13 @@ def rehearse(contest: Contest, folds_file: Path | None = None) -> list[Step]:
             Step(f"{n} folds", f"the mean of {n} folds", three["test"], fitted["plain"], three["per_bone"],
                  seconds(first, seen) * (n - 1) / n + seconds(three), note="out of fold each picture has one model"),
             Step("calibrate", "+ thresholds and clean-up per bone", fitted["test"], fitted["held_out"],
-                 fitted["per_bone"], seconds(fitted), note="fitted out of fold, judged on subjects not fitted on"),
+                 fitted["per_bone"], seconds(fitted), rules, note="fitted out of fold, judged on other subjects"),
             Step("ensemble", "+ a second run, weights per bone", both["test"], both["held_out"], both["per_bone"],
                  seconds(second, seen2, both), keep_both, note="turned and bent more, other loss, other seed"),
             Step("pseudo", "+ a third run on the test set too", last["test"], last["held_out"], last["per_bone"],
                  seconds(third, seen3, last), keep_last, note=told),
         ]  # fmt: skip
-        final = "pseudo" if keep_last else "ensemble" if keep_both else "calibrated"
+        final = "pseudo" if keep_last else "ensemble" if keep_both else "calibrated" if rules else "folds"
         with renewing(contest.work / "submission.csv") as temporary:
             shutil.copyfile(contest.work / "submissions" / f"{final}.csv", temporary)
         write_page(contest, steps, looked, split)
