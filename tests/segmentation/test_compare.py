@@ -62,6 +62,25 @@ def test_dice_and_iou_against_float_planes(a: np.ndarray, b: np.ndarray) -> None
     assert c.dice(first, second) == c.dice(second, first)
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(-40, 40), st.integers(-40, 40))
+@settings(deadline=None, max_examples=40)
+def test_shared_pixels_are_counted_exactly(seed: int, down: int, right: int) -> None:
+    first, second = (
+        known(Region.tight(random_blobs(seed, (33, 47)))),
+        known(Region.tight(random_blobs(seed + 1, (41, 29)))),
+    )
+    a, b = Region(50 + first.top, 50 + first.left, first.mask), Region(50 + down, 50 + right, second.mask)
+    both = a.plane((150, 150)) & b.plane((150, 150))
+    assert c.intersection_area(a, b) == c.intersection_area(b, a) == both.sum()
+
+
+def test_shared_pixels_of_the_largest_and_of_the_smallest() -> None:
+    everything, one = Region(0, 0, np.ones((3001, 2999), bool)), Region(3000, 2998, np.ones((1, 1), bool))
+    assert c.intersection_area(everything, everything) == 3001 * 2999
+    assert c.intersection_area(everything, one) == c.intersection_area(one, one) == 1
+    assert c.intersection_area(one, Region(3001, 2998, one.mask)) == c.intersection_area(one, None) == 0
+
+
 def test_dice_of_absent_bones_follows_the_competition() -> None:
     one = Region.tight(np.ones((3, 4), bool))
     assert c.dice(None, None) == 1.0

@@ -1,5 +1,7 @@
 """Votes of run lengths against sets of pixels."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from ossa.errors import ConfigError
 from ossa.segmentation import rle, runs
+from ossa.segmentation.compare import intersection_area
 from ossa.segmentation.segmentation import Region
 
 SHAPE = (6, 7)
@@ -47,6 +50,51 @@ def test_weighted_vote(masks: list[np.ndarray], data: st.DataObject) -> None:
     # separate, ascending runs: what text_from_runs writes, runs_from_text takes
     assert rle.runs_from_text(rle.text_from_runs(got), SHAPE) is not None
     assert (got.starts[1:] > got.starts[:-1] + got.lengths[:-1]).all()
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.5, 1.0])
+def test_votes_on_nothing_everything_single_pixels_and_borders(threshold: float) -> None:
+    empty, full = np.zeros(SHAPE, bool), np.ones(SHAPE, bool)
+    corner, frame = empty.copy(), full.copy()
+    corner[-1, -1], frame[1:-1, 1:-1] = True, False
+    masks = [empty, full, corner, frame]
+    for chosen in itertools.product(masks, repeat=3):
+        got = runs.vote([runs_of(mask) for mask in chosen], (1, 1, 1), threshold)
+        np.testing.assert_array_equal(mask_of(got), np.sum(chosen, axis=0) >= threshold * 3 - 1e-6)
+
+
+@given(st.lists(plane, min_size=1, max_size=3), st.integers(0, 9))
+@settings(deadline=None, max_examples=60)
+def test_runs_that_touch_are_one_in_the_result(masks: list[np.ndarray], cut: int) -> None:
+    """Some writers cut a run in two: level and mask do not change there."""
+    cut_up = []
+    for mask in masks:
+        starts = np.flatnonzero(mask.ravel()).astype(np.int64)
+        kept = np.append(True, (starts[1:] != starts[:-1] + 1) | (starts[1:] % 10 == cut))[: len(starts)]
+        first = np.flatnonzero(kept)
+        cut_up.append(rle.Runs(starts[first], np.diff(np.append(first, len(starts)))))
+    one = [1.0] * len(masks)
+    for got, wanted in zip(
+        runs.vote(cut_up, one, 0.5), runs.vote([runs_of(mask) for mask in masks], one, 0.5), strict=True
+    ):
+        np.testing.assert_array_equal(got, wanted)
+
+
+@given(st.lists(plane, min_size=1, max_size=5), st.data())
+@settings(deadline=None, max_examples=60)
+def test_votes_and_overlaps_against_rlemasklib(masks: list[np.ndarray], data: st.DataObject) -> None:
+    """Its counts run down the columns: ossa's runs are the counts of the transposed picture."""
+    rlemasklib = pytest.importorskip("rlemasklib")
+    needed = data.draw(st.integers(1, len(masks)))
+    theirs = rlemasklib.RLEMask.merge_count([rlemasklib.RLEMask(mask.T.astype(np.uint8)) for mask in masks], needed)
+    got = runs.vote([runs_of(mask) for mask in masks], [1.0] * len(masks), needed / len(masks))
+    np.testing.assert_array_equal(mask_of(got), theirs.to_array().T)
+    edges = np.append(np.stack([got.starts, got.starts + got.lengths], 1).ravel(), SHAPE[0] * SHAPE[1])
+    counts = np.diff(edges, prepend=0)
+    assert theirs.counts.tolist() == (counts if counts[-1] or len(counts) == 1 else counts[:-1]).tolist()
+    a, b = masks[0], masks[-1]
+    both = rlemasklib.RLEMask(a.astype(np.uint8)) & rlemasklib.RLEMask(b.astype(np.uint8))
+    assert intersection_area(Region.tight(a), Region.tight(b)) == both.area()
 
 
 def test_every_mask_has_its_say() -> None:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from helpers_known import known
 from ossa.errors import LabelError, SchemaError
 from ossa.schema import Bone, BoneSchema, load_schema
 from ossa.segmentation.segmentation import Region, Segmentation, bit_plane_count
@@ -20,8 +21,8 @@ def schema_of(count: int) -> BoneSchema:
 
 @given(
     hnp.arrays(
-        st.sampled_from([np.bool_, np.uint8, np.float32]),
-        hnp.array_shapes(min_dims=2, max_dims=2, max_side=9),
+        st.sampled_from([np.bool_, np.uint8, np.uint32, np.float32]),
+        hnp.array_shapes(min_dims=2, max_dims=2, max_side=9) | st.sampled_from([(3, 16), (5, 24)]),
         elements=st.integers(0, 1),
     ),
     st.integers(0, 4),
@@ -42,6 +43,22 @@ def test_the_tight_box_holds_the_same_pixels(mask: np.ndarray, top: int, left: i
     assert region.mask[:, 0].any()
     assert region.mask[:, -1].any()
     assert (region.bottom, region.right) == (region.top + region.mask.shape[0], region.left + region.mask.shape[1])
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.uint8, ">u2", np.int16, np.int64, np.float64])
+@pytest.mark.parametrize("width", [1, 7, 8, 64, 65])
+def test_a_region_of_any_kind_of_numbers(dtype: str, width: int) -> None:
+    """Rows of whole words and others, values beyond 1, other orders of bytes and axes; a negative zero is no bone."""
+    plane = np.zeros((9, width), dtype)
+    if plane.dtype.kind == "f":
+        plane[8] = -0.0
+    assert Region.tight(plane) is None
+    plane[2, width // 2] = plane[5, 0] = 64
+    for array in (plane, np.asfortranarray(plane), np.pad(plane, 1)[1:-1, 1:-1]):
+        region = known(Region.tight(array))
+        np.testing.assert_array_equal(region.plane(plane.shape), plane != 0)
+        assert (region.top, region.left, region.mask.shape) == (2, 0, (4, width // 2 + 1))
+    assert Region.tight(np.zeros((0, 8), dtype)) is Region.tight(np.zeros((8, 0), dtype)) is None
 
 
 @given(st.sampled_from([1, 3, 32, 33, 40, 64, 65]), st.data())

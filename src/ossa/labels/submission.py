@@ -40,24 +40,36 @@ def write_submission(path: str | PathLike[str], rows: Iterable[tuple[str, Segmen
     >>> ossa.write_submission("submission.csv", [("hand.png", found)])  # the number of images
     1
     """
+    return write_texts(path, ((image, _texts(segmentation)) for image, segmentation in rows))
+
+
+def write_texts(path: str | PathLike[str], rows: Iterable[tuple[str, Mapping[str, str]]]) -> int:
+    """As ``write_submission``, from run lengths that are text already: (image, bone -> text), bones in schema order."""
     seen: set[str] = set()
     with safety.replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         stream.write(",".join(COLUMNS) + "\n")
-        for image, segmentation in rows:
+        for image, texts in rows:
             if image in seen:
                 raise SubmissionError("an image comes twice", path=path, found=repr(image), expected="each image once")
             seen.add(image)
-            stream.write(submission_rows(image, segmentation, path))
+            stream.write(_rows(image, texts, path))
     return len(seen)
 
 
 def submission_rows(image: str, segmentation: Segmentation, path: str | PathLike[str] = "") -> str:
     """The rows of one image, each with its line end; ``path`` names the file in errors."""
+    return _rows(image, _texts(segmentation), path)
+
+
+def _texts(segmentation: Segmentation) -> dict[str, str]:
+    """Bone -> run lengths, "" for an absent one, in schema order."""
+    width = segmentation.shape[1]
+    return {name: rle.text_from_region(segmentation.get(name), width) for name in segmentation.schema.names}
+
+
+def _rows(image: str, texts: Mapping[str, str], path: str | PathLike[str]) -> str:
     quoted = _quoted(image, path)
-    return "".join(
-        f"{quoted},{_quoted(name, path)},{rle.text_from_region(segmentation.get(name), segmentation.shape[1])}\n"
-        for name in segmentation.schema.names
-    )
+    return "".join(f"{quoted},{_quoted(name, path)},{text}\n" for name, text in texts.items())
 
 
 def _quoted(text: str, path: str | PathLike[str]) -> str:
@@ -101,22 +113,24 @@ class Submission(Mapping[str, Segmentation]):
     def __getitem__(self, image: str) -> Segmentation:
         shape = self.shape(image)
         regions = {}
-        with _opened(self.path) as stream:
-            for name in self._index[image]:
-                try:
-                    region = rle.region_from_text(self._text(stream, image, name), shape)
-                except SubmissionError as error:
-                    if error.path:
-                        raise
-                    raise SubmissionError(
-                        f"line {self._index[image][name][0]} ({image}, {name}): {error.what}",
-                        path=self.path,
-                        found=error.found,
-                        expected=error.expected,
-                    ) from error
-                if region is not None:
-                    regions[name] = region
+        for name, text in self.texts(image).items():
+            try:
+                region = rle.region_from_text(text, shape)
+            except SubmissionError as error:
+                raise SubmissionError(
+                    f"line {self._index[image][name][0]} ({image}, {name}): {error.what}",
+                    path=self.path,
+                    found=error.found,
+                    expected=error.expected,
+                ) from error
+            if region is not None:
+                regions[name] = region
         return Segmentation(self.schema, shape, regions)
+
+    def texts(self, image: str) -> dict[str, str]:
+        """The run lengths of every bone of an image as they stand in the file, in its order; "" for an absent bone."""
+        with _opened(self.path) as stream:
+            return {name: self._text(stream, image, name) for name in self._index[image]}
 
     def text(self, image: str, name: str) -> str:
         """The run lengths of one bone as they stand in the file; "" when it is absent."""

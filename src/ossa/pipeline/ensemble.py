@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from ossa.pipeline.predict import Outcome
     from ossa.pipeline.sources import Source
     from ossa.segmentation.cleanup import Cleanup
-    from ossa.segmentation.segmentation import Segmentation
 
 #: Votes that make a pixel bone: half of the weight is enough, so a tie counts as bone.
 MAJORITY = 0.5
@@ -178,10 +177,9 @@ def vote(
     """
     from ossa.ensemble.vote import same_images
     from ossa.inference.networks import member_weights
-    from ossa.labels.submission import read_submission, write_submission
-    from ossa.segmentation.rle import region_from_runs, runs_from_text
+    from ossa.labels.submission import read_submission, write_texts
+    from ossa.segmentation.rle import runs_from_text, text_from_runs
     from ossa.segmentation.runs import vote as vote_runs
-    from ossa.segmentation.segmentation import Segmentation
 
     bones = load_schema() if schema is None else schema
     _check_given(submissions, "submission")
@@ -190,25 +188,24 @@ def vote(
     images = same_images({str(file.path): list(file) for file in files})
     shares = member_weights(weights, len(files), len(bones)).astype(np.float64)
 
-    def rows() -> Iterator[tuple[str, Segmentation]]:
+    def rows() -> Iterator[tuple[str, dict[str, str]]]:
         for image in track(images, len(images), "Voting"):
-            regions = {}
             here = files[0].shape(image)
+            texts = [file.texts(image) for file in files]
+            voted = {}
             for i, name in enumerate(bones.names):
                 masks = []
-                for file in files:
+                for file, said in zip(files, texts, strict=True):
                     try:
-                        masks.append(runs_from_text(file.text(image, name), here))
+                        masks.append(runs_from_text(said[name], here))
                     except SubmissionError as error:
                         raise SubmissionError(
                             f"{image}, {name}: {error.what}", path=file.path, found=error.found, expected=error.expected
                         ) from error
-                region = region_from_runs(vote_runs(masks, [float(w) for w in shares[:, i]], threshold), here[1])
-                if region is not None:
-                    regions[name] = region
-            yield image, Segmentation(bones, here, regions)
+                voted[name] = text_from_runs(vote_runs(masks, [float(w) for w in shares[:, i]], threshold))
+            yield image, voted
 
-    return write_submission(output, rows())
+    return write_texts(output, rows())
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,8 @@
 """How well a segmentation agrees with another: Dice, IoU, surface Dice, HD95, ASSD and overlap Dice, per bone.
 
 Two segmentations of one picture flow in; a ``Comparison`` (one picture) or a ``Summary`` (many) flows out.
-Everything is computed in the bones' own boxes.
+Everything is computed in the bones' own boxes. (rlemasklib counts overlaps of its run lengths as fast, but the surface
+measures need the pixels, and making its run lengths of these takes longer than the count: benchmarks/bench_rle.py.)
 
 Conventions, where a bone is absent on both sides / on one side:
 Dice and IoU 1 / about 0, surface Dice 1 / 0, HD95 and ASSD NaN (nothing to measure) / infinite,
@@ -38,8 +39,13 @@ METRICS = ("dice", "iou", "surface_dice", "hd95", "assd", "overlap_dice")
 
 def intersection_area(a: Region | None, b: Region | None) -> int:
     """Pixels in both regions."""
+    import cv2
+
     both = None if a is None or b is None else a.shared(b)
-    return 0 if both is None else int(np.count_nonzero(both[0] & both[1]))
+    if both is None:
+        return 0
+    # The sum of the one where the other is: one pass and no third mask, in less than half the time of counting a & b.
+    return int(cv2.norm(both[0].view(np.uint8), cv2.NORM_L1, both[1].view(np.uint8)))
 
 
 def _area(region: Region | None) -> int:

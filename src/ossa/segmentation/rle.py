@@ -18,8 +18,8 @@ from ossa.segmentation.segmentation import Region
 IntArray = NDArray[np.int64]
 
 
-#: Deletes all that run lengths are made of.
-_NUMBERS = dict.fromkeys(map(ord, "0123456789 \t\r\n"))
+#: All that run lengths are made of, as the bytes of UTF-8.
+_NUMBERS = b"0123456789 \t\r\n"
 
 
 class Runs(NamedTuple):
@@ -69,8 +69,8 @@ def runs_from_text(text: str, shape: tuple[int, int]) -> Runs:
     """
     if not text.strip():
         return Runs(np.zeros(0, np.int64), np.zeros(0, np.int64))
-    if text.translate(_NUMBERS):
-        bad = next(token for token in re.split("[ \t\r\n]+", text) if token.translate(_NUMBERS))
+    if _foreign(text):
+        bad = next(token for token in re.split("[ \t\r\n]+", text) if _foreign(token))
         raise SubmissionError(
             "run lengths hold something that is no whole number", found=repr(_short(bad)), expected="digits and spaces"
         )
@@ -90,10 +90,18 @@ def runs_from_text(text: str, shape: tuple[int, int]) -> Runs:
     return runs
 
 
+def _foreign(text: str) -> bytes:
+    """What of a text no run length is made of. (Bytes lose characters three times as fast as a str does.)"""
+    return text.encode(errors="surrogatepass").translate(None, _NUMBERS)
+
+
 def _check(runs: Runs, shape: tuple[int, int]) -> None:
-    """Raise SubmissionError unless the runs are positive, ascending, separate and inside ``shape``."""
+    """Raise SubmissionError unless the runs (at least one) are positive, ascending, separate and inside ``shape``."""
     ends = runs.starts + runs.lengths
     pixels = shape[0] * shape[1]
+    # Runs of at least 1 px of which each starts where the one before has ended are in order, and the last ends last.
+    if runs.starts[0] >= 0 and runs.lengths.min() >= 1 and (runs.starts[1:] >= ends[:-1]).all() and ends[-1] <= pixels:
+        return
     problems = (
         ((runs.starts < 0) | (runs.lengths < 1), "a run starts or counts below 1", "starts and lengths of at least 1"),
         (ends > pixels, "a run leaves the picture", f"at most pixel {pixels} of {shape[0]}x{shape[1]}"),
