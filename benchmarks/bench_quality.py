@@ -30,20 +30,28 @@ from ossa.hand.usual import Usual, load_usual
 from ossa.inference.judge import GOOD_DICE, SIGNS, Assessment, Judge, assess, signs_of
 from ossa.inference.judge_fit import fit_confidence, fit_cover, fit_hand, fit_limits
 from ossa.inference.predictor import Predictor
-from ossa.inference.views import PLAIN
-from ossa.phantom.scene import PhantomOptions, generate
+from ossa.phantom.meshes import meshes
+from ossa.phantom.options import WIDE, PhantomOptions
+from ossa.phantom.plates import compose
+from ossa.phantom.scene import generate
 from ossa.radiograph.radiograph import Radiograph
 from ossa.radiograph.read import read_radiograph
 from ossa.schema import load_schema
 from ossa.segmentation.compare import dice_per_bone
 from ossa.segmentation.segmentation import Segmentation
+from ossa.training.finder import HELD_OUT_EVERY
+from ossa.training.finder_pool import open_sprites
 
 #: Seeds far from those of training (from 0) and of its own held-out phantoms.
 ANATOMY_SEED, FIT_SEED, TEST_SEED, HANDS_SEED = 70_000_000, 71_000_000, 72_000_000, 73_000_000
 
 FITTED = Path(__file__).resolve().parents[1] / "src" / "ossa" / "inference" / "judge.json"
 
+#: Films of all kinds, each hand about upright and filling its picture, as the finder cuts it out.
+WORLD = replace(WIDE, fill=(0.45, 1.05), turned=0.03, lateral_views=0.03)
+
 SCHEMA = load_schema()
+Folders = tuple[Path, ...]
 Logits = NDArray[np.float32]
 
 
@@ -54,9 +62,14 @@ class Case:
     found: Segmentation
     logits: Logits
     other: Logits
+    agreement: dict[str, float]
     dice: NDArray[np.float64]
     in_truth: NDArray[np.bool_]
     kind: str
+
+    def assessed(self, judge: Judge) -> Assessment:
+        """What a judge says of it."""
+        return assess(self.found, self.logits, judge, self.other, None, self.agreement)
 
 
 def hard(radiograph: Radiograph, rng: np.random.Generator) -> Radiograph:
@@ -114,11 +127,11 @@ def plant(logits: Logits, other: Logits, rng: np.random.Generator) -> tuple[Logi
     return logits, other, kind
 
 
-def results(predictor: Predictor, seed: int, count: int) -> Iterator[Case]:
+def results(predictor: Predictor, seed: int, count: int, anatomy: Folders = ()) -> Iterator[Case]:
     """Predictions of ``count`` phantoms: a third plain, a third hard, a third with a planted fault."""
     for k in range(count):
         rng = np.random.default_rng([seed, k])
-        radiograph, truth = generate(seed + k, 1024, PhantomOptions())
+        radiograph, truth = generate(seed + k, 1024, WORLD, meshes(anatomy, 1024))
         kind = ("plain", "hard", "planted")[k % 3]
         if kind == "hard":
             radiograph = hard(radiograph, rng)
@@ -127,41 +140,60 @@ def results(predictor: Predictor, seed: int, count: int) -> Iterator[Case]:
         logits, other = look.logits, predictor.second_look(prepared, look)
         if kind == "planted":
             logits, other, kind = plant(logits, other, rng)
-            found = predictor.tidied(predictor.decode(replace(look, logits=logits)))
+            # A closer look would see what was planted into the first one for what it is.
+            found, agreement = predictor.tidied(predictor.decode(replace(look, logits=logits))), {}
         else:
-            found = predictor.found_in(look, radiograph)
+            found, agreement = predictor.found_in(look, radiograph)
         in_truth = np.array([name in truth.regions for name in SCHEMA.names])
-        yield Case(found, logits, other, dice_per_bone(found, truth), in_truth, kind)
+        yield Case(found, logits, other, agreement, dice_per_bone(found, truth), in_truth, kind)
 
 
 def table(cases: list[Case], judge: Judge) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """(N, signs) and whether each bone found was right."""
     rows, right = [], []
     for case in cases:
-        signs = signs_of(case.found, case.logits, judge.usual, judge.cover, geometry(case.found), case.other)
-        there = np.isfinite(signs).all(axis=1)
+        measured = geometry(case.found)
+        signs = signs_of(case.found, case.logits, judge.usual, judge.cover, measured, case.other, None, case.agreement)
+        there = measured.found & np.isfinite(signs[:, 0])
         rows.append(signs[there])
         right.append(case.dice[there] >= GOOD_DICE)
     return np.concatenate(rows), np.concatenate(right)
 
 
-def fit(predictor: Predictor, count: int) -> Judge:
+def fit(predictor: Predictor, count: int, anatomy: Folders, pool: Path | None) -> Judge:
     """Cover from truths, the regression from predictions, the limits from the fit's own cases."""
     truths = [generate(ANATOMY_SEED + k, 384, PhantomOptions())[1] for k in range(count)]
     usual, cover = fitted_usual(), fit_cover(truths)
     zeros = np.zeros(len(SIGNS))
     free = zeros + 1e9
     judge = Judge(usual, cover, np.zeros(len(SIGNS) + 1), zeros, zeros + 1, free, 0.5, 0.0)
-    cases = list(results(predictor, FIT_SEED, count))
+    cases = list(results(predictor, FIT_SEED, count, anatomy))
     signs, right = table(cases, judge)
     weights, centre, spread = fit_confidence(signs, right)
     judge = Judge(usual, cover, weights, centre, spread, free, 0.5, 0.0)
     # Named are bones below the confidence under which one right bone in fifty lies.
     unsure = round(float(np.clip(np.quantile(judge.confidence(signs)[right], 0.02), 0.1, 0.9)), 3)
     judge = replace(judge, unsure=unsure, limits=fit_limits(signs, right))
-    hands = [evidence_of(predictor, judge, generate(HANDS_SEED + k, 512, PhantomOptions())[0]) for k in range(count)]
-    others = [evidence_of(predictor, judge, Radiograph(grey)) for _, grey in not_hands(max(3, count // 40), 4)]
+    bones = meshes(anatomy, 512)
+    hands = [evidence_of(predictor, judge, generate(HANDS_SEED + k, 512, WORLD, bones)[0]) for k in range(count)]
+    others = [evidence_of(predictor, judge, Radiograph(grey)) for _, grey in negatives(count // 40, 4, pool)]
     return replace(judge, hand=round(fit_hand(np.array(hands), np.array(others)), 3))
+
+
+def negatives(count: int, seed: int, pool: Path | None) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """What is no hand: ``count`` drawn pictures of each kind, and as many plates of the finder's ``pool`` (feet with a
+    real foot's bones, other things, drawings) again as those together.
+    """
+    drawn = list(not_hands(max(3, count), seed))
+    yield from drawn
+    if pool is None:
+        return
+    sprites = open_sprites(pool)
+    rng = np.random.default_rng([17, seed])
+    ready = sprites.ready(("foot", "other", "drawing"))
+    apart = ready[ready % HELD_OUT_EVERY == 0]
+    for _ in drawn:
+        yield "plates", compose(rng, lambda _: sprites.get(int(rng.choice(apart))), 700).grey
 
 
 def fitted_usual() -> Usual:
@@ -199,7 +231,7 @@ def judge_bones(cases: list[Case], judge: Judge) -> list[str]:
     by_kind: dict[str, list[tuple[int, int]]] = {}
     lost: dict[str, list[int]] = {}
     for case in cases:
-        a = assess(case.found, case.logits, judge, case.other)
+        a = case.assessed(judge)
         for i, name in enumerate(SCHEMA.names):
             if name in case.found.regions and case.dice[i] < GOOD_DICE:
                 by_kind.setdefault(case.kind, []).append((int(i in a.doubtful), 1))
@@ -215,7 +247,7 @@ def judge_bones(cases: list[Case], judge: Judge) -> list[str]:
         for i in range(len(SCHEMA))
         if not c.in_truth[i] and SCHEMA.names[i] not in c.found.regions
     ]
-    wrongly = sum(i in assess(c.found, c.logits, judge, c.other).missing for c, i in absent)
+    wrongly = sum(i in c.assessed(judge).missing for c, i in absent)
     lines.append(f"Bones truly out of view and said to be missing: {wrongly} of {len(absent)}.")
     single = ", ".join(f"{name} {auc(-signs[:, k], right):.2f}" for k, name in enumerate(SIGNS))
     lines.append(f"AUC of each sign alone: {single}.")
@@ -226,9 +258,9 @@ def looked_at(predictor: Predictor, radiograph: Radiograph, judge: Judge) -> tup
     """What was found, as it was decoded, and its assessment."""
     prepared = predictor.networks.prepare(radiograph)
     look = predictor.networks.look(prepared)
-    found = predictor.found_in(look, radiograph)
+    found, agreement = predictor.found_in(look, radiograph)
     other = predictor.second_look(prepared, look)
-    return found, assess(found, look.logits, judge, other, predictor.thresholds)
+    return found, assess(found, look.logits, judge, other, predictor.thresholds, agreement)
 
 
 def evidence_of(predictor: Predictor, judge: Judge, radiograph: Radiograph) -> float:
@@ -236,15 +268,18 @@ def evidence_of(predictor: Predictor, judge: Judge, radiograph: Radiograph) -> f
     return looked_at(predictor, radiograph, judge)[1].evidence
 
 
-def judge_hands(predictor: Predictor, judge: Judge, cases: list[Case], count: int) -> list[str]:
+def judge_hands(
+    predictor: Predictor, judge: Judge, cases: list[Case], count: int, anatomy: Folders, pool: Path | None
+) -> list[str]:
     """The lines about what is no hand."""
-    radiographs = (generate(HANDS_SEED + 500_000 + k, 512, PhantomOptions())[0] for k in range(len(cases) // 2))
+    bones = meshes(anatomy, 512)
+    radiographs = (generate(HANDS_SEED + 500_000 + k, 512, WORLD, bones)[0] for k in range(len(cases) // 2))
     plain = [evidence_of(predictor, judge, radiograph) for radiograph in radiographs]
     lines = [
         f"Phantoms (also wrist-only views) taken for no hand: {sum(e < judge.hand for e in plain)} of {len(plain)}."
     ]
     kinds: dict[str, list[float]] = {}
-    for kind, grey in not_hands(count, 5):
+    for kind, grey in negatives(count, 5, pool):
         kinds.setdefault(kind, []).append(evidence_of(predictor, judge, Radiograph(grey)))
     for _, grey in shipped_medical():
         kinds.setdefault("other medical pictures", []).append(evidence_of(predictor, judge, Radiograph(grey)))
@@ -288,19 +323,22 @@ def main() -> None:
     parser.add_argument("--fit", action="store_true", help="fit judge.json anew")
     parser.add_argument("--record", action="store_true", help="put the figures into RESULTS.md")
     parser.add_argument("--count", type=int, default=300, help="phantoms for the fit, and for the judgement")
+    parser.add_argument("--anatomy", type=Path, action="append", default=[], help="folders of meshes, blended")
+    parser.add_argument("--pool", type=Path, help="the finder's sprites (training.finder_pool), for what is no hand")
     parser.add_argument("--fitted", type=Path, default=FITTED, help="the fitted file")
     args = parser.parse_args()
-    predictor = Predictor.load(args.model, device="cpu", views=PLAIN)
+    predictor = Predictor.load(args.model, device="cpu")
+    anatomy = tuple(args.anatomy)
     if args.fit:
-        judge = fit(predictor, args.count)
+        judge = fit(predictor, args.count, anatomy, args.pool)
         args.fitted.write_text(json.dumps(judge.to_json(), separators=(",", ":")) + "\n", encoding="utf-8")
         weights = ", ".join(f"{n} {w:+.2f}" for n, w in zip((*SIGNS, "constant"), judge.weights, strict=True))
         print(f"fitted: {weights}; unsure {judge.unsure}, hand {judge.hand}")
     value: dict[str, Any] = json.loads(args.fitted.read_text(encoding="utf-8"))
     judge = Judge.from_json(value, fitted_usual())
-    cases = list(results(predictor, TEST_SEED, args.count))
+    cases = list(results(predictor, TEST_SEED, args.count, anatomy))
     lines = [f"Model: {predictor.description}.", "", *judge_bones(cases, judge), ""]
-    lines += [*judge_hands(predictor, judge, cases, max(4, args.count // 30))]
+    lines += [*judge_hands(predictor, judge, cases, max(4, args.count // 30), anatomy, args.pool)]
     lines += judge_real(predictor, judge)
     if args.record:
         record("Quality flags (bench_quality.py)", lines)

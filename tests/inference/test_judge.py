@@ -260,3 +260,18 @@ def test_the_limit_of_evidence_keeps_hands() -> None:
 def test_too_few_hands_teach_nothing() -> None:
     with pytest.raises(ConfigError, match="too few"):
         fit_usual([geometry(hand(0))] * 5, SCHEMA)
+
+
+def test_a_bone_that_looks_different_closely_is_less_sure(judge: Judge) -> None:
+    truth = hand(3)
+    name = "finger-10"
+    alike = assess(truth, logits_of(truth), judge, logits_of(truth), agreement={name: 0.97})
+    unlike = assess(truth, logits_of(truth), judge, logits_of(truth), agreement={name: 0.2})
+    other = [k for k in range(len(SCHEMA)) if k != i(name)]
+    assert unlike.signs[i(name), -1] == pytest.approx(0.8)
+    assert unlike.confidence[i(name)] <= alike.confidence[i(name)]
+    np.testing.assert_array_equal(unlike.confidence[other], alike.confidence[other])
+    # Where no bone was looked at closely, that is taken to be as usual.
+    np.testing.assert_array_equal(
+        assess(truth, logits_of(truth), judge, logits_of(truth)).signs[other, -1], judge.centre[-1]
+    )

@@ -38,7 +38,7 @@ SECOND = View(mirrored=True, scale=0.9)
 GOOD_DICE = 0.8
 
 #: The signs of failure, in the order of the regression's weights.
-SIGNS = ("doubt", "blur", "disagreement", "size", "length", "shape", "place", "order", "parts", "cover")
+SIGNS = ("doubt", "blur", "disagreement", "size", "length", "shape", "place", "order", "parts", "cover", "closely")
 
 #: What is said of a bone whose strongest sign is this one.
 _REASONS = {
@@ -52,6 +52,7 @@ _REASONS = {
     "order": "out of order along its digit",
     "parts": "in several parts",
     "cover": "mostly covered by another bone",
+    "closely": "it looks different more closely",
 }
 
 #: The file that holds what was fitted.
@@ -142,12 +143,14 @@ def signs_of(
     measured: Geometry,
     other: NDArray[Any] | None = None,
     thresholds: Mapping[str, float] | None = None,
+    agreement: Mapping[str, float] | None = None,
 ) -> Float:
     """(C, signs) float; NaN rows for absent bones. Every sign grows with the suspicion that a bone is wrong.
 
     ``logits`` (C, h, w) as decoded; ``other``: the logits of another look at the same picture (mirrored, scaled), on
     the same grid, without which the disagreement is taken to be usual (NaN, see ``assess``). A bone that only a closer
-    look found is not in ``logits``: doubt, blur, disagreement and parts are NaN.
+    look found is not in ``logits``: doubt, blur, disagreement and parts are NaN. ``agreement``: Dice of the first look
+    and the closer one, of the bones that were looked at closely; NaN for the others.
     """
     schema = segmentation.schema
     limits = threshold_logits(schema, thresholds)
@@ -170,6 +173,7 @@ def signs_of(
             odd.order[i],
             parts,
             np.log1p(min(hidden, 20.0)),
+            1.0 - (agreement or {}).get(name, np.nan),
         )
     return out
 
@@ -246,6 +250,7 @@ def assess(
     judge: Judge,
     other: NDArray[Any] | None = None,
     thresholds: Mapping[str, float] | None = None,
+    agreement: Mapping[str, float] | None = None,
 ) -> Assessment:
     """Judge a result; see ``signs_of`` for the arguments. Raises ConfigError when the bones are not the judge's."""
     if segmentation.schema.names != judge.schema.names:
@@ -253,7 +258,7 @@ def assess(
             "quality was fitted for other bones", found=segmentation.schema.name, expected=judge.schema.name
         )
     measured = geometry(segmentation)
-    signs = signs_of(segmentation, logits, judge.usual, judge.cover, measured, other, thresholds)
+    signs = signs_of(segmentation, logits, judge.usual, judge.cover, measured, other, thresholds, agreement)
     known = np.where(np.isnan(signs) & measured.found[:, None], judge.centre, signs)
     confidence = judge.confidence(known)
     doubtful = tuple(int(i) for i in np.flatnonzero(measured.found & (confidence < judge.unsure)))

@@ -40,11 +40,14 @@ def fit_confidence(signs: Float, right: NDArray[np.bool_], ridge: float = 1.0) -
     """(weights, centre, spread) of a logistic regression of ``right`` (N,) on signs (N, S), by Newton's method.
 
     A sign may only speak against a bone: weights that come out positive are set to 0 and the rest is fitted again.
-    ``ridge`` keeps weights finite when a sign separates perfectly. Raises ConfigError when all or none are right.
+    A sign that is not known of a bone (NaN) is taken to be what right bones show on average. ``ridge`` keeps weights
+    finite when a sign separates perfectly. Raises ConfigError when all or none are right.
     """
     if right.all() or not right.any():
         raise ConfigError("quality is fitted on right and on wrong bones", found="only one kind")
-    centre, spread = signs[right].mean(axis=0), np.maximum(signs.std(axis=0), 1e-6)
+    centre = _means(signs[right])
+    signs = np.where(np.isnan(signs), centre, signs)
+    spread = np.maximum(signs.std(axis=0), 1e-6)
     x = np.c_[(signs - centre) / spread, np.ones(len(signs))]
     free = np.ones(x.shape[1], bool)
     while True:
@@ -55,6 +58,13 @@ def fit_confidence(signs: Float, right: NDArray[np.bool_], ridge: float = 1.0) -
         if not wrong_way.any():
             return weights, centre, spread
         free &= ~wrong_way
+
+
+def _means(signs: Float) -> Float:
+    """(S,) mean of each sign over the rows that know it, 0 where none does."""
+    known = np.isfinite(signs)
+    total: Float = np.where(known, signs, 0.0).sum(axis=0)
+    return total / np.maximum(known.sum(axis=0), 1)
 
 
 def _newton(x: Float, y: Float, ridge: float) -> Float:
@@ -77,7 +87,7 @@ def fit_limits(signs: Float, right: NDArray[np.bool_]) -> Float:
     out = np.full(signs.shape[1], 1e9)
     for k, name in enumerate(SIGNS):
         if name in ALONE:
-            out[k] = float(np.quantile(signs[right, k], 1 - RARE)) * 1.02 + 1e-6
+            out[k] = float(np.nanquantile(signs[right, k], 1 - RARE)) * 1.02 + 1e-6
     return out
 
 

@@ -28,6 +28,7 @@ from ossa.inference.views import FLIPPED, PLAIN, View
 from ossa.radiograph.radiograph import Grey, Radiograph
 from ossa.radiograph.read import read_radiograph
 from ossa.schema import BoneSchema
+from ossa.segmentation.compare import dice
 from ossa.segmentation.decode import decode, logit
 from ossa.segmentation.edges import with_edges, with_look
 
@@ -176,18 +177,18 @@ class Predictor:
         """The bones of a radiograph that is taken for one hand."""
         prepared = self.networks.prepare(radiograph)
         look = self.networks.look(prepared)
-        found = self.found_in(look, radiograph)
+        found, agreement = self.found_in(look, radiograph)
         if self.judge is None:
             return found
         other = self.second_look(prepared, look)
-        assessment = assess(found, look.logits, self.judge, other, self.thresholds)
+        assessment = assess(found, look.logits, self.judge, other, self.thresholds, agreement)
         if self.edges:
             found = with_look(found, other, look.placement, self.thresholds)
         result = judged(found, assessment, self.judge)
         return replace(result, notes=(*result.notes, *side_notes(result, radiograph.side)))
 
-    def found_in(self, look: Look, radiograph: Radiograph) -> Segmentation:
-        """The bones of ``look``, some of them looked at again more closely (``closer``); not judged."""
+    def found_in(self, look: Look, radiograph: Radiograph) -> tuple[Segmentation, dict[str, float]]:
+        """The bones of ``look``, some of them looked at again more closely (``looked_closer``); not judged."""
         return self.looked_closer(self.first_found(look), radiograph)
 
     def first_found(self, look: Look) -> Segmentation:
@@ -195,14 +196,21 @@ class Predictor:
         found = self.tidied(self.decode(look))
         return with_edges(found, look.logits, look.placement, self.thresholds) if self.edges else found
 
-    def looked_closer(self, found: Segmentation, radiograph: Radiograph) -> Segmentation:
-        """The bones ``found`` at the first look, those of ``closer`` as the closer looks see them."""
+    def looked_closer(self, found: Segmentation, radiograph: Radiograph) -> tuple[Segmentation, dict[str, float]]:
+        """The bones ``found`` at the first look, those of ``closer`` as the closer looks see them; and how far both
+        agree: the Dice of each bone that was looked at closely, 0 where one look alone found it.
+        """
         first = found
+        agreement: dict[str, float] = {}
         for closer in self.closer:
             # Where to look is known from the first look alone, so that the order of the looks does not matter.
             seen = look_closer(self.networks, radiograph, first, closer, self.thresholds, self.edges)
-            found = found if seen is None else _with(found, seen, self.tidied(seen))
-        return found
+            if seen is None:
+                continue
+            found = _with(found, seen, self.tidied(seen))
+            names = [name for name in closer.bones if name in first.regions or name in seen.regions]
+            agreement |= {name: dice(first.get(name), seen.get(name)) for name in names}
+        return found, agreement
 
     def decode(self, look: Look) -> Segmentation:
         """Bones at the picture's size from logits, with this predictor's thresholds, not tidied."""
