@@ -36,7 +36,7 @@ SMALL: dict[str, list[str]] = {
         *PHANTOMS,
         *COMPACT,
         "data.phantoms.writers=0",
-        "closer.size=64",
+        "closer={size: 64}",
         "stages=[{data.size: 64}, {data.phantoms.wrists: {share: 0.5, size: 32}, data.phantoms.seed: 9}]",
     ],
     "gpu1024": [*SETS, *ENCODER, "folds.bundle=false"],
