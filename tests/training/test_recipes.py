@@ -96,17 +96,21 @@ def test_two_steps_of_every_recipe(name: str, tmp_path: Path) -> None:
     assert load_config(done.folder / "config.yaml") == config
 
 
-def test_the_shipped_recipe_has_five_stages_that_fit() -> None:
+def test_the_shipped_recipe_has_seven_stages_that_fit() -> None:
     """What its stages change is said with keys that exist; each goes on from the one before."""
     stages = stage_configs(load_config("shipped"))
-    assert [s.data.size for s in stages] == [384, 512, 512, 512, 512]
+    assert [s.data.size for s in stages] == [384, 512, 512, 512, 512, 512, 512]
     wrists = [s.data.phantoms.wrists.share if s.data.phantoms and s.data.phantoms.wrists else 0 for s in stages]
-    assert wrists == [0, 0, 0, 0.45, 0.65]
+    assert wrists == [0, 0, 0, 0.45, 0.65, 0.24, 0.42]
+    digits = [s.data.phantoms.digits.share if s.data.phantoms and s.data.phantoms.digits else 0 for s in stages]
+    assert digits == [0] * 5 + [0.28, 0.2]
+    assert [s.data.phantoms and s.data.phantoms.world for s in stages] == ["flat"] * 5 + ["wide"] * 2
+    assert len(stages[-1].closer) == 3
     rates = [s.optimiser.lr for s in stages]
-    assert rates == [2.5e-3, 1.2e-3, 8e-4, 1.5e-3, 8e-4]
-    assert [s.folds.bundle for s in stages] == [False] * 4 + [True]
+    assert rates == [2.5e-3, 1.2e-3, 8e-4, 1.5e-3, 8e-4, 8e-4, 4e-4]
+    assert [s.folds.bundle for s in stages] == [False] * 6 + [True]
     steps = [s.train.epochs * (s.train.samples or 0) // s.train.batch for s in stages]
-    assert steps == [3600, 2000, 600, 4200, 1000]
+    assert steps == [3600, 2000, 600, 4200, 1000, 960, 720]
     seeds = []
     for stage in stages:
         phantoms = stage.data.phantoms
