@@ -12,6 +12,7 @@ wrong when its Dice is below .8. Real hands, where they are at hand, are only ju
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -32,14 +33,13 @@ from ossa.inference.judge_fit import fit_confidence, fit_cover, fit_hand, fit_li
 from ossa.inference.predictor import Predictor
 from ossa.phantom.meshes import meshes
 from ossa.phantom.options import WIDE, PhantomOptions
-from ossa.phantom.plates import compose
 from ossa.phantom.scene import generate
 from ossa.radiograph.radiograph import Radiograph
 from ossa.radiograph.read import read_radiograph
 from ossa.schema import load_schema
 from ossa.segmentation.compare import dice_per_bone
 from ossa.segmentation.segmentation import Segmentation
-from ossa.training.finder import HELD_OUT_EVERY
+from ossa.training.finder import FIRST_HELD_OUT, plate_of
 from ossa.training.finder_pool import open_sprites
 
 #: Seeds far from those of training (from 0) and of its own held-out phantoms.
@@ -49,6 +49,9 @@ FITTED = Path(__file__).resolve().parents[1] / "src" / "ossa" / "inference" / "j
 
 #: Films of all kinds, each hand about upright and filling its picture, as the finder cuts it out.
 WORLD = replace(WIDE, fill=(0.45, 1.05), turned=0.03, lateral_views=0.03)
+
+#: Hands and wrists that must not be refused. Of single digits and of lateral views too little can be told.
+FRONTAL = replace(WORLD, parts=0.0, lateral_views=0.0)
 
 SCHEMA = load_schema()
 Folders = tuple[Path, ...]
@@ -170,30 +173,29 @@ def fit(predictor: Predictor, count: int, anatomy: Folders, pool: Path | None) -
     cases = list(results(predictor, FIT_SEED, count, anatomy))
     signs, right = table(cases, judge)
     weights, centre, spread = fit_confidence(signs, right)
+    signs = np.where(np.isnan(signs), centre, signs)
     judge = Judge(usual, cover, weights, centre, spread, free, 0.5, 0.0)
     # Named are bones below the confidence under which one right bone in fifty lies.
     unsure = round(float(np.clip(np.quantile(judge.confidence(signs)[right], 0.02), 0.1, 0.9)), 3)
     judge = replace(judge, unsure=unsure, limits=fit_limits(signs, right))
     bones = meshes(anatomy, 512)
-    hands = [evidence_of(predictor, judge, generate(HANDS_SEED + k, 512, WORLD, bones)[0]) for k in range(count)]
+    hands = [evidence_of(predictor, judge, generate(HANDS_SEED + k, 512, FRONTAL, bones)[0]) for k in range(count)]
     others = [evidence_of(predictor, judge, Radiograph(grey)) for _, grey in negatives(count // 40, 4, pool)]
     return replace(judge, hand=round(fit_hand(np.array(hands), np.array(others)), 3))
 
 
 def negatives(count: int, seed: int, pool: Path | None) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """What is no hand: ``count`` drawn pictures of each kind, and as many plates of the finder's ``pool`` (feet with a
-    real foot's bones, other things, drawings) again as those together.
+    """What is no hand: ``count`` drawn pictures of each kind, and as many plates without a hand of the finder's
+    ``pool`` (feet with a real foot's bones, other things, drawings) again as those together.
     """
     drawn = list(not_hands(max(3, count), seed))
     yield from drawn
     if pool is None:
         return
     sprites = open_sprites(pool)
-    rng = np.random.default_rng([17, seed])
-    ready = sprites.ready(("foot", "other", "drawing"))
-    apart = ready[ready % HELD_OUT_EVERY == 0]
-    for _ in drawn:
-        yield "plates", compose(rng, lambda _: sprites.get(int(rng.choice(apart))), 700).grey
+    first = FIRST_HELD_OUT + (seed << 20)
+    plates = (plate_of(sprites, first + k, 700, held_out=True) for k in itertools.count())
+    yield from (("plates", plate.grey) for plate in itertools.islice((p for p in plates if not p.hands), len(drawn)))
 
 
 def fitted_usual() -> Usual:
@@ -213,6 +215,7 @@ def auc(score: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
 def judge_bones(cases: list[Case], judge: Judge) -> list[str]:
     """The lines about bones."""
     signs, right = table(cases, judge)
+    signs = np.where(np.isnan(signs), judge.centre, signs)
     sure = judge.confidence(signs)
     lines = [
         f"{len(right)} bones found in {len(cases)} phantoms, {int((~right).sum())} of them wrong (Dice < {GOOD_DICE}). "
@@ -273,7 +276,7 @@ def judge_hands(
 ) -> list[str]:
     """The lines about what is no hand."""
     bones = meshes(anatomy, 512)
-    radiographs = (generate(HANDS_SEED + 500_000 + k, 512, WORLD, bones)[0] for k in range(len(cases) // 2))
+    radiographs = (generate(HANDS_SEED + 500_000 + k, 512, FRONTAL, bones)[0] for k in range(len(cases) // 2))
     plain = [evidence_of(predictor, judge, radiograph) for radiograph in radiographs]
     lines = [
         f"Phantoms (also wrist-only views) taken for no hand: {sum(e < judge.hand for e in plain)} of {len(plain)}."

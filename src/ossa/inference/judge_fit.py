@@ -64,7 +64,8 @@ def _means(signs: Float) -> Float:
     """(S,) mean of each sign over the rows that know it, 0 where none does."""
     known = np.isfinite(signs)
     total: Float = np.where(known, signs, 0.0).sum(axis=0)
-    return total / np.maximum(known.sum(axis=0), 1)
+    out: Float = total / np.maximum(known.sum(axis=0), 1)
+    return out
 
 
 def _newton(x: Float, y: Float, ridge: float) -> Float:
