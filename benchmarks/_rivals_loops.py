@@ -84,7 +84,7 @@ def ossa_default(pictures: Pictures, spent: Spent, seed: int) -> Trained:
     whole = max(2, int((spent.budget - spent.used) / step))
     watch = Watch()
     done = train_fold(config(whole), pictures.schema, material, pictures.work / f"ossa-{seed}", callbacks=[watch])
-    note = f"{watch.last:.0f} s with its trial steps"
+    note = f"{watch.last:.0f} s; its trial steps count as time, not as samples"
     return Trained(watch.steps, watch.steps * BATCH, watch.last, spoken(done.network, normalise), note)
 
 

@@ -126,6 +126,10 @@ def main() -> None:
         from ossa.pipeline.rehearsal import make_rehearsal
 
         given.data = make_rehearsal(given.work / "drawn", train=32, test=2, seed=1).folder
+    whose = given.work / "data.txt"
+    if whose.exists() and whose.read_text() != str(given.data.resolve()):
+        raise SystemExit(f"{given.work} holds results of {whose.read_text()}; give another folder")
+    whose.write_text(str(given.data.resolve()))
     if given.one:
         one(given.one, given)
         return
