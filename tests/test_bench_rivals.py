@@ -39,7 +39,7 @@ def test_an_epoch_shows_each_picture_once() -> None:
 
 
 def test_the_table_tells_what_was_not_run_and_who_is_ahead() -> None:
-    given = Namespace(pictures=4, size=64, minutes=1.0, held_out=2)
+    given = Namespace(pictures=4, size=64, minutes=4.0, held_out=2)
     rows = {
         "ossa": {"steps": 10, "samples": 80, "seconds": 10.0, "dice": 0.5, "note": ""},
         "monai": {"steps": 5, "samples": 40, "seconds": 10.0, "dice": 0.6, "note": ""},
