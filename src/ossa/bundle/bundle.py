@@ -7,19 +7,27 @@
 Large weights are rounded to 16-bit float once and stored so in both files; both are cast up when
 loaded, so the two ways give the same logits. ``save_bundle`` writes a bundle, ``Bundle.load``
 reads one and checks the hash of every file before it is used.
+
+``Bundle.load_all`` is the one place that knows what a model may be given as: a bundle's folder, that of a run, whose
+folds are an ensemble, or a file of ``ossa bundle pack`` (bundle.packed).
 """
 
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ossa.bundle.card import Card
+from ossa.bundle.packed import Archive, is_packed
+from ossa.bundle.runs import bundles_of_run, is_run
 from ossa.errors import BundleError, ConfigError, InputError, MissingExtraError, OutputError
-from ossa.safety import contents, inside, read_json, replacing_folder, sha256, write_json
+from ossa.safety import contents, inside, parse_json, read_json, replacing_folder, sha256, write_json
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,7 +41,7 @@ _MAX_CARD_BYTES = 10_000_000
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle on the disk whose hashes were checked.
+    """A bundle on the disk whose hashes were checked; one that is packed lies in ``archive``.
 
     >>> card = ossa.Bundle.load().card  # the shipped model; every hash is checked
     >>> card.schema.name, card.stride
@@ -42,56 +50,133 @@ class Bundle:
 
     path: Path
     card: Card
+    archive: Archive | None = None
 
     @property
     def onnx_path(self) -> Path:
-        """The ONNX file."""
+        """The ONNX file; of a packed bundle only what it is called (``onnx_bytes``, ``unpacked``)."""
         return self.path / ONNX
 
     @property
     def weights_path(self) -> Path:
-        """The safetensors file."""
+        """The safetensors file; of a packed bundle only what it is called."""
         return self.path / WEIGHTS
+
+    @property
+    def onnx_bytes(self) -> bytes | None:
+        """What a packed bundle's ONNX file holds; None for a bundle whose file can be opened."""
+        return self.read_packed(ONNX)
+
+    def read_packed(self, name: str) -> bytes | None:
+        """What the file ``name`` of a packed bundle holds, its hash checked; None for a bundle in a folder."""
+        if self.archive is None:
+            return None
+        return self.archive.read(f"{self.path.name}/{name}", self.card.files[name])
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | None = None) -> Bundle:
-        """Read the bundle in folder ``path``, or the shipped one.
+        """The one model that ``path`` stands for (see ``load_all``), or the shipped one.
 
-        Raises BundleError when the folder is no bundle, its card is malformed, or a file is
+        Raises BundleError when there are several, when ``path`` is no model, its card is malformed, or a file is
         missing or is not the one whose SHA-256 the card gives.
         """
-        folder = default_bundle() if path is None else Path(path)
+        found = cls.load_all(path)
+        if len(found) > 1:
+            raise BundleError(
+                "holds several models, and one is asked for",
+                path=path,
+                found=", ".join(bundle.path.name for bundle in found),
+                remedy=f"Give one of them: {found[0].path}",
+            )
+        return found[0]
+
+    @classmethod
+    def load_all(cls, path: str | os.PathLike[str] | None = None) -> tuple[Bundle, ...]:
+        """Every model that ``path`` stands for; None for the shipped one.
+
+        ``path``: the folder of a bundle; the folder of a finished run, whose folds' models are meant together; a file
+        of ``ossa bundle pack``, or one bundle in it (``model.ossa/bundle0``). Raises BundleError as ``load`` does,
+        and for a run that is not finished or wrote no models.
+        """
+        if path is None:
+            return (cls._in_folder(default_bundle(), "ossa was installed without its model"),)
+        where = Path(path)
+        if is_packed(where):
+            archive = Archive.open(where)
+            return tuple(cls._in_archive(archive, name) for name in archive.cards)
+        if is_packed(where.parent):
+            return (cls._in_archive(Archive.open(where.parent), where.name),)
+        if not (where / CARD).exists() and is_run(where):
+            return tuple(cls._in_folder(folder) for folder in bundles_of_run(where))
+        return (cls._in_folder(where),)
+
+    @classmethod
+    def _in_folder(cls, folder: Path, what: str = "is not a model bundle") -> Bundle:
         if folder.name == CARD and folder.is_file():
             folder = folder.parent
         card_path = folder / CARD
         if not card_path.is_file():
             raise BundleError(
-                "is not a model bundle" if path is not None else "ossa was installed without its model",
+                what,
                 path=folder,
                 found="no such folder" if not folder.exists() else "no card.json in it",
                 expected="a folder with card.json, model.onnx and model.safetensors",
-                remedy="Give the folder of a bundle with --model",
+                remedy="Give the folder of a bundle or of a run, or a packed model, with --model",
             )
-        try:
-            card = Card.from_json(read_json(card_path, _MAX_CARD_BYTES), card_path)
-        except BundleError:
-            raise
-        except InputError as error:
-            raise BundleError("the card cannot be read", path=card_path, found=error.found or error.what) from error
-        if not card.files:
-            raise BundleError("the card lists no files", path=card_path, expected="the SHA-256 of every file")
+        card = _read_card(read_json, card_path)
         for name, expected in card.files.items():
             _verify(folder, name, expected)
-        if ONNX not in card.files:  # it would be opened without a look at its hash
-            raise BundleError(f"the card lists no {ONNX}", path=card_path, found=", ".join(card.files)[:160])
         return cls(folder, card)
 
+    @classmethod
+    def _in_archive(cls, archive: Archive, name: str) -> Bundle:
+        path = archive.path / name
+        if name not in archive.cards:
+            raise BundleError("there is no such bundle in it", path=path, expected=", ".join(archive.cards))
+
+        def read(_path: Path, limit: int) -> Any:
+            if archive.sizes.get(f"{name}/{CARD}", 0) > limit:
+                raise InputError("the file is too large", path=path / CARD)
+            try:
+                return parse_json(archive.read(f"{name}/{CARD}", archive.cards[name]).decode("utf-8"))
+            except (ValueError, RecursionError) as error:
+                raise InputError("is not valid JSON", path=path / CARD, found=str(error)) from error
+
+        card = _read_card(read, path / CARD)
+        for file, expected in card.files.items():
+            archive.check(f"{name}/{file}", expected)
+        return cls(path, card, archive)
+
+    @contextmanager
+    def unpacked(self) -> Iterator[Bundle]:
+        """This bundle as files for readers that need them: itself, or a copy in a temporary folder that is removed."""
+        if self.archive is None:
+            yield self
+            return
+        with tempfile.TemporaryDirectory(prefix="ossa-model-") as temporary:
+            folder = Path(temporary)
+            for name in self.card.files:
+                inside(folder, name).write_bytes(self.read_packed(name) or b"")
+            write_json(folder / CARD, self.card.to_json())
+            yield Bundle(folder, self.card)
+
     def rewrite_card(self, card: Card) -> Bundle:
-        """Put ``card`` in place of the bundle's own (new thresholds, figures); the files stay."""
+        """Put ``card`` in place of the bundle's own (new thresholds, figures); the files stay.
+
+        Raises BundleError for a packed one.
+        """
+        self.refuse_packed()
         card.check(self.path / CARD)
         updated = replace(card, files=self.card.files)
         write_json(self.path / CARD, updated.to_json())
         return Bundle(self.path, updated)
+
+    def refuse_packed(self) -> None:
+        """Raise BundleError for a packed bundle, which is not altered."""
+        if self.archive is not None:
+            raise BundleError(
+                "a packed model is not altered", path=self.archive.path, remedy="Alter its folder, and pack it again"
+            )
 
     def torch_module(self) -> nn.Module:
         """The network in torch, float32, in eval mode, on the CPU.
@@ -114,7 +199,8 @@ class Bundle:
         except (ConfigError, TypeError) as error:  # TypeError: an option that is called as a parameter of build
             found = f"{error!s:.200}"
             raise BundleError("the card's 'architecture' is wrong", path=self.path / CARD, found=found) from error
-        state = read_weights(self.weights_path)
+        with self.unpacked() as files:
+            state = read_weights(files.weights_path)
         try:
             module.load_state_dict(state)
         except RuntimeError as error:
@@ -133,10 +219,33 @@ def default_bundle() -> Path:
     return Path(str(files("ossa").joinpath("models", "default")))
 
 
-def weights_file(path: str | os.PathLike[str]) -> Path:
-    """The weight file that ``path`` stands for: of a bundle's folder its own, whose hash is checked; else ``path``."""
+@contextmanager
+def weights_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """The weight file that ``path`` stands for: of a model its own, whose hash is checked; else ``path`` itself.
+
+    Raises BundleError as ``Bundle.load`` does.
+    """
     where = Path(path)
-    return Bundle.load(where).weights_path if where.is_dir() else where
+    if not where.is_dir() and not is_packed(where) and not is_packed(where.parent):
+        yield where
+        return
+    with Bundle.load(where).unpacked() as bundle:
+        yield bundle.weights_path
+
+
+def _read_card(read: Callable[[Path, int], Any], path: Path) -> Card:
+    """The card at ``path``, which lists the model's file."""
+    try:
+        card = Card.from_json(read(path, _MAX_CARD_BYTES), path)
+    except BundleError:
+        raise
+    except InputError as error:
+        raise BundleError("the card cannot be read", path=path, found=error.found or error.what) from error
+    if not card.files:
+        raise BundleError("the card lists no files", path=path, expected="the SHA-256 of every file")
+    if ONNX not in card.files:  # it would be opened without a look at its hash
+        raise BundleError(f"the card lists no {ONNX}", path=path, found=", ".join(card.files)[:160])
+    return card
 
 
 def _verify(folder: Path, name: str, expected: str) -> None:

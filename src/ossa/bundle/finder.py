@@ -42,6 +42,7 @@ def add_finder(bundle: Bundle, module: nn.Module) -> Bundle:
 
 def put_finder(bundle: Bundle, data: bytes) -> Bundle:
     """Put the finder of another bundle, a whole ONNX file as bytes, into ``bundle``, in place of one that is there."""
+    bundle.refuse_packed()
     path = bundle.path / FINDER
     write_bytes(path, data)
     card = replace(bundle.card, files={**bundle.card.files, FINDER: sha256(path)})

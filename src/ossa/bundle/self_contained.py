@@ -30,18 +30,24 @@ _EXTERNAL = (13, 14)
 _MOST = 1_000_000
 
 
-def check_self_contained(path: Path) -> None:
-    """Raise BundleError when a tensor of the ONNX file ``path`` lies in another file, or the file is damaged."""
+def check_self_contained(path: Path, data: bytes | None = None) -> None:
+    """Raise BundleError when a tensor of the ONNX file ``path`` lies in another file, or the file is damaged.
+
+    ``data``: what it holds, where it lies in a packed model.
+    """
+    if data is not None:
+        _walk(data, path)
+        return
     try:
-        with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            _walk(data, path)
+        with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            _walk(mapped, path)
     except OSError as error:
         raise BundleError("cannot be read", path=path, found=error.strerror or str(error)) from error
     except ValueError as error:  # an empty file cannot be mapped
         raise _damaged(path, "0 bytes") from error
 
 
-def _walk(data: mmap.mmap, path: Path) -> None:
+def _walk(data: mmap.mmap | bytes, path: Path) -> None:
     waiting = [("model", 0, len(data))]
     count = 0
     while waiting:
@@ -76,7 +82,7 @@ def _walk(data: mmap.mmap, path: Path) -> None:
             place = stop
 
 
-def _number(data: mmap.mmap, place: int, end: int, path: Path) -> tuple[int, int]:
+def _number(data: mmap.mmap | bytes, place: int, end: int, path: Path) -> tuple[int, int]:
     """A variable-length number at ``place`` and where it ends."""
     value = shift = 0
     while place < end and shift < 70:

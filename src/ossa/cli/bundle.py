@@ -29,7 +29,7 @@ def export_command(
     openvino: bool,
     images: tuple[Path, ...],
 ) -> None:
-    """Write MODEL (a bundle; default the shipped one) for other runtimes, with a table of parity.
+    """Write MODEL (a bundle, or a packed model; default the shipped one) for other runtimes, with a table of parity.
 
     The table (OUT/parity.txt, parity.json) says for every file how far its logits and its bones are from the
     bundle's network. Preparation and thresholds are inside every ONNX file (metadata "ossa.card") and in card.json.
@@ -47,3 +47,18 @@ def export_command(
     )
     click.echo(exported.to_text(), nl=False)
     click.echo(f"-> {output}")
+
+
+@command.command("pack")
+@click.argument("models", nargs=-1, type=PATH, metavar="[MODEL]...")
+@click.option("-o", "--output", required=True, type=PATH, help="The file to write (.ossa).")
+def pack_command(models: tuple[Path, ...], output: Path) -> None:
+    """Write MODEL as one file to hand on, which every --model takes.
+
+    MODEL is a bundle or a run, whose folds stay together as an ensemble; default the shipped model. The file holds
+    nothing but the bundles' own files, uncompressed, each with its hash.
+    """
+    from ossa.pipeline.bundle import pack_models
+
+    names = pack_models(models, output)
+    click.echo(f"{', '.join(names)} -> {output} ({output.stat().st_size / 1e6:.1f} MB)")

@@ -39,7 +39,7 @@ def command() -> None:
 
 @command.command("models")
 @_PATHS
-@click.option("-m", "--model", "models", multiple=True, required=True, type=PATH, help="A bundle; repeat it.")
+@click.option("-m", "--model", "models", multiple=True, required=True, type=PATH, help="A model; repeat it.")
 @output("Folder for the results.")
 @click.option("--weights", help="One number per model, comma-separated.  [default: equal]")
 @looks_option("none")
@@ -75,7 +75,7 @@ def models_command(
 
 @command.command("save")
 @_PATHS
-@click.option("-m", "--model", "models", multiple=True, type=PATH, help="A bundle; repeat it.  [default: shipped]")
+@click.option("-m", "--model", "models", multiple=True, type=PATH, help="A model; repeat it.  [default: shipped]")
 @output("Folder of the store.")
 @looks_option("none")
 @tile_option()

@@ -46,8 +46,12 @@ def dataset_options(command: Command) -> Command:
 
 
 def model_option() -> Callable[[Command], Command]:
-    """``--model``: one bundle."""
-    return click.option("--model", type=PATH, help="Folder of a model bundle.  [default: the shipped one]")
+    """``--model``: one bundle, a run's folds, or a packed model."""
+    return click.option(
+        "--model",
+        type=PATH,
+        help="Folder of a bundle or a run, or a packed model (.ossa).  [default: the shipped one]",
+    )
 
 
 def device_option() -> Callable[[Command], Command]:

@@ -70,18 +70,21 @@ def open_engine(bundle: Bundle, device: str = "auto", threads: int | None = None
     if backend == "torch":
         return TorchEngine(bundle, place, count)
     if backend == "openvino":
-        return OpenVinoEngine(bundle.onnx_path, place, count)
+        with bundle.unpacked() as files:
+            return OpenVinoEngine(files.onnx_path, place, count)
     if backend is None and place.startswith("cuda") and not _onnx_cuda():
         if find_spec("torch") is None:
             raise _absent(place)  # and no word of a whole training stack, where another ONNX Runtime would do
         return TorchEngine(bundle, place, count)
-    return OnnxEngine(bundle.onnx_path, place, count)
+    return OnnxEngine(bundle.onnx_path, place, count, bundle.onnx_bytes)
 
 
 class OnnxEngine:
-    """A network in ONNX Runtime."""
+    """A network in ONNX Runtime, of a file, or of ``data`` that lies in the packed model ``path``."""
 
-    def __init__(self, path: str | os.PathLike[str], place: str = "cpu", threads: int = THREADS) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], place: str = "cpu", threads: int = THREADS, data: bytes | None = None
+    ) -> None:
         import onnxruntime as ort
 
         options = ort.SessionOptions()
@@ -100,9 +103,9 @@ class OnnxEngine:
             providers.insert(0, "CUDAExecutionProvider")
         elif place not in ("auto", "cpu"):
             raise _absent(place)
-        check_self_contained(Path(path))
+        check_self_contained(Path(path), data)
         try:
-            self._session = ort.InferenceSession(str(Path(path)), options, providers=providers)
+            self._session = ort.InferenceSession(data or str(Path(path)), options, providers=providers)
         except Exception as error:  # ONNX Runtime's exceptions share no public base class
             raise BundleError("ONNX Runtime cannot open the model", path=path, found=_first_line(error)) from error
         if place.startswith("cuda") and "CUDAExecutionProvider" not in self._session.get_providers():

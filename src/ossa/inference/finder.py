@@ -102,7 +102,7 @@ class Finder:
     def load(cls, bundle: Bundle, threads: int = 1) -> Finder | None:
         """The finder that travels in ``bundle``; None when it has none. Raises BundleError when it cannot be opened."""
         path = finder_path(bundle)
-        return None if path is None else cls(OnnxEngine(path, "cpu", threads))
+        return None if path is None else cls(OnnxEngine(path, "cpu", threads, bundle.read_packed(path.name)))
 
     def find(self, radiograph: Radiograph) -> Found:
         """The hands of a film: each found in the whole of it, then measured again upright and at one scale.

@@ -87,10 +87,11 @@ class Networks:
         tiles: Tiles | None = None,
         threads: int | None = None,
     ) -> Networks:
-        """The network of the bundle ``model``, those of several as an ensemble, or the shipped one (None).
+        """The network of ``model``, those of several as an ensemble, or the shipped one (None).
 
-        ``device``: see inference.engine. ``weights``: one per bundle, or (bundles, bones); equal when not given.
-        Raises BundleError (also for bundles of different schemas), DeviceError, ConfigError.
+        ``model``: whatever ``Bundle.load_all`` takes; a run's folds are an ensemble. ``device``: see inference.engine.
+        ``weights``: one per model given, or (models, bones); equal when not given. The folds of one model share its
+        weight. Raises BundleError (also for bundles of different schemas), DeviceError, ConfigError.
         """
         paths: list[BundlePath | None]
         if model is None or isinstance(model, (str, os.PathLike)):
@@ -99,11 +100,14 @@ class Networks:
             paths = list(model)
         if not paths:
             raise ConfigError("no model was given", expected="the folder of at least one bundle")
-        bundles = [Bundle.load(path) for path in paths]
+        given = [Bundle.load_all(path) for path in paths]
+        bundles = [bundle for several in given for bundle in several]
         schema = bundles[0].card.schema
         for bundle in bundles[1:]:
-            _check_same_bones(bundles[0], bundle)
-        shares = member_weights(weights, len(bundles), len(schema))
+            check_same_bones(bundles[0], bundle)
+        folds = [len(several) for several in given]
+        each = member_weights(weights, len(given), len(schema)) / np.array(folds, np.float32)[:, None]
+        shares = np.repeat(each, folds, axis=0)
         members = tuple(
             Member(bundle, open_engine(bundle, device, threads), bundle.card.preparation, share)
             for bundle, share in zip(bundles, shares, strict=True)
@@ -241,7 +245,8 @@ def _rounded(weights: Float) -> float | list[float]:
     return numbers[0] if len(set(numbers)) == 1 else numbers
 
 
-def _check_same_bones(first: Bundle, other: Bundle) -> None:
+def check_same_bones(first: Bundle, other: Bundle) -> None:
+    """Raise BundleError where two models do not find the same bones in the same order."""
     a, b = first.card.schema, other.card.schema
     if a.names != b.names:
         only_a = [n for n in a.names if n not in b]

@@ -87,11 +87,13 @@ class Predictor:
         tiles: Tiles | None = None,
         threads: int | None = None,
     ) -> Predictor:
-        """The bundle ``model``, several of them as an ensemble, or the shipped one (None), as ``ossa predict`` asks it.
+        """``model``, several of them as an ensemble, or the shipped one (None), as ``ossa predict`` asks it.
+
+        A model is the folder of a bundle, or of a run, whose folds are an ensemble, or a file of ``ossa bundle pack``.
 
         The usual way looks twice, mirrored too, looks closer at its parts and judges what it found; ``fast`` (as
         ``ossa predict --fast``) looks once, and neither closer nor back. ``views``: other test-time looks than these
-        (inference.views). ``device``: see inference.engine. ``weights``: one per bundle, or (bundles, bones); equal
+        (inference.views). ``device``: see inference.engine. ``weights``: one per model, or (models, bones); equal
         when not given. Thresholds, clean-up rules and the closer looks come from the bundles; an ensemble takes
         the weighted mean of its members' thresholds as logits, and the first one's clean-up and closer looks.
         Sliding windows (``tiles``) leave out the closer looks. The judge is the shipped one, where it knows the bones.

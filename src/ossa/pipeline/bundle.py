@@ -1,4 +1,4 @@
-"""The trip behind ``ossa bundle export``: a model for other runtimes, and proof that it is the same model."""
+"""The trips behind ``ossa bundle``: a model for other runtimes, with proof that it is the same, or as one file."""
 
 from __future__ import annotations
 
@@ -112,17 +112,64 @@ def export_bundle(
     Compared (and for 8 bit calibrated) on ``images``, or on phantoms when none are given.
     Raises BundleError, MissingExtraError, ConfigError, OutputError.
     """
-    from ossa.bundle import deploy
+    from ossa.bundle.bundle import Bundle
+
+    _check_installed(openvino, images)
+    with Bundle.load(model).unpacked() as bundle:
+        inputs = [bundle.path if model is None else model, *images]
+        return _export(bundle, Path(output), inputs, static, eight_bit, openvino, images, tell)
+
+
+def pack_models(models: Sequence[str | Path], output: str | Path) -> list[str]:
+    """Write ``models`` as the one file ``output``, which every ``--model`` takes; the names of the networks in it.
+
+    ``models``: whatever ``Bundle.load_all`` takes, the shipped one where there is none; several, or a run's folds, are
+    an ensemble. Raises BundleError (also for models of different bones), ConfigError, OutputError.
+    """
+    from contextlib import ExitStack
+
     from ossa.bundle.bundle import CARD, Bundle
+    from ossa.bundle.packed import ENDING, MAX_BUNDLES, write_archive
+    from ossa.inference.networks import check_same_bones
+    from ossa.safety import refuse_inputs
+
+    target = Path(output)
+    if target.suffix != ENDING:
+        raise ConfigError("a packed model is called so", found=target.name, expected=f"a name that ends in {ENDING}")
+    bundles = [bundle for model in (models or [None]) for bundle in Bundle.load_all(model)]
+    if len(bundles) > MAX_BUNDLES:
+        raise ConfigError("these are too many networks for one model", found=len(bundles), expected=f"{MAX_BUNDLES}")
+    for bundle in bundles[1:]:
+        check_same_bones(bundles[0], bundle)
+    refuse_inputs(target, [*models, *(bundle.path for bundle in bundles)])
+    with ExitStack() as files:
+        folders = [files.enter_context(bundle.unpacked()).path for bundle in bundles]
+        named = [
+            (f"bundle{number}", {name: folder / name for name in (CARD, *bundle.card.files)})
+            for number, (folder, bundle) in enumerate(zip(folders, bundles, strict=True))
+        ]
+        write_archive(target, named)
+    return [bundle.card.name for bundle in Bundle.load_all(target)]
+
+
+def _export(
+    bundle: Bundle,
+    folder: Path,
+    inputs: Sequence[str | Path],
+    static: Sequence[tuple[int, int]],
+    eight_bit: bool,
+    openvino: bool,
+    images: Sequence[str | Path],
+    tell: Callable[[str], None],
+) -> Exported:
+    from ossa.bundle import deploy
+    from ossa.bundle.bundle import CARD
     from ossa.inference.engine import OnnxEngine, OpenVinoEngine
     from ossa.radiograph.prepare import prepare
 
-    _check_installed(openvino, images)
-    bundle = Bundle.load(model)
     if bundle.card.channels != 1:
         raise ConfigError("a network with a context channel cannot be exported by itself", found=bundle.card.name)
-    folder = Path(output)
-    with output_folder(folder, [bundle.path, *images], ("parity.json",)):
+    with output_folder(folder, inputs, ("parity.json",)):
         preparation = bundle.card.preparation
         reference, named = _reference(bundle)
         pictures = [

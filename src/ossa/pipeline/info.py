@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ossa.errors import InputError
 from ossa.pipeline.facts import Facts
 from ossa.pipeline.info_labels import LABEL_ENDINGS, coco_file, label_file
 from ossa.safety.pictures import MASKS_SUFFIX
 from ossa.schema import load_schema
+
+if TYPE_CHECKING:
+    from ossa.bundle.bundle import Bundle
 
 __all__ = ["Facts", "describe"]
 
@@ -32,7 +35,11 @@ def describe(path: str | Path | None = None, names: str | Path | None = None) ->
     """
     if path is None:
         return _model(None)
+    from ossa.bundle.packed import is_packed
+
     where = Path(path)
+    if is_packed(where) or is_packed(where.parent):
+        return _model(where)
     if not where.exists():
         raise InputError("there is no such file or folder", path=where)
     if where.is_dir():
@@ -91,10 +98,13 @@ def _image(path: Path) -> Facts:
 def _model(path: Path | None) -> Facts:
     from ossa.bundle.bundle import Bundle
 
-    bundle = Bundle.load(path)
+    found = Bundle.load_all(path)
+    if len(found) > 1:
+        return _ensemble(path, found)
+    bundle = found[0]
     card = bundle.card
     bones = card.schema
-    size = sum(file.stat().st_size for file in bundle.path.iterdir() if file.is_file())
+    size = _bytes(bundle)
     rows = [
         ("name", card.name),
         ("folder", str(bundle.path) + (" (the shipped model)" if path is None else "")),
@@ -110,6 +120,31 @@ def _model(path: Path | None) -> Facts:
     rows.extend(("figure: " + key, _flat(value)) for key, value in card.figures.items())
     rows.extend((name, f"SHA-256 {digest} (checked)") for name, digest in card.files.items())
     return Facts("model", tuple(rows), {"folder": str(bundle.path), "bytes": size, "card": card.to_json()})
+
+
+def _ensemble(path: Path | None, bundles: Sequence[Bundle]) -> Facts:
+    """Several networks in one file, which answer together."""
+    first = bundles[0].card
+    size = sum(map(_bytes, bundles))
+    rows = [
+        ("file", str(path)),
+        ("networks", f"{len(bundles)}, whose answers are averaged"),
+        ("bones", f"{len(first.schema)} of schema {first.schema.name}"),
+        ("size", f"{size / 1e6:.1f} MB"),
+    ]
+    for bundle in bundles:
+        dice = bundle.card.figures.get("validation_dice")
+        told = "no figure" if dice is None else f"validation Dice {dice}"
+        rows.append((bundle.path.name, f"{bundle.card.name}, {told} (every hash checked)"))
+    cards = {bundle.path.name: bundle.card.to_json() for bundle in bundles}
+    return Facts("ensemble", tuple(rows), {"file": str(path), "bytes": size, "cards": cards})
+
+
+def _bytes(bundle: Bundle) -> int:
+    """Size of a bundle's folder, or of its part of a packed model."""
+    if bundle.archive is not None:
+        return sum(n for name, n in bundle.archive.sizes.items() if name.startswith(f"{bundle.path.name}/"))
+    return sum(file.stat().st_size for file in bundle.path.iterdir() if file.is_file())
 
 
 def _flat(value: Any) -> str:

@@ -81,16 +81,18 @@ def make_network(config: RunConfig, schema: BoneSchema, shares: Tensor | None = 
     if model.weights and not imagenet:
         from ossa.bundle.bundle import weights_file
 
-        load_weights(network, weights_file(model.weights))
+        with weights_file(model.weights) as path:
+            load_weights(network, path)
     if config.finetune.model is not None:
         from ossa.bundle.bundle import default_bundle, weights_file
 
-        path = weights_file(default_bundle() if config.finetune.model == "default" else config.finetune.model)
-        if config.finetune.matching_only:
-            done, everything = load_matching(network, path)
-            _log.info("%d of %d tensors taken from %s", done, everything, path)
-        else:
-            load_weights(network, path)
+        given = default_bundle() if config.finetune.model == "default" else config.finetune.model
+        with weights_file(given) as path:
+            if config.finetune.matching_only:
+                done, everything = load_matching(network, path)
+                _log.info("%d of %d tensors taken from %s", done, everything, given)
+            else:
+                load_weights(network, path)
     _freeze(network, config.finetune.freeze)
     return network
 

@@ -28,8 +28,8 @@ class Teachers:
 
         self.temperature = temperature
         self.networks: list[nn.Module] = []
-        for path in paths:
-            bundle = Bundle.load(None if path == "default" else path)
+        given = [(path, b) for path in paths for b in Bundle.load_all(None if path == "default" else path)]
+        for path, bundle in given:
             if bundle.card.schema.names != schema.names:
                 raise ConfigError(
                     f"distil.models: '{path}' knows other bones than the run",
