@@ -136,7 +136,8 @@ def pack_models(models: Sequence[str | Path], output: str | Path) -> list[str]:
     target = Path(output)
     if target.suffix != ENDING:
         raise ConfigError("a packed model is called so", found=target.name, expected=f"a name that ends in {ENDING}")
-    bundles = [bundle for model in (models or [None]) for bundle in Bundle.load_all(model)]
+    given: Sequence[str | Path | None] = models or [None]
+    bundles = [bundle for model in given for bundle in Bundle.load_all(model)]
     if len(bundles) > MAX_BUNDLES:
         raise ConfigError("these are too many networks for one model", found=len(bundles), expected=f"{MAX_BUNDLES}")
     for bundle in bundles[1:]:
