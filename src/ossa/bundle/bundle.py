@@ -126,6 +126,7 @@ class Bundle:
         card = _read_card(read_json, card_path)
         for name, expected in card.files.items():
             _verify(folder, name, expected)
+        _require_onnx(card, card_path)
         return cls(folder, card)
 
     @classmethod
@@ -145,6 +146,7 @@ class Bundle:
         card = _read_card(read, path / CARD)
         for file, expected in card.files.items():
             archive.check(f"{name}/{file}", expected)
+        _require_onnx(card, path / CARD)
         return cls(path, card, archive)
 
     @contextmanager
@@ -234,7 +236,7 @@ def weights_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def _read_card(read: Callable[[Path, int], Any], path: Path) -> Card:
-    """The card at ``path``, which lists the model's file."""
+    """The card at ``path``, which lists the files of its model."""
     try:
         card = Card.from_json(read(path, _MAX_CARD_BYTES), path)
     except BundleError:
@@ -243,9 +245,12 @@ def _read_card(read: Callable[[Path, int], Any], path: Path) -> Card:
         raise BundleError("the card cannot be read", path=path, found=error.found or error.what) from error
     if not card.files:
         raise BundleError("the card lists no files", path=path, expected="the SHA-256 of every file")
+    return card
+
+
+def _require_onnx(card: Card, path: Path) -> None:
     if ONNX not in card.files:  # it would be opened without a look at its hash
         raise BundleError(f"the card lists no {ONNX}", path=path, found=", ".join(card.files)[:160])
-    return card
 
 
 def _verify(folder: Path, name: str, expected: str) -> None:
