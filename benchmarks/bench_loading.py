@@ -1,16 +1,23 @@
 """One training sample from a 2048x2048 PNG and 29 polygons: the usual way against ossa's, in one run.
 
     python benchmarks/bench_loading.py [--size 1024] [--repeat 5]
+    python benchmarks/bench_loading.py --start ROOT [--size 512] [--workers 2]
 
 The usual way decodes the picture, fills 29 full-size masks, moves and resizes a 29-channel array and makes floats of
 it. ossa moves a cached grey picture and the polygons' points and draws bit planes on the training grid. Both flip,
 shift, scale and rotate with the same ranges.
+
+--start: wall seconds from the start of a process to the first batch of its first fold, with nothing in the cache and
+with everything: all that ``ossa train`` does until then, its look at every picture and label too.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -112,12 +119,55 @@ def truth_kept(size: int, hands: list[tuple[dict, tuple[int, int]]]) -> tuple[fl
     return float(np.mean(dices)), float(np.mean(ratios))
 
 
+def first_batch(root: Path, cache: Path, size: int, workers: int) -> None:
+    """What ``ossa train`` does up to its first batch; run in a process of its own."""
+    from ossa.config import load_config
+    from ossa.pipeline.train import check_early
+    from ossa.pipeline.train_data import fingerprint_of, first_look, folds_of, material_from, read_groups
+    from ossa.progress import silent
+    from ossa.training.batches import loader
+    from ossa.training.run import first_shares, make_network, planned
+    from ossa.training.sampler import PlannedBatches
+
+    sets = [f"data.datasets=[{{path: {root}}}]", "data.phantoms=null", f"data.size={size}", f"data.cache={cache}"]
+    config = load_config("laptop", [*sets, f"data.workers={workers}", f"output={cache / 'runs'}", "folds.count=5"])
+    check_early(config, SCHEMA)
+    groups = read_groups(config, SCHEMA, print)
+    first_look(config, SCHEMA, groups, silent, print)
+    fingerprint_of(config, groups)
+    folds = folds_of(config, SCHEMA, groups, cache / "none", False, silent)
+    material = material_from(config, SCHEMA, groups, folds, 0, ())
+    data, plan = planned(config, SCHEMA, material)
+    make_network(config, SCHEMA, first_shares(config, data, material))
+    next(iter(loader(data, PlannedBatches(plan, config.train.batch, lambda: 0), workers)))
+
+
+def measure_start(root: Path, size: int, workers: int) -> None:
+    """The cache of a whole set, and the first batch without and with it."""
+    count = len(open_dataset(root).labelled)
+    lines = [f"| {count} pictures, grid {size}, {workers} workers | wall s |", "|---|---|"]
+    with tempfile.TemporaryDirectory() as folder:
+        code = f"from bench_loading import *; first_batch(Path({str(root)!r}), Path({folder!r}), {size}, {workers})"
+        for what in ("first batch, nothing cached: the whole cache is built", "first batch, everything cached"):
+            start = time.perf_counter()
+            subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent)
+            lines.append(f"| {what} | {time.perf_counter() - start:.1f} |")
+    load = f", load {os.getloadavg()[0]:.0f}" if hasattr(os, "getloadavg") else ""
+    lines += ["", f"From the start of the process, imports and every check included{load}."]
+    record("Start of a training (bench_loading.py --start)", lines)
+
+
 def main() -> None:
     """Measure and record."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=1024)
     parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--start", type=Path, metavar="ROOT")
+    parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
+    if given.start is not None:
+        measure_start(given.start.resolve(), given.size, given.workers)
+        return
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)

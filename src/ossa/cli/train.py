@@ -16,6 +16,7 @@ from ossa.cli.options import PATH, tell
 @click.option("--folder", type=PATH, help="The run's folder.  [default: output/NAME-001, ...]")
 @click.option("--resume", is_flag=True, help="Go on with the run in --folder.")
 @click.option("--minutes", type=click.FloatRange(min=0.1), help="With auto: the time for all folds together.")
+@click.option("--dry-run", is_flag=True, help="With auto: write the recipe and train nothing.")
 @click.option("--find-lr", is_flag=True, help="Train nothing; print the learning rate at which the loss falls fastest.")
 @click.option("--find-lr-steps", type=click.IntRange(10), default=100, show_default=True, help="Steps of --find-lr.")
 @click.pass_context
@@ -26,6 +27,7 @@ def command(
     folder: Path | None,
     resume: bool,
     minutes: float | None,
+    dry_run: bool,
     find_lr: bool,
     find_lr_steps: int,
 ) -> None:
@@ -35,7 +37,7 @@ def command(
     train.epochs=5. With --resume CONFIG may be left out. Ctrl-C finishes the batch in hand and writes a checkpoint.
 
     "ossa train auto ROOT" measures the data set ROOT and this machine, tells a recipe with a reason for each setting,
-    writes it to runs/planned.yaml and trains it.
+    writes it to OUTPUT/planned.yaml and trains it.
     """
     from ossa.config import load_config
     from ossa.pipeline.train import train
@@ -49,11 +51,18 @@ def command(
     if config == "auto":
         if not overrides or "=" in overrides[0]:
             raise click.UsageError("Give the data set to train on: ossa train auto ROOT.", ctx)
+        if resume:
+            raise click.UsageError("A planned run is resumed without auto: ossa train --resume --folder RUN.", ctx)
         from ossa.pipeline.train_auto import planned_config
 
-        settings = planned_config(overrides[0], overrides[1:], minutes=minutes, track=bar, tell=tell)
-    elif minutes is not None:
-        raise click.UsageError("--minutes belongs to ossa train auto ROOT.", ctx)
+        planned = planned_config(overrides[0], overrides[1:], minutes=minutes, track=bar, tell=tell)
+        if dry_run:
+            click.echo(planned.recipe)
+            return
+        settings = planned.config
+    elif minutes is not None or dry_run:
+        option = "--dry-run" if minutes is None else "--minutes"
+        raise click.UsageError(f"{option} belongs to ossa train auto ROOT.", ctx)
     else:
         settings = load_config(config, overrides)
     if find_lr:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 from ossa.errors import MissingExtraError
 from ossa.progress import Track, silent
@@ -12,10 +14,17 @@ from ossa.safety import refuse_inputs, write_text
 
 if TYPE_CHECKING:
     from ossa.config import RunConfig
-    from ossa.training.plan import Machine
+    from ossa.dataset.fingerprint import Fingerprint
+    from ossa.training.plan import Machine, Plan
+    from ossa.training.trial import Trial
 
-#: The recipe with its reasons, in the folder of the run folders.
-RECIPE = "planned.yaml"
+
+@dataclass(frozen=True)
+class Planned:
+    """The run file that was written, and what it says."""
+
+    recipe: Path
+    config: RunConfig
 
 
 def planned_config(
@@ -26,39 +35,91 @@ def planned_config(
     machine: Machine | None = None,
     workers: int | None = None,
     track: Track = silent,
-    tell: Callable[[str], None] = lambda _: None,
-) -> RunConfig:
-    """Measure a data set, time a few steps, plan, write the recipe with its reasons, and give it as a config.
+    tell: Callable[[str], object] = lambda _: None,
+) -> Planned:
+    """Measure a data set, time steps of the run that suits it, plan, write the recipe with its reasons, and give it.
 
-    ``minutes`` is the time for all folds together; ``overrides`` (KEY=VALUE) have the last word; ``tell`` hears every
-    setting with its reason. Raises DatasetError for a set that nobody can train on, ConfigError for a time that is too
-    short for an epoch, MissingExtraError without torch.
+    ``minutes`` is the time for all folds together; ``overrides`` (KEY=VALUE) have the last word and stand in the
+    recipe; ``tell`` hears every setting with its reason. The recipe is OUTPUT/NAME.yaml, or NAME-2.yaml where that
+    exists. Raises DatasetError for a set that nobody can train on, ConfigError for settings that are wrong, for too
+    little memory and for a time that is too short for an epoch, MissingExtraError without torch.
     """
-    from dataclasses import replace
-
-    from ossa.config import load_config
     from ossa.dataset.dataset import open_dataset
     from ossa.dataset.fingerprint import fingerprint
     from ossa.training.plan import plan, this_machine
+    from ossa.training.whole_plan import given_by, plan_run, with_overrides
 
-    dataset = open_dataset(root)
-    measured = fingerprint(dataset, workers, track)
+    try:
+        from ossa.training import _lightning  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError.of("training", "train", error) from error
+    given = given_by(overrides)
+    measured = fingerprint(open_dataset(root), workers, track)
     where = machine or this_machine()
-    folds = int(plan(measured, where)["folds.count"])
-    if where.seconds_per_px is None:
-        try:
-            from ossa.training.speed import seconds_per_px
-        except ImportError as error:
-            raise MissingExtraError.of("training", "train", error) from error
-        where = replace(where, seconds_per_px=seconds_per_px(dataset.schema))
-    chosen = plan(measured, where, None if minutes is None else minutes / folds)
-    output = Path("runs")
-    refuse_inputs(output / RECIPE, [root])
-    write_text(output / RECIPE, chosen.to_yaml())
+    first = with_overrides(plan(measured, where, None, given), overrides)
+    trial = _try(first, track, tell)
+    chosen = with_overrides(plan_run(measured, where, trial, minutes, given), overrides)
+    if chosen["data.size"] != trial.size:  # a grid that suits the time: what it takes is timed, too
+        chosen = _again(measured, where, chosen, minutes, given, overrides, track, tell)
+    config = _checked(chosen)
+    recipe = _free(config.output, config.name)
+    refuse_inputs(recipe, [root])
+    write_text(recipe, chosen.to_yaml())
     for line in chosen.lines:
         tell(f"{line.key}: {line.told} ({line.reason})")
     for warning in chosen.warnings:
         tell(warning)
-    if chosen.minutes is not None:
-        tell(f"{folds} folds of about {chosen.minutes:.0f} minutes each; the recipe: {output / RECIPE}")
-    return load_config(output / RECIPE, overrides)
+    tell(f"The recipe: {recipe}")
+    return Planned(recipe, config)
+
+
+def _again(
+    measured: Fingerprint,
+    where: Machine,
+    chosen: Plan,
+    minutes: float | None,
+    given: Mapping[str, Any],
+    overrides: Sequence[str],
+    track: Track,
+    tell: Callable[[str], object],
+) -> Plan:
+    """The plan by a trial on its own grid; the grid stays."""
+    from ossa.training.whole_plan import plan_run, with_overrides
+
+    reason = next(line.reason for line in chosen.lines if line.key == "data.size")
+    trial = _try(chosen, track, tell)
+    again = plan_run(measured, where, trial, minutes, {**given, "data.size": trial.size})
+    return with_overrides(again.because("data.size", reason), overrides)
+
+
+def _checked(planned: Plan) -> RunConfig:
+    from ossa.config import check
+
+    return check(planned.settings(), "the planned run")
+
+
+def _try(planned: Plan, track: Track, tell: Callable[[str], object]) -> Trial:
+    """Time steps of the planned run, with its own network and pictures; whatever is wrong with it is told here."""
+    from ossa.pipeline.train import check_stages
+    from ossa.pipeline.train_data import folds_of, material_from, read_groups
+    from ossa.schema import load_schema
+    from ossa.training.trial import try_out
+
+    config = _checked(planned).model_copy(update={"pseudo": None})
+    schema = load_schema(config.bones)
+    check_stages(config, schema)
+    with TemporaryDirectory(prefix="ossa-trial-") as cache:  # so that reading is timed, and nothing is left
+        config = config.model_copy(update={"data": config.data.model_copy(update={"cache": Path(cache)})})
+        groups = read_groups(config, schema, tell)
+        folds = folds_of(config, schema, groups, config.output / "none", False, track)
+        number = config.folds.run[0] if config.folds.run else 0
+        return try_out(config, schema, material_from(config, schema, groups, folds, number, ()), track=track)
+
+
+def _free(folder: Path, name: str) -> Path:
+    """FOLDER/NAME.yaml, or the first of NAME-2.yaml, ... that is not there yet."""
+    number, path = 1, folder / f"{name}.yaml"
+    while path.exists():
+        number += 1
+        path = folder / f"{name}-{number}.yaml"
+    return path

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ossa.dataset.fingerprint import Fingerprint
@@ -38,6 +39,9 @@ _PER_FOLD = 4
 
 #: Epochs, as often as every picture is seen, without a budget; below the fewest a training is not worth its start.
 _EPOCHS, _FEWEST = 60, 3
+
+#: The reason of what somebody decided.
+ASKED = "as it was asked for"
 
 #: GPU memory (bytes) from which the larger network is planned.
 _LARGE_GPU = 10 * 2**30
@@ -80,6 +84,11 @@ class Plan:
         """The value of one setting; KeyError for one that the plan says nothing of."""
         return {line.key: line.value for line in self.lines}[key]
 
+    def because(self, key: str, reason: str) -> Plan:
+        """The same plan with another reason for one setting."""
+        lines = tuple(replace(line, reason=reason) if line.key == key else line for line in self.lines)
+        return replace(self, lines=lines)
+
     def settings(self) -> dict[str, Any]:
         """The run file as nested values."""
         out: dict[str, Any] = {}
@@ -92,13 +101,27 @@ class Plan:
         return out
 
     def to_yaml(self) -> str:
-        """The run file, each line's reason as a comment above it."""
-        import yaml
-
-        reasons = "".join(f"# {line.key}: {line.value!r}: {line.reason}\n" for line in self.lines)
+        """The run file, each setting below its reason; what is to be noted stands above all."""
         told = "".join(f"# Note: {warning}\n" for warning in self.warnings)
-        text: str = yaml.safe_dump(self.settings(), sort_keys=False, allow_unicode=True)
-        return f"# Proposed by ossa; every setting with its reason:\n{reasons}{told}{text}"
+        reasons = {line.key: line.reason for line in self.lines}
+        return f"# Proposed by ossa; above every setting why it is so.\n{told}{_commented(self.settings(), reasons)}"
+
+
+def _commented(values: Mapping[str, Any], reasons: Mapping[str, str], above: str = "", indent: str = "") -> str:
+    """``values`` as YAML; a key that has a reason is written whole below it, any other as a section."""
+    import yaml
+
+    out = ""
+    for name, value in values.items():
+        key = above + name
+        if key in reasons or not isinstance(value, Mapping):
+            why = " ".join(reasons.get(key, "").split())
+            text: str = yaml.safe_dump({name: value}, sort_keys=False, allow_unicode=True, width=10_000)
+            text = (f"# {why}\n" if why else "") + text
+            out += "".join(f"{indent}{line}\n" for line in text.splitlines())
+        else:
+            out += f"{indent}{name}:\n" + _commented(value, reasons, f"{key}.", f"{indent}  ")
+    return out
 
 
 def _told(value: object) -> str:
@@ -136,12 +159,19 @@ def _memory() -> int:
     return min(found)
 
 
-def plan(fingerprint: Fingerprint, machine: Machine, budget_minutes: float | None = None) -> Plan:
+def plan(
+    fingerprint: Fingerprint,
+    machine: Machine,
+    budget_minutes: float | None = None,
+    given: Mapping[str, Any] | None = None,
+) -> Plan:
     """A recipe for training on a data set with a machine, within ``budget_minutes`` per fold where given.
 
-    Raises DatasetError for a set without labels or of one subject, ConfigError for a budget that not even one epoch of
-    the smallest grid fits into.
+    ``given``: of the grid (data.size), the network (model.architecture) and the folds (folds.count), what somebody
+    decided already. Raises DatasetError for a set without labels, of one subject or of fewer than folds, ConfigError
+    for a memory that not two samples of the smallest grid fit into, and for a budget too short for one epoch of it.
     """
+    given = given or {}
     if not fingerprint.labelled or fingerprint.longest is None:
         raise DatasetError("has no labelled picture to plan a training for", path=fingerprint.root)
     if fingerprint.subjects < 2:
@@ -153,18 +183,33 @@ def plan(fingerprint: Fingerprint, machine: Machine, budget_minutes: float | Non
     lines = [Line("name", "planned", "the run's folder is called so")]
     lines.append(Line("data.datasets", [{"path": fingerprint.root}], "the data set that was measured"))
     network, why_network = _network(machine)
-    size, batch, why_size, why_batch = _fitting(fingerprint, machine, network)
+    decided = "model.architecture" in given
+    if decided:
+        network, why_network = str(given["model.architecture"]), ASKED
+    kind = network if network in BYTES_PER_PX else "unet"  # what is not known is taken for large
+    grid = int(given["data.size"]) if "data.size" in given else None
+    size, batch, why_size, why_batch = _fitting(fingerprint, machine, kind, grid)
     folds, why_folds = _folds(fingerprint)
+    if "folds.count" in given:
+        folds, why_folds = int(given["folds.count"]), ASKED
+    if not 2 <= folds <= fingerprint.subjects:
+        raise DatasetError(
+            "cannot be dealt into so many folds",
+            path=fingerprint.root,
+            found=f"folds.count={folds}, {fingerprint.subjects} subjects",
+            expected=f"2 to {fingerprint.subjects} folds: one subject in each, at least",
+            remedy="Leave folds.count to the plan, or lower it",
+        )
     share = 1 - 1 / folds
     samples = max(1, round(fingerprint.labelled * share))
-    size, epochs, minutes, why_epochs, shrunk = _length(machine, network, size, samples, budget_minutes)
+    size, epochs, minutes, why_epochs, shrunk = _length(machine, kind, size, samples, budget_minutes, grid is not None)
     lines += [
         Line("data.size", size, why_size + shrunk),
         Line("data.workers", max(0, min(8, machine.cores - 1)), f"{machine.cores} cores, one of them for the network"),
         *_augmentation(fingerprint),
         Line("model.architecture", network, why_network),
     ]
-    if network == "unet":
+    if network == "unet" and not decided:
         lines.append(Line("model.encoder", "efficientnet-b4", "as the recipe gpu1024, which this follows"))
         lines.append(Line("model.weights", "imagenet", "few labels: an encoder that has seen pictures learns sooner"))
     while batch > max(2, samples):
@@ -174,7 +219,7 @@ def plan(fingerprint: Fingerprint, machine: Machine, budget_minutes: float | Non
     lines += [
         Line("folds.count", folds, why_folds),
         Line("loss", {"bce": 1, "dice": 1}, "overlapping bones: each its own plane, areas far apart"),
-        Line("optimiser", {"name": "AdamW", "lr": 2.5e-3 if network == "compact" else 5e-4}, "as the shipped recipes"),
+        Line("optimiser", {"name": "AdamW", "lr": 2.5e-3 if kind == "compact" else 5e-4}, "as the shipped recipes"),
         Line("scheduler", {"name": "OneCycleLR", "pct_start": 0.1}, "the length is known beforehand"),
         Line("train.epochs", epochs, why_epochs),
         Line("train.batch", batch, why_batch),
@@ -198,8 +243,8 @@ def _network(machine: Machine) -> tuple[str, str]:
     return "compact", "made for processors: most of its work lies at an eighth of the grid"
 
 
-def _fitting(fingerprint: Fingerprint, machine: Machine, network: str) -> tuple[int, int, str, str]:
-    """(grid, batch, why the grid, why the batch): the grid that bones ask for, smaller until two samples fit."""
+def _fitting(fingerprint: Fingerprint, machine: Machine, network: str, grid: int | None) -> tuple[int, int, str, str]:
+    """(grid, batch, why the grid, why the batch): ``grid``, or the one that bones ask for, smaller until two fit."""
     assert fingerprint.longest is not None  # plan checked it
     picture = fingerprint.longest.median
     narrow = [(bone.width.median, bone.title) for bone in fingerprint.bones if bone.width is not None]
@@ -211,12 +256,24 @@ def _fitting(fingerprint: Fingerprint, machine: Machine, network: str) -> tuple[
     why = f"{title} is {width:.0f} px wide in pictures of {picture:.0f} px, {across:.1f} here (wanted {NARROWEST:g})"
     fewest, most = _BATCHES[network]
     room = machine.memory * _USABLE - 4 * _WEIGHTS[network]  # with gradients and AdamW's two moments
+    if grid is not None:
+        size, why = grid, ASKED
     asked = size
-    while size > GRIDS[0] and BYTES_PER_PX[network] * size * size * fewest > room:
+    while grid is None and size > GRIDS[0] and BYTES_PER_PX[network] * size * size * fewest > room:
         size = max(grid for grid in GRIDS if grid < size)
     if size < asked:
         why += f"; {asked} would not fit {fewest} samples into {machine.memory / 2**30:.1f} GB"
     each = BYTES_PER_PX[network] * size * size
+    if each * fewest > room:
+        needed = (each * fewest + 4 * _WEIGHTS[network]) / _USABLE
+        raise ConfigError(
+            "there is too little memory for this training",
+            found=f"{machine.memory / 2**30:.1f} GB{' of the GPU' if machine.gpu else ''}",
+            expected=f"about {needed / 2**30:.1f} GB for {fewest} samples at {size} px, {_USABLE:.0%} of it used",
+            remedy="Give a smaller grid (data.size=256) or the compact network (model.architecture=compact)"
+            if size > GRIDS[0] or network != "compact"
+            else "Train on a machine with more memory",
+        )
     batch = int(max(fewest, min(most, room // each)))
     batch = 2 ** int(math.log2(batch))
     whose = "of the GPU" if machine.gpu else "of memory"
@@ -255,7 +312,7 @@ def _augmentation(fingerprint: Fingerprint) -> list[Line]:
 
 
 def _length(
-    machine: Machine, network: str, size: int, samples: int, budget: float | None
+    machine: Machine, network: str, size: int, samples: int, budget: float | None, fixed: bool
 ) -> tuple[int, int, float | None, str, str]:
     """(grid, epochs, minutes, why, what became of the grid); a budget first costs epochs, then the grid."""
     if machine.seconds_per_px is None:
@@ -269,10 +326,10 @@ def _length(
     shrunk = ""
     if budget is not None:
         asked = size
-        while size > GRIDS[0] and minutes(size) * _EPOCHS / 3 > budget:
+        while not fixed and size > GRIDS[0] and minutes(size) * _EPOCHS / 3 > budget:
             size = max(grid for grid in GRIDS if grid < size)
         if size < asked:
-            shrunk = f"; {asked} would leave too few epochs in {budget:g} minutes"
+            shrunk = f"; {asked} would leave too few epochs in {budget:.3g} minutes"
         if minutes(size) > budget:
             raise ConfigError(
                 "the budget is too short for one epoch",
@@ -283,7 +340,7 @@ def _length(
     epoch = minutes(size)
     epochs = _EPOCHS if budget is None else max(1, min(3 * _EPOCHS, int(budget / epoch)))
     why = f"an epoch of {samples} samples takes {epoch:.1f} minutes"
-    why += f"; {budget:g} minutes were given" if budget is not None else f"; every picture {_EPOCHS} times"
+    why += f"; {budget:.3g} minutes are there for it" if budget is not None else f"; every picture {_EPOCHS} times"
     if epochs < _FEWEST:
         why += f" (fewer than {_FEWEST} epochs: it will hardly learn)"
     return size, epochs, epochs * epoch, why, shrunk
