@@ -127,7 +127,7 @@ def main() -> None:
     if given.data is None:
         from ossa.pipeline.rehearsal import make_rehearsal
 
-        given.data = make_rehearsal(given.work / "drawn", train=32, test=2, seed=1).folder
+        given.data = make_rehearsal(given.work / "drawn", train=32, test=2, seed=1).output
     whose = given.work / "data.txt"
     if whose.exists() and whose.read_text() != str(given.data.resolve()):
         raise SystemExit(f"{given.work} holds results of {whose.read_text()}; give another folder")
