@@ -106,7 +106,8 @@ def test_an_archive_that_refuses_is_told(files: list[Path]) -> None:
     from pynetdicom import AE, evt
 
     def refuse(event: evt.Event) -> int:
-        return 0xA700 if "Segmentation" in event.request.AffectedSOPClassUID.name else 0
+        kind = event.request.AffectedSOPClassUID
+        return 0xA700 if kind is not None and "Segmentation" in kind.name else 0
 
     entity = AE(ae_title="PICKY")
     entity.require_called_aet = True

@@ -121,7 +121,13 @@ def test_korean_names_survive(charset: Any, tmp_path: Path) -> None:
 
 
 def test_headers_that_bend_the_standard_are_no_obstacle(tmp_path: Path) -> None:
-    told = {"PatientSex": "W", "PatientBirthDate": "", "StudyTime": None, "AccessionNumber": None, "StudyDate": None}
+    told: dict[str, Any] = {
+        "PatientSex": "W",
+        "PatientBirthDate": "",
+        "StudyTime": None,
+        "AccessionNumber": None,
+        "StudyDate": None,
+    }
     image = radiograph(tmp_path / "hand.dcm", SpecificCharacterSet=None, PatientName="single", **told)
     for made in objects(image).values():
         assert made.PatientSex == ""

@@ -82,7 +82,7 @@ def test_left_against_right(left: HandMeasurements, right: HandMeasurements) -> 
     assert all(one.reason for one in found if one.value is None)
     row = numbers[0].row(left, right)
     assert (row["left_hand"], row["right_hand"]) == ("left", "right")
-    in_px = [measure_hand(mirrored(made_hand()), name="l"), measure_hand(made_hand(), name="r")]
+    in_px = (measure_hand(mirrored(made_hand()), name="l"), measure_hand(made_hand(), name="r"))
     assert "px of two films cannot be compared" in {one.reason for one in compare_sides(*in_px) if one.reason}.__str__()
     assert any(one.value is not None and one.left.unit == "px" for one in compare_sides(*in_px, same_film=True))
     with pytest.raises(ConfigError, match="a left and a right hand are compared"):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from helpers_finder import as_output
 from ossa.models import finder_maps as maps
 from ossa.phantom.plates import PlateHand
+from ossa.phantom.sprites import VIEWS
 
 
 def a_hand(rng: np.random.Generator, centre: tuple[float, float]) -> PlateHand:
@@ -22,7 +23,7 @@ def a_hand(rng: np.random.Generator, centre: tuple[float, float]) -> PlateHand:
         length,
         rng.uniform(0.05, 0.9, 4) * length,
         bool(rng.uniform() < 0.5),
-        maps.VIEWS[int(rng.integers(4))],
+        VIEWS[int(rng.integers(4))],
         rng.uniform(size=7) < 0.5,
     )
 

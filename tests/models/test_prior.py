@@ -13,7 +13,7 @@ from ossa.models.architectures import build  # noqa: E402
 from ossa.models.prior import head_of, set_prior  # noqa: E402
 
 ENCODER = {"encoder": "tu-mobilenetv3_small_050"}
-NARROW = {"widths": [16, 16, 16, 16, 16]}
+NARROW: dict[str, Any] = {"widths": [16, 16, 16, 16, 16]}
 #: One network of each library.
 KINDS: dict[str, tuple[str | None, dict[str, Any]]] = {
     "compact": (None, NARROW),

@@ -59,8 +59,10 @@ def test_one_number_that_is_said_to_be_a_billion(tmp_path: Path) -> None:
 
 
 def test_the_weights_of_a_bundle(bundle: Bundle, tmp_path: Path) -> None:
-    assert weights_file(bundle.path) == bundle.weights_path
-    assert weights_file(tmp_path / "a.pth") == tmp_path / "a.pth"
-    with pytest.raises(BundleError, match="is not a model bundle"):
-        weights_file(tmp_path)
-    assert read_weights(weights_file(bundle.path))["second.weight"].dtype == torch.float32
+    with weights_file(bundle.path) as path:
+        assert path == bundle.weights_path
+        assert read_weights(path)["second.weight"].dtype == torch.float32
+    with weights_file(tmp_path / "a.pth") as path:
+        assert path == tmp_path / "a.pth"
+    with pytest.raises(BundleError, match="is not a model bundle"), weights_file(tmp_path):
+        pass

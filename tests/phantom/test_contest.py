@@ -71,7 +71,7 @@ def test_a_sitter_decides_side_and_sesamoid_and_nothing_else() -> None:
         assert np.array_equal(without.cortex, with_it.cortex)
         more = without.bits != with_it.bits
         assert np.array_equal(without.bits | np.where(more, thumb, np.uint32(0)), with_it.bits)
-        changed += np.count_nonzero(more)
+        changed += int(np.count_nonzero(more))
     assert changed > 0
 
 

@@ -43,6 +43,7 @@ def test_it_is_the_competitions_folder(contest: Path) -> None:
     assert {case.split for case in dataset.labelled} == {"train"}
     for case in dataset:
         picture = cv2.imread(str(case.image), cv2.IMREAD_UNCHANGED)
+        assert picture is not None
         assert picture.shape == (SIZE, SIZE, 3)
         assert (picture[..., 0] == picture[..., 2]).all()
     for case in dataset.labelled:
@@ -113,12 +114,12 @@ def test_the_command_line_says_what_does_not_go_together(tmp_path: Path) -> None
 
 def test_a_full_disk_says_so_and_the_rest_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
+    import os
 
     from ossa.errors import OutputError
-    from ossa.safety import whole
 
     folder = tmp_path / "full"
-    before, written = whole.os.replace, []
+    before, written = os.replace, []
 
     def full(source: Path, target: Path) -> None:
         if str(target).endswith(".png"):
@@ -127,7 +128,7 @@ def test_a_full_disk_says_so_and_the_rest_is_kept(tmp_path: Path, monkeypatch: p
                 raise OSError(errno.ENOSPC, "No space left on device", str(target))
         before(source, target)
 
-    monkeypatch.setattr(whole.os, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OutputError, match="Free some space"):
         make_rehearsal(folder, train=4, test=1, seed=2, size=SIZE, processes=1)
     monkeypatch.undo()

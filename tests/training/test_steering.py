@@ -20,7 +20,7 @@ from ossa.models.architectures import build  # noqa: E402
 from ossa.training.losses import WeightedLoss  # noqa: E402
 from ossa.training.objective import bone_weights, hardest  # noqa: E402
 
-NARROW = {"widths": [16, 16, 16, 16, 16], "head": 16, "depth": 1}
+NARROW: dict[str, Any] = {"widths": [16, 16, 16, 16, 16], "head": 16, "depth": 1}
 
 
 class TestMonitor:
@@ -167,7 +167,8 @@ def test_a_sharp_gradient_is_that_of_the_worst_place_near(adaptive: bool) -> Non
 def test_what_is_computed_twice_gives_the_same_gradients_and_statistics(name: str) -> None:
     from ossa.training.recompute import keep_all, recompute
 
-    options: dict[str, Any] = {"compact": NARROW, "unet": {"encoder": "tu-mobilenetv3_small_050"}}.get(name, {})
+    kinds: dict[str, dict[str, Any]] = {"compact": NARROW, "unet": {"encoder": "tu-mobilenetv3_small_050"}}
+    options = kinds.get(name, {})
     if name != "compact":
         pytest.importorskip("segmentation_models_pytorch" if name == "unet" else "transformers")
     if name == "segformer_b0":
@@ -240,14 +241,14 @@ def test_a_grid_for_the_loss_and_teachers() -> None:
     objective = Objective(network, config, tiny.schema())
     assert not list(objective.parameters())
     batch = make_batch(BoneData(tiny.Boxes(2), tiny.schema(), 64), [(0, 0, 0), (0, 1, 1)])
-    seen: list[torch.Size] = []
+    seen: list[tuple[int, ...]] = []
 
     def run(x: Any) -> Any:
         seen.append(x.shape)
         return network(x)
 
     total, parts = objective(run, network, batch, batch.inputs())
-    assert seen == [torch.Size([2, 1, 64, 64])]
+    assert seen == [(2, 1, 64, 64)]
     logits = torch.nn.functional.interpolate(network(batch.inputs()), size=(8, 8), mode="bilinear") / 2
     entropy = torch.nn.functional.binary_cross_entropy_with_logits(logits, logits.sigmoid()) * 4
     assert float(total.detach()) == pytest.approx(float(entropy.detach()), rel=1e-4)

@@ -187,7 +187,7 @@ def test_a_transform_moves_picture_and_truth(with_bits: bool) -> None:
     data = BoneData(Hands(with_bits), SCHEMA, SIZE, augment=only(transforms=[{"name": "mirror", "p": 1.0}]))
     plain = BoneData(Hands(with_bits), SCHEMA, SIZE)[0]
     seen = set()
-    state = np.random.get_state()[1].copy()  # type: ignore[index, union-attr]  # noqa: NPY002
+    state = np.random.get_state(legacy=False)["state"]["key"].copy()  # noqa: NPY002
     for position in range(8):
         sample = data[(0, position, 0)]
         again = data[(0, position, 0)]
@@ -199,7 +199,7 @@ def test_a_transform_moves_picture_and_truth(with_bits: bool) -> None:
         expected = own[:, ::-1] if turned else own
         assert 2 * (mine & expected).sum() / (mine.sum() + expected.sum()) > 0.99
     assert seen == {False, True}
-    np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
+    np.testing.assert_array_equal(np.random.get_state(legacy=False)["state"]["key"], state)  # noqa: NPY002
 
 
 @pytest.mark.parametrize(
