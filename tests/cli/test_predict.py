@@ -126,7 +126,7 @@ def test_a_picture_that_is_no_hand_is_answered_and_told(bright_model: Path, tmp_
     assert result.exit_code == 0
     assert len(result.stderr.splitlines()) == 1  # one line per picture
     assert "chest.png: no hand found" in result.stderr
-    assert "; few bones found: 0 of 29" in result.stderr
+    assert "few bones found" not in result.stderr  # told once
     assert (tmp_path / "o" / "chest.json").is_file()
 
 

@@ -199,7 +199,7 @@ def test_few_scattered_blobs_are_no_hand(judge: Judge) -> None:
     result = judged(found, a, judge)
     assert len(result) == 0
     assert result.notes == (NO_HAND,)
-    assert hand_evidence(np.full(29, np.nan)) == 0
+    assert hand_evidence(np.full(29, np.nan), np.full((29, len(SIGNS)), np.nan)) == 0
 
 
 def test_confidences_and_notes_go_into_the_result(judge: Judge) -> None:

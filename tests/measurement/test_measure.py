@@ -119,10 +119,10 @@ def test_a_doubtful_bone_gives_no_number() -> None:
     hand = measure_hand(found)
     length = hand.get("length", "finger-11")
     assert length is not None
-    assert length.reason == "doubtful (confidence 0.37)"
+    assert length.reason == f"doubtful (confidence {DOUBTFUL - 0.01:.2f})"
     height = hand.get("carpal_height_ratio")
     assert height is not None
-    assert height.reason == "Third metacarpal: doubtful (confidence 0.37)"
+    assert height.reason == f"Third metacarpal: doubtful (confidence {DOUBTFUL - 0.01:.2f})"
 
 
 @pytest.mark.parametrize(

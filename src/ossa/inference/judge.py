@@ -37,6 +37,9 @@ SECOND = View(mirrored=True, scale=0.9)
 #: A bone below this Dice counts as wrong.
 GOOD_DICE = 0.8
 
+#: A bone whose sign of cover is above this, 8 standard deviations more than is usual, is no evidence for a hand.
+HIDDEN = float(np.log1p(8.0))
+
 #: The signs of failure, in the order of the regression's weights.
 SIGNS = ("doubt", "blur", "disagreement", "size", "length", "shape", "place", "order", "parts", "cover", "closely")
 
@@ -263,15 +266,16 @@ def assess(
     confidence = judge.confidence(known)
     doubtful = tuple(int(i) for i in np.flatnonzero(measured.found & (confidence < judge.unsure)))
     missing = _missing(segmentation, judge.usual, measured)
-    return Assessment(confidence, known, hand_evidence(confidence), doubtful, missing)
+    return Assessment(confidence, known, hand_evidence(confidence, known), doubtful, missing)
 
 
-def hand_evidence(confidence: Float) -> float:
+def hand_evidence(confidence: Float, signs: Float) -> float:
     """How much speaks for a hand, 0..1: the sum of the confidences over what a wrist-only view shows (15 bones), at
-    most 1. One bone alone is no evidence, however sure: long dark-bordered blobs occur in any picture.
+    most 1. One bone alone is no evidence, however sure: long dark-bordered blobs occur in any picture. Nor is a bone
+    that lies in another one far beyond what hands show (HIDDEN): the same blob under several names speaks once.
     """
-    found = confidence[np.isfinite(confidence)]
-    return min(1.0, float(found.sum()) / 15.0)
+    counted = np.isfinite(confidence) & ~(signs[:, SIGNS.index("cover")] > HIDDEN)
+    return min(1.0, float(confidence[counted].sum()) / 15.0)
 
 
 def _missing(segmentation: Segmentation, usual: Usual, measured: Geometry) -> tuple[int, ...]:
