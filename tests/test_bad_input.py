@@ -158,7 +158,8 @@ def test_an_unusual_picture_is_answered(bright_model: Path, tmp_path: Path, name
     result = run("predict", image, "-o", tmp_path / "o", "--model", bright_model, *unjudged)
     assert result.exit_code == 0, result.output
     assert f"{bones} bones in" in result.stdout
-    assert ("few bones found" in result.stderr) == (bones < 29)
+    assert ("few bones found" in result.stderr) == (0 < bones < 29)
+    assert ("no hand found" in result.stderr) == (bones == 0)
     submission = read_submission(tmp_path / "o" / "predictions.csv", SCHEMA, pixels.shape[:2])
     assert len(submission[f"{name}.png"]) == bones
 

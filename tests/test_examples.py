@@ -1,7 +1,7 @@
 """The examples in the docstrings work as they stand there, and every public name has one.
 
 They run in a folder that holds the sample radiograph as hand.png and, with its label, as the data set data/. ``ossa``,
-``np`` and ``Path`` are at hand; an example imports everything else itself.
+``np`` and ``Path`` are at hand, and so are the names of the module that the example stands in; it imports the rest itself.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def with_examples() -> list[str]:
 
 @pytest.mark.parametrize("name", with_examples())
 def test_the_examples_of(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = doctest.DocTestFinder().find(import_module(name), name, globs=dict(KNOWN))
+    module = import_module(name)
+    found = doctest.DocTestFinder().find(module, name, globs={**vars(module), **KNOWN})
     examples = [each for each in found if each.examples]
     assert examples
     said: list[str] = []
