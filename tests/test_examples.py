@@ -1,7 +1,8 @@
 """The examples in the docstrings work as they stand there, and every public name has one.
 
 They run in a folder that holds the sample radiograph as hand.png and, with its label, as the data set data/. ``ossa``,
-``np`` and ``Path`` are at hand, and so are the names of the module that the example stands in; it imports the rest itself.
+``np`` and ``Path`` are at hand, and so are the names of the module that the example stands in; it imports the rest
+itself.
 """
 
 from __future__ import annotations

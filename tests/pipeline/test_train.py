@@ -368,10 +368,11 @@ class TestCommandLine:
     def test_config_shows_a_recipe_without_fetching_its_weights(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def build(name: str, classes: int, *, imagenet: bool = False, **options: Any) -> Any:
             assert not imagenet
-            return torch.nn.Conv2d(1, classes, 1)
+            network: Any = torch.nn.Sequential(torch.nn.Conv2d(1, classes, 1))
+            network.multiple, network.stride = 32, 1
+            return network
 
         monkeypatch.setattr("ossa.training.run.build", build)
-        monkeypatch.setattr(torch.nn.Conv2d, "multiple", 32, raising=False)
         result = CliRunner().invoke(cli, ["config", "gpu1024"])
         assert result.exit_code == 0, result.output
         assert "weights: imagenet" in result.output
