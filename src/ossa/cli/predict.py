@@ -63,13 +63,11 @@ def command(
     Exit codes: 0 all images done; 1 some were skipped, the rest is written; 2 nothing done.
     """
     from ossa.pipeline.measured import numbers_of
-    from ossa.pipeline.predict import CSV_NAME, fast_predictor, predict_with, usual_predictor, with_thresholds
+    from ossa.pipeline.predict import CSV_NAME, asked_predictor, predict_with
     from ossa.progress import bar
 
-    how = partial(fast_predictor, model, device) if fast else partial(usual_predictor, model, device, looks)
-    load = partial(how, tile=tile)
     outcome = predict_with(
-        lambda: with_thresholds(load(), thresholds),
+        partial(asked_predictor, model, device, looks, thresholds, fast=fast, tile=tile),
         paths,
         output,
         label_format=label_format,

@@ -65,15 +65,14 @@ def command(
     Exit codes: 0 all done; 1 some pictures were skipped, the rest is written; 2 nothing done.
     """
     from ossa.pipeline.measure import given_spacing
-    from ossa.pipeline.predict import fast_predictor, usual_predictor, with_thresholds
+    from ossa.pipeline.predict import asked_predictor
     from ossa.pipeline.report import report
     from ossa.progress import bar
 
-    load = partial(fast_predictor, model, device) if fast else partial(usual_predictor, model, device, looks)
     done = report(
         paths,
         output,
-        load=lambda: with_thresholds(load(), thresholds),
+        load=partial(asked_predictor, model, device, looks, thresholds, fast=fast),
         images=images,
         **given_spacing(spacing, known_length),
         language=language,

@@ -354,6 +354,20 @@ def fast_predictor(model: str | Path | None, device: str, tile: int | None = Non
     return Predictor.load(model, device=device, fast=True, tiles=None if tile is None else Tiles(tile))
 
 
+def asked_predictor(
+    model: str | Path | None,
+    device: str,
+    looks: str,
+    thresholds: Mapping[str, float],
+    *,
+    fast: bool,
+    tile: int | None = None,
+) -> Predictor:
+    """The predictor that a command's options ask for: the usual one or the fast one, with ``thresholds``."""
+    loaded = fast_predictor(model, device, tile) if fast else usual_predictor(model, device, looks, tile)
+    return with_thresholds(loaded, thresholds)
+
+
 def with_thresholds(predictor: Predictor, thresholds: Mapping[str, float]) -> Predictor:
     """The same predictor with other ``thresholds`` (bone -> probability, "*" for every bone) than its model's."""
     from ossa.segmentation.decode import per_bone

@@ -41,6 +41,16 @@ def version() -> str:
     return __version__
 
 
+def equipment() -> dict[str, Any]:
+    """What made a derived object, as highdicom takes it (PS3.3 C.7.5.2)."""
+    return {
+        "manufacturer": "ossa",
+        "manufacturer_model_name": "ossa",
+        "software_versions": version(),
+        "device_serial_number": f"ossa {version()}",
+    }
+
+
 def segmentation_object(source: Source, hands: Sequence[BonesOfHand], *, drawn: bool = False) -> Dataset:
     """The DICOM Segmentation of all bones of all ``hands`` on the picture of ``source``.
 
@@ -142,10 +152,7 @@ def _built(source: Source, listed: Sequence[Segment], own: str, drawn: bool) -> 
             series_number=SEG_SERIES,
             sop_instance_uid=uid(own, "segmentation"),
             instance_number=1,
-            manufacturer="ossa",
-            manufacturer_model_name="ossa",
-            software_versions=version(),
-            device_serial_number=f"ossa {version()}",
+            **equipment(),
             content_label="HAND_BONES",
             content_description="Bones of the hand; for research, not for diagnosis",
             series_description="Bones of the hand (ossa)",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ossa.errors import InputError
 from ossa.export.dicom.codes import WORDS, region_code, side_code, type_code
 from ossa.export.dicom.hands import BonesOfHand, Segment, segments
-from ossa.export.dicom.seg import SR_SERIES, tracking_uid, version
+from ossa.export.dicom.seg import SR_SERIES, equipment, tracking_uid, version
 from ossa.export.dicom.source import Source, quietly, require, uid
 from ossa.radiograph.radiograph import Side
 
@@ -81,10 +81,7 @@ def report_object(
             series_number=SR_SERIES,
             sop_instance_uid=uid(own, "report"),
             instance_number=1,
-            manufacturer="ossa",
-            manufacturer_model_name="ossa",
-            software_versions=version(),
-            device_serial_number=f"ossa {version()}",
+            **equipment(),
             is_complete=True,
             is_final=False,
             is_verified=False,
