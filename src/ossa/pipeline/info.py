@@ -230,7 +230,8 @@ def _submission(path: Path) -> Facts:
 
     schema = load_schema()
     submission = read_submission(path, schema)
-    empty = Counter(name for image in submission for name in schema.names if not submission.text(image, name))
+    texts = map(submission.texts, submission)
+    empty = Counter(name for of_image in texts for name in schema.names if not of_image[name])
     rows = (
         ("file", str(path)),
         ("images", str(len(submission))),
