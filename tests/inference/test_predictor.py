@@ -10,11 +10,12 @@ import pytest
 
 from helpers_models import MakeBundle
 from ossa.bundle.bundle import Bundle
+from ossa.bundle.card import Closer
 from ossa.errors import BundleError, ConfigError
 from ossa.inference.networks import Look, Networks, member_weights
 from ossa.inference.predictor import Predictor
 from ossa.inference.tiles import Tiles
-from ossa.inference.views import View, views
+from ossa.inference.views import FLIPPED, PLAIN, View, views
 from ossa.radiograph.prepare import Preparation, prepare
 from ossa.radiograph.radiograph import Radiograph, Spacing
 from ossa.schema import BoneSchema
@@ -105,6 +106,18 @@ def test_views_of_a_symmetric_network(bundle: Bundle) -> None:
     networks = Networks.load(bundle.path, views=views(True))
     a, b = seen(networks, radiograph).logits, seen(networks, mirrored).logits
     np.testing.assert_allclose(a, b[:, :, ::-1], atol=1e-3)
+
+
+def test_a_mirrored_look_stands_where_outlines_are_taken(
+    bundle: Bundle, tmp_path: Path, make_bundle: MakeBundle
+) -> None:
+    closer = make_bundle(tmp_path / "closer", closer=(Closer(bundle.card.schema.names[:3], size=64),))
+    assert [Predictor.load(b.path).networks.views for b in (bundle, closer)] == [FLIPPED, PLAIN]
+    assert Predictor.load(closer.path).closer_views == FLIPPED
+    asked = Predictor.load(closer.path, views=views(True, (0.9, 1.0)))
+    assert asked.networks.views == asked.closer_views == views(True, (0.9, 1.0))
+    fast = Predictor.load(closer.path, fast=True)
+    assert (fast.networks.views, fast.closer) == (PLAIN, ())
 
 
 def test_view_weights(bundle: Bundle) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from ossa.errors import OutputError
 from ossa.radiograph.display import for_the_eye, jpeg, png
@@ -18,10 +21,13 @@ def test_grey_values_in_use_fill_the_range() -> None:
     assert not for_the_eye(np.full((8, 8), 7, np.uint8)).any()
 
 
-@pytest.mark.parametrize("shape", [(9, 7), (9, 7, 3)])
+@pytest.mark.parametrize("shape", [(9, 7), (9, 7, 3), (1, 1), (1, 1, 3), (3, 1, 3), (1, 300)])
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 def test_png_comes_back(shape: tuple[int, ...], kind: type[np.unsignedinteger]) -> None:
-    picture = np.random.default_rng(1).integers(0, np.iinfo(kind).max, shape).astype(kind)
+    whole = np.random.default_rng(1).integers(0, np.iinfo(kind).max, (shape[0], 2 * shape[1], *shape[2:])).astype(kind)
+    picture = whole[:, ::2]  # not in one piece
+    with Image.open(BytesIO(png(picture))) as strict:
+        strict.verify()
     back = cv2.imdecode(np.frombuffer(png(picture), np.uint8), cv2.IMREAD_UNCHANGED)
     assert back is not None
     assert (back == (picture if picture.ndim == 2 else picture[..., ::-1])).all()
@@ -37,7 +43,15 @@ def test_jpeg_keeps_the_order_of_colours() -> None:
 
 def test_an_empty_picture_is_told() -> None:
     with pytest.raises(OutputError, match="could not be encoded"):
-        png(np.zeros((0, 5), np.uint8))
+        jpeg(np.zeros((0, 5), np.uint8))
+
+
+@pytest.mark.parametrize(
+    "picture", [np.zeros((0, 5), np.uint8), np.zeros((5, 5), np.float32), np.zeros((5, 5, 2), np.uint8)]
+)
+def test_what_is_no_picture_is_told(picture: np.ndarray) -> None:
+    with pytest.raises(OutputError, match="could not be encoded"):
+        png(picture)
 
 
 def test_a_few_bright_pixels_are_still_seen() -> None:

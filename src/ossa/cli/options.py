@@ -68,7 +68,8 @@ def looks_option(default: str) -> Callable[[Command], Command]:
         "looks",
         default=default,
         show_default=True,
-        help="Test-time augmentation: none, flip, scale:0.9:1, rotate:-5:0:5, or several with commas.",
+        help="Test-time augmentation: none, flip, scale:0.9:1, rotate:-5:0:5, or several with commas"
+        + ("; auto: flip where a bone's outline is taken." if default == "auto" else "."),
     )
 
 

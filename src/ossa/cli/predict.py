@@ -30,7 +30,7 @@ from ossa.cli.options import (
 @click.option(
     "--format", "label_format", default="competition", show_default=True, help=f"Label format of results: {FORMATS}."
 )
-@looks_option("flip")
+@looks_option("auto")
 @threshold_option()
 @tile_option()
 @click.option("--fast", is_flag=True, help="One look at each picture, none closer at the wrist, no quality warnings.")

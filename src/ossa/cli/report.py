@@ -33,7 +33,7 @@ from ossa.cli.options import (
 @click.option("--images", type=PATH, help="Folder of the pictures that results belong to.")
 @model_option()
 @device_option()
-@looks_option("flip")
+@looks_option("auto")
 @threshold_option()
 @click.option("--fast", is_flag=True, help="Find the bones in one look, as ossa predict --fast: no confidences.")
 @click.pass_context

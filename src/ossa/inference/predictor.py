@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -57,7 +57,8 @@ class Tidy(Protocol):
 class Predictor:
     """Networks and what is done with their answer.
 
-    ``thresholds``: bone name -> probability; ``closer``: bones that are looked at again, enlarged, group by group;
+    ``thresholds``: bone name -> probability; ``closer``: bones that are looked at again, enlarged, group by group,
+    through ``closer_views``;
     ``tidy``: applied in turn to the decoded bones; ``judge``: gives confidences and warnings, and tells what is no
     hand; ``finder``: finds the hands of a film first, and each is then looked at upright and by itself.
 
@@ -70,6 +71,7 @@ class Predictor:
     networks: Networks
     thresholds: Mapping[str, float] = field(default_factory=dict)
     closer: tuple[Closer, ...] = ()
+    closer_views: tuple[View, ...] = FLIPPED
     tidy: tuple[Tidy, ...] = ()
     judge: Judge | None = None
     finder: Finder | None = None
@@ -91,23 +93,26 @@ class Predictor:
 
         A model is the folder of a bundle, or of a run, whose folds are an ensemble, or a file of ``ossa bundle pack``.
 
-        The usual way looks twice, mirrored too, looks closer at its parts and judges what it found; ``fast`` (as
-        ``ossa predict --fast``) looks once, and neither closer nor back. ``views``: other test-time looks than these
+        The usual way looks at every bone twice, mirrored too, where its outline is taken: at the closer looks, or at
+        the whole picture where the model has none; and it judges what it found. ``fast`` (as ``ossa predict --fast``)
+        looks once, and neither closer nor back. ``views``: other test-time looks than these, for every look
         (inference.views). ``device``: see inference.engine. ``weights``: one per model, or (models, bones); equal
         when not given. Thresholds, clean-up rules and the closer looks come from the bundles; an ensemble takes
         the weighted mean of its members' thresholds as logits, and the first one's clean-up and closer looks.
         Sliding windows (``tiles``) leave out the closer looks. The judge is the shipped one, where it knows the bones.
         Raises BundleError (also for bundles of different schemas), DeviceError, ConfigError.
         """
-        if views is None:
-            views = PLAIN if fast else FLIPPED
-        networks = Networks.load(model, device, weights=weights, views=views, tiles=tiles, threads=threads)
+        networks = Networks.load(model, device, weights=weights, tiles=tiles, threads=threads)
         first = networks.members[0].bundle
         card = first.card
+        closer = card.closer if tiles is None and not fast else ()
+        # Most outlines come from the closer looks, and what else the first look says is no better for a mirrored one.
+        first_views = views if views is not None else PLAIN if fast or closer else FLIPPED
         return cls(
-            networks,
+            replace(networks, views=tuple(first_views) or PLAIN),
             thresholds=_mean_thresholds(networks.schema, networks.members),
-            closer=card.closer if tiles is None and not fast else (),
+            closer=closer,
+            closer_views=FLIPPED if views is None else tuple(views) or PLAIN,
             tidy=() if card.cleanup is None else (card.cleanup,),
             judge=None if fast else default_judge(networks.schema),
             finder=Finder.load(first) if tiles is None else None,
@@ -130,6 +135,7 @@ class Predictor:
             "thresholds": dict(self.thresholds),
             "cleanup": [step.to_json() for step in self.tidy],
             "closer": [look.to_json() for look in self.closer],
+            "closer_views": [asdict(view) for view in self.closer_views] if self.closer else [],
             "judged": self.judge is not None,
             "finder": self.finder is not None,
         }
@@ -206,7 +212,8 @@ class Predictor:
         agreement: dict[str, float] = {}
         for closer in self.closer:
             # Where to look is known from the first look alone, so that the order of the looks does not matter.
-            seen = look_closer(self.networks, radiograph, first, closer, self.thresholds, self.edges)
+            networks = replace(self.networks, views=self.closer_views)
+            seen = look_closer(networks, radiograph, first, closer, self.thresholds, self.edges)
             if seen is None:
                 continue
             found = _with(found, seen, self.tidied(seen))

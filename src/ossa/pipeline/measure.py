@@ -164,7 +164,7 @@ def _looker(found: Radiograph | Exception, predictor: Predictor) -> Callable[[],
 def _usual() -> Predictor:
     from ossa.pipeline.predict import usual_predictor
 
-    return usual_predictor(None, "auto", "flip")
+    return usual_predictor(None, "auto", "auto")
 
 
 def works_of_results(held: Sequence[Path], images: str | Path | None) -> Iterator[Work]:

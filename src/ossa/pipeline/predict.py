@@ -80,7 +80,7 @@ def predict(
     *,
     model: str | Path | None = None,
     device: str = "auto",
-    looks: str = "flip",
+    looks: str = "auto",
     thresholds: Mapping[str, float] | None = None,
     tile: int | None = None,
     label_format: str = "competition",
@@ -91,10 +91,11 @@ def predict(
     """Find the bones in every radiograph of ``paths`` (files, folders, glob patterns) and write the results.
 
     ``model`` is the folder of a bundle (None: the shipped one). ``looks``: test-time augmentation as
-    ``inference.views.parse_views`` reads it. ``thresholds``: bone -> probability from which a pixel is bone, "*" for
-    every bone; those of the model where nothing is said. ``tile``: side of sliding windows in grid px, for networks of
-    a grid too large for the memory; without the closer look and the finder. Results are judged (confidences, warnings,
-    "no hand found"); ``predict_with`` and ``fast_predictor`` leave that out. ``label_format``: one that can be written;
+    ``inference.views.parse_views`` reads it, or "auto": mirrored too where a bone's outline is taken.
+    ``thresholds``: bone -> probability from which a pixel is bone, "*" for every bone; those of the model where
+    nothing is said. ``tile``: side of sliding windows in grid px, for networks of a grid too large for the memory;
+    without the closer look and the finder. Results are judged (confidences, warnings, "no hand found");
+    ``predict_with`` and ``fast_predictor`` leave that out. ``label_format``: one that can be written;
     a format that keeps a set together (COCO, YOLO, CVAT, nnU-Net) is written at the end, for the pictures of this run,
     and each picture has the competition's label besides. ``numbers``: measure the hands too, like ``ossa measure``. A
     file that cannot be used is skipped, and the others are still done; ``tell`` hears of it at once, and of the
@@ -343,7 +344,8 @@ def usual_predictor(model: str | Path | None, device: str, looks: str, tile: int
     from ossa.inference.tiles import Tiles
     from ossa.inference.views import parse_views
 
-    return Predictor.load(model, device=device, views=parse_views(looks), tiles=None if tile is None else Tiles(tile))
+    views = None if looks == "auto" else parse_views(looks)
+    return Predictor.load(model, device=device, views=views, tiles=None if tile is None else Tiles(tile))
 
 
 def fast_predictor(model: str | Path | None, device: str, tile: int | None = None) -> Predictor:

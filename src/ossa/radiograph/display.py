@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -31,26 +33,46 @@ def for_the_eye(grey: NDArray[Any]) -> Picture:
 def png(picture: NDArray[Any]) -> bytes:
     """(H, W) grey or (H, W, 3) RGB, uint8 or uint16, as a PNG file.
 
-    OpenCV's own level of compression: half the time of any level that is asked for, and a third larger.
+    Every row as differences from the pixel to the left (filter "Sub" of W3C REC-PNG-3), packed by zlib-ng: a third of
+    OpenCV's time at its own level, and no larger.
     """
-    return _encoded(".png", picture, [])
+    from imagecodecs import zlibng_encode
+
+    height, width = picture.shape[:2]
+    shaped = picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] == 3)
+    if not shaped or picture.dtype not in (np.uint8, np.uint16) or not height or not width:
+        raise _not_encoded(".png", picture)
+    step = picture.dtype.itemsize * (1 if picture.ndim == 2 else 3)  # bytes of a pixel
+    big = np.ascontiguousarray(picture, picture.dtype.newbyteorder(">"))
+    rows = big.reshape(height, -1).view(np.uint8)
+    filtered = np.empty((height, 1 + rows.shape[1]), np.uint8)
+    filtered[:, 0] = 1
+    filtered[:, 1 : 1 + step] = rows[:, :step]
+    np.subtract(rows[:, step:], rows[:, :-step], out=filtered[:, 1 + step :])
+    colour = 0 if picture.ndim == 2 else 2
+    header = struct.pack(">IIBBBBB", width, height, 8 * picture.dtype.itemsize, colour, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlibng_encode(filtered.reshape(-1), level=1)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    """One chunk of a PNG file: its length, name, data and checksum."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))
 
 
 def jpeg(picture: Picture, quality: int = 85) -> bytes:
     """(H, W) grey or (H, W, 3) RGB uint8 as a JPEG file; ``quality`` 1 to 100."""
     import cv2
 
-    return _encoded(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
-
-
-def _encoded(kind: str, picture: NDArray[Any], options: list[int]) -> bytes:
-    import cv2
-
     stored = picture if picture.ndim == 2 else np.ascontiguousarray(picture[..., ::-1])  # OpenCV thinks in BGR
     try:
-        done, data = cv2.imencode(kind, stored, options)
+        done, data = cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, quality])
     except cv2.error:
         done, data = False, np.zeros(0, np.uint8)
     if not done:
-        raise OutputError("a picture could not be encoded", found=f"{picture.shape} {picture.dtype}", expected=kind)
+        raise _not_encoded(".jpg", picture)
     return bytes(data.tobytes())
+
+
+def _not_encoded(kind: str, picture: NDArray[Any]) -> OutputError:
+    return OutputError("a picture could not be encoded", found=f"{picture.shape} {picture.dtype}", expected=kind)
