@@ -51,7 +51,7 @@ def png(picture: NDArray[Any]) -> bytes:
     np.subtract(rows[:, step:], rows[:, :-step], out=filtered[:, 1 + step :])
     colour = 0 if picture.ndim == 2 else 2
     header = struct.pack(">IIBBBBB", width, height, 8 * picture.dtype.itemsize, colour, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlibng_encode(filtered.reshape(-1), level=1)), (b"IEND", b""))
+    chunks = ((b"IHDR", header), (b"IDAT", bytes(zlibng_encode(filtered.tobytes(), level=1))), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
 
 
