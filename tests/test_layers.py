@@ -38,7 +38,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pages": PICTURES | {"hand", "measurement"},
     "export": PICTURES | {"hand", "measurement"},
     "pipeline": LOOKS | {"dataset", "phantom", "training", "export", "pages", "measurement"},
-    "cli": GROUND | {"pipeline"},
+    "apps": GROUND | {"pipeline"},
+    "cli": GROUND | {"pipeline", "apps"},
 }
 
 #: Third-party packages that a layer may import, where that is restricted. A layer that is not listed is free.
@@ -59,6 +60,7 @@ OUTSIDE: dict[str, set[str]] = {
     "inference": {"numpy", "cv2", "onnxruntime", "openvino", "torch"},
     "pages": {"numpy", "cv2", "weasyprint"},
     "export": {"numpy", "cv2", "dicomanonymizer", "highdicom", "matplotlib", "pydicom", "pynetdicom"},
+    "apps": {"fastapi", "prometheus_client", "pydantic", "python_multipart", "starlette", "uvicorn"},
     "cli": {"click", "rich"},
 }
 

@@ -12,9 +12,9 @@ import ossa
 from ossa.cli import COMMANDS
 
 HEAVY = {
-    "cv2", "highdicom", "lightning", "llvmlite", "matplotlib", "numba", "numpy", "onnx", "onnxruntime", "openvino",
-    "pandas", "PIL", "pydantic", "pydicom", "rich", "safetensors", "scipy", "tensorboard", "torch", "torchvision",
-    "yaml",
+    "cv2", "fastapi", "highdicom", "lightning", "llvmlite", "matplotlib", "numba", "numpy", "onnx", "onnxruntime",
+    "openvino", "pandas", "PIL", "pydantic", "pydicom", "rich", "safetensors", "scipy", "tensorboard", "torch",
+    "torchvision", "uvicorn", "yaml",
 }  # fmt: skip
 
 LIST = "import sys, json; print(json.dumps(sorted(m.split('.')[0] for m in sys.modules)), file=sys.stderr)"
