@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from ossa.labels.item import Item
 from ossa.labels.names import bone_names
 from ossa.labels.results import open_results
 from ossa.schema import load_schema
+from ossa.segmentation.origin import Model, Origin
 from ossa.segmentation.segmentation import Segmentation
 
 SCHEMA = load_schema()
@@ -90,7 +92,19 @@ def test_whose_it_is_and_what_it_refers_to(tmp_path: Path) -> None:
     assert code.EquivalentCodeSequence[0].CodeValue == SCHEMA.bone("Scaphoid").fma_left == "24436"
     assert segment.AnatomicRegionSequence[0].AnatomicRegionModifierSequence[0].CodeMeaning == "Left"
     assert segment.SegmentLabel == "Scaphoid (left)"
-    assert segment.SegmentationAlgorithmIdentificationSequence[0].AlgorithmName == "ossa"
+    [algorithm] = segment.SegmentationAlgorithmIdentificationSequence
+    assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == ("ossa", "not told")
+
+
+def test_who_found_the_bones_is_read_back(tmp_path: Path) -> None:
+    image = radiograph(tmp_path / "hand.dcm")
+    origin = Origin("1.0", (Model("mine", "MIT", {"model.onnx": "ab" * 32}),), {"thresholds": {"Radius": 0.4}})
+    data = written(image, tmp_path / "hand_seg.dcm", replace(bones(), origin=origin))
+    [algorithm] = data.SegmentSequence[0].SegmentationAlgorithmIdentificationSequence
+    assert algorithm.AlgorithmVersion == "1.0"
+    [case] = dicom_seg.read(tmp_path, bone_names(SCHEMA)).cases
+    assert case.truth(SCHEMA).origin == origin
+    assert data.SOPInstanceUID != written(image, tmp_path / "other.dcm", bones()).SOPInstanceUID
 
 
 def test_the_same_bones_are_the_same_object_and_others_are_not(tmp_path: Path) -> None:

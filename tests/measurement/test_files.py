@@ -20,13 +20,16 @@ from ossa.measurement.spacing import KnownLength, chosen_spacing, spacing_by_use
 from ossa.measurement.tables import BONE_COLUMNS, HAND_COLUMNS, bone_rows, csv_text, hand_row
 from ossa.measurement.types import ROWS, HandMeasurements
 from ossa.radiograph.radiograph import Aspect, Radiograph, Spacing
+from ossa.segmentation.origin import Model, Origin
 
 FILM = Radiograph(np.tile(np.linspace(0, 200, SHAPE[1]).astype(np.uint8), (SHAPE[0], 1)))
+
+ORIGIN = Origin("1.0", (Model("mine", files={"model.onnx": "ab" * 32}),))
 
 
 @pytest.fixture(scope="module")
 def right() -> HandMeasurements:
-    return measure_hand(made_hand(), FILM, name="right", spacing=Spacing(0.1, 0.1, "user"))
+    return measure_hand(replace(made_hand(), origin=ORIGIN), FILM, name="right", spacing=Spacing(0.1, 0.1, "user"))
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +41,7 @@ def test_a_file_gives_back_what_was_written(right: HandMeasurements, tmp_path: P
     write_measurements(tmp_path / "a.json", right)
     again = read_measurements(tmp_path / "a.json")
     assert to_json(again) == to_json(right)
+    assert again.origin == ORIGIN
     assert again.spacing == right.spacing
     assert [(one.name, one.bone, one.unit, one.reason) for one in again] == [
         (one.name, one.bone, one.unit, one.reason) for one in right
@@ -62,6 +66,7 @@ def test_tables(right: HandMeasurements) -> None:
     hand = next(csv.DictReader(io.StringIO(csv_text(HAND_COLUMNS, [hand_row(right)]))))
     assert float(hand["ulnar_variance"]) == pytest.approx(-1, abs=0.2)
     assert hand["bones_found"] == "29"
+    assert hand["made_by"] == middle["made_by"] == "ossa 1.0, mine abababababab"
     odd = replace(right, name="=1+1\nx")
     assert next(csv.DictReader(io.StringIO(csv_text(HAND_COLUMNS, [hand_row(odd)]))))["hand"] == "'=1+1 x"
 

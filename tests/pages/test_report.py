@@ -14,7 +14,7 @@ from ossa.inference import hands, judge
 from ossa.measurement.definitions import DEFINITIONS
 from ossa.measurement.measure import measure_hand
 from ossa.pages.report import pdf, words
-from ossa.pages.report.content import Origin, Report, ReportHand
+from ossa.pages.report.content import Report, ReportHand
 from ossa.pages.report.document import report_page
 from ossa.pages.report.flags import flags_of
 from ossa.pages.report.tables import typographic
@@ -22,12 +22,13 @@ from ossa.pages.report.words import LANGUAGES, Words
 from ossa.radiograph.dicom.patient import Patient
 from ossa.radiograph.radiograph import Radiograph, Spacing
 from ossa.schema import load_schema
+from ossa.segmentation.origin import Model, Origin
 from ossa.segmentation.segmentation import Segmentation
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
 SCHEMA = load_schema()
 USER = Spacing(0.2, 0.2, "user")
-ORIGIN = Origin(True, "1.0", [("model", "Apache-2.0", {"model.onnx": "ab" * 32})], {"views": "2"})
+ORIGIN = Origin("1.0", (Model("model", "Apache-2.0", {"model.onnx": "ab" * 32}),), {"views": 2, "judged": True})
 
 
 def hand(
@@ -36,7 +37,7 @@ def hand(
     file: str = "hand.png",
     notes: tuple[str, ...] = (),
 ) -> ReportHand:
-    bones = replace(made_hand() if found is None else found, notes=notes)
+    bones = replace(made_hand() if found is None else found, notes=notes, origin=ORIGIN)
     radiograph = Radiograph(np.full(SHAPE, 90, np.uint8), spacing)
     return ReportHand(file, radiograph, bones, measure_hand(bones, radiograph, name=file))
 
@@ -52,7 +53,7 @@ def left() -> ReportHand:
 
 
 def page_of(*those: ReportHand, language: str = "en", patient: Patient | None = None) -> str:
-    return report_page(Report(those, [ORIGIN] * len(those), "1.0", "2026-01-31", patient), language)
+    return report_page(Report(those, "1.0", "2026-01-31", patient), language)
 
 
 def told(page: str) -> str:
@@ -112,13 +113,13 @@ def test_flags_are_grouped_and_say_names() -> None:
         "something new about finger-2",
     )
     one = hand(notes=notes)
-    flags = {flag.group: flag for flag in flags_of(one, ORIGIN, "1.0", Words("en", SCHEMA))}
+    flags = {flag.group: flag for flag in flags_of(one, "1.0", Words("en", SCHEMA))}
     assert flags["doubtful"].sentences == (
         "Lunate, distal phalanx of the thumb (its border is blurred); pisiform (in several parts)",
     )
     assert flags["missing"].sentences == ("should be in view: First metacarpal, capitate",)
     assert flags["file"].sentences == ("something new about Proximal phalanx of the thumb",)
-    korean = {flag.group: flag for flag in flags_of(one, ORIGIN, "1.0", Words("ko", SCHEMA))}
+    korean = {flag.group: flag for flag in flags_of(one, "1.0", Words("ko", SCHEMA))}
     assert korean["file"].foreign == ("something new about 엄지손가락 첫마디뼈",)
     assert "경계가 흐림" in korean["doubtful"].sentences[0]
 
@@ -126,16 +127,17 @@ def test_flags_are_grouped_and_say_names() -> None:
 def test_millimetres_are_said_to_be_missing_or_too_long() -> None:
     english = Words("en", SCHEMA)
     without = hand(spacing=None)
-    assert any(flag.group == "scale" for flag in flags_of(without, ORIGIN, "1.0", english))
+    assert any(flag.group == "scale" for flag in flags_of(without, "1.0", english))
     assert " mm" not in told(page_of(without))
     detector = hand(spacing=Spacing(0.2, 0.2, "ImagerPixelSpacing"))
-    [flag] = [flag for flag in flags_of(detector, ORIGIN, "1.0", english) if flag.group == "scale"]
+    [flag] = [flag for flag in flags_of(detector, "1.0", english) if flag.group == "scale"]
     assert "too long" in flag.sentences[0]
 
 
 def test_results_of_another_version_are_told(right: ReportHand) -> None:
-    older = replace(ORIGIN, version="0.9")
-    assert [flag.group for flag in flags_of(right, older, "1.0", Words("en", SCHEMA))][-1] == "model"
+    older = replace(right.segmentation, origin=replace(ORIGIN, version="0.9"))
+    flags = flags_of(replace(right, segmentation=older), "1.0", Words("en", SCHEMA))
+    assert [flag.group for flag in flags][-1] == "model"
 
 
 def test_both_hands_stand_side_by_side(left: ReportHand, right: ReportHand) -> None:
@@ -147,13 +149,30 @@ def test_both_hands_stand_side_by_side(left: ReportHand, right: ReportHand) -> N
 
 def test_hostile_texts_stay_texts(right: ReportHand) -> None:
     bad = hand(file=f"{HOSTILE}.png", notes=(HOSTILE, f"{{1}} {HOSTILE} is doubtful ({HOSTILE})"))
-    origin = Origin(False, HOSTILE, [(HOSTILE, HOSTILE, {HOSTILE: HOSTILE})], {HOSTILE: HOSTILE})
+    origin = Origin(HOSTILE, (Model(HOSTILE, HOSTILE, {HOSTILE: HOSTILE}),), {HOSTILE: HOSTILE, "device": HOSTILE})
+    bad = replace(bad, segmentation=replace(bad.segmentation, origin=origin))
     patient = Patient(*[HOSTILE] * 6)
     for language in LANGUAGES:
-        page = report_page(Report([bad], [origin], "1.0", HOSTILE, patient), language)
+        page = report_page(Report([bad], "1.0", HOSTILE, patient), language)
         assert page.count("<script") == 1
         assert not re.search(r"<[^>]*onerror", re.sub(r'"[^"]*"', "", page))
         assert "<img" not in page
+
+
+def test_what_the_model_was_asked_is_said_in_the_readers_language(right: ReportHand) -> None:
+    low = replace(ORIGIN, settings={**ORIGIN.settings, "thresholds": {"Radius": 0.3}, "unheard of": 1})
+    told = replace(right, segmentation=replace(right.segmentation, origin=low))
+    english, korean = (page_of(told, language=language) for language in ("en", "ko"))
+    assert "result judged: yes; probability from which a pixel is bone: 0.3–0.5 (by bone)" in english
+    assert "결과 검토: 예" in korean
+    assert "result judged" not in korean
+    assert "unheard of" not in english + korean
+
+
+def test_results_that_do_not_tell_who_made_them_say_so(right: ReportHand) -> None:
+    page = page_of(replace(right, segmentation=replace(right.segmentation, origin=None)))
+    assert "not told by these results" in page
+    assert "read from results that were there" in page
 
 
 def test_the_patient_stands_there_only_where_asked(right: ReportHand) -> None:

@@ -31,6 +31,7 @@ from ossa.schema import BoneSchema
 from ossa.segmentation.compare import dice
 from ossa.segmentation.decode import decode, logit
 from ossa.segmentation.edges import with_edges, with_look
+from ossa.segmentation.origin import Model, Origin
 
 if TYPE_CHECKING:
     from ossa.bundle.card import Closer
@@ -140,6 +141,27 @@ class Predictor:
             "finder": self.finder is not None,
         }
 
+    def origin(self) -> Origin:
+        """Who finds the bones, as every result tells it: models with the hashes of their files, and what is asked."""
+        from ossa import __version__
+
+        cards = [member.bundle.card for member in self.networks.members]
+        tiles = {} if self.networks.tiles is None else {"tiles": self.networks.tiles.size}
+        return Origin(
+            __version__,
+            tuple(Model(card.name, card.licence, dict(card.files)) for card in cards),
+            {
+                "views": len(self.networks.views),
+                "closer": len(self.closer),
+                "judged": self.judge is not None,
+                "finder": self.finder is not None,
+                "cleanup": bool(self.tidy),
+                "thresholds": {name: round(value, 4) for name, value in self.thresholds.items()},
+                **tiles,
+                "device": self.networks.members[0].engine.description,
+            },
+        )
+
     def predict(self, picture: Picture) -> Prediction:
         """The bones of a radiograph: a file's path, a grey array (H, W) of uint8 or uint16, or a Radiograph.
 
@@ -158,8 +180,10 @@ class Predictor:
         A predictor without a finder takes every radiograph for one hand. For ``picture`` and errors see ``predict``.
         """
         radiograph = as_radiograph(picture)
+        origin = self.origin()
         return tuple(
-            replace(hand, segmentation=_told(hand.segmentation, radiograph)) for hand in self._hands(radiograph)
+            replace(hand, segmentation=replace(_told(hand.segmentation, radiograph), origin=origin))
+            for hand in self._hands(radiograph)
         )
 
     def _hands(self, radiograph: Radiograph) -> tuple[Hand, ...]:

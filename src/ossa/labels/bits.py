@@ -5,6 +5,7 @@
     bits     (P, H, W) uint32: bone i is bit i % 32 of plane i // 32
     bones    (C,) text: the name of bone i
     judged   (J,) text: the bones that somebody judged (left out: those that are drawn)
+    made_by  (B,) uint8: who found them, JSON in UTF-8 (left out where nobody tells)
 
     >>> found = np.load("hand.npz")                                        # doctest: +SKIP
     >>> radius = found["bits"][0] >> list(found["bones"]).index("Radius") & 1   # doctest: +SKIP
@@ -15,9 +16,11 @@ Nothing is unpickled, and sizes are asked before anything is unpacked.
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -27,8 +30,9 @@ from ossa.errors import LabelError
 from ossa.labels.case import Case, Problem, Reading, Truth, judged
 from ossa.labels.names import BoneNames, collect
 from ossa.labels.pictures import below, case_of, labels_beside, pictures, subject_of, unclear_problem, visible_files
-from ossa.safety import MAX_PIXELS, write_bytes
+from ossa.safety import MAX_PIXELS, parse_json, write_bytes
 from ossa.schema import BoneSchema
+from ossa.segmentation.origin import KEY, Origin
 from ossa.segmentation.outlines import Outline, outlines_from_region
 from ossa.segmentation.segmentation import Region, Segmentation
 
@@ -36,6 +40,9 @@ LAYOUT = "pictures, and for each a NAME.npz of bit planes beside it"
 
 #: Files that are looked into; bones and characters of a name that a file may have.
 _LOOKS, _MOST_BONES, _LONGEST = 20, 4096, 200
+
+#: Bytes that an origin may have.
+_MOST_ORIGIN = 100_000
 
 
 def detect(root: Path) -> bool:
@@ -85,6 +92,19 @@ def read_bits(path: Path) -> tuple[NDArray[np.uint32], tuple[str, ...], tuple[st
     return bits.astype(np.uint32, copy=False), names, None if known is None else tuple(map(str, known.tolist()))
 
 
+def read_origin(path: Path) -> Origin | None:
+    """Who found the bones of a file; None where nobody tells, or tells it in another way."""
+    member = f"{KEY}.npy"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if member not in archive.namelist():
+                return None
+            text = _member(archive, member, "u", 1, _MOST_ORIGIN).astype(np.uint8).tobytes().decode()
+        return Origin.from_json(parse_json(text))
+    except Exception:  # the bones are none the worse for it
+        return None
+
+
 def _member(archive: zipfile.ZipFile, name: str, kind: str, dimensions: int, most: int) -> NDArray[np.generic]:
     """One array of the archive; its header is asked before its data are unpacked."""
     with archive.open(name) as stream:
@@ -99,7 +119,7 @@ def _member(archive: zipfile.ZipFile, name: str, kind: str, dimensions: int, mos
             raise LabelError(
                 f"'{name.removesuffix('.npy')}' is another array than it should be",
                 found=f"{dtype} {shape}"[:80],
-                expected={"u": "uint32 (P, H, W)", "U": "names"}[kind],
+                expected={"u": "whole numbers", "U": "names"}[kind] + f", {dimensions} dimensions",
             )
         data = stream.read(count * dtype.itemsize)
         if len(data) < count * dtype.itemsize:
@@ -128,7 +148,8 @@ def parse(path: Path, names: BoneNames) -> Truth:
         if looked is not None and known is not None and bone in known and len(targets) == 1:
             looked.append(targets[0])
     outlines, merged = collect(found, names.schema)
-    return Truth(outlines, judged(outlines, names.schema, looked, merged), merged, (bits.shape[1], bits.shape[2]))
+    shape, annotated = (bits.shape[1], bits.shape[2]), judged(outlines, names.schema, looked, merged)
+    return Truth(outlines, annotated, merged, shape, origin=read_origin(path))
 
 
 def read_case(case: Case, schema: BoneSchema, names: BoneNames) -> Truth:
@@ -160,10 +181,13 @@ def write(path: Path, segmentation: Segmentation, image: Path, known: frozenset[
     del image  # the file's name tells it
     names = segmentation.schema.names
     buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        bits=segmentation.bits(),
-        bones=np.array(names),
-        judged=np.array([name for name in names if known is None or name in known], dtype=np.str_),
-    )
+    arrays: dict[str, Any] = {
+        "bits": segmentation.bits(),
+        "bones": np.array(names),
+        "judged": np.array([name for name in names if known is None or name in known], dtype=np.str_),
+    }
+    if segmentation.origin is not None:
+        told = json.dumps(segmentation.origin.to_json(), ensure_ascii=False).encode()
+        arrays[KEY] = np.frombuffer(told, np.uint8)
+    np.savez_compressed(buffer, **arrays)
     write_bytes(path, buffer.getvalue())

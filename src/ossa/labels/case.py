@@ -10,6 +10,7 @@ from ossa.errors import DatasetError, LabelError
 from ossa.radiograph.radiograph import Radiograph, Side
 from ossa.radiograph.read import read_radiograph
 from ossa.schema import BoneSchema
+from ossa.segmentation.origin import Origin
 from ossa.segmentation.outlines import Outline, Outlines, Ring, map_outlines, region_from_outlines
 from ossa.segmentation.segmentation import Region, Segmentation
 
@@ -34,8 +35,8 @@ class Truth:
     One that is annotated but has no outline is known to be absent; one that is not annotated is unknown, and is left
     out of losses and scores. Nobody has judged a bone by not drawing it: see ``judged``. ``merged``: bones outlined
     together (never in ``annotated``). ``shape``: the (H, W) that the label itself says it was drawn at, None where it
-    does not say. ``notes`` and ``confidence``: what ``ossa predict`` said of its answer. ``left_out``: sentences on
-    what of the label is no outline of a bone.
+    does not say. ``notes`` and ``confidence``: what ``ossa predict`` said of its answer; ``origin``: who gave it.
+    ``left_out``: sentences on what of the label is no outline of a bone.
     """
 
     outlines: Outlines
@@ -45,6 +46,7 @@ class Truth:
     notes: tuple[str, ...] = ()
     confidence: Mapping[str, float] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    origin: Origin | None = None
 
     def segmentation(self, schema: BoneSchema, shape: tuple[int, int]) -> Segmentation:
         """The outlines filled at ``shape`` (H, W)."""
@@ -54,7 +56,7 @@ class Truth:
             if region is not None:
                 regions[name] = region
         sure = {name: value for name, value in self.confidence.items() if name in regions}
-        return Segmentation(schema, shape, regions, sure, self.notes)
+        return Segmentation(schema, shape, regions, sure, self.notes, origin=self.origin)
 
     def scaled(self, shape: tuple[int, int]) -> Truth:
         """The same drawing on a picture of ``shape`` (H, W): edges come to lie on edges."""

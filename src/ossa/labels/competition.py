@@ -34,6 +34,7 @@ from ossa.labels.texts import read_label_json
 from ossa.radiograph.display import png
 from ossa.safety import inside, write_bytes, write_text
 from ossa.schema import BoneSchema
+from ossa.segmentation.origin import KEY, Origin
 from ossa.segmentation.outlines import Outline, Outlines, outlines_from_region
 from ossa.segmentation.segmentation import Segmentation
 
@@ -97,7 +98,8 @@ def parse_label(data: object, path: Path, names: BoneNames) -> Truth:
     said = said if isinstance(said, dict) else {}
     known = judged(outlines, names.schema, said.get("judged", "all" if _is_own(data) else None), merged)
     notes, confidence = read_notes(data)
-    return Truth(outlines, known, merged, stated_size(data, path), notes, confidence)
+    size, origin = stated_size(data, path), read_origin(data)
+    return Truth(outlines, known, merged, size, notes, confidence, origin=origin)
 
 
 def _is_own(data: Mapping[str, Any]) -> bool:
@@ -133,13 +135,19 @@ def read_notes(data: object) -> tuple[tuple[str, ...], dict[str, float]]:
     )
 
 
+def read_origin(data: object) -> Origin | None:
+    """Who found the bones, as ``ossa predict`` wrote it into the JSON of a label; None in other files."""
+    said = data.get("attributes") if isinstance(data, dict) else None
+    return Origin.from_json(said.get(KEY)) if isinstance(said, dict) else None
+
+
 def write_label(
     path: str | Path, segmentation: Segmentation, image_name: str, known: frozenset[str] | None = None
 ) -> None:
     """Write a segmentation as a label file; ``read_label`` gives back the same pixels.
 
-    ``image_name`` is stored as "filename", notes and confidences under "attributes"; so are the bones that somebody
-    judged, ``known``, where these are not all. Raises OutputError when the file cannot be written.
+    ``image_name`` is stored as "filename", notes, confidences and origin under "attributes"; so are the bones that
+    somebody judged, ``known``, where these are not all. Raises OutputError when the file cannot be written.
     """
     outlines = {name: outlines_from_region(region) for name, region in segmentation}
     said: dict[str, Any] = {}
@@ -151,6 +159,8 @@ def write_label(
         said["confidence"] = {name: round(float(value), 4) for name, value in segmentation.confidence.items()}
     elif segmentation.probability:  # of a result that nobody judged
         said["probability"] = {name: round(float(value), 4) for name, value in segmentation.probability.items()}
+    if segmentation.origin is not None:
+        said[KEY] = segmentation.origin.to_json()
     write_outlines(path, outlines, segmentation.shape, image_name, said)
 
 

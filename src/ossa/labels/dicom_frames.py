@@ -16,7 +16,9 @@ from ossa.errors import LabelError
 from ossa.export.dicom.codes import is_own_code
 from ossa.export.dicom.source import quietly
 from ossa.radiograph.radiograph import Side
+from ossa.safety import parse_json
 from ossa.schema import BoneSchema
+from ossa.segmentation.origin import Origin
 from ossa.segmentation.segmentation import Region
 
 if TYPE_CHECKING:
@@ -60,12 +62,15 @@ class SegHand:
 
 @dataclass(frozen=True, eq=False)
 class SegFile:
-    """``refers_to``: the SOPInstanceUID of its picture. ``looked_for_all``: ossa made it, and looked for every bone."""
+    """``refers_to``: the SOPInstanceUID of its picture. ``looked_for_all``: ossa made it, and looked for every bone;
+    ``origin``: who found the bones, as ossa tells it.
+    """
 
     shape: tuple[int, int]
     refers_to: str
     hands: tuple[SegHand, ...] = field(default=())
     looked_for_all: bool = False
+    origin: Origin | None = None
 
 
 def is_segmentation(path: Path) -> bool:
@@ -159,7 +164,18 @@ def _read(path: Path, schema: BoneSchema, pixels: bool) -> SegFile:
     hands = tuple(SegHand(key, sides[key], tuple(segments)) for key, segments in found.items())
     ours = str(data.get("ManufacturerModelName")) == "ossa"
     automatic = all(str(one.get("SegmentAlgorithmType")) == "AUTOMATIC" for one in parts.values())
-    return SegFile(shape, _refers_to(data), hands, ours and automatic)
+    return SegFile(shape, _refers_to(data), hands, ours and automatic, _origin(data) if ours else None)
+
+
+def _origin(data: Dataset) -> Origin | None:
+    """Who found the bones: the parameters of the first algorithm (export.dicom.seg)."""
+    for item in data.SegmentSequence:
+        for algorithm in item.get("SegmentationAlgorithmIdentificationSequence") or ():
+            try:
+                return Origin.from_json(parse_json(str(algorithm.get("AlgorithmParameters") or "null")))
+            except (ValueError, RecursionError):
+                return None
+    return None
 
 
 def _frames(data: Dataset, path: Path) -> dict[int, int]:

@@ -170,7 +170,7 @@ def read_case(case: Case, schema: BoneSchema, names: BoneNames) -> Truth:
             merged.append(Merged(frozenset(targets), outlines_from_region(region)))
     said = "all" if seg.looked_for_all else None
     known = judged(outlines, schema, said, tuple(merged))
-    return Truth(outlines, known, tuple(merged), seg.shape, left_out=tuple(left_out))
+    return Truth(outlines, known, tuple(merged), seg.shape, left_out=tuple(left_out), origin=seg.origin)
 
 
 def _targets(names: BoneNames, words: Sequence[str]) -> tuple[str, ...] | None:

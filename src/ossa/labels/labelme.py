@@ -30,6 +30,7 @@ from ossa.radiograph.raster import png
 from ossa.radiograph.raster.header import Damaged
 from ossa.safety import write_text
 from ossa.schema import BoneSchema
+from ossa.segmentation.origin import KEY, Origin
 from ossa.segmentation.outlines import Outline, Outlines, outlines_from_region, outlines_from_segmentation
 from ossa.segmentation.segmentation import Region, Segmentation
 
@@ -80,7 +81,7 @@ def parse_labelme(data: object, path: Path, names: BoneNames) -> Truth:
     outlines, merged = collect(parts.found(), names.schema)
     left_out = tuple(f"{count} x {what}: left out" for what, count in foreign.items())
     known = judged(outlines, names.schema, data.get("judged"), merged)
-    return Truth(outlines, known, merged, size, left_out=left_out)
+    return Truth(outlines, known, merged, size, left_out=left_out, origin=Origin.from_json(data.get(KEY)))
 
 
 def stated_size(data: Mapping[str, Any], path: Path) -> Size | None:
@@ -153,7 +154,8 @@ def write_labelme(
     """Write a segmentation as a labelme file; ``read_labelme`` gives back the same pixels.
 
     ``image_name`` is stored as "imagePath" (labelme opens it relative to the file), and the bones that somebody judged,
-    ``known`` (None: all), as "judged", which labelme keeps. Raises OutputError when the file cannot be written.
+    ``known`` (None: all), as "judged", which labelme keeps; so is who found them. Raises
+    OutputError when the file cannot be written.
     """
     shapes: list[dict[str, Any]] = [
         {
@@ -178,6 +180,8 @@ def write_labelme(
         "imageWidth": segmentation.shape[1],
         "judged": [name for name in segmentation.schema.names if known is None or name in known],
     }
+    if segmentation.origin is not None:
+        value[KEY] = segmentation.origin.to_json()
     write_text(path, json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
 
 

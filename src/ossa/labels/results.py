@@ -17,7 +17,7 @@ from typing import Protocol
 from ossa.errors import InputError
 from ossa.labels.beside import stated_size
 from ossa.labels.case import Case, Truth
-from ossa.labels.competition import read_notes
+from ossa.labels.competition import read_notes, read_origin
 from ossa.labels.format import formats
 from ossa.labels.match import pair, without_ending
 from ossa.labels.names import BoneNames, bone_names
@@ -28,6 +28,7 @@ from ossa.labels.texts import read_label_json
 from ossa.radiograph.radiograph import Side
 from ossa.schema import BoneSchema, load_schema
 from ossa.segmentation.decode import decode_at
+from ossa.segmentation.origin import Origin
 from ossa.segmentation.segmentation import Segmentation
 
 Shape = tuple[int, int]
@@ -182,11 +183,13 @@ class _Rows:
     size: Shape | None = None
     notes: tuple[str, ...] = ()
     confidence: Mapping[str, float] = field(default_factory=dict)
+    origin: Origin | None = None
 
     def read(self, shape: Shape) -> tuple[Segmentation, frozenset[str]]:
         found = self.submission.with_shape(shape)[self.name]
         sure = {name: value for name, value in self.confidence.items() if name in found.regions}
-        return replace(found, notes=self.notes, confidence=sure), frozenset(found.schema.names)
+        told = replace(found, notes=self.notes, confidence=sure, origin=self.origin)
+        return told, frozenset(found.schema.names)
 
 
 def _open_rows(submission: Submission, name: str, folder: Path | None) -> Opened:
@@ -197,7 +200,7 @@ def _open_rows(submission: Submission, name: str, folder: Path | None) -> Opened
     if label is None:
         return _Rows(submission, name)
     data = read_label_json(label)
-    return _Rows(submission, name, stated_size(data, label), *read_notes(data))
+    return _Rows(submission, name, stated_size(data, label), *read_notes(data), read_origin(data))
 
 
 def _submission(path: Path, schema: BoneSchema, beside: Path | None = None) -> Results:
@@ -208,10 +211,11 @@ def _submission(path: Path, schema: BoneSchema, beside: Path | None = None) -> R
 
 @dataclass(frozen=True, eq=False)
 class Saved:
-    """Saved probabilities of one picture; ``read`` decodes them at .5."""
+    """Saved probabilities of one picture; ``read`` decodes them at .5. ``origin``: the models that gave them."""
 
     probabilities: Probabilities
     schema: BoneSchema
+    origin: Origin | None = None
 
     @property
     def size(self) -> Shape | None:
@@ -220,7 +224,8 @@ class Saved:
 
     def read(self, shape: Shape) -> tuple[Segmentation, frozenset[str]]:
         """The bones found, and all bones: each was looked for. Raises InputError for a picture of another size."""
-        return self.read_at(shape, (0.5,))[0], frozenset(self.schema.names)
+        found = replace(self.read_at(shape, (0.5,))[0], origin=self.origin)
+        return found, frozenset(self.schema.names)
 
     def read_at(self, shape: Shape, thresholds: Sequence[float | Mapping[str, float]]) -> list[Segmentation]:
         """The bones at each of several thresholds (one for all bones, or bone -> probability); unpacked once."""
@@ -235,7 +240,18 @@ class Saved:
 
 
 def _open_saved(store: Store, name: str) -> Opened:
-    return Saved(store.read(name), store.schema)
+    return Saved(store.read(name), store.schema, _origin_of(store))
+
+
+def _origin_of(store: Store) -> Origin | None:
+    """The models that a store names; which version of ossa asked them it does not say."""
+    named = store.source.get("models")
+    models = [
+        {"name": one.get("name"), "licence": "", "sha256": one.get("files")}
+        for one in (named if isinstance(named, list) else ())
+        if isinstance(one, dict)
+    ]
+    return Origin.from_json({"ossa": "", "models": models, "settings": {}}) if models else None
 
 
 def _store(path: Path, schema: BoneSchema) -> Results:

@@ -12,6 +12,7 @@ from ossa.measurement.definitions import DEFINITIONS
 from ossa.measurement.types import UCUM, HandMeasurements, Measurement, Stroke
 from ossa.radiograph.radiograph import Spacing
 from ossa.schema import load_schema
+from ossa.segmentation.origin import KEY, Origin
 
 #: Says what a file is, and that a reader knows its layout.
 KIND = "ossa measurements 1"
@@ -29,6 +30,7 @@ def to_json(hand: HandMeasurements) -> dict[str, Any]:
         "spacing_mm": None if spacing is None else {"row": spacing.row, "column": spacing.column},
         "spacing_source": hand.spacing_source,
         "uncertainty_source": hand.uncertainty_source,
+        KEY: None if hand.origin is None else hand.origin.to_json(),
         "notes": list(hand.notes),
         "cut": sorted(hand.cut),
         "confidence": dict(hand.confidence),
@@ -54,6 +56,7 @@ def from_json(value: Mapping[str, Any]) -> HandMeasurements:
             confidence={str(bone): float(sure) for bone, sure in value["confidence"].items()},
             centroids={str(bone): (float(x), float(y)) for bone, (x, y) in value["centroids"].items()},
             uncertainty_source=str(value["uncertainty_source"]),
+            origin=Origin.from_json(value.get(KEY)),
             notes=tuple(map(str, value["notes"])),
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -92,6 +92,7 @@ def measure_hand(
         confidence=segmentation.confidence,
         centroids={bone: scale.point(one.centre) for bone, one in seen.traces.items()},
         uncertainty_source=FROM_EDGES if judged else FROM_PIXELS,
+        origin=segmentation.origin,
         notes=_notes(segmentation, radiograph),
     )
 

@@ -1,8 +1,8 @@
 """Measurements as the rows of two tables: one row per bone, one row per hand.
 
 Every number has three columns, NAME, NAME_uncertainty and (in a row's ``reasons``) why it is missing. Every row names
-its hand, the source of its millimetres and what its uncertainties rest on. Lengths of a row are in its ``unit``, areas
-in the square of it, angles in degrees; ratios have none.
+its hand, the source of its millimetres, what its uncertainties rest on and, where that is told, who found the bones.
+Lengths of a row are in its ``unit``, areas in the square of it, angles in degrees; ratios have none.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def _columns(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(column for name in names for column in (name, f"{name}_uncertainty"))
 
 
-_COMMON = ("spacing_mm", "spacing_source", "uncertainty_source")
+_COMMON = ("spacing_mm", "spacing_source", "uncertainty_source", "made_by")
 
 #: Columns of ``bone_rows``.
 BONE_COLUMNS = (
@@ -95,6 +95,7 @@ def _common(hand: HandMeasurements) -> dict[str, Any]:
         "spacing_mm": " x ".join(f"{side:g}" for side in dict.fromkeys(sides)),
         "spacing_source": hand.spacing_source,
         "uncertainty_source": hand.uncertainty_source,
+        "made_by": hand.made_by,
     }
 
 

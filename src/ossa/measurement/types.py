@@ -14,6 +14,7 @@ from ossa.errors import MissingExtraError
 from ossa.measurement.definitions import Definition, definition
 from ossa.radiograph.radiograph import Side, Spacing
 from ossa.schema import BoneSchema
+from ossa.segmentation.origin import Origin
 
 #: What a number counts. "ratio" has no unit. Degrees are those of an angle. "px" where the spacing is not known.
 Unit = Literal["mm", "mm2", "px", "px2", "degrees", "ratio"]
@@ -28,7 +29,7 @@ Point = tuple[float, float]
 #: Columns of ``HandMeasurements.rows``.
 ROWS = (
     "hand", "side", "bone", "title", "measurement", "value", "uncertainty", "unit", "reason", "confidence", "cut",
-    "spacing_source", "uncertainty_source", "experimental",
+    "spacing_source", "uncertainty_source", "experimental", "made_by",
 )  # fmt: skip
 
 
@@ -110,8 +111,8 @@ class HandMeasurements:
     its reason. ``spacing``: mm per px with its source, None where lengths are in px. ``side``: that of a hand seen
     from the back, told by the bones; ``marked``: what the film says. ``cut``: bones that an edge cuts off.
     ``confidence``: the judge's, where known. ``centroids``: x, y in px of the bones that are there.
-    ``uncertainty_source``: what the uncertainties rest on. ``notes``: sentences for the reader, among them those of
-    the segmentation.
+    ``uncertainty_source``: what the uncertainties rest on. ``origin``: who found the bones, where
+    that is told. ``notes``: sentences for the reader, among them those of the segmentation.
     """
 
     name: str
@@ -124,6 +125,7 @@ class HandMeasurements:
     confidence: Mapping[str, float] = field(default_factory=dict)
     centroids: Mapping[str, Point] = field(default_factory=dict)
     uncertainty_source: str = ""
+    origin: Origin | None = None
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
@@ -167,12 +169,18 @@ class HandMeasurements:
                 "spacing_source": self.spacing_source,
                 "uncertainty_source": self.uncertainty_source,
                 "experimental": one.definition.experimental,
+                "made_by": self.made_by,
             }
 
     @property
     def spacing_source(self) -> str:
         """Where the millimetres come from, in words."""
         return "none: lengths in px" if self.spacing is None else self.spacing.source
+
+    @property
+    def made_by(self) -> str:
+        """Who found the bones, in words; "" where nobody tells."""
+        return "" if self.origin is None else str(self.origin)
 
     def to_dataframe(self) -> Any:
         """A pandas.DataFrame of ``rows``. Raises MissingExtraError without pandas."""

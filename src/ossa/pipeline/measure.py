@@ -41,11 +41,14 @@ class SpacingGiven(TypedDict):
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """One picture to be measured. ``person``: what its hands share with those of other pictures of the same person."""
+    """One picture to be measured. ``person``: what its hands share with those of other pictures of the same person;
+    ``here``: its bones are looked for now, not read from results.
+    """
 
     source: Source
     read: Callable[[], Seen]
     person: str | None = None
+    here: bool = False
 
 
 @dataclass
@@ -148,7 +151,7 @@ def all_works(
         return read_radiograph(source.path)
 
     for source, found in read_ahead(sources, read):
-        yield Work(source, _looker(found, predictor), _person(source, given))
+        yield Work(source, _looker(found, predictor), _person(source, given), here=True)
 
 
 def _looker(found: Radiograph | Exception, predictor: Predictor) -> Callable[[], Seen]:

@@ -23,7 +23,7 @@ from ossa.safety import output_folder, write_bytes, write_text
 if TYPE_CHECKING:
     from ossa.inference.predictor import Predictor
     from ossa.measurement.spacing import KnownLength
-    from ossa.pages.report.content import Origin, Report, ReportHand
+    from ossa.pages.report.content import Report, ReportHand
     from ossa.radiograph.dicom.patient import Patient
     from ossa.radiograph.radiograph import Spacing
 
@@ -49,7 +49,7 @@ class _Sheet:
     expected: int
     patient: Patient | None
     seen: int = 0
-    hands: list[tuple[ReportHand, Origin]] = field(default_factory=list)
+    hands: list[ReportHand] = field(default_factory=list)
 
 
 def report(
@@ -94,22 +94,15 @@ def report(
     pictures = [*(work.source for work in works), *sources]
     if known is not None and len(pictures) != 1:
         raise ConfigError("a known length belongs to one picture", found=f"{len(pictures)} pictures", expected="one")
-    used: list[Predictor] = []
-
-    def loaded() -> Predictor:
-        used.append(load())
-        return used[0]
-
     inputs = [*given, *(source.path for source in pictures), *([] if images is None else [images])]
     with output_folder(folder, inputs):
         done = Reported(len(pictures))
         sheets = _sheets(pictures, together, identity)
-        for work in track(all_works(works, sources, given, loaded), done.total, "Reporting"):
+        for work in track(all_works(works, sources, given, load), done.total, "Reporting"):
             sheet = sheets[work.source.name]
             sheet.seen += 1
             try:
-                origin = _origin(used[0]) if used else _unknown()
-                sheet.hands += [(hand, origin) for hand in _hands(work, spacing, known)]
+                sheet.hands += _hands(work, spacing, known)
             except (DeviceError, OutputError):
                 raise
             except Exception as error:  # whatever one file does, the others are reported
@@ -176,7 +169,7 @@ def _hands(work: Work, spacing: Spacing | None, known: KnownLength | None) -> li
         numbers = measure_hand(segmentation, radiograph, name=work.source.name, spacing=chosen)
         numbers = replace(numbers, notes=(*told, *numbers.notes))
         name = _printable(work.source.path.name)
-        out.append(ReportHand(name, radiograph, segmentation, numbers, several=len(seen) > 1))
+        out.append(ReportHand(name, radiograph, segmentation, numbers, several=len(seen) > 1, here=work.here))
     return out
 
 
@@ -190,10 +183,8 @@ def _report(sheet: _Sheet, identity: bool) -> Report:
     from ossa.pages.report.content import Report
 
     order = {"L": 0, "R": 1}
-    ordered = sorted(sheet.hands, key=lambda row: order.get(row[0].measurements.side or "", 2))
     return Report(
-        [hand for hand, _ in ordered],
-        [origin for _, origin in ordered],
+        sorted(sheet.hands, key=lambda hand: order.get(hand.measurements.side or "", 2)),
         version=__version__,
         made=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %z"),
         patient=sheet.patient if identity else None,
@@ -217,39 +208,6 @@ def _write(path: Path, content: Report, language: str, pdf: bool) -> list[Path]:
     if paper is not None:
         write_bytes(files[1], paper)
     return files
-
-
-def _origin(predictor: Predictor) -> Origin:
-    """Who finds the bones: models with the hashes of their files, and what they are asked."""
-    from ossa import __version__
-    from ossa.pages.report.content import Origin
-
-    cards = [member.bundle.card for member in predictor.networks.members]
-    said = predictor.settings()
-    settings = {
-        "views": str(len(said["views"])),
-        "closer looks": str(len(said["closer"])),
-        "judge": "yes" if said["judged"] else "no",
-        "finder": "yes" if said["finder"] else "no",
-        "clean-up": "yes" if said["cleanup"] else "no",
-        "thresholds": _thresholds(said["thresholds"]),
-        "device": predictor.networks.members[0].engine.description,
-    }
-    return Origin(True, __version__, [(card.name, card.licence, dict(card.files)) for card in cards], settings)
-
-
-def _thresholds(given: dict[str, float]) -> str:
-    if not given:
-        return "0.5"
-    low, high = min(given.values()), max(given.values())
-    return f"{low:g}" if low == high else f"{low:.2g} to {high:.2g}, by bone"
-
-
-def _unknown() -> Origin:
-    """Results that were there: they do not say which model made them."""
-    from ossa.pages.report.content import Origin
-
-    return Origin(False)
 
 
 def _nothing(done: Reported) -> InputError:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ossa.errors import LabelError, MissingExtraError, SchemaError
 from ossa.schema import BoneSchema
+from ossa.segmentation.origin import Origin
 
 BoolArray = NDArray[np.bool_]
 
@@ -108,6 +109,7 @@ class Segmentation:
     as a judge of the whole result estimates it (docs/quality.md), and its ``probability``, the network's own, as a
     mean over the bone's pixels. ``plausible``: other edges that a bone may as well have (at lower and higher
     thresholds, in another look), by which measurements tell how sure they are. What is said of absent bones is dropped.
+    ``origin``: who found them, None where nobody tells or people drew them.
 
     >>> dot = ossa.Region(2, 3, np.ones((1, 1), dtype=bool))
     >>> found = ossa.Segmentation(ossa.load_schema(), (8, 8), {"Radius": dot})
@@ -124,6 +126,7 @@ class Segmentation:
     notes: tuple[str, ...] = ()
     probability: Mapping[str, float] = field(default_factory=dict)
     plausible: Mapping[str, tuple[Region, ...]] = field(default_factory=dict)
+    origin: Origin | None = None
 
     def __post_init__(self) -> None:
         height, width = self.shape

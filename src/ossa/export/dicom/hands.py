@@ -9,6 +9,7 @@ from ossa.hand.geometry import geometry
 from ossa.hand.sides import side_of
 from ossa.radiograph.radiograph import Side
 from ossa.schema import Bone, BoneSchema
+from ossa.segmentation.origin import Origin
 from ossa.segmentation.segmentation import Region, Segmentation
 
 
@@ -23,7 +24,9 @@ class BonesOfHand:
 
 @dataclass(frozen=True, eq=False)
 class Segment:
-    """One bone of one hand, in the order of the segments. ``number`` counts from 1; ``hand`` too."""
+    """One bone of one hand, in the order of the segments. ``number`` counts from 1; ``hand`` too; ``origin``: who
+    found it.
+    """
 
     number: int
     hand: int
@@ -33,6 +36,7 @@ class Segment:
     side: Side | None
     label: str
     tracking_id: str
+    origin: Origin | None = None
 
 
 def told_apart(segmentations: Sequence[Segmentation], marked: Side | None) -> tuple[BonesOfHand, ...]:
@@ -59,6 +63,6 @@ def segments(hands: Sequence[BonesOfHand]) -> Iterator[Segment]:
             number += 1
             bone = hand.segmentation.schema.bone(name)
             label = f"{bone.title} ({which})" if which else bone.title
-            yield Segment(
-                number, k, hand.segmentation.schema, bone, region, hand.side, label[:64], f"hand{k}/{name}"[:64]
-            )
+            tracking = f"hand{k}/{name}"[:64]
+            found = hand.segmentation
+            yield Segment(number, k, found.schema, bone, region, hand.side, label[:64], tracking, found.origin)

@@ -8,6 +8,7 @@ tens of kilobytes (JPEG and RLE are not for single bits).
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -27,8 +28,16 @@ if TYPE_CHECKING:
     from highdicom.seg import SegmentDescription
     from pydicom.dataset import Dataset
 
+    from ossa.segmentation.origin import Origin
+
 #: Numbers of the series in which objects of ossa stand in a study.
 SEG_SERIES, SR_SERIES, SC_SERIES = 9001, 9002, 9003
+
+#: The version of an algorithm that its results do not tell (a value that has to be there).
+NOT_TOLD = "not told"
+
+#: Characters that a long text holds (PS3.5 6.2, LT).
+_LONG_TEXT = 10_240
 
 #: The stand-in for the picture's size while highdicom builds the object, px.
 _SMALL = 8
@@ -102,9 +111,11 @@ def _share_something(out: Dataset) -> None:
 
 
 def identity(source: Source, listed: Sequence[Segment], pixels: bytes) -> str:
-    """What an object's identifiers follow from: the picture, the bones, their pixels, the version of ossa."""
+    """What an object's identifiers follow from: the picture, the bones, their pixels, who found them, this version."""
     told = hashlib.sha256(pixels)
     told.update("\n".join(segment.label for segment in listed).encode())
+    for origin in {segment.hand: segment.origin for segment in listed}.values():
+        told.update(b"" if origin is None else json.dumps(origin.to_json(), sort_keys=True).encode())
     return f"{source.header.SOPInstanceUID} {version()} {told.hexdigest()}"
 
 
@@ -173,7 +184,7 @@ def _description(segment: Segment, source: Source, drawn: bool) -> SegmentDescri
         segmented_property_category=codes.SCT.AnatomicalStructure,
         segmented_property_type=type_code(segment.schema, segment.bone, segment.side),
         algorithm_type=kind,
-        algorithm_identification=None if drawn else algorithm(),
+        algorithm_identification=None if drawn else algorithm(segment.origin),
         tracking_uid=tracking_uid(source, segment),
         tracking_id=segment.tracking_id,
         anatomic_regions=[region_code(segment.bone)],
@@ -192,12 +203,21 @@ def tracking_uid(source: Source, segment: Segment) -> str:
     return uid(str(source.header.SOPInstanceUID), segment.tracking_id)
 
 
-def algorithm() -> AlgorithmIdentificationSequence:
-    """ossa, as the algorithm that found the bones."""
+def algorithm(origin: Origin | None) -> AlgorithmIdentificationSequence:
+    """The algorithm that found the bones: ossa; its parameters are the origin as JSON, by which it is read back."""
     from highdicom import AlgorithmIdentificationSequence
     from pydicom.sr.codedict import codes
 
-    return AlgorithmIdentificationSequence("ossa", codes.DCM.ArtificialIntelligence, version(), source="ossa")
+    family = codes.DCM.ArtificialIntelligence
+    out = AlgorithmIdentificationSequence("ossa", family, version_of(origin), source="ossa")
+    if origin is not None:
+        out[0].AlgorithmParameters = json.dumps(origin.to_json())[:_LONG_TEXT]
+    return out
+
+
+def version_of(origin: Origin | None) -> str:
+    """The version of ossa that found bones. An object has to say one: results may tell none."""
+    return (origin.version if origin is not None else "") or NOT_TOLD
 
 
 def _source_items(out: Dataset) -> list[Dataset]:

@@ -7,24 +7,27 @@ those of a whole hand in a measurement group (TID 1501). Numbers that are not th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ossa.errors import InputError
 from ossa.export.dicom.codes import WORDS, region_code, side_code, type_code
 from ossa.export.dicom.hands import BonesOfHand, Segment, segments
-from ossa.export.dicom.seg import SR_SERIES, equipment, tracking_uid, version
+from ossa.export.dicom.seg import SR_SERIES, equipment, tracking_uid, version, version_of
 from ossa.export.dicom.source import Source, quietly, require, uid
 from ossa.radiograph.radiograph import Side
 
 if TYPE_CHECKING:
     from highdicom.sr import (
+        AlgorithmIdentification,
         CodedConcept,
         MeasurementsAndQualitativeEvaluations,
         PlanarROIMeasurementsAndQualitativeEvaluations,
     )
     from pydicom.dataset import Dataset
+
+    from ossa.segmentation.origin import Origin
 
 #: ossa's own names of measurements (PS3.16 table 8-1: private schemes begin with 99).
 SCHEME = "99OSSA"
@@ -128,7 +131,7 @@ def _content(source: Source, seg: Dataset, hands: Sequence[BonesOfHand], numbers
     for k, (hand, some) in enumerate(zip(hands, numbers, strict=True), start=1):
         few = [number for number in some if number.bone is None]
         if few:
-            groups.append(_of_hand(source, k, hand.side, few))
+            groups.append(_of_hand(source, k, hand.side, few, hand.segmentation.origin))
     return MeasurementReport(
         observation_context=ObservationContext(
             observer_device_context=ObserverContext(
@@ -160,13 +163,14 @@ def _of_bone(
             seg.SOPClassUID, seg.SOPInstanceUID, segment.number, segment.number, picture
         ),
         finding_type=type_code(segment.schema, segment.bone, segment.side),
+        algorithm_id=_algorithm(segment.origin),
         finding_sites=[FindingSite(region_code(segment.bone), _laterality(segment.side))],
         measurements=[_measurement(number) for number in few],
     )
 
 
 def _of_hand(
-    source: Source, hand: int, side: Side | None, few: Sequence[Number]
+    source: Source, hand: int, side: Side | None, few: Sequence[Number], origin: Origin | None
 ) -> MeasurementsAndQualitativeEvaluations:
     from highdicom.sr import (
         FindingSite,
@@ -184,10 +188,33 @@ def _of_hand(
     return MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid(str(header.SOPInstanceUID), tracked), tracked),
         finding_type=codes.SCT.Hand,
+        algorithm_id=_algorithm(origin),
         finding_sites=[FindingSite(codes.SCT.Hand, _laterality(side))],
         measurements=[_measurement(number) for number in few],
         source_images=[picture],
     )
+
+
+def _algorithm(origin: Origin | None) -> AlgorithmIdentification | None:
+    """Who found what was measured (TID 4019); None where nobody tells, or people drew it."""
+    from highdicom.sr import AlgorithmIdentification
+    from pydicom.sr.codedict import codes
+
+    if origin is None:
+        return None
+    told = [f"{name}: {value}" for name, value in _parameters(origin)]
+    return AlgorithmIdentification("ossa", version_of(origin), told, codes.DCM.ArtificialIntelligence, "ossa")
+
+
+def _parameters(origin: Origin) -> Iterator[tuple[str, str]]:
+    """What an algorithm ran with, name and value: its models, the SHA-256 of their weights, what was asked of them."""
+    yield "model", " + ".join(model.name for model in origin.models)
+    yield "sha256", " + ".join(model.weights for model in origin.models)
+    for name, value in origin.settings.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{name} {bone}", f"{number:g}") for bone, number in value.items())
+        else:
+            yield name, {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def _laterality(side: Side | None) -> CodedConcept | None:

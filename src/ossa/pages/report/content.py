@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ossa.measurement.types import HandMeasurements
 from ossa.radiograph.dicom.patient import Patient
@@ -14,7 +14,8 @@ from ossa.segmentation.segmentation import Segmentation
 @dataclass(frozen=True, eq=False)
 class ReportHand:
     """One hand: its bones and numbers in px of ``radiograph``. ``file``: the picture's name, as the reader may see it;
-    ``several``: the film shows other hands too, and this one's part of it is shown.
+    ``several``: the film shows other hands too, and this one's part of it is shown. ``here``: the bones were found for
+    this report, not read from results.
     """
 
     file: str
@@ -22,28 +23,16 @@ class ReportHand:
     segmentation: Segmentation
     measurements: HandMeasurements
     several: bool = False
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Who found the bones. ``version`` is that of ossa then, None where nothing tells; ``models``: name, licence and
-    the SHA-256 of each file; ``settings`` in words; ``here``: found for this report, not read from results.
-    """
-
-    here: bool
-    version: str | None = None
-    models: Sequence[tuple[str, str, Mapping[str, str]]] = ()
-    settings: Mapping[str, str] = field(default_factory=dict)
+    here: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """Everything one page shows: ``hands`` side by side, the left one first. ``origins``: one per hand. ``version`` of
-    the ossa that writes the page, ``made``: when. ``patient`` only where the reader asked for it.
+    """Everything one page shows: ``hands`` side by side, the left one first. ``version`` of the ossa that
+    writes the page, ``made``: when. ``patient`` only where the reader asked for it.
     """
 
     hands: Sequence[ReportHand]
-    origins: Sequence[Origin]
     version: str
     made: str
     patient: Patient | None = None

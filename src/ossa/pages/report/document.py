@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ossa.measurement.sides import compare_sides
 from ossa.measurement.types import HandMeasurements, Measurement
 from ossa.pages.page import asset, escape, page
-from ossa.pages.report.content import Origin, Report, ReportHand
+from ossa.pages.report.content import Report, ReportHand
 from ossa.pages.report.figure import film, shown
 from ossa.pages.report.flags import Flag, flags_of
 from ossa.pages.report.tables import Differences, bone_table, hand_table, side_title, typographic
 from ossa.pages.report.words import Words, lower
 from ossa.radiograph.dicom.patient import Patient
+from ossa.segmentation.origin import Origin
 
 #: Rows of bones that are switched together.
 _ROWS = {"distal": "digits", "middle": "digits", "proximal": "digits", "metacarpal": "digits"}
@@ -25,7 +27,7 @@ def report_page(report: Report, language: str = "en") -> str:
     hands = report.hands
     views = [shown(hand) for hand in hands]
     films = "".join(_figure(hand, film(hand, views[k], k, words), words) for k, hand in enumerate(hands))
-    flags = "".join(_flags(hand, origin, report, words) for hand, origin in zip(hands, report.origins, strict=True))
+    flags = "".join(_flags(hand, report, words) for hand in hands)
     differences = differences_of(hands)
     measured = any(len(hand.segmentation) for hand in hands)
     notice = f"<p class=notice>{escape(words('research'))}</p>"
@@ -46,7 +48,7 @@ def report_page(report: Report, language: str = "en") -> str:
         if measured
         else "",
         f"<section><h2>{escape(words('provenance'))}</h2><div class=origins>"
-        + "".join(_origin(hand, origin, report, words) for hand, origin in zip(hands, report.origins, strict=True))
+        + "".join(_origin(hand, report, words) for hand in hands)
         + f"</div></section><footer>{notice}</footer>",
     ]
     return page(f"{title}: {named}", "\n".join(parts), asset("report.css"), (asset("report.js"),), language)
@@ -100,8 +102,8 @@ def _layers(hands: Sequence[ReportHand], words: Words) -> str:
     )
 
 
-def _flags(hand: ReportHand, origin: Origin, report: Report, words: Words) -> str:
-    flags = flags_of(hand, origin, report.version, words)
+def _flags(hand: ReportHand, report: Report, words: Words) -> str:
+    flags = flags_of(hand, report.version, words)
     told = "".join(_flag(flag) for flag in flags) or f"<p>{escape(words('no_flags'))}</p>"
     return f"<div><h3>{escape(side_title(hand, words))}</h3>{told}</div>"
 
@@ -130,29 +132,49 @@ def _patient(patient: Patient | None, words: Words) -> str:
     return f"<div class=patient>{_facts({words(key): value for key, value in rows.items() if value})}</div>"
 
 
-def _origin(hand: ReportHand, origin: Origin, report: Report, words: Words) -> str:
+def _origin(hand: ReportHand, report: Report, words: Words) -> str:
     height, width = hand.radiograph.shape
-    models = " + ".join(name for name, _, _ in origin.models) or words("unknown_model")
-    hashes = "; ".join(f"{file} {digest}" for _, _, held in origin.models for file, digest in held.items())
-    licences = ", ".join(dict.fromkeys(licence for _, licence, _ in origin.models if licence))
+    origin = hand.segmentation.origin or Origin("")
+    models = " + ".join(model.name for model in origin.models) or words("unknown_model")
+    hashes = "; ".join(f"{file} {digest}" for model in origin.models for file, digest in model.files.items())
+    licences = ", ".join(dict.fromkeys(model.licence for model in origin.models if model.licence))
     facts = {
         "file": hand.file,
         "format": f"{hand.radiograph.provenance.format}, {hand.radiograph.provenance.bits} bit",
         "size": f"{width} × {height} px",
         "spacing": _spacing(hand.measurements, words),
         "marked": words(f"side_{hand.radiograph.side or 'none'}"),
-        "bones_from": words("predicted" if origin.here else "from_results"),
+        "bones_from": words("predicted" if hand.here else "from_results"),
         "model": models,
         "licence": licences,
         "hash": hashes,
-        "settings": "; ".join(f"{key}: {value}" for key, value in origin.settings.items()),
-        "version": report.version
-        if origin.version in (None, report.version)
-        else f"{origin.version}, {report.version}",
+        "settings": _settings(origin.settings, words),
+        "version": report.version if origin.version in ("", report.version) else f"{origin.version}, {report.version}",
         "made": report.made,
     }
     told = {words(key): value for key, value in facts.items() if value}
     return f"<div><h3>{escape(side_title(hand, words))}</h3>{_facts(told)}</div>"
+
+
+def _settings(settings: Mapping[str, Any], words: Words) -> str:
+    """What the model was asked, in the reader's language; what this version has no word for is left out."""
+    told = []
+    for name, value in settings.items():
+        if not words.has(name, "setting"):
+            continue
+        if isinstance(value, bool):
+            value = words("yes" if value else "no", "setting")
+        elif isinstance(value, Mapping):
+            value = _thresholds(value, words)
+        told.append(f"{words(name, 'setting')}: {value}")
+    return "; ".join(told)
+
+
+def _thresholds(given: Mapping[str, float], words: Words) -> str:
+    """One probability, or the least and the greatest of several; .5 of bones of which nothing is said."""
+    each = [given.get(name, 0.5) for name in words.schema.names]
+    low, high = min(each), max(each)
+    return f"{low:g}" if low == high else f"{low:.2g}–{high:.2g} ({words('by_bone', 'setting')})"
 
 
 def _spacing(numbers: HandMeasurements, words: Words) -> str:

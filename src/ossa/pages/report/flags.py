@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ossa.pages.report.content import Origin, ReportHand
+from ossa.pages.report.content import ReportHand
 from ossa.pages.report.words import Said, Words, lower
 
 #: The order in which groups are told, the gravest first.
@@ -25,7 +25,7 @@ class Flag:
     foreign: tuple[str, ...] = ()
 
 
-def flags_of(hand: ReportHand, origin: Origin, version: str, words: Words) -> tuple[Flag, ...]:
+def flags_of(hand: ReportHand, version: str, words: Words) -> tuple[Flag, ...]:
     """The flags of one hand, one per group. A sentence that is said twice is told once."""
     said = [words.note(note) for note in dict.fromkeys((*hand.segmentation.notes, *hand.measurements.notes))]
     said += _doubtful(said, words)
@@ -38,7 +38,8 @@ def flags_of(hand: ReportHand, origin: Origin, version: str, words: Words) -> tu
         said.append(Said("scale", words("no_spacing", "own")))
     elif spacing.source.startswith(_AT_DETECTOR):
         said.append(Said("scale", words("at_detector", "own").format(source=spacing.source)))
-    if origin.version is not None and origin.version != version:
+    origin = hand.segmentation.origin
+    if origin is not None and origin.version not in ("", version):
         said.append(Said("model", words("other_model", "own").format(version=origin.version, own=version)))
     return tuple(
         Flag(

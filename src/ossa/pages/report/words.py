@@ -61,6 +61,10 @@ class Words:
         """The string ``key`` of a ``table``."""
         return str(_table()[table][key][self.language])
 
+    def has(self, key: str, table: str) -> bool:
+        """Whether a ``table`` has the string ``key``."""
+        return key in _table()[table]
+
     def bone(self, bone: Bone | str) -> str:
         """The anatomical name of a bone; its title where the table has none."""
         one = self.schema.bone(bone) if isinstance(bone, str) else bone
