@@ -1,0 +1,123 @@
+// What the server says, as docs/studio.md describes it. Coordinates are pixels of the original picture, x right, y
+// down, an integer is a pixel's centre.
+
+export type Language = "en" | "ko";
+export type Said = Record<Language, string>;
+export type Point = [number, number];
+export type Ring = Point[];
+export type State = "found" | "absent" | "not judged";
+
+export interface BoneKind {
+  name: string;
+  group: string;
+  row: string;
+  colour: string;
+  title: Said;
+}
+
+export interface Source {
+  id: string;
+  title: string;
+  kind: "truth" | "predictions" | "csv" | "model" | "dropped";
+}
+
+export interface Session {
+  version: string;
+  notice: string | Said;
+  model: { name: string; hash: string } | null;
+  root: string | null;
+  writable: boolean;
+  languages: Language[];
+  csrf: string;
+  bones: BoneKind[];
+  sources: Source[];
+  folds: (string | number)[];
+  sides: string[];
+  flags: (string | { code: string; text: Said })[];
+  indexing?: { done: number; total: number };
+}
+
+export interface Row {
+  id: string;
+  name: string;
+  subject: string | null;
+  side: string | null;
+  fold: string | number | null;
+  width: number | null;
+  height: number | null;
+  spacing_mm: number | null;
+  score: number | null;
+  confidence: number | null;
+  flags: string[];
+  corrected: boolean;
+  pair: string | null;
+  sources?: (string | Source)[];
+}
+
+export interface Flag {
+  code: string;
+  text: Said;
+}
+
+export interface Bone {
+  name: string;
+  state: State;
+  polygons: Ring[];
+  confidence: number | null;
+  flags: Flag[];
+}
+
+export interface BonesOfPicture {
+  width: number;
+  height: number;
+  revision: number;
+  author: string | null;
+  saved: string | null;
+  bones: Bone[];
+  warnings: { code: string; count: number; text: Said }[];
+}
+
+export interface Revision {
+  revision: number;
+  author: string | null;
+  saved: string | null;
+  note?: string | null;
+}
+
+export interface Scores {
+  mean: number | null;
+  bones: Record<string, number | null>;
+}
+
+export interface Measurements {
+  unit: "mm" | "px";
+  spacing_source: string | null;
+  rows: {
+    name: string;
+    title: Said;
+    value: number | null;
+    uncertainty: number | null;
+    unit: string;
+    reason: string | Said | null;
+  }[];
+  drawings: { measurement: string; lines: Ring[]; text: string; at: Point | null }[];
+}
+
+export interface Comparison {
+  old: number | null;
+  new: number | null;
+  bones: Record<string, [number | null, number | null]>;
+  pictures?: { id: string; name: string; trained_on: boolean; old: number | null; new: number | null }[];
+  trained_on?: { old: number | null; new: number | null };
+}
+
+export interface Job {
+  id: string;
+  kind: string;
+  state: "queued" | "running" | "done" | "failed" | "cancelled";
+  started: string | null;
+  progress: number;
+  message: string | Said | null;
+  curves: Record<string, Point[]>;
+  result: { source: string; comparison: Comparison | null } | null;
+}

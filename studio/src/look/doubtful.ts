@@ -1,0 +1,17 @@
+// The walk through pictures by the judge's confidence: whoever corrects the most doubtful ones teaches the model most.
+
+import { api } from "../kit/api";
+import { go, place } from "../kit/route";
+import { announced, complain, tell } from "../kit/store";
+import { t } from "../kit/words";
+
+export async function openDoubtful(after: string | null, source: string | null): Promise<void> {
+  try {
+    const { id } = await api.doubtful(after, source);
+    if (id === null) tell(announced.value = t("no_doubtful"));
+    else go({ picture: id, asked: place.value.asked });
+  } catch (error) {
+    complain(error);
+  }
+}
+
