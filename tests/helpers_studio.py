@@ -130,6 +130,7 @@ class Studio:
         if longest is None:
             return self.images[k]
         grey = cv2.imdecode(np.frombuffer(self.images[k], np.uint8), cv2.IMREAD_GRAYSCALE)
+        assert grey is not None
         return cv2.imencode(".jpg", cv2.resize(grey, (longest, longest), interpolation=cv2.INTER_AREA))[1].tobytes()
 
     def row(self, name: str) -> dict[str, Any]:
