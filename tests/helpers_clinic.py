@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +16,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from pydicom.uid import generate_uid
 
 from helpers_dicom import DX, dataset, save
+from ossa.labels import competition
 from ossa.schema import BoneSchema, load_schema
 from ossa.segmentation.segmentation import Region, Segmentation
 
@@ -90,6 +92,26 @@ def radiograph(path: Path, pixels: NDArray[Any] | None = None, **elements: Any) 
     if "SOPInstanceUID" in data:
         data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
     return save(path, data)
+
+
+def clinic_of(folder: Path, films: Mapping[str, Any], results: Mapping[str, Segmentation]) -> Path:
+    """``folder``/films and ``folder``/results: ``films`` by name, of the elements that they say (a .png says none);
+    ``results`` by name, each the label of the film whose name its own begins with.
+    """
+    shown, found = folder / "films", folder / "results"
+    shown.mkdir()
+    found.mkdir()
+    for name, said in films.items():
+        elements = dict(said)
+        pixels = elements.pop("pixels", film())
+        if name.endswith(".png"):
+            Image.fromarray(pixels).save(shown / name)
+        else:
+            radiograph(shown / name, pixels, **elements)
+    for name, segmentation in results.items():
+        image = next(shown / one for one in films if name.startswith(Path(one).stem))
+        competition.write(found / f"{name}.json", segmentation, image, None)
+    return folder
 
 
 def complaints(path: Path, folder: Path) -> list[str]:

@@ -9,11 +9,9 @@ import numpy as np
 import pydicom
 import pytest
 from click.testing import CliRunner, Result
-from PIL import Image
 
-from helpers_clinic import bones, film, free_port, radiograph
+from helpers_clinic import bones, clinic_of, film, free_port, radiograph
 from ossa.cli import cli
-from ossa.labels import competition
 from ossa.labels.dicom_seg import regions
 from ossa.schema import load_schema
 
@@ -25,17 +23,10 @@ def run(*words: Any) -> Result:
 @pytest.fixture
 def clinic(tmp_path: Path) -> Path:
     """Films (one DICOM, one PNG, one with two hands) and results of them."""
-    films, results = tmp_path / "films", tmp_path / "results"
-    films.mkdir()
-    results.mkdir()
-    radiograph(films / "hand.dcm")
-    Image.fromarray(film()).save(films / "plain.png")
-    radiograph(films / "both.dcm", film((90, 120)), ImageLaterality=None)
-    competition.write(results / "hand.json", bones(), films / "hand.dcm", None)
-    competition.write(results / "plain.json", bones(), films / "plain.png", None)
-    competition.write(results / "both_left.json", bones((90, 120)), films / "both.dcm", None)
-    competition.write(results / "both_right.json", bones((90, 120), left=70), films / "both.dcm", None)
-    return tmp_path
+    both = {"pixels": film((90, 120)), "ImageLaterality": None}
+    two = {"both_left": bones((90, 120)), "both_right": bones((90, 120), left=70)}
+    films = {"hand.dcm": {}, "plain.png": {}, "both.dcm": both}
+    return clinic_of(tmp_path, films, {"hand": bones(), "plain": bones(), **two})
 
 
 def test_segmentations_of_all_films(clinic: Path) -> None:
@@ -62,6 +53,17 @@ def test_a_report_comes_with_its_segmentation(clinic: Path) -> None:
     seg = pydicom.dcmread(clinic / "out" / "hand_seg.dcm")
     assert seg.SOPInstanceUID in str(report)
     assert "UCUM" in str(report)
+
+
+def test_a_report_takes_the_spacing_that_is_given(clinic: Path) -> None:
+    words = ("dicom-sr", clinic / "results", "--images", clinic / "films" / "plain.png")
+    assert run(*words, "-o", clinic / "px").exit_code == 0
+    assert run(*words, "-o", clinic / "mm", "--spacing", ".2").exit_code == 0
+    px, mm = (str(pydicom.dcmread(clinic / folder / "plain_sr.dcm")) for folder in ("px", "mm"))
+    assert "millimeter" not in px
+    assert "millimeter" in mm
+    assert run("dicom-seg", *words[1:], "-o", clinic / "seg", "--spacing", ".2").exit_code == 2
+    assert run(*words, "-o", clinic / "none", "--spacing", "0").exit_code == 2
 
 
 def test_captures_and_files_of_nobody(clinic: Path) -> None:

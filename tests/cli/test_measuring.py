@@ -154,3 +154,20 @@ def test_nothing_to_measure(tmp_path: Path) -> None:
     result = ossa("measure", tmp_path / "in", "-o", tmp_path / "out")
     assert result.exit_code == 2
     assert "no radiograph was found" in result.stderr
+
+
+def test_single_label_files(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        labelled(tmp_path / "in", name, made_hand())
+    labels = [tmp_path / "in" / f"{name}.json" for name in ("a", "b")]
+    result = ossa("measure", *labels, "-o", tmp_path / "out", "--spacing", ".1")
+    assert result.exit_code == 0, result.output
+    assert [row["hand"] for row in rows(tmp_path / "out" / "hands.csv")] == ["a", "b"]
+    # Without its picture a label that does not say its size needs one.
+    (tmp_path / "in" / "b.png").rename(tmp_path / "b.png")
+    refused = ossa("measure", labels[1], "-o", tmp_path / "other")
+    assert refused.exit_code == 2
+    assert "--images" in refused.stderr
+    assert ossa("measure", labels[1], "-o", tmp_path / "other", "--images", tmp_path).exit_code == 0
+    (tmp_path / "odd.json").write_text("{}")
+    assert ossa("measure", tmp_path / "odd.json", "-o", tmp_path / "odd").exit_code == 2

@@ -9,9 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from helpers_clinic import bones, film, radiograph
+from helpers_clinic import bones, clinic_of, film, radiograph
 from ossa.cli import cli
-from ossa.labels import competition
 from ossa.radiograph.dicom.patient import patient_of
 
 
@@ -22,16 +21,9 @@ def run(*words: Any) -> Result:
 @pytest.fixture
 def clinic(tmp_path: Path) -> Path:
     """Two films of one patient, one of another, a PNG, and results of all."""
-    films, results = tmp_path / "films", tmp_path / "results"
-    films.mkdir()
-    results.mkdir()
-    radiograph(films / "a.dcm")
-    radiograph(films / "b.dcm", ImageLaterality="R")
-    radiograph(films / "c.dcm", PatientID="K-2")
-    Image.fromarray(film()).save(films / "plain.png")
-    for image in films.iterdir():
-        competition.write(results / f"{image.stem}.json", bones(), image, None)
-    return tmp_path
+    films: dict[str, Any] = {"a.dcm": {}, "b.dcm": {"ImageLaterality": "R"}, "c.dcm": {"PatientID": "K-2"}}
+    films["plain.png"] = {}
+    return clinic_of(tmp_path, films, {Path(name).stem: bones() for name in films})
 
 
 def pages(folder: Path) -> list[str]:

@@ -196,3 +196,15 @@ def test_the_limit_of_doubt_is_the_judges() -> None:
     judge = default_judge(made_hand().schema)
     assert judge is not None
     assert judge.unsure == DOUBTFUL
+
+
+def test_a_radius_in_two_parts_gives_no_carpal_height_where_it_has_a_gap() -> None:
+    hand = made_hand()
+    radius = hand["Radius"]
+    mask = radius.mask.copy()
+    mask[:, 400 - radius.left : 460 - radius.left] = False  # the third metacarpal's axis is at 430
+    gap = Region.tight(mask, radius.top, radius.left)
+    assert gap is not None
+    found = measure_hand(replace(hand, regions={**hand.regions, "Radius": gap})).get("carpal_height")
+    assert found is not None
+    assert found.reason == "the third metacarpal's axis passes beside the radius (a bent wrist)"

@@ -215,3 +215,16 @@ def test_a_pdf_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "weasyprint", None)
     with pytest.raises(MissingExtraError, match=r"ossa\[pdf\]"):
         pdf.require()
+
+
+def test_a_number_that_is_missing_has_its_reason_on_paper_too(right: ReportHand) -> None:
+    numbers = right.measurements
+    without = [
+        replace(one, value=None, uncertainty=None, reason="the outlines overlap: no space shows", strokes=())
+        if (one.name, one.bone) == ("joint_space", "finger-10")
+        else one
+        for one in numbers
+    ]
+    page = page_of(replace(right, measurements=replace(numbers, measurements=tuple(without))))
+    assert "– <sup>1</sup>" in page
+    assert "<sup>1</sup> the outlines overlap: no space shows" in page

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ossa.cli import EXIT_SKIPPED
-from ossa.cli.options import PATH, output, tell, tell_some
+from ossa.cli.options import PATH, Command, output, spacing_option, tell, tell_some
 
 
 @click.group("export")
@@ -36,6 +36,10 @@ def _archive_options(required: bool, flag: str) -> Callable[[Any], Any]:
     return decorate
 
 
+def _as_it_is(command: Command) -> Command:
+    return command
+
+
 def _export(kind: str, text: str) -> click.Command:
     @click.command(kind, help=text)
     @click.argument("results", metavar="RESULTS", type=PATH)
@@ -43,6 +47,7 @@ def _export(kind: str, text: str) -> click.Command:
     @output("Folder for the DICOM files.")
     @click.option("--anonymise", is_flag=True, help="Leave the patient out (PS3.15 basic profile), pictures too.")
     @click.option("--drawn", is_flag=True, help="People drew these bones; no algorithm found them.")
+    @(spacing_option() if kind == "dicom-sr" else _as_it_is)
     @_archive_options(False, "--send")
     @click.pass_context
     def run(
@@ -55,12 +60,17 @@ def _export(kind: str, text: str) -> click.Command:
         archive: str | None,
         aet: str,
         calling_aet: str,
+        spacing: tuple[float, float] | None = None,
     ) -> None:
         from ossa.pipeline.export import archive_at, export
+        from ossa.pipeline.measure import given_spacing
         from ossa.progress import bar
 
         to = None if archive is None else archive_at(archive, aet, calling_aet)
-        done = export(results, output, kind, images=images, anonymise=anonymise, drawn=drawn, track=bar, tell=tell)
+        given = given_spacing(spacing, None)["spacing"]
+        done = export(
+            results, output, kind, images=images, anonymise=anonymise, drawn=drawn, spacing=given, track=bar, tell=tell
+        )
         click.echo(f"{len(done.files)} DICOM files for {done.films} radiographs -> {output}")
         tell_some(done.skipped)
         refused = _send(done.files, to) if to is not None else 0

@@ -8,31 +8,14 @@ from pathlib import Path
 import click
 
 from ossa.cli import EXIT_SKIPPED
-from ossa.cli.options import (
-    PATH,
-    device_option,
-    known_length_option,
-    looks_option,
-    model_option,
-    output,
-    spacing_option,
-    tell,
-    threshold_option,
-)
+from ossa.cli.options import measuring_options, output, tell
 
 
 @click.command("measure")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @output("Folder for the numbers.")
-@spacing_option()
-@known_length_option()
 @click.option("--draw", is_flag=True, help="Draw every measurement on its radiograph: OUT/NAME_measured.png.")
-@click.option("--images", type=PATH, help="Folder of the pictures that predictions or labels belong to.")
-@model_option()
-@device_option()
-@looks_option("auto")
-@threshold_option()
-@click.option("--fast", is_flag=True, help="Find the bones in one look, as ossa predict --fast: no confidences.")
+@measuring_options
 @click.pass_context
 def command(
     ctx: click.Context,

@@ -33,7 +33,7 @@ def schema_option() -> Callable[[Command], Command]:
         "--schema",
         default="hand29",
         show_default=True,
-        callback=lambda _context, _option, word: _schema(word),
+        callback=_read(_schema),
         help="Bone schema (name or .toml file).",
     )
 
@@ -123,12 +123,17 @@ def scale_labels_option() -> Callable[[Command], Command]:
     )
 
 
+def _read(read: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, str | None], Any]:
+    """A callback that reads an option's word; None where it was not given."""
+    return lambda _context, _option, word: None if word is None else read(word)
+
+
 def size_option(text: str) -> Callable[[Command], Command]:
     """``--size``; the command gets (height, width) or None."""
     return click.option(
         "--size",
         metavar="HEIGHTxWIDTH",
-        callback=lambda _context, _option, word: None if word is None else read_size(word),
+        callback=_read(read_size),
         help=text,
     )
 
@@ -138,7 +143,7 @@ def spacing_option() -> Callable[[Command], Command]:
     return click.option(
         "--spacing",
         metavar="MM",
-        callback=lambda _context, _option, word: None if word is None else read_spacing(word),
+        callback=_read(read_spacing),
         help="Millimetres per pixel, .15, or between rows and columns, .15x.2: before what the files say.",
     )
 
@@ -148,9 +153,25 @@ def known_length_option() -> Callable[[Command], Command]:
     return click.option(
         "--known-length",
         metavar="X,Y,X,Y=MM",
-        callback=lambda _context, _option, word: None if word is None else read_known_length(word),
+        callback=_read(read_known_length),
         help="Two places in px on the picture and the millimetres between them: a ruler's marks, a coin's rim.",
     )
+
+
+def measuring_options(command: Command) -> Command:
+    """What commands ask that measure hands: millimetres, pictures, and the predictor for pictures without results."""
+    for option in (
+        click.option("--fast", is_flag=True, help="Find bones as ossa predict --fast: one look, no confidences."),
+        threshold_option(),
+        looks_option("auto"),
+        device_option(),
+        model_option(),
+        click.option("--images", type=PATH, help="Folder of the pictures that results or labels belong to."),
+        known_length_option(),
+        spacing_option(),
+    ):
+        command = option(command)
+    return command
 
 
 def tell(sentence: object) -> None:

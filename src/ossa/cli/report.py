@@ -8,17 +8,7 @@ from pathlib import Path
 import click
 
 from ossa.cli import EXIT_SKIPPED
-from ossa.cli.options import (
-    PATH,
-    device_option,
-    known_length_option,
-    looks_option,
-    model_option,
-    output,
-    spacing_option,
-    tell,
-    threshold_option,
-)
+from ossa.cli.options import measuring_options, output, tell
 
 
 @click.command("report")
@@ -28,14 +18,7 @@ from ossa.cli.options import (
 @click.option("--pdf", is_flag=True, help="Write each page as a PDF too (ossa[pdf]).")
 @click.option("--together", is_flag=True, help="All pictures are of one person: one page for all of them.")
 @click.option("--identity", is_flag=True, help="Show who the patient is, as the DICOM file says it.")
-@spacing_option()
-@known_length_option()
-@click.option("--images", type=PATH, help="Folder of the pictures that results belong to.")
-@model_option()
-@device_option()
-@looks_option("auto")
-@threshold_option()
-@click.option("--fast", is_flag=True, help="Find the bones in one look, as ossa predict --fast: no confidences.")
+@measuring_options
 @click.pass_context
 def command(
     ctx: click.Context,

@@ -153,6 +153,7 @@ class Predictor:
             {
                 "views": len(self.networks.views),
                 "closer": len(self.closer),
+                "closer_views": len(self.closer_views) if self.closer else 0,
                 "judged": self.judge is not None,
                 "finder": self.finder is not None,
                 "cleanup": bool(self.tidy),

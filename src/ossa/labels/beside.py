@@ -91,6 +91,16 @@ def read(root: Path, names: BoneNames) -> Reading:
     return Reading(tuple(cases), tuple(problems), tuple(case(label.with_suffix(""), label, label) for label in bare))
 
 
+def read_one(path: Path, names: BoneNames) -> Case | None:
+    """The case of one label file, with the picture of its name beside it where that is there; None for another file."""
+    if not _is_label(path):
+        return None
+    images = [image for image in pictures(path.parent) if image.parent == path.parent]
+    image = next(iter(labels_beside(images, [path])[0]), path.with_suffix(""))
+    everything = frozenset(names.schema.names)
+    return case_of(path.parent, image, path, path.stem, everything, partial(read_case, names=names))
+
+
 def _named_pictures(
     root: Path, labels: Sequence[Path], images: Sequence[Path]
 ) -> tuple[dict[Path, Path], list[Problem]]:

@@ -134,14 +134,7 @@ def parse(path: Path, names: BoneNames) -> Truth:
     found: dict[tuple[str, ...], tuple[Outline, ...]] = {}
     looked: list[str] | None = None if known is None else []
     for i, bone in enumerate(bones):
-        targets = names.targets(bone)
-        if targets is None:
-            raise LabelError(
-                f"an unknown bone '{bone}'",
-                path=path,
-                expected=f"perhaps '{names.nearest(bone)}'",
-                remedy="Map its name (--map)",
-            )
+        targets = names.known(bone, path)
         region = Region.tight(bits[i // 32] & np.uint32(1 << (i % 32))) if targets else None
         if region is not None:
             found[targets] = found.get(targets, ()) + outlines_from_region(region)

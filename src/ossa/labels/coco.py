@@ -26,11 +26,12 @@ from typing import Any
 
 from ossa.errors import DatasetError, LabelError
 from ossa.labels.case import Case, Problem, Reading, Truth, judged
+from ossa.labels.catalogue import Catalogue, Mention
 from ossa.labels.coco_case import Drawing
 from ossa.labels.coco_rle import compress_counts, counts_from_region
 from ossa.labels.item import Item
 from ossa.labels.names import BoneNames
-from ossa.labels.pictures import below, case_of, find_named, pictures, subject_of
+from ossa.labels.pictures import below
 from ossa.labels.polygons import size_of
 from ossa.labels.texts import mentions, read_label_json
 from ossa.safety import write_text
@@ -166,45 +167,18 @@ def read(root: Path, names: BoneNames) -> Reading:
     files = _label_files(root)
     if not files:
         raise DatasetError("holds no COCO file", path=root, expected=LAYOUT)
-    there = pictures(root)
-    reader = partial(read_case, names=names)
-    cases: dict[Path, Case] = {}
-    bare: list[Case] = []
-    problems: list[Problem] = []
+    catalogue = Catalogue(root, "COCO file", names, partial(read_case, names=names))
     for path in files:
         file = _load(path)
-        problems += [*_no_bones(path, file, names), *_of_no_picture(path, file)]
+        catalogue.problems += [*_no_bones(path, file, names), *_of_no_picture(path, file)]
         if len(files) > 1 and not any(names.targets(name) for name in file.categories.values()):
-            problems.append(Problem(path, "no category of this COCO file is a bone: left out"))
+            catalogue.problems.append(Problem(path, "no category of this COCO file is a bone: left out"))
             continue
-        named = find_named(root, path, (picture.file_name for picture in file.pictures.values()), there)
-        problems += named.problems
         targets = [names.targets(name) or () for name in file.categories.values()]
         annotated = frozenset(t[0] for t in targets if len(t) == 1)
-        again = 0
-        for picture in sorted(file.pictures.values(), key=lambda picture: picture.file_name):
-            image = named.found.get(picture.file_name)
-            if image in cases:
-                again += 1
-                continue
-            if image is None and picture.file_name not in named.missing:
-                continue  # it fits two: told above
-            place = image if image is not None else path.parent / Path(picture.file_name).name
-            label = path if file.annotations.get(picture.key) else None
-            named_in = picture.file_name if "/" in picture.file_name else below(root, place)
-            subject = names.subject_of(place.stem) or subject_of(named_in)
-            case = case_of(root, place, label, subject, annotated, reader, _split(path, root), picture.key)
-            if image is None:
-                problems.append(Problem(path, f"names a picture that is not there: {picture.file_name}"))
-                bare += [case] if label is not None else []
-                continue
-            if label is None:
-                problems.append(Problem(image, "a picture without annotations"))
-            cases[image] = case
-        if again:
-            problems.append(Problem(path, f"{again} of its pictures are named before, here or in another COCO file"))
-    problems += [Problem(p, "a picture that no COCO file names") for p in there if p not in cases]
-    return Reading(tuple(cases.values()), tuple(problems), tuple(bare))
+        mentioned = [Mention(p.file_name, p.key, bool(file.annotations.get(p.key))) for p in file.pictures.values()]
+        catalogue.add(path, mentioned, annotated, _split(path, root))
+    return catalogue.reading()
 
 
 def _no_bones(path: Path, file: _File, names: BoneNames) -> list[Problem]:

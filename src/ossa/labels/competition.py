@@ -83,14 +83,7 @@ def parse_label(data: object, path: Path, names: BoneNames) -> Truth:
                 f"annotation {number} has no label", path=path, found=_keys(entry), expected='"label": a bone'
             )
         label = entry["label"]
-        targets = names.targets(label)
-        if targets is None:
-            raise LabelError(
-                f"an unknown bone '{label}'",
-                path=path,
-                expected=f"perhaps '{names.nearest(label)}'",
-                remedy="Correct the label in the file, or map it (--map)",
-            )
+        targets = names.known(label, path)
         if targets:
             parts.add(targets, label, Outline(polygon(entry.get("points"), label, path)))
     outlines, merged = collect(parts.found(), names.schema)

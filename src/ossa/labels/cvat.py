@@ -27,11 +27,12 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from ossa.errors import DatasetError, LabelError
-from ossa.labels.case import Case, Problem, Reading, Truth, judged
+from ossa.labels.case import Case, Reading, Truth, judged
+from ossa.labels.catalogue import Catalogue, Mention
 from ossa.labels.coco_case import Drawing
 from ossa.labels.item import Item
 from ossa.labels.names import BoneNames
-from ossa.labels.pictures import below, case_of, find_named, pictures, subject_of, visible_files
+from ossa.labels.pictures import below, visible_files
 from ossa.labels.polygons import MAX_BOX_PIXELS, size_of
 from ossa.labels.safe_xml import read_xml
 from ossa.safety import write_text
@@ -202,40 +203,15 @@ def read(root: Path, names: BoneNames) -> Reading:
     files = _files(root)
     if not files:
         raise DatasetError("holds no XML file of CVAT", path=root, expected=LAYOUT)
-    there = pictures(root)
-    reader = partial(read_case, names=names)
-    cases: dict[Path, Case] = {}
-    bare: list[Case] = []
-    problems: list[Problem] = []
-    everything = frozenset(names.schema.names)
+    catalogue = Catalogue(root, "XML file", names, partial(read_case, names=names))
     for path in files:
-        file = load(path)
-        named = find_named(root, path, file, there)
-        problems += named.problems
-        again = 0
-        for name, picture in sorted(file.items()):
-            image = named.found.get(name)
-            if image in cases:
-                again += 1
-                continue
-            if image is None and name not in named.missing:
-                continue  # it fits two: told above
-            place = image if image is not None else path.parent / Path(name).name
-            labelled = any(shape.tag in _DRAWN for shape in picture.shapes) or picture.judged is not None
-            label = path if labelled else None
-            subject = names.subject_of(place.stem) or subject_of(name if "/" in name else below(root, place))
-            case = case_of(root, place, label, subject, everything, reader, key=name)
-            if image is None:
-                problems.append(Problem(path, f"names a picture that is not there: {name}"))
-                bare += [case] if label is not None else []
-                continue
-            if label is None:
-                problems.append(Problem(image, "a picture without annotations"))
-            cases[image] = case
-        if again:
-            problems.append(Problem(path, f"{again} of its pictures are named before, here or in another XML file"))
-    problems += [Problem(p, "a picture that no XML file names") for p in there if p not in cases]
-    return Reading(tuple(cases.values()), tuple(problems), tuple(bare))
+        mentioned = [Mention(name, name, _is_labelled(picture)) for name, picture in load(path).items()]
+        catalogue.add(path, mentioned, frozenset(names.schema.names))
+    return catalogue.reading()
+
+
+def _is_labelled(picture: _Picture) -> bool:
+    return any(shape.tag in _DRAWN for shape in picture.shapes) or picture.judged is not None
 
 
 def write_set(root: Path, items: Iterable[Item]) -> None:

@@ -20,7 +20,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ossa.errors import SchemaError
+from ossa.errors import LabelError, SchemaError
 from ossa.labels.case import Merged
 from ossa.safety import parse_json
 from ossa.schema import BoneSchema
@@ -87,6 +87,18 @@ class BoneNames:
         """The known name that is most like ``name``."""
         known = [n for m in self.maps for n in m.bones]
         return (get_close_matches(name.strip(), known, n=1) or get_close_matches(name, known, n=1, cutoff=0.0))[0]
+
+    def known(self, name: str, path: Path) -> tuple[str, ...]:
+        """``targets``, of a label in the file ``path``. Raises LabelError for an unknown name."""
+        targets = self.targets(name)
+        if targets is None:
+            raise LabelError(
+                f"an unknown bone '{name}'",
+                path=path,
+                expected=f"perhaps '{self.nearest(name)}'",
+                remedy="Correct the label in the file, or map it (--map)",
+            )
+        return targets
 
     def subject_of(self, stem: str) -> str | None:
         """The person in a picture's stem by the first map whose pattern fits."""

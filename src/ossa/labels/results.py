@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ossa.errors import InputError
-from ossa.labels.beside import stated_size
+from ossa.labels.beside import read_one, stated_size
 from ossa.labels.case import Case, Truth
 from ossa.labels.competition import read_notes, read_origin
 from ossa.labels.format import formats
@@ -99,7 +99,8 @@ def open_results(
     names: str | Path | None = None,
     scale_labels: bool = False,
 ) -> Results:
-    """Open a submission CSV, a folder of ``ossa predict``, saved probabilities, a data set or a folder of label files.
+    """Open a submission CSV, a folder of ``ossa predict``, saved probabilities, a data set, a folder of label files, or
+    one label file (.json).
 
     ``names``: a file that maps names of labels to bones; ``scale_labels`` as in ``Case``. Sizes are asked for when an
     entry is read: a CSV does not know them. Raises InputError for a path that is none of these, and what the format's
@@ -108,7 +109,8 @@ def open_results(
     where = Path(path)
     bones = schema if schema is not None else load_schema()
     if where.is_file():
-        return _submission(where, bones)
+        label = read_one(where, bone_names(bones, names)) if where.suffix.lower() == ".json" else None
+        return _submission(where, bones) if label is None else _one_label(where, label, bones, scale_labels)
     if not where.is_dir():
         raise InputError(
             "there is no such file or folder", path=where, expected="a data set, a folder of labels, or a CSV"
@@ -157,21 +159,20 @@ def _labels(path: Path, names: BoneNames, scale_labels: bool) -> Results:
         )
     pictures = {case.name for case in reading.cases}
     cases = [replace(case, scale_labels=scale_labels) for case in (*reading.cases, *reading.bare)]
-
-    entries = [
-        Entry(
-            case.name,
-            partial(_open_case, case, schema),
-            case.label is not None,
-            case.subject,
-            case.side,
-            case.image if case.name in pictures else None,
-            case.split,
-        )
-        for case in cases
-    ]
+    entries = [_entry(case, schema, case.image if case.name in pictures else None) for case in cases]
     kind = f"data set ({chosen.name})" if reading.cases else "label files"
     return Results(path, kind, schema, _keyed(path, entries), tuple(map(str, reading.problems)))
+
+
+def _entry(case: Case, schema: BoneSchema, image: Path | None) -> Entry:
+    opened = partial(_open_case, case, schema)
+    return Entry(case.name, opened, case.label is not None, case.subject, case.side, image, case.split)
+
+
+def _one_label(path: Path, case: Case, schema: BoneSchema, scale_labels: bool) -> Results:
+    image = case.image if case.image.is_file() else None
+    entry = _entry(replace(case, scale_labels=scale_labels), schema, image)
+    return Results(path, "label file", schema, {without_ending(entry.name): entry})
 
 
 @dataclass(frozen=True, eq=False)

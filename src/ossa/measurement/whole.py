@@ -68,11 +68,12 @@ def carpal_height(bones: Bones) -> Found:
     bone, radius = bones.whole(name), _distal_radius(bones)
     axis = bones.directions[name]
     half = _STRIP * bone.extent(axis)
-    base = end(strip(bone.points, bone.centre, axis, max(half, 0.1 * bone.size)), -axis, bone.extent(axis))
+    middle = strip(bone.points, bone.centre, axis, max(half, 0.1 * bone.size))
+    base = end(middle if len(middle) else bone.points, -axis, bone.extent(axis))
     across = (radius.points - bone.centre) @ left_of(axis)
-    if across.min() > -half or across.max() < half:
-        raise Unmeasured("the third metacarpal's axis passes beside the radius (a bent wrist)")
     met = strip(radius.points, bone.centre, axis, half)
+    if across.min() > -half or across.max() < half or not len(met):  # a radius in two parts has a gap
+        raise Unmeasured("the third metacarpal's axis passes beside the radius (a bent wrist)")
     rim = end(met, axis, radius.size)
     value = float((base - rim) @ axis)
     if value <= 0:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ossa.export.dicom.send import Archive, Sent
     from ossa.export.dicom.source import Source
     from ossa.labels.results import Entry
-    from ossa.radiograph.radiograph import Radiograph
+    from ossa.radiograph.radiograph import Radiograph, Spacing
 
 #: What can be exported, and the file that each has.
 KINDS = {"dicom-seg": "_seg.dcm", "dicom-sr": "_sr.dcm", "dicom-sc": "_sc.dcm"}
@@ -54,6 +54,7 @@ def export(
     images: str | Path | None = None,
     anonymise: bool = False,
     drawn: bool = False,
+    spacing: Spacing | None = None,
     track: Track = silent,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Exported:
@@ -62,7 +63,9 @@ def export(
     ``results``: whatever ``labels.results.open_results`` opens. ``images``: the folder with the radiographs (or one of
     them), where the results do not know them. A report comes with the segmentation that it refers to. ``anonymise``:
     the radiograph without its patient is written beside, and all objects refer to that one; files are numbered then,
-    since names of files are names of people. ``drawn``: people drew the bones. A film that cannot be used is skipped.
+    since names of files are names of people. ``drawn``: people drew the bones. ``spacing``: of a report's numbers,
+    before what the radiographs say. A film that cannot be used is skipped.
+
     Raises InputError when none can, OutputError when nothing can be written, MissingExtraError without highdicom.
     """
     from ossa.export.dicom.source import require
@@ -81,7 +84,7 @@ def export(
         names = _names([image for image, _ in rows], anonymise)
         for (image, entries), name in track(list(zip(rows, names, strict=True)), len(rows), "exporting"):
             try:
-                objects = _objects(image, entries, kind, secret, drawn, tell)
+                objects = _objects(image, entries, kind, secret, drawn, spacing, tell)
             except (MissingExtraError, OutputError):
                 raise
             except Exception as error:  # whatever one file does, the others are done
@@ -157,12 +160,14 @@ def _objects(
     kind: str,
     secret: Secret | None,
     drawn: bool,
+    spacing: Spacing | None,
     tell: Callable[[str], None],
 ) -> dict[str, Dataset]:
     """Ending of the file -> object."""
     from ossa.export.dicom.hands import told_apart
     from ossa.export.dicom.sc import capture_object
     from ossa.export.dicom.seg import segmentation_object
+    from ossa.measurement.spacing import chosen_spacing
     from ossa.radiograph.read import read_radiograph
 
     radiograph = read_radiograph(image)
@@ -179,7 +184,10 @@ def _objects(
         return out
     seg = out[KINDS["dicom-seg"]] = segmentation_object(source, hands, drawn=drawn)
     if kind == "dicom-sr":
-        out[KINDS[kind]] = _report(source, seg, hands, radiograph)
+        chosen, told = chosen_spacing(radiograph, spacing, None)
+        for sentence in told:
+            tell(f"{image}: {sentence}")
+        out[KINDS[kind]] = _report(source, seg, hands, radiograph, chosen)
     return out
 
 
@@ -204,15 +212,17 @@ def _source(image: Path, radiograph: Radiograph, secret: Secret | None, tell: Ca
         return replace(source_from(made, image), made=made)
 
 
-def _report(source: Source, seg: Dataset, hands: Sequence[BonesOfHand], radiograph: Radiograph) -> Dataset:
-    """The report on all hands. Lengths are in mm where the radiograph's spacing is known."""
+def _report(
+    source: Source, seg: Dataset, hands: Sequence[BonesOfHand], radiograph: Radiograph, spacing: Spacing | None
+) -> Dataset:
+    """The report on all hands. Lengths are in mm where the ``spacing`` is known."""
     from ossa.export.dicom.sr import Number, report_object
     from ossa.measurement.measure import measure_hand
 
     numbers = [
         [
             Number(one.name, one.definition.title, one.value, one.ucum, one.bone, one.uncertainty)
-            for one in measure_hand(hand.segmentation, radiograph)
+            for one in measure_hand(hand.segmentation, radiograph, spacing=spacing)
             if one.value is not None
         ]
         for hand in hands

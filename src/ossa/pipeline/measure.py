@@ -127,7 +127,7 @@ def holds_results(path: Path) -> bool:
 
     if path.suffix.lower() == ".csv":
         return True
-    if not path.is_dir():
+    if not path.is_dir() and path.suffix.lower() != ".json":
         return False
     try:
         return any(entry.labelled for entry in open_results(path).entries.values())

@@ -49,6 +49,7 @@ def bone_table(hands: Sequence[ReportHand], differences: Differences, words: Wor
     """A row per bone: its number and colour as in the pictures, its sizes in each hand, the confidence."""
     names = _ALONE if len(hands) == 1 else _BESIDE
     rows = []
+    reasons: dict[str, int] = {}
     for index, bone in enumerate(words.schema.bones, 1):
         if not any(hand.measurements.of_bone(bone.name) for hand in hands):
             continue
@@ -57,7 +58,9 @@ def bone_table(hands: Sequence[ReportHand], differences: Differences, words: Wor
             f'<th scope="row" data-row="{index}"><span class=no>{index}</span><i style="background:{colour}"></i>'
             f"{escape(words.bone(bone))}</th>"
         )
-        cells = "".join(_bone_cells(number, hand, bone.name, index, names, words) for number, hand in enumerate(hands))
+        cells = "".join(
+            _bone_cells(number, hand, bone.name, index, names, reasons, words) for number, hand in enumerate(hands)
+        )
         rows.append(f"<tr>{what}{cells}{_difference(differences, 'length', bone.name)}</tr>")
     columns = "".join(f"<th>{escape(_column(name, words))}</th>" for name in names)
     columns += f"<th>{escape(words('confidence'))}</th>"
@@ -69,11 +72,24 @@ def bone_table(hands: Sequence[ReportHand], differences: Differences, words: Wor
         last = last if differences else ""
         heads = _hand_heads(hands, words, len(names) + 1)
         head = f"<tr><th rowspan=2>{bone_head}</th>{heads}{last}</tr><tr>{columns * len(hands)}</tr>"
-    return f"<div class=wide><table class=bones><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table></div>"
+    table = f"<table class=bones><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
+    notes = "; ".join(f"<sup>{number}</sup> {escape(reason)}" for reason, number in reasons.items())
+    return f"<div class=wide>{table}</div>" + (f"<p class=soft>{notes}</p>" if notes else "")
 
 
-def _bone_cells(number: int, hand: ReportHand, bone: str, index: int, names: Sequence[str], words: Words) -> str:
-    """The numbers of one bone; where there is none at all, the reason over all columns."""
+def _bone_cells(
+    number: int,
+    hand: ReportHand,
+    bone: str,
+    index: int,
+    names: Sequence[str],
+    notes: dict[str, int],
+    words: Words,
+) -> str:
+    """The numbers of one bone; where there is none at all, the reason over all columns.
+
+    A single number that is missing has no room for its reason: it gets a number in ``notes``, below the table.
+    """
     numbers = hand.measurements
     found = [_of_bone(numbers, name, bone) for name in names]
     sure = numbers.confidence.get(bone)
@@ -84,15 +100,16 @@ def _bone_cells(number: int, hand: ReportHand, bone: str, index: int, names: Seq
     if len(reasons) == 1 and None not in reasons:
         reason = words.reason(str(reasons.pop()))
         return f"<td class=why colspan={len(names)}>{escape(reason)}</td><td>{told}</td>"
-    # A single number that is missing has no room for its reason here.
-    cells = [
-        "<td></td>"
-        if one is None
-        else f'<td title="{escape(words.reason(one.reason))}">–</td>'
-        if one.reason is not None
-        else f"<td{_pick(number, one.name, index, one)}>{_value(one, words)}</td>"
-        for one in found
-    ]
+    cells = []
+    for one in found:
+        if one is None:
+            cells.append("<td></td>")
+        elif one.reason is not None:
+            why = words.reason(one.reason)
+            note = notes.setdefault(why, len(notes) + 1)
+            cells.append(f'<td title="{escape(why)}">– <sup>{note}</sup></td>')
+        else:
+            cells.append(f"<td{_pick(number, one.name, index, one)}>{_value(one, words)}</td>")
     return f"{''.join(cells)}<td>{told}</td>"
 
 
