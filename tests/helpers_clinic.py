@@ -176,11 +176,12 @@ def free_port() -> int:
     return port
 
 
-@contextmanager
-def orthanc(folder: Path, patience: float = 60) -> Iterator[Orthanc]:
-    """Start Orthanc in ``folder`` on loopback ports, stop it at the end."""
+def start_orthanc(
+    folder: Path, ports: tuple[int, int] | None = None, patience: float = 60
+) -> tuple[Orthanc, subprocess.Popen[bytes]]:
+    """Start Orthanc in ``folder`` on loopback ports (HTTP, DICOM; None: free ones); end the process afterwards."""
     assert ORTHANC is not None
-    server = Orthanc(free_port(), free_port())
+    server = Orthanc(*(ports or (free_port(), free_port())))
     settings: dict[str, Any] = {
         "Name": "ossa test",
         "StorageDirectory": str(folder / "storage"),
@@ -199,16 +200,24 @@ def orthanc(folder: Path, patience: float = 60) -> Iterator[Orthanc]:
     config.write_text(json.dumps(settings))
     with (folder / "orthanc.log").open("wb") as log:
         process = subprocess.Popen([ORTHANC, str(config)], stdout=log, stderr=log)
+    end = time.monotonic() + patience
+    while True:
+        try:
+            server.get("/system")
+            return server, process
+        except OSError:
+            if process.poll() is not None or time.monotonic() > end:
+                process.kill()
+                process.wait()
+                raise AssertionError((folder / "orthanc.log").read_text()[-2000:]) from None
+            time.sleep(0.1)
+
+
+@contextmanager
+def orthanc(folder: Path, ports: tuple[int, int] | None = None) -> Iterator[Orthanc]:
+    """``start_orthanc`` for as long as the block runs."""
+    server, process = start_orthanc(folder, ports)
     try:
-        end = time.monotonic() + patience
-        while True:
-            try:
-                server.get("/system")
-                break
-            except OSError:
-                if process.poll() is not None or time.monotonic() > end:
-                    raise AssertionError((folder / "orthanc.log").read_text()[-2000:]) from None
-                time.sleep(0.1)
         yield server
     finally:
         process.terminate()

@@ -60,7 +60,9 @@ OUTSIDE: dict[str, set[str]] = {
     "inference": {"numpy", "cv2", "onnxruntime", "openvino", "torch"},
     "pages": {"numpy", "cv2", "weasyprint"},
     "export": {"numpy", "cv2", "dicomanonymizer", "highdicom", "matplotlib", "pydicom", "pynetdicom"},
-    "apps": {"fastapi", "prometheus_client", "pydantic", "python_multipart", "starlette", "uvicorn"},
+    "apps": {
+        "fastapi", "prometheus_client", "pydantic", "pydicom", "pynetdicom", "python_multipart", "starlette", "uvicorn",
+    },  # fmt: skip
     "cli": {"click", "rich"},
 }
 

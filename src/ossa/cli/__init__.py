@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bundle": ("bundle", "Export a model: ONNX, 8-bit, OpenVINO, with a table of parity."),
     "export": ("export", "Results as DICOM: segmentations, reports, pictures; send them to an archive."),
     "serve": ("serve", "Serve bones over HTTP: predictions, batch jobs, OpenAPI."),
+    "node": ("node", "A DICOM node: radiographs come in, segmentations and reports go back."),
     "prepare": ("prepare", "Work on radiographs before training: super-resolution."),
     "train": ("train", "Train networks: folds, exact resume, fine-tuning, pseudo-labels."),
     "config": ("config", "Check, show and explain run files; list the recipes."),

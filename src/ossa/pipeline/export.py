@@ -187,7 +187,7 @@ def _objects(
         chosen, told = chosen_spacing(radiograph, spacing, None)
         for sentence in told:
             tell(f"{image}: {sentence}")
-        out[KINDS[kind]] = _report(source, seg, hands, radiograph, chosen)
+        out[KINDS[kind]] = report_on(source, seg, hands, radiograph, chosen)
     return out
 
 
@@ -212,10 +212,19 @@ def _source(image: Path, radiograph: Radiograph, secret: Secret | None, tell: Ca
         return replace(source_from(made, image), made=made)
 
 
-def _report(
-    source: Source, seg: Dataset, hands: Sequence[BonesOfHand], radiograph: Radiograph, spacing: Spacing | None
+def report_on(
+    source: Source,
+    seg: Dataset,
+    hands: Sequence[BonesOfHand],
+    radiograph: Radiograph,
+    spacing: Spacing | None,
+    *,
+    maker: str | None = None,
 ) -> Dataset:
-    """The report on all hands. Lengths are in mm where the ``spacing`` is known."""
+    """The report on all hands of ``seg``. Lengths are in mm where the ``spacing`` is known.
+
+    ``maker``: what its identifiers follow from, as ``segmentation_object`` takes it.
+    """
     from ossa.export.dicom.sr import Number, report_object
     from ossa.measurement.measure import measure_hand
 
@@ -227,7 +236,7 @@ def _report(
         ]
         for hand in hands
     ]
-    return report_object(source, seg, hands, numbers)
+    return report_object(source, seg, hands, numbers, maker=maker)
 
 
 def _write(folder: Path, name: str, objects: Mapping[str, Dataset]) -> list[Path]:

@@ -60,11 +60,15 @@ def equipment() -> dict[str, Any]:
     }
 
 
-def segmentation_object(source: Source, hands: Sequence[BonesOfHand], *, drawn: bool = False) -> Dataset:
+def segmentation_object(
+    source: Source, hands: Sequence[BonesOfHand], *, drawn: bool = False, maker: str | None = None
+) -> Dataset:
     """The DICOM Segmentation of all bones of all ``hands`` on the picture of ``source``.
 
     ``drawn``: people drew the bones; otherwise an algorithm found them. The same bones of the same picture give an
-    object of the same identifiers. Raises InputError where there is no bone at all or the sizes differ.
+    object of the same identifiers. ``maker``: a text from which, and from the picture's own identifier, those of the
+    object follow instead, whatever the bones (``pipeline.answer.maker_of``): whoever asks once more what was asked
+    before, gets the same object. Raises InputError where there is no bone at all or the sizes differ.
     """
     require()
     listed = list(segments(hands))
@@ -79,7 +83,7 @@ def segmentation_object(source: Source, hands: Sequence[BonesOfHand], *, drawn: 
     if not listed:
         raise InputError("no bones: a DICOM Segmentation holds one at least", remedy="Leave this picture out")
     pixels, overlap = packed(listed, source.shape)
-    own = identity(source, listed, pixels)
+    own = identity(source, listed, pixels) if maker is None else f"{source.header.SOPInstanceUID} {maker}"
     out = _built(source, listed, own, drawn)
     out.Rows, out.Columns = source.shape
     out.SegmentsOverlap = "YES" if overlap else "NO"

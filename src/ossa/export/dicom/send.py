@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,7 @@ class Archive:
     def parse(cls, text: str, called: str = "ANY-SCP", calling: str = "OSSA") -> Archive:
         """From "host:port". Raises ConfigError."""
         host, _, port = text.rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
         if not host or not port.isdecimal() or not 0 < int(port) < 65536:
             raise ConfigError("the archive's address is not understood", found=repr(text), expected="HOST:PORT")
         for title in (called, calling):
@@ -47,7 +48,19 @@ class Archive:
                 raise ConfigError(
                     "an application entity title cannot be this", found=repr(title), expected="1 to 16 ASCII letters"
                 )
-        return cls(host.strip("[]"), int(port), called, calling)
+        return cls(host, int(port), called, calling)
+
+    @classmethod
+    def named(cls, text: str, calling: str = "OSSA") -> Archive:
+        """From "AE@host:port". Raises ConfigError."""
+        called, at, address = text.rpartition("@")
+        if not at:
+            raise ConfigError(
+                "the peer is not understood",
+                found=repr(text),
+                expected="AE@HOST:PORT, such as ORTHANC@pacs.example:104",
+            )
+        return cls.parse(address, called, calling)
 
 
 @dataclass(frozen=True)
@@ -58,8 +71,13 @@ class Sent:
     refused: tuple[tuple[Path, str], ...]
 
 
-def send(files: Sequence[Path], archive: Archive, track: Track = silent) -> Sent:
-    """Send DICOM files one by one.
+def send(
+    files: Sequence[Path],
+    archive: Archive,
+    track: Track = silent,
+    heard: Callable[[Path, str | None], None] = lambda _path, _reason: None,
+) -> Sent:
+    """Send DICOM files one by one; ``heard`` is told of each at once: None that it was taken, or why not.
 
     Raises OutputError when the archive cannot be reached, or breaks off: it names the files that were taken until
     then. A deflated file is sent inflated to an archive that does not take deflated ones.
@@ -74,6 +92,8 @@ def send(files: Sequence[Path], archive: Archive, track: Track = silent) -> Sent
     with _associated(archive, headers) as link:
         for path in track(files, len(files), "sending"):
             reason = _store(link, path)
+            if reason is None or link.is_established:
+                heard(path, reason)
             if reason is None:
                 taken.append(path)
             elif not link.is_established:

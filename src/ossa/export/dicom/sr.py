@@ -62,10 +62,16 @@ class Number:
 
 
 def report_object(
-    source: Source, seg: Dataset, hands: Sequence[BonesOfHand], numbers: Sequence[Sequence[Number]]
+    source: Source,
+    seg: Dataset,
+    hands: Sequence[BonesOfHand],
+    numbers: Sequence[Sequence[Number]],
+    *,
+    maker: str | None = None,
 ) -> Dataset:
     """The report on the picture of ``source``: ``numbers`` of each hand, ``seg`` the Segmentation made of ``hands``.
 
+    Its identifiers follow from those of ``seg`` and from the numbers, or, as those of ``seg`` do, from ``maker``.
     Raises InputError where there is no number at all.
     """
     require()
@@ -75,7 +81,7 @@ def report_object(
     if not any(numbers):
         raise InputError("no numbers: a report of measurements holds one at least", remedy="Leave this picture out")
     told = hashlib.sha256(repr([list(map(repr, few)) for few in numbers]).encode()).hexdigest()
-    own = f"{seg.SOPInstanceUID} {version()} {told}"
+    own = f"{seg.SOPInstanceUID} {version()} {told}" if maker is None else f"{seg.SOPInstanceUID} {maker}"
     with quietly():
         out: Dataset = ComprehensiveSR(
             evidence=[_evidence(source), seg],
