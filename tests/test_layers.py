@@ -61,8 +61,15 @@ OUTSIDE: dict[str, set[str]] = {
     "pages": {"numpy", "cv2", "weasyprint"},
     "export": {"numpy", "cv2", "dicomanonymizer", "highdicom", "matplotlib", "pydicom", "pynetdicom"},
     "apps": {
-        "fastapi", "prometheus_client", "pydantic", "pydicom", "pynetdicom", "python_multipart", "starlette", "uvicorn",
-    },  # fmt: skip
+        "fastapi",
+        "prometheus_client",
+        "pydantic",
+        "pydicom",
+        "pynetdicom",
+        "python_multipart",
+        "starlette",
+        "uvicorn",
+    },
     "cli": {"click", "rich"},
 }
 

@@ -3,9 +3,8 @@
 The names below are the public API. Each is imported on first use, so that ``import ossa`` costs
 nothing and a machine without torch can use everything that does not need it.
 
-    radiograph = ossa.read_radiograph("hand.png")
-    prediction = ossa.Predictor.load().predict(radiograph)
-    ossa.write_overlay("hand_overlay.png", radiograph, prediction)
+    prediction = ossa.predict("hand.dcm")
+    ossa.write_overlay("hand_overlay.png", prediction.radiograph, prediction)
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from ossa.errors import OssaError as OssaError
     from ossa.export.overlay import overlay as overlay
     from ossa.export.overlay import write_overlay as write_overlay
+    from ossa.inference.once import predict as predict
     from ossa.inference.prediction import Prediction as Prediction
     from ossa.inference.predictor import Predictor as Predictor
     from ossa.labels.submission import read_submission as read_submission
@@ -63,6 +63,7 @@ _HOME = {
     "load_schema": "ossa.schema",
     "open_dataset": "ossa.dataset.dataset",
     "overlay": "ossa.export.overlay",
+    "predict": "ossa.inference.once",
     "prepare": "ossa.radiograph.prepare",
     "read_radiograph": "ossa.radiograph.read",
     "read_submission": "ossa.labels.submission",

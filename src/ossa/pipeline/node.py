@@ -251,7 +251,7 @@ def looker(model: str | Path | None, device: str) -> tuple[Callable[[Path], Answ
     from ossa.pipeline.predict import usual_predictor
 
     require()
-    predictor = usual_predictor(model, device, "flip")
+    predictor = usual_predictor(model, device, "auto")
     return lambda path: answer(path, predictor), maker_of(predictor)
 
 

@@ -176,6 +176,19 @@ class Segmentation:
         region = self.regions.get(name)
         return np.zeros(self.shape, dtype=bool) if region is None else region.plane(self.shape)
 
+    def rows(self) -> list[dict[str, Any]]:
+        """A dictionary per bone that is there, in schema order; its entries are the columns of ``to_dataframe``."""
+        return [
+            {
+                "bone": name,
+                "title": self.schema.bone(name).title,
+                "area": region.area,
+                **{side: getattr(region, side) for side in ("top", "left", "bottom", "right")},
+                **{told: getattr(self, told).get(name, math.nan) for told in ("confidence", "probability")},
+            }
+            for name, region in self
+        ]
+
     def to_dataframe(self) -> Any:
         """A pandas.DataFrame with a row per bone that is there, in schema order.
 
@@ -186,18 +199,8 @@ class Segmentation:
             import pandas
         except ImportError as error:
             raise MissingExtraError.of("a table of the bones", "pandas", error) from error
-        rows = [
-            {
-                "bone": name,
-                "title": self.schema.bone(name).title,
-                "area": region.area,
-                **{side: getattr(region, side) for side in ("top", "left", "bottom", "right")},
-                **{told: getattr(self, told).get(name, math.nan) for told in ("confidence", "probability")},
-            }
-            for name, region in self
-        ]
         columns = ["bone", "title", "area", "top", "left", "bottom", "right", "confidence", "probability"]
-        return pandas.DataFrame(rows, columns=columns)
+        return pandas.DataFrame(self.rows(), columns=columns)
 
     @classmethod
     def from_planes(cls, planes: NDArray[np.generic], schema: BoneSchema) -> Segmentation:
