@@ -284,4 +284,4 @@ def test_peers_are_read_and_misspelt_ones_told() -> None:
 
 
 def test_the_pauses_grow_and_end() -> None:
-    assert [pause(n) for n in (0, 1, 2, 50)] == [2.0, 2.0, 4.0, 300.0]
+    assert [pause(n) for n in (0, 1, 2, 50)] == [2.0, 2.0, 4.0, 60.0]

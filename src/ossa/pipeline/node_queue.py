@@ -28,7 +28,7 @@ KIND, NAME = "node queue", "node.sqlite"
 DEADLY = 3
 
 #: Seconds until what failed is tried again: doubled each time, from the first to the second.
-FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
 
 #: The same for what a peer refused; it may learn to take it (another setting, more room).
 LONGEST_REFUSAL = 3600.0
@@ -76,7 +76,7 @@ def pause(tries: int, longest: float = LONGEST_PAUSE) -> float:
     """Seconds to wait after ``tries`` failures.
 
     >>> pause(1), pause(3), pause(99)
-    (2.0, 8.0, 300.0)
+    (2.0, 8.0, 60.0)
     """
     return min(FIRST_PAUSE * 2.0 ** min(max(tries, 1) - 1, 30), longest)
 
