@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
@@ -233,7 +234,7 @@ def test_a_real_archive_has_every_answer_though_it_and_the_node_were_killed(tmp_
     assert "Hong" not in program.log.read_text()
 
 
-def ossa_pixels():  # type: ignore[no-untyped-def]
+def ossa_pixels() -> Any:
     import cv2
 
     from ossa.radiograph.read import read_radiograph

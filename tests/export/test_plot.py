@@ -55,7 +55,7 @@ def test_some_bones_with_their_names_on_given_axes(prediction: Prediction) -> No
     axes = prediction.plot(given, ["Radius", "Ulna"], names=True, fill=0.0)
     assert axes is given
     assert [text.get_text() for text in axes.texts] == ["Radius", "Ulna"]
-    assert {patch.get_facecolor()[3] for patch in axes.patches} == {0.0}
+    assert {matplotlib.colors.to_rgba(patch.get_facecolor())[3] for patch in axes.patches} == {0.0}
     with pytest.raises(SchemaError, match="Radius"):
         prediction.plot(bones=["Radios"])
 
