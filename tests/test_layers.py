@@ -37,7 +37,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": HANDS | {"dataset", "phantom", "models", "bundle"},
     "pages": PICTURES | {"hand", "measurement"},
     "export": PICTURES | {"hand", "measurement"},
-    "pipeline": LOOKS | {"dataset", "phantom", "training", "export", "pages", "measurement"},
+    "studio": LOOKS | {"dataset", "export", "pages", "measurement"},
+    "pipeline": LOOKS | {"dataset", "phantom", "training", "export", "pages", "measurement", "studio"},
     "apps": GROUND | {"pipeline"},
     "cli": GROUND | {"pipeline", "apps"},
 }
@@ -59,6 +60,7 @@ OUTSIDE: dict[str, set[str]] = {
     "phantom": {"numpy", "cv2", "numba"},
     "inference": {"numpy", "cv2", "onnxruntime", "openvino", "torch"},
     "pages": {"numpy", "cv2", "weasyprint"},
+    "studio": {"numpy", "cv2"},
     "export": {"numpy", "cv2", "dicomanonymizer", "highdicom", "matplotlib", "pydicom", "pynetdicom"},
     "apps": {
         "fastapi",

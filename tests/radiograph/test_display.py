@@ -21,7 +21,7 @@ def test_grey_values_in_use_fill_the_range() -> None:
     assert not for_the_eye(np.full((8, 8), 7, np.uint8)).any()
 
 
-@pytest.mark.parametrize("shape", [(9, 7), (9, 7, 3), (1, 1), (1, 1, 3), (3, 1, 3), (1, 300)])
+@pytest.mark.parametrize("shape", [(9, 7), (9, 7, 3), (9, 7, 4), (1, 1), (1, 1, 3), (3, 1, 3), (1, 300)])
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 def test_png_comes_back(shape: tuple[int, ...], kind: type[np.unsignedinteger]) -> None:
     whole = np.random.default_rng(1).integers(0, np.iinfo(kind).max, (shape[0], 2 * shape[1], *shape[2:])).astype(kind)
@@ -30,7 +30,7 @@ def test_png_comes_back(shape: tuple[int, ...], kind: type[np.unsignedinteger]) 
         strict.verify()
     back = cv2.imdecode(np.frombuffer(png(picture), np.uint8), cv2.IMREAD_UNCHANGED)
     assert back is not None
-    assert (back == (picture if picture.ndim == 2 else picture[..., ::-1])).all()
+    assert (back == (picture if picture.ndim == 2 else picture[..., [2, 1, 0, 3][: shape[2]]])).all()
 
 
 def test_jpeg_keeps_the_order_of_colours() -> None:

@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("export", "Results as DICOM: segmentations, reports, pictures; send them to an archive."),
     "serve": ("serve", "Serve bones over HTTP: predictions, batch jobs, OpenAPI."),
     "node": ("node", "A DICOM node: radiographs come in, segmentations and reports go back."),
+    "studio": ("studio", "Browse, correct and retrain on a page of this machine."),
     "prepare": ("prepare", "Work on radiographs before training: super-resolution."),
     "train": ("train", "Train networks: folds, exact resume, fine-tuning, pseudo-labels."),
     "config": ("config", "Check, show and explain run files; list the recipes."),

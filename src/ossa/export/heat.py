@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.radiograph.display import for_the_eye
+from ossa.radiograph.display import for_the_eye, png
 from ossa.segmentation.segmentation import Region
 
 Picture = NDArray[np.uint8]
@@ -41,6 +41,21 @@ def heat_panel(
             fixed = np.rint(points * 16).astype(np.int32)
             cv2.polylines(panel, [fixed], True, (255, 255, 255), 1, cv2.LINE_AA, shift=4)
     return np.vstack([_caption(title, panel.shape[1]), panel]).astype(np.uint8)
+
+
+def heat_layer(heat: NDArray[np.float32], size: int) -> bytes:
+    """``heat`` (H, W; 0 to 1) as a PNG with alpha to lay over its picture, the longer side at most ``size`` px.
+
+    Colours and their strength as in ``heat_panel``.
+    """
+    import cv2
+
+    scale = min(1.0, size / max(heat.shape))
+    target = (max(1, round(heat.shape[1] * scale)), max(1, round(heat.shape[0] * scale)))
+    warm = cv2.resize(heat, target, interpolation=cv2.INTER_AREA)
+    colour = cv2.applyColorMap((np.clip(warm, 0, 1) * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
+    alpha = (np.clip(warm * 1.3, 0, 0.8) * 255).astype(np.uint8)
+    return png(np.dstack([colour[..., ::-1], alpha]))
 
 
 def maximum(heats: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:

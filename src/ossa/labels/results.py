@@ -58,7 +58,7 @@ class Entry:
     """One picture of a Results.
 
     ``name`` is its path below what was opened, with its ending where the source knows that. ``labelled``: something is
-    said of it. ``image`` is the picture when the source has it.
+    said of it. ``image`` is the picture when the source has it; ``file`` what is read for it.
     """
 
     name: str
@@ -68,6 +68,7 @@ class Entry:
     side: Side | None = None
     image: Path | None = None
     split: str = ""
+    file: Path | None = None
 
     @property
     def id(self) -> str:
@@ -126,22 +127,30 @@ def open_results(
 
 
 @dataclass(frozen=True, eq=False)
-class _Label:
+class Label:
+    """The label of a case: bones as somebody drew them; ``read`` fills them."""
+
     case: Case
     truth: Truth
     schema: BoneSchema
 
     @property
     def size(self) -> Shape | None:
+        """The picture's (H, W) where the label states it."""
         return self.truth.shape
 
+    def drawn(self, shape: Shape) -> Truth:
+        """What was drawn, for a picture of ``shape`` (H, W). Raises LabelError where it does not fit."""
+        return self.case.fit(self.truth, shape)
+
     def read(self, shape: Shape) -> tuple[Segmentation, frozenset[str]]:
-        truth = self.case.fit(self.truth, shape)
+        """The bones filled, and those that somebody judged. Raises LabelError where it does not fit."""
+        truth = self.drawn(shape)
         return truth.segmentation(self.schema, shape), truth.annotated
 
 
 def _open_case(case: Case, schema: BoneSchema) -> Opened:
-    return _Label(case, case.truth(schema), schema)
+    return Label(case, case.truth(schema), schema)
 
 
 def _labels(path: Path, names: BoneNames, scale_labels: bool) -> Results:
@@ -166,7 +175,7 @@ def _labels(path: Path, names: BoneNames, scale_labels: bool) -> Results:
 
 def _entry(case: Case, schema: BoneSchema, image: Path | None) -> Entry:
     opened = partial(_open_case, case, schema)
-    return Entry(case.name, opened, case.label is not None, case.subject, case.side, image, case.split)
+    return Entry(case.name, opened, case.label is not None, case.subject, case.side, image, case.split, case.label)
 
 
 def _one_label(path: Path, case: Case, schema: BoneSchema, scale_labels: bool) -> Results:
@@ -206,7 +215,7 @@ def _open_rows(submission: Submission, name: str, folder: Path | None) -> Opened
 
 def _submission(path: Path, schema: BoneSchema, beside: Path | None = None) -> Results:
     index = read_submission(path, schema)
-    entries = [Entry(name, partial(_open_rows, index, name, beside)) for name in index]
+    entries = [Entry(name, partial(_open_rows, index, name, beside), file=path) for name in index]
     return Results(path, CSV, schema, _keyed(path, entries))
 
 
@@ -257,7 +266,7 @@ def _origin_of(store: Store) -> Origin | None:
 
 def _store(path: Path, schema: BoneSchema) -> Results:
     store = Store.open(path, schema)
-    entries = [Entry(name, partial(_open_saved, store, name)) for name in store.images()]
+    entries = [Entry(name, partial(_open_saved, store, name), file=store.file(name)) for name in store.images()]
     return Results(path, STORE, schema, _keyed(path, entries))
 
 

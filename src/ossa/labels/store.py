@@ -146,7 +146,7 @@ class Store:
         return cls(folder, schema, source if isinstance(source, dict) else {})
 
     def __contains__(self, image: str) -> bool:
-        return self._file(image).is_file()
+        return self.file(image).is_file()
 
     def images(self) -> list[str]:
         """The names of the images in the store, sorted."""
@@ -186,12 +186,12 @@ class Store:
         }
         head = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
         data = b"".join([MAGIC, struct.pack("<I", len(head)), head, *chunks])
-        write_bytes(self._file(image), data)
+        write_bytes(self.file(image), data)
         return len(data)
 
     def read(self, image: str) -> Probabilities:
         """The saved logits of ``image``. Raises InputError when it is missing or its file is damaged."""
-        path = self._file(image)
+        path = self.file(image)
         try:
             if (found := path.stat().st_size) > _MAX_BYTES:
                 raise _damaged(path, f"{found:,} bytes")
@@ -208,7 +208,8 @@ class Store:
         except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError, struct.error) as error:
             raise _damaged(path, str(error) or type(error).__name__) from error
 
-    def _file(self, image: str) -> Path:
+    def file(self, image: str) -> Path:
+        """Where an image's probabilities lie. Raises InputError for a name that leads out of the store."""
         return inside(self.path / "images", f"{image}{SUFFIX}")
 
 

@@ -31,7 +31,7 @@ def for_the_eye(grey: NDArray[Any]) -> Picture:
 
 
 def png(picture: NDArray[Any]) -> bytes:
-    """(H, W) grey or (H, W, 3) RGB, uint8 or uint16, as a PNG file.
+    """(H, W) grey, (H, W, 3) RGB or (H, W, 4) RGB with alpha, uint8 or uint16, as a PNG file.
 
     Every row as differences from the pixel to the left (filter "Sub" of W3C REC-PNG-3), packed by zlib-ng: a third of
     OpenCV's time at its own level, and no larger.
@@ -39,17 +39,18 @@ def png(picture: NDArray[Any]) -> bytes:
     from imagecodecs import zlibng_encode
 
     height, width = picture.shape[:2]
-    shaped = picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] == 3)
+    channels = 1 if picture.ndim == 2 else picture.shape[2] if picture.ndim == 3 else 0
+    shaped = picture.ndim == 2 or channels in (3, 4)
     if not shaped or picture.dtype not in (np.uint8, np.uint16) or not height or not width:
         raise _not_encoded(".png", picture)
-    step = picture.dtype.itemsize * (1 if picture.ndim == 2 else 3)  # bytes of a pixel
+    step = picture.dtype.itemsize * channels  # bytes of a pixel
     big = np.ascontiguousarray(picture, picture.dtype.newbyteorder(">"))
     rows = big.reshape(height, -1).view(np.uint8)
     filtered = np.empty((height, 1 + rows.shape[1]), np.uint8)
     filtered[:, 0] = 1
     filtered[:, 1 : 1 + step] = rows[:, :step]
     np.subtract(rows[:, step:], rows[:, :-step], out=filtered[:, 1 + step :])
-    colour = 0 if picture.ndim == 2 else 2
+    colour = {1: 0, 3: 2, 4: 6}[channels]
     header = struct.pack(">IIBBBBB", width, height, 8 * picture.dtype.itemsize, colour, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", bytes(zlibng_encode(filtered.tobytes(), level=1))), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)

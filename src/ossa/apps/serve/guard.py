@@ -11,15 +11,20 @@ from __future__ import annotations
 import asyncio
 import secrets
 from time import monotonic
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ossa.apps.serve.answers import Refusal
 from ossa.apps.serve.settings import Settings
 
 CSRF_HEADER = "x-ossa-csrf"
+
+#: Where a page of this server keeps the token: a cookie that no script reads and no other site's page makes a browser
+#: send (HttpOnly, SameSite=Strict). Its name has no port, so two servers with tokens need two names of the machine.
+TOKEN_COOKIE = "ossa_token"
 
 #: Routes that answer without a token: what watches a server has none.
 OPEN = frozenset({"/health", "/ready"})
@@ -92,7 +97,7 @@ class Guard:
             )
         self._check_site(headers, method, host)
         if path not in OPEN:
-            self._check_token(headers)
+            self._check_token(headers, scope)
         if method not in SAFE:
             self._check_csrf(headers, path)
         length = headers.get("content-length")
@@ -113,12 +118,18 @@ class Guard:
         if site not in ("none", "same-origin") and not link:
             raise Refusal(403, "a page of another site may not use this server", code="origin", found=site)
 
-    def _check_token(self, headers: Headers) -> None:
+    def _check_token(self, headers: Headers, scope: Scope) -> None:
+        """Programs send the token in a header, pages in a cookie; the link that opens a page brings it there."""
         token = self.settings.token
         if token is None:
             return
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and secrets.compare_digest(given.strip().encode(), token.encode()):
+        given = given.strip() if scheme.lower() == "bearer" else ""
+        if not given:
+            given = cookie_parser(headers.get("cookie", "")).get(TOKEN_COOKIE, "")
+        if not given and scope["path"] == "/":
+            given = dict(parse_qsl(scope["query_string"].decode("latin-1"))).get("token", "")
+        if secrets.compare_digest(given.encode(), token.encode()):
             return
         raise Refusal(
             401,

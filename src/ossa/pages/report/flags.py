@@ -28,7 +28,7 @@ class Flag:
 def flags_of(hand: ReportHand, version: str, words: Words) -> tuple[Flag, ...]:
     """The flags of one hand, one per group. A sentence that is said twice is told once."""
     said = [words.note(note) for note in dict.fromkeys((*hand.segmentation.notes, *hand.measurements.notes))]
-    said += _doubtful(said, words)
+    said += doubtful(said, words)
     said = [one for one in said if one.text]
     if hand.measurements.cut:
         cut = tuple(name for name in words.schema.names if name in hand.measurements.cut)
@@ -53,7 +53,7 @@ def flags_of(hand: ReportHand, version: str, words: Words) -> tuple[Flag, ...]:
     )
 
 
-def _doubtful(said: Sequence[Said], words: Words) -> list[Said]:
+def doubtful(said: Sequence[Said], words: Words) -> list[Said]:
     """Doubtful bones by the reason for doubt, in one sentence."""
     by_reason: dict[str, list[str]] = {}
     for one in said:

@@ -1,0 +1,276 @@
+"""Retraining as a job: its life with a stub in ossa's place, cancelled, over restarts, and what comes of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from helpers_desk import data_set, studio
+from ossa.errors import ConfigError, TrainingError
+from ossa.labels.results import open_results
+from ossa.pipeline.studio import Desk
+from ossa.studio.corrections import Missing
+from ossa.studio.finetune import KIND, FineTuning, given_of
+from ossa.studio.jobs import Job, Jobs, Plan, Step, _is_held, last_line
+from ossa.studio.listing import Query
+
+#: Plays ossa: "train" writes what a run leaves (slowly, where SLOW is there), "predict" says what the labels say.
+STUB = """
+import os, shutil, sys, time
+from pathlib import Path
+kind, arguments = sys.argv[1], sys.argv[2:]
+here = Path(os.environ["STUB_HERE"])
+with (here / "calls").open("a") as calls:
+    calls.write(" ".join([kind, *arguments]) + "\\n")
+if (here / "FAIL").exists():
+    print("Error: the stub was told to fail")
+    sys.exit(2)
+if kind == "train":
+    run = Path(arguments[arguments.index("--folder") + 1])
+    (run / "fold0").mkdir(parents=True, exist_ok=True)
+    (run / "config.yaml").write_text("name: stub")
+    rows = ("epoch,step,val/dice,train/loss_epoch", "0,1,0.5,", "0,1,,0.9", "1,2,0.6,")
+    (run / "fold0" / "metrics.csv").write_text("\\n".join(rows))
+    while (here / "SLOW").exists():
+        time.sleep(0.05)
+    from ossa.dataset.dataset import open_dataset
+    from ossa.dataset.folds import make_folds, strata_of, write_folds
+    data = open_dataset(run.parent / "data")
+    write_folds(run / "folds.json", make_folds(strata_of(data.cases, data.schema), 2, 1))
+    shutil.copytree(os.environ["STUB_MODEL"], run / "bundle0", dirs_exist_ok=True)
+    (run / "summary.html").write_text("done")
+else:
+    from ossa.dataset.dataset import open_dataset
+    from ossa.labels.submission import write_submission
+    out = Path(arguments[arguments.index("-o") + 1])
+    data = open_dataset(out.parent / "data")
+    truth = {case.id: case.segmentation(data.schema, (128, 128)) for case in data}
+    out.mkdir(exist_ok=True)
+    write_submission(out / "predictions.csv", truth.items())
+"""
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    yield from open_desk(tmp_path, monkeypatch)
+
+
+def open_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Desk, None, None]:
+    import ossa.models
+
+    script = tmp_path / "stub.py"
+    script.write_text(STUB)
+    monkeypatch.setenv("STUB_HERE", str(tmp_path))
+    monkeypatch.setenv("STUB_MODEL", str(Path(ossa.models.__path__[0]) / "default"))
+    root = tmp_path / "set"
+    if not root.exists():
+        data_set(tmp_path, 2, 0)
+    made = studio(tmp_path, root)
+
+    def program(*arguments: str) -> Sequence[str]:
+        return [sys.executable, str(script), *arguments]
+
+    tuning = FineTuning(made.collection.schema, None, program)
+    jobs = Jobs(made.folder, {KIND: tuning})
+    out = Desk(made, jobs, tuning)
+    jobs.finished = out.welcome
+    try:
+        yield out
+    finally:
+        out.close()
+
+
+def correct(desk: Desk, count: int = 4) -> None:
+    for row in desk.studio.list(Query())["rows"][:count]:
+        bones = [
+            {k: b[k] for k in ("name", "state", "polygons")} for b in desk.studio.bones(row["id"], "truth")["bones"]
+        ]
+        desk.studio.save(row["id"], {"revision": 0, "author": "kim", "bones": bones})
+
+
+def until(desk: Desk, job: str, *states: str, seconds: float = 120) -> dict[str, Any]:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        told = desk.jobs.told(job)
+        if told["state"] in states:
+            return told
+        time.sleep(0.05)
+    raise AssertionError(f"{desk.jobs.told(job)}: {last_line(desk.jobs.get(job).folder / 'log.txt')}")
+
+
+def wait_for(path: Path, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < end, path
+        time.sleep(0.05)
+
+
+def test_a_job_from_its_queue_to_a_new_source(desk: Desk, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="too few people"):
+        desk.finetune(3, "mine")
+    assert desk.jobs.all() == []
+    assert not list((desk.studio.folder / "jobs").glob("*"))
+    correct(desk)
+    for epochs in (0, "3", True, 10**6):
+        with pytest.raises(ConfigError, match="epochs"):
+            desk.finetune(epochs, "mine")
+    job = desk.finetune(3, "../mine <b>")
+    assert desk.jobs.told(job.id)["state"] == "queued"
+    recipe = (job.folder / "run.yaml").read_text()
+    assert "epochs: 3" in recipe
+    assert "mine" in recipe
+    data = open_results(job.folder / "data")
+    assert len(data) == 4
+    assert data.kind == "data set (competition)"
+    desk.start()
+    done = until(desk, job.id, "done")
+    assert done["progress"] == 1.0
+    assert done["curves"]["val/dice"] == [[0.0, 0.5], [1.0, 0.6]]
+    source = done["result"]["source"]
+    told = done["result"]["comparison"]
+    assert told["old"] == told["new"] == 1.0
+    assert sorted(row["trained_on"] for row in told["pictures"]) == [False, False, True, True]
+    assert told["bones"]["Radius"] == [1.0, 1.0]
+    assert source in [one["id"] for one in desk.studio.session()["sources"]]
+    key = told["pictures"][0]["id"]
+    assert desk.studio.unanswered(key, source) is None
+    assert sum(bone["state"] == "found" for bone in desk.studio.bones(key, source)["bones"]) == 29
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert [call.split()[0] for call in calls] == ["train", "predict", "predict"]
+    assert "--model" not in calls[1]
+    assert calls[2].endswith("bundle0")
+    again = Jobs(desk.studio.folder, {KIND: desk.tuning})
+    assert again.told(job.id) == done
+
+
+def test_a_failed_step_is_told(desk: Desk, tmp_path: Path) -> None:
+    correct(desk)
+    (tmp_path / "FAIL").touch()
+    job = desk.finetune(3, "mine")
+    desk.start()
+    assert "the stub was told to fail" in until(desk, job.id, "failed")["message"]
+    with pytest.raises(Missing):
+        desk.jobs.get("../" + job.id)
+
+
+def test_cancelled_while_it_waits_and_while_it_runs(desk: Desk, tmp_path: Path) -> None:
+    correct(desk)
+    (tmp_path / "SLOW").touch()
+    first, second = desk.finetune(3, "one"), desk.finetune(3, "two")
+    desk.start()
+    wait_for(first.folder / "run" / "config.yaml")
+    assert desk.jobs.told(second.id)["state"] == "queued"  # one at a time
+    assert 0 < desk.jobs.told(first.id)["progress"] < 1 or desk.jobs.told(first.id)["curves"]
+    assert desk.jobs.cancel(second.id)["state"] == "cancelled"
+    desk.jobs.cancel(first.id)
+    assert until(desk, first.id, "cancelled")["result"] is None
+    assert not _is_held(first.folder / "alive")
+    assert desk.jobs.cancel(first.id)["state"] == "cancelled"
+
+
+def test_a_server_closed_in_good_order_goes_on_at_its_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "SLOW").touch()
+    opened = open_desk(tmp_path, monkeypatch)
+    desk = next(opened)
+    correct(desk)
+    job = desk.finetune(3, "mine")
+    desk.start()
+    wait_for(job.folder / "run" / "config.yaml")
+    opened.close()
+    assert not _is_held(job.folder / "alive")
+    assert json.loads((job.folder / "job.json").read_text())["state"] == "running"
+    (tmp_path / "SLOW").unlink()
+    opened = open_desk(tmp_path, monkeypatch)
+    desk = next(opened)
+    desk.start()
+    until(desk, job.id, "done")
+    opened.close()
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert calls[1].startswith("train --resume --folder")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a program's lock outlives its server on POSIX only")
+def test_a_program_that_outlived_its_server_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after kill -9 of the server: nobody looks after the program, which goes on."""
+    (tmp_path / "SLOW").touch()
+    opened = open_desk(tmp_path, monkeypatch)
+    desk = next(opened)
+    correct(desk)
+    job = desk.finetune(3, "mine")
+    monkeypatch.setattr("ossa.studio.jobs._interrupt", lambda program: None)
+    desk.start()
+    wait_for(job.folder / "run" / "config.yaml")
+    opened.close()
+    assert _is_held(job.folder / "alive")
+    opened = open_desk(tmp_path, monkeypatch)
+    desk = next(opened)
+    desk.start()
+    time.sleep(0.5)
+    assert (tmp_path / "calls").read_text().count("train") == 1
+    (tmp_path / "SLOW").unlink()
+    until(desk, job.id, "done")
+    opened.close()
+    assert [call.split()[0] for call in (tmp_path / "calls").read_text().splitlines()] == [
+        "train",
+        "predict",
+        "predict",
+    ]
+
+
+class Sleepy(Plan):
+    """One program that waits for a signal."""
+
+    def __init__(self, seen: Path) -> None:
+        self.seen = seen
+
+    def steps(self, job: Job) -> Sequence[Step]:
+        code = f"import pathlib, time; pathlib.Path({str(self.seen)!r}).touch(); time.sleep(100)"
+        return [Step("sleeping", lambda: [sys.executable, "-c", code], lambda: False)]
+
+    def result(self, job: Job) -> dict[str, Any]:
+        raise TrainingError("never")
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="found by /proc")
+def test_a_stranger_can_be_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = Jobs(tmp_path, {"sleepy": Sleepy(tmp_path / "seen")})
+    job = jobs.add("sleepy", {}, lambda one: one.folder.mkdir(parents=True))
+    with monkeypatch.context() as patch:
+        patch.setattr("ossa.studio.jobs._interrupt", lambda program: None)
+        jobs.start()
+        wait_for(tmp_path / "seen")
+        jobs.close()
+    again = Jobs(tmp_path, {"sleepy": Sleepy(tmp_path / "seen")})
+    again.start()
+    again.cancel(job.id)
+    end = time.monotonic() + 60
+    while _is_held(job.folder / "alive") and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not _is_held(job.folder / "alive")
+    again.close()
+    assert again.get(job.id).state == "cancelled"
+
+
+def test_a_damaged_job_is_passed_over(tmp_path: Path) -> None:
+    for number, text in enumerate(("{", "[]", '{"id": "a"}')):
+        folder = tmp_path / "jobs" / str(number)
+        folder.mkdir(parents=True)
+        (folder / "job.json").write_text(text)
+    assert Jobs(tmp_path, {}).all() == []
+
+
+def test_what_is_asked_is_made_plain(desk: Desk) -> None:
+    pictures = list(desk.studio.pictures.values())
+    given = given_of("a/b\n<script>", 2, pictures, desk.studio.corrections)
+    assert given["name"] == "a-b--script-"
+    assert given_of("", 2, [], desk.studio.corrections)["name"] == "corrected"
+    assert len({one["file"] for one in given["pictures"]}) == len(pictures)
