@@ -16,8 +16,8 @@ const remember = () => ({
   },
 });
 
-// The built page is committed: names without hashes keep the differences between two builds readable, and the server
-// sends an ETag with each file. `assetsInlineLimit: 0`: a data URI in the style sheet would need a wider policy.
+// The built page is committed; names carry a hash of the content, so that browsers may keep the files for good.
+// `assetsInlineLimit: 0`: a data URI in the style sheet would need a wider policy.
 export default defineConfig({
   base: "/static/",
   plugins: [remember()],
@@ -32,13 +32,13 @@ export default defineConfig({
     rollupOptions: {
       output: {
         codeSplitting: { groups: [{ name: "ol", test: /node_modules\/(ol|rbush|quickselect)\// }] },
-        entryFileNames: "assets/[name].js",
-        chunkFileNames: "assets/[name].js",
-        assetFileNames: "assets/[name][extname]",
+        entryFileNames: "assets/[name]-[hash].js",
+        chunkFileNames: "assets/[name]-[hash].js",
+        assetFileNames: "assets/[name]-[hash][extname]",
       },
     },
   },
-  worker: { format: "es", rollupOptions: { output: { entryFileNames: "assets/[name].js" } } },
+  worker: { format: "es", rollupOptions: { output: { entryFileNames: "assets/[name]-[hash].js" } } },
   server: { proxy: { "/api": "http://127.0.0.1:8765" } },
   test: { include: ["test/**/*.test.ts"] },
 });

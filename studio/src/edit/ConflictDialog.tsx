@@ -9,7 +9,7 @@ import { t, when } from "../kit/words";
 import type { Bone } from "../kit/types";
 import { filmAt, type Film } from "../look/film";
 import type { Look } from "../look/model";
-import { pathFor } from "../look/stage";
+import { pathFor } from "../look/layers";
 import { bounds } from "./shape";
 
 type Box = [number, number, number, number];

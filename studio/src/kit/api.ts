@@ -18,6 +18,8 @@ export class Refused extends Error {
     readonly status: number,
     readonly trouble: Trouble,
     readonly body: unknown,
+    /** Seconds after which to ask again, where the server said so. */
+    readonly after: number | null = null,
   ) {
     super(trouble.message);
   }
@@ -49,7 +51,8 @@ async function once(path: string, init: RequestInit = {}): Promise<Response> {
   if (connection.value.lost) connection.value = { lost: false, retry: 0 };
   if (answer.ok) return answer;
   const text = await answer.text();
-  throw new Refused(answer.status, troubleOf(answer.status, text), parsed(text));
+  const after = Number(answer.headers.get("Retry-After") ?? NaN);
+  throw new Refused(answer.status, troubleOf(answer.status, text), parsed(text), Number.isFinite(after) ? after : null);
 }
 
 function parsed(text: string): unknown {
@@ -73,8 +76,11 @@ async function get<T>(path: string, stop?: AbortSignal): Promise<T> {
       const answer = await once(path, { signal: stop ?? null });
       return (await answer.json()) as T;
     } catch (error) {
-      if (!(error instanceof Lost)) throw error;
-      await new Promise((done) => setTimeout(done, 1000 * pause(n)));
+      // A busy server (429) says when to come again; a lost one is asked more and more rarely.
+      const busy = error instanceof Refused && error.status === 429 && n < 20;
+      if (!(error instanceof Lost) && !busy) throw error;
+      const wait = busy ? (error.after ?? pause(n)) : pause(n);
+      await new Promise((done) => setTimeout(done, 1000 * Math.min(30, wait)));
       if (stop?.aborted) throw error;
     }
   }

@@ -56,6 +56,7 @@ export const dismiss = (number: number): void => {
 export async function openSession(): Promise<void> {
   const found = await api.session();
   useCsrf(found.csrf);
+  for (const problem of session.value ? [] : (found.problems ?? [])) complain(new Error(problem));
   session.value = found;
   if (found.indexing && found.indexing.done < found.indexing.total) setTimeout(() => void openSession(), 2000);
 }
@@ -78,6 +79,8 @@ export const titleOf = (name: string): string => say(kindOf(name).title);
 export const sourceTitle = (id: string): string => session.value?.sources.find((source) => source.id === id)?.title ?? id;
 
 export const flagText = (code: string): string => {
+  const named = session.value?.flag_titles?.[code];
+  if (named) return say(named);
   const found = session.value?.flags.find((flag) => typeof flag !== "string" && flag.code === code);
   return found && typeof found !== "string" ? say(found.text) : code;
 };

@@ -34,6 +34,9 @@ export interface Session {
   folds: (string | number)[];
   sides: string[];
   flags: (string | { code: string; text: Said })[];
+  flag_titles?: Record<string, Said>;
+  /** What could not be used when the studio was started. */
+  problems?: string[];
   indexing?: { done: number; total: number };
 }
 
@@ -74,7 +77,7 @@ export interface BonesOfPicture {
   author: string | null;
   saved: string | null;
   bones: Bone[];
-  warnings: { code: string; count: number; text: Said }[];
+  warnings: { code: string; count: number; text: Said; title?: Said }[];
 }
 
 export interface Revision {
@@ -99,6 +102,9 @@ export interface Measurements {
     uncertainty: number | null;
     unit: string;
     reason: string | Said | null;
+    /** Value and uncertainty as ossa writes them. */
+    text?: string | null;
+    experimental?: boolean;
   }[];
   drawings: { measurement: string; lines: Ring[]; text: string; at: Point | null }[];
 }

@@ -18,7 +18,7 @@ import { SaveDialog } from "../edit/SaveDialog";
 import { openDoubtful } from "./doubtful";
 import { filmAt } from "./film";
 import { automatic, isPlain, PLAIN } from "./levels";
-import { Look, setStyle, style, type Layout } from "./model";
+import { Look, setStyle, sourcesOf, style, type Layout } from "./model";
 import { Pane } from "./Pane";
 import { Panel } from "./Panel";
 import { MISSING, SURPLUS } from "./difference";
@@ -210,7 +210,7 @@ export function LookView({ id, neighbours }: { id: string; neighbours: Neighbour
           {layouts.map(({ to, key }) => (
             <Button
               key={to} text label={t(`layout_${to}` as Word)} shortcut={KEYS[key].shown} pressed={layout === to}
-              disabled={to === "hands" ? !row?.pair : (row?.sources?.length ?? session.value?.sources.length ?? 0) < 2}
+              disabled={to === "hands" ? !row?.pair : sourcesOf(row).length < 2}
               onClick={() => look.chooseLayout(to)}
             />
           ))}
@@ -265,7 +265,9 @@ export function LookView({ id, neighbours }: { id: string; neighbours: Neighbour
               <span><i ref={(node) => { if (node) node.style.background = SURPLUS; }} />{t("only_in", { source: ownTitle(look) })}</span>
             </p>
           )}
-          {look.gradcamBusy.value && <p class="legend" role="status">{t("gradcam_busy")}</p>}
+          {(look.gradcamBusy.value || look.waiting.value > 0) && (
+            <p class="legend busy" role="status">{t(look.gradcamBusy.value ? "gradcam_busy" : "bones_busy")}</p>
+          )}
           {selected && writable && (
             <div class="selection" role="toolbar" aria-label={titleOf(selected.name)}>
               <span class="who"><strong>{titleOf(selected.name)}</strong> <code>{selected.name}</code></span>

@@ -279,7 +279,7 @@ function OverlayPart({ look }: { look: Look }) {
                   <th scope="row">{say(row.title)}</th>
                   <td>
                     {row.value === null ? <span class="soft">{say(row.reason)}</span> : (
-                      <>{shown(row.value)}{row.uncertainty !== null && <span class="soft"> ± {shown(row.uncertainty)}</span>} {row.unit}</>
+                      row.text ?? <>{shown(row.value)}{row.uncertainty !== null && <span class="soft"> ± {shown(row.uncertainty)}</span>} {row.unit}</>
                     )}
                   </td>
                 </tr>

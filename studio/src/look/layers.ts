@@ -3,14 +3,21 @@
 // walks every point in JavaScript, is used for the one bone that is being edited.
 
 import Layer from "ol/layer/Layer";
+import ViewHint from "ol/ViewHint";
 import type { FrameState } from "ol/Map";
-import type { Measurements, Ring } from "../kit/types";
+import { simplified } from "../edit/shape";
+import type { Bone, Measurements, Ring } from "../kit/types";
 import type { Film } from "./film";
 import { PLAIN, type Levels } from "./levels";
 
+/** How much is drawn beyond each edge of the window, as a part of its size: panning that far draws nothing anew. */
+const MARGIN = 0.25;
+/** While a zoom is under way, what was drawn is stretched up to this; then it is drawn again. */
+const STRETCH = 1.8;
+
 abstract class Drawn extends Layer {
   protected readonly canvas = document.createElement("canvas");
-  private frame: FrameState | null = null;
+  private drawn: { center: number[]; resolution: number; revision: number; size: string } | null = null;
 
   constructor() {
     super({});
@@ -18,27 +25,48 @@ abstract class Drawn extends Layer {
   }
 
   /** Draw with `scale` device pixels per pixel of the picture; the picture's (0, 0) corner lies at (x, y). */
-  protected abstract draw(context: CanvasRenderingContext2D, scale: number, x: number, y: number, frame: FrameState): void;
+  protected abstract draw(context: CanvasRenderingContext2D, scale: number, x: number, y: number, ratio: number): void;
 
+  /** Moves what was drawn along with the view, and draws only when that does not do: a canvas of 29 bones costs more
+   * than a whole frame may, its place on the screen costs nothing. */
   override render(frame: FrameState): HTMLElement {
-    this.frame = frame;
     const ratio = frame.pixelRatio;
-    const [width, height] = [Math.round(frame.size[0]! * ratio), Math.round(frame.size[1]! * ratio)];
-    if (this.canvas.width !== width || this.canvas.height !== height) {
-      this.canvas.width = width;
-      this.canvas.height = height;
-    }
-    const context = this.canvas.getContext("2d")!;
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    context.clearRect(0, 0, width, height);
+    const [width, height] = [frame.size[0]!, frame.size[1]!];
     const { center, resolution } = frame.viewState;
-    const scale = ratio / resolution;
-    this.draw(context, scale, width / 2 - center[0]! * scale, height / 2 + center[1]! * scale, frame);
+    const size = `${width} ${height} ${ratio}`;
+    const moving = frame.viewHints[ViewHint.ANIMATING]! > 0 || frame.viewHints[ViewHint.INTERACTING]! > 0;
+    const same = this.drawn?.revision === this.getRevision() && this.drawn.size === size;
+    if (!(same && this.place(center, resolution, width, height, moving))) {
+      const [w, h] = [Math.round(width * (1 + 2 * MARGIN) * ratio), Math.round(height * (1 + 2 * MARGIN) * ratio)];
+      if (this.canvas.width !== w || this.canvas.height !== h) {
+        this.canvas.width = w;
+        this.canvas.height = h;
+        this.canvas.style.width = `${w / ratio}px`;
+        this.canvas.style.height = `${h / ratio}px`;
+      }
+      const context = this.canvas.getContext("2d")!;
+      context.setTransform(1, 0, 0, 1, 0, 0);
+      context.clearRect(0, 0, w, h);
+      const scale = ratio / resolution;
+      this.draw(context, scale, w / 2 - center[0]! * scale, h / 2 + center[1]! * scale, ratio);
+      this.drawn = { center: [...center], resolution, revision: this.getRevision(), size };
+      this.place(center, resolution, width, height, true);
+    }
     return this.canvas;
   }
 
-  protected get shown(): FrameState | null {
-    return this.frame;
+  /** Put the canvas where the view has it; false where it has to be drawn again. */
+  private place(center: number[], resolution: number, width: number, height: number, roughly: boolean): boolean {
+    const drawn = this.drawn!;
+    const stretch = drawn.resolution / resolution;
+    const [dx, dy] = [(drawn.center[0]! - center[0]!) / resolution, (center[1]! - drawn.center[1]!) / resolution];
+    const exact = stretch === 1 && dx === 0 && dy === 0;
+    if (!exact && (!roughly || stretch > STRETCH || stretch < 1 / STRETCH)) return false;
+    const [w, h] = [width * (1 + 2 * MARGIN) * stretch, height * (1 + 2 * MARGIN) * stretch];
+    const [x, y] = [width / 2 + dx - w / 2, height / 2 + dy - h / 2];
+    if (x > 0.5 || y > 0.5 || x + w < width - 0.5 || y + h < height - 0.5) return false;
+    this.canvas.style.transform = `translate(${x}px, ${y}px) scale(${stretch})`;
+    return true;
   }
 }
 
@@ -89,9 +117,27 @@ export function pathOf(rings: readonly Ring[]): Path2D {
 }
 
 export interface DrawnBone {
-  name: string;
-  path: Path2D;
+  bone: Bone;
   colour: string;
+}
+
+const paths = new WeakMap<Bone, Map<number, Path2D>>();
+
+/**
+ * A bone's path for `scale` screen pixels per pixel of the picture, without the points that nobody sees at that scale
+ * (the line moves by less than a third of a screen pixel). Made once a factor of two: bones never change, a corrected
+ * one is another object.
+ */
+export function pathFor(bone: Bone, scale = 1): Path2D {
+  const level = Math.max(-3, Math.min(10, Math.round(Math.log2(1 / scale))));
+  let own = paths.get(bone);
+  if (!own) paths.set(bone, (own = new Map<number, Path2D>()));
+  let path = own.get(level);
+  if (!path) {
+    const tolerance = 2 ** level / 4;
+    own.set(level, (path = pathOf(bone.polygons.map((ring) => simplified([...ring, ring[0]!], tolerance)))));
+  }
+  return path;
 }
 
 export class BonesLayer extends Drawn {
@@ -103,11 +149,13 @@ export class BonesLayer extends Drawn {
   hovered: string | null = null;
   selected: string | null = null;
 
-  protected draw(context: CanvasRenderingContext2D, scale: number, x: number, y: number, frame: FrameState): void {
+  protected draw(context: CanvasRenderingContext2D, scale: number, x: number, y: number, ratio: number): void {
     context.setTransform(scale, 0, 0, scale, x, y);
     context.lineJoin = "round";
-    const thin = (frame.pixelRatio * 1.5) / scale;
-    for (const { name, path, colour } of this.bones) {
+    const thin = (ratio * 1.5) / scale;
+    for (const { bone, colour } of this.bones) {
+      const name = bone.name;
+      const path = pathFor(bone, scale / ratio);
       const strong = name === this.hovered || name === this.selected;
       context.fillStyle = context.strokeStyle = colour;
       if (this.filled) {
@@ -131,8 +179,7 @@ export class BonesLayer extends Drawn {
 export class MeasuresLayer extends Drawn {
   drawings: Measurements["drawings"] = [];
 
-  protected draw(context: CanvasRenderingContext2D, scale: number, x: number, y: number, frame: FrameState): void {
-    const ratio = frame.pixelRatio;
+  protected draw(context: CanvasRenderingContext2D, scale: number, x: number, y: number, ratio: number): void {
     const place = ([u, v]: readonly [number, number]): [number, number] => [x + (u + 0.5) * scale, y + (v + 0.5) * scale];
     context.lineCap = context.lineJoin = "round";
     for (const [width, colour] of [[3.500, "rgba(0,0,0,.65)"], [1.500, "#ffd866"]] as const) {

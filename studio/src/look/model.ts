@@ -73,7 +73,9 @@ export class Look {
   readonly frame = computed(() => this.loaded.value[this.key(this.id, this.source.value)] ?? null);
   private readonly stops: (() => void)[] = [];
   private timer: ReturnType<typeof setTimeout> | undefined;
-  private asking = new Set<string>();
+  /** Bones that were asked for and are not here yet: a model may have to find them first. */
+  readonly waiting = signal(0);
+  private asking = new Map<string, Promise<BonesOfPicture | null>>();
 
   constructor(readonly id: string) {
     void this.open();
@@ -85,6 +87,9 @@ export class Look {
 
   private async open(): Promise<void> {
     try {
+      // The bones are asked for at once where it is known which: a round trip less.
+      const guess = lastSource.id ?? session.peek()?.sources.find((one) => one.kind === "predictions" || one.kind === "csv")?.id;
+      if (guess && session.peek()?.sources.some((one) => one.id === guess && one.kind !== "model")) void this.fetchBones(this.id, guess, false, true);
       const row = await api.picture(this.id);
       const sources = sourcesOf(row);
       const wanted = lastSource.id ?? preferred(sources, row);
@@ -107,21 +112,29 @@ export class Look {
   }
 
   /** Bones of a source as the server has them; asked for once. */
-  async fetchBones(picture: string, source: string, again = false): Promise<BonesOfPicture | null> {
+  fetchBones(picture: string, source: string, again = false, quietly = false): Promise<BonesOfPicture | null> {
     const key = this.key(picture, source);
     const have = this.loaded.peek()[key];
-    if (have && !again) return have;
-    if (this.asking.has(key) && !again) return null;
-    this.asking.add(key);
+    if (have && !again) return Promise.resolve(have);
+    const asked = this.asking.get(key);
+    if (asked && !again) return asked;
+    const asking = this.askBones(key, picture, source, quietly);
+    this.asking.set(key, asking);
+    return asking;
+  }
+
+  private async askBones(key: string, picture: string, source: string, quietly: boolean): Promise<BonesOfPicture | null> {
+    this.waiting.value++;
     try {
       const kind = session.peek()?.sources.find((one) => one.id === source)?.kind;
       const bones = await api.bones(picture, source, kind === "truth" ? 0 : SIMPLIFY);
       this.loaded.value = { ...this.loaded.peek(), [key]: bones };
       return bones;
     } catch (error) {
-      complain(error);
+      if (!quietly) complain(error);
       return null;
     } finally {
+      this.waiting.value--;
       this.asking.delete(key);
     }
   }
@@ -430,7 +443,10 @@ function complete(bones: readonly Bone[]): Bone[] {
 export function sourcesOf(row: Row | null): string[] {
   const all = session.peek()?.sources.map((source) => source.id) ?? [];
   const own = row?.sources?.map((source) => (typeof source === "string" ? source : source.id));
-  return own ?? all;
+  if (!own) return all;
+  // A model may be asked about any picture.
+  const models = session.peek()?.sources.filter((source) => source.kind === "model" && !own.includes(source.id)) ?? [];
+  return [...own, ...models.map((source) => source.id)];
 }
 
 /** What to show first: the correction, else a prediction, else what there is. */

@@ -10,7 +10,7 @@ import type { Coordinate } from "ol/coordinate";
 import { area, bounds, inside } from "../edit/shape";
 import type { Bone, Measurements, Point, Ring } from "../kit/types";
 import type { Film } from "./film";
-import { BonesLayer, FilmLayer, MeasuresLayer, OverLayer, pathOf } from "./layers";
+import { BonesLayer, FilmLayer, MeasuresLayer, OverLayer } from "./layers";
 import { dragged, type Levels } from "./levels";
 
 export const toMap = ([x, y]: readonly [number, number]): Coordinate => [x + 0.5, -(y + 0.5)];
@@ -118,24 +118,27 @@ export class Stage {
     }));
     this.bones.bones = shown
       .filter((bone) => bone.name !== drawing.editing)
-      .map((bone) => ({ name: bone.name, path: pathFor(bone), colour: drawing.colour(bone.name) }));
+      .map((bone) => ({ bone, colour: drawing.colour(bone.name) }));
     this.bones.changed();
   }
 
   showSecond(bones: readonly Bone[], colour: (name: string) => string, hidden: ReadonlySet<string>): void {
     this.second.bones = bones
       .filter((bone) => bone.polygons.length > 0 && !hidden.has(bone.name))
-      .map((bone) => ({ name: bone.name, path: pathFor(bone), colour: colour(bone.name) }));
+      .map((bone) => ({ bone, colour: colour(bone.name) }));
+    this.second.setVisible(this.second.bones.length > 0);
     this.second.changed();
   }
 
   showMeasures(drawings: Measurements["drawings"]): void {
     this.measures.drawings = drawings;
+    this.measures.setVisible(drawings.length > 0);
     this.measures.changed();
   }
 
   showOver(bitmap: ImageBitmap | OffscreenCanvas | null, size: [number, number], alpha: number): void {
     Object.assign(this.over, { bitmap, size, alpha });
+    this.over.setVisible(bitmap !== null);
     this.over.changed();
   }
 
@@ -180,12 +183,4 @@ export class Stage {
     this.map.dispose();
     this.target.replaceChildren();
   }
-}
-
-const paths = new WeakMap<Bone, Path2D>();
-/** A bone's path, made once: bones never change, a corrected one is another object. */
-export function pathFor(bone: Bone): Path2D {
-  let path = paths.get(bone);
-  if (!path) paths.set(bone, (path = pathOf(bone.polygons)));
-  return path;
 }
