@@ -10,6 +10,7 @@ the browser's own clock:
 - panning: frames in two seconds of dragging, one pointer move a frame;
 - dragging a point of the largest bone: from a pointer move until the frame with it was painted, median and 95th
   percentile of 60;
+- 100 megapixels: the longest time without a frame while such a picture is opened, and the time until it is there whole;
 - scrolling: frames in two seconds of scrolling through 10,000 pictures.
 
 Asked: opening < 1 s, panning >= 30 frames a second, a drag < 50 ms.
@@ -26,6 +27,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+import cv2
+import numpy as np
 from playwright.sync_api import sync_playwright
 
 from _record import record
@@ -91,6 +94,24 @@ DRAG = """async ([x, y]) => {
   return [times[30], times[57]];
 }"""
 
+HUGE = """async (address) => {
+  // The longest time in which the page drew no frame, from the change of address until the picture is there whole.
+  let last = performance.now(), pause = 0, done = false;
+  const tick = () => {
+    const now = performance.now();
+    pause = Math.max(pause, now - last);
+    last = now;
+    if (!done) requestAnimationFrame(tick);
+  };
+  requestAnimationFrame(tick);
+  const start = performance.now();
+  location.hash = address;
+  const film = () => document.querySelector('[data-testid=stage]')?.stage?.film.film;
+  while (!film()?.histogram) await new Promise(done => setTimeout(done, 50));
+  done = true;
+  return [pause, performance.now() - start];
+}"""
+
 SCROLL = """async (seconds) => {
   const list = document.querySelector('.cards');
   const start = performance.now();
@@ -102,6 +123,11 @@ SCROLL = """async (seconds) => {
   }
   return frames / ((performance.now() - start) / 1000);
 }"""
+
+
+def small_film() -> bytes:
+    """A film of 1024 px, to be enlarged: drawing one of 10,000 would take longer than everything else."""
+    return Studio(pictures=1, size=1024).image(0)
 
 
 def measure(browser: Any) -> dict[str, float]:
@@ -129,6 +155,17 @@ def measure(browser: Any) -> dict[str, float]:
         found["drag"], found["drag95"] = page.evaluate(DRAG, largest["polygons"][0][0])
         found["moved"] = page.locator("h1 .dot").count()
         page.close()
+    with Studio(pictures=1, size=10_000) as studio:
+        small = cv2.imdecode(np.frombuffer(small_film(), np.uint8), cv2.IMREAD_GRAYSCALE)
+        assert small is not None
+        large = cv2.resize(small, (10_000, 10_000), interpolation=cv2.INTER_CUBIC)
+        studio.images[0] = cv2.imencode(".png", large, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.goto(studio.url)
+        page.locator(".card img").first.wait_for()
+        page.wait_for_timeout(3000)
+        found["pause"], found["huge"] = page.evaluate(HUGE, "#/picture/p0")
+        page.close()
     with Studio(pictures=10_000, size=256, distinct=4) as studio:
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         page.goto(studio.url)
@@ -152,14 +189,15 @@ def main() -> None:
     if not found["moved"]:
         raise SystemExit("the drag moved nothing")
     lines = [
-        f"2048 x 2048 px, 29 bones, {found['points']:.0f} points, window of 1440 x 900, Chromium {version.split('.')[0]}, "
-        f"no GPU; load of the machine {os.getloadavg()[0]:.1f}.",
+        f"2048 x 2048 px, 29 bones, {found['points']:.0f} points; Chromium {version.split('.')[0]} without GPU, "
+        f"1440 x 900; load of the machine {os.getloadavg()[0]:.1f}.",
         "",
         "| | measured | asked |",
         "|---|---|---|",
-        f"| opening, from the click to all outlines painted | {found['open']:.0f} ms | < 1000 ms |",
-        f"| panning | {found['pan']:.0f} frames a second (95 % of frames within {found['gap']:.0f} ms) | >= 30 |",
+        f"| opening, from the click to all outlines painted | {found['open']:.0f} ms | < 1000 |",
+        f"| panning | {found['pan']:.0f} frames a second (95 % within {found['gap']:.0f} ms) | >= 30 |",
         f"| dragging a point until painted: median, 95 % | {found['drag']:.0f}, {found['drag95']:.0f} ms | < 50 ms |",
+        f"| 100 megapixels: longest pause of the page; whole after | {found['pause']:.0f}; {found['huge']:.0f} ms | |",
         f"| scrolling 10,000 pictures | {found['scroll']:.0f} frames a second | |",
     ]
     if args.record:

@@ -378,7 +378,8 @@ class Handler(BaseHTTPRequestHandler):
             title = {"en": f"Length of metacarpal {k + 1}", "ko": f"제{k + 1}손허리뼈 길이"}
             rows.append(
                 {
-                    "name": f"length-{bone}",
+                    "name": "length",
+                    "bone": bone,
                     "title": title,
                     "value": value,
                     "uncertainty": 0.4,
@@ -388,7 +389,8 @@ class Handler(BaseHTTPRequestHandler):
             )
             drawings.append(
                 {
-                    "measurement": f"length-{bone}",
+                    "measurement": "length",
+                    "bone": bone,
                     "lines": [[low.tolist(), high.tolist()]],
                     "text": f"{value} mm",
                     "at": high.tolist(),
@@ -404,6 +406,9 @@ class Handler(BaseHTTPRequestHandler):
                 "reason": CUT,
             }
         )
+        low, high = np.asarray(polygons["Radius"][0]).mean(axis=0), np.asarray(polygons["Ulna"][0]).mean(axis=0)
+        line = [low.tolist(), high.tolist()]
+        drawings.append({"measurement": "width", "bone": None, "lines": [line], "text": "21 +- 1 mm", "at": line[0]})
         return {"unit": "mm", "spacing_source": "PixelSpacing of the DICOM file", "rows": rows, "drawings": drawings}
 
     # ---- writing -----------------------------------------------------------------------------------------------------

@@ -243,11 +243,13 @@ def test_compares_side_by_side_difference_and_both_hands(visit: Callable[..., Pa
 def test_measurements_and_gradcam(visit: Callable[..., Page]) -> None:
     page = opened(visit("#/picture/p0"))
     page.keyboard.press("m")
-    until(page, "document.querySelector('[data-testid=stage]').stage.measures.drawings.length === 5")
+    until(page, "document.querySelector('[data-testid=stage]').stage.measures.drawings.length === 1")
     page.locator("summary", has_text="Overlays").click()
     page.get_by_text("PixelSpacing of the DICOM file").wait_for()
     page.get_by_text("The ulna ends outside of the picture.").wait_for()
-    pick(page, "Capitate")
+    pick(page, "First metacarpal")
+    until(page, "document.querySelector('[data-testid=stage]').stage.measures.drawings[0].bone === 'finger-3'")
+    page.get_by_role("row", name="Length of metacarpal 1").wait_for()
     page.keyboard.press("g")
     until(page, "document.querySelector('[data-testid=stage]').stage.over.bitmap !== null")
 
@@ -641,6 +643,7 @@ def test_axe_finds_nothing_serious(visit: Callable[..., Page], size: tuple[int, 
     page.keyboard.press("?")
     look("keys")
     page.keyboard.press("Escape")
+    page.locator(".bar").get_by_role("button", name="All pictures").click()
     page.get_by_role("button", name="Retrain").click()
     page.locator("dialog").get_by_role("button", name="Start").click()
     page.locator("dialog").get_by_role("heading", name="Done").wait_for()

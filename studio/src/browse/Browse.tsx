@@ -13,6 +13,7 @@ import { drafts } from "../edit/drafts";
 import { openDoubtful } from "../look/doubtful";
 import { layOut, moved, visible } from "./layout";
 import { askedOf, list } from "./list";
+import { sideText } from "./side";
 
 const CARD = 168;
 const CAPTION = 58;
@@ -110,9 +111,6 @@ function Filters({ asked }: { asked: Record<string, string> }) {
     </>
   );
 }
-
-export const sideText = (side: string): string =>
-  /^l/i.test(side) ? t("side_left") : /^r/i.test(side) ? t("side_right") : side;
 
 /** Corrections that were never saved. */
 function Drafts() {

@@ -97,6 +97,8 @@ export interface Measurements {
   spacing_source: string | null;
   rows: {
     name: string;
+    /** Null for one of the whole hand. */
+    bone?: string | null;
     title: Said;
     value: number | null;
     uncertainty: number | null;
@@ -106,7 +108,7 @@ export interface Measurements {
     text?: string | null;
     experimental?: boolean;
   }[];
-  drawings: { measurement: string; lines: Ring[]; text: string; at: Point | null }[];
+  drawings: { measurement: string; bone?: string | null; lines: Ring[]; text: string; at: Point | null }[];
 }
 
 export interface Comparison {

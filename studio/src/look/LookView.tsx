@@ -15,6 +15,7 @@ import type { BoneEditor, Tool } from "../edit/tools";
 import { ConflictDialog } from "../edit/ConflictDialog";
 import { ExchangeDialog } from "../edit/ExchangeDialog";
 import { SaveDialog } from "../edit/SaveDialog";
+import { sideText } from "../browse/side";
 import { openDoubtful } from "./doubtful";
 import { filmAt } from "./film";
 import { automatic, isPlain, PLAIN } from "./levels";
@@ -58,6 +59,14 @@ export function LookView({ id, neighbours }: { id: string; neighbours: Neighbour
       look.close();
     };
   }, [look]);
+
+  // The next picture is fetched while this one is looked at, unless it is very large.
+  useSignalEffect(() => {
+    const next = neighbours.after();
+    if (film.state.value !== "ready" || !next || (next.width ?? 0) * (next.height ?? 0) > 17_000_000) return;
+    const soon = setTimeout(() => filmAt(api.image(next.id)), 700);
+    return () => clearTimeout(soon);
+  });
 
   useSignalEffect(() => {
     document.title = `${look.row.value?.name ?? id}${look.dirty.value ? " •" : ""} – ossa studio`;
@@ -197,12 +206,12 @@ export function LookView({ id, neighbours }: { id: string; neighbours: Neighbour
     <main class="look">
       <header class="bar">
         <Button icon="back" label={t("to_grid")} shortcut="Esc" onClick={toGrid} />
-        <h1 tabIndex={-1} ref={heading}>
-          {row?.name ?? id}
+        <h1 tabIndex={-1} ref={heading} title={row?.name}>
+          <span>{(row?.name ?? "").replace(/^.*\//, "")}</span>
           {look.dirty.value && <span class="dot" title={t("unsaved")} />}
         </h1>
         <p class="facts">
-          {[row?.subject, row?.side, row?.width ? `${row.width} × ${row.height}` : null, row?.spacing_mm ? `${row.spacing_mm.toFixed(3)} mm` : null]
+          {[row?.subject, row?.side ? sideText(row.side) : null, row?.width ? `${row.width} × ${row.height}` : null, row?.spacing_mm ? `${row.spacing_mm.toFixed(3)} mm` : null]
             .filter(Boolean).join(" · ")}
         </p>
         {row?.corrected && <span class="badge">{t("corrected")}</span>}

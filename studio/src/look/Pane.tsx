@@ -130,8 +130,9 @@ export function Pane({ look, picture, source, first, caption, views, onStage, on
   });
 
   useSignalEffect(() => {
-    const shown = first && look.measuresShown.value ? (look.measures.value?.drawings ?? []) : [];
-    stage.value?.showMeasures(shown);
+    // All at once would cover the hand: those of the chosen bone, or those of the whole hand.
+    const all = first && look.measuresShown.value ? (look.measures.value?.drawings ?? []) : [];
+    stage.value?.showMeasures(all.filter((drawing) => (drawing.bone ?? null) === look.selected.value));
   });
 
   const bones = first ? look.bones.value : (look.loaded.value[`${picture}|${source}`]?.bones ?? []);

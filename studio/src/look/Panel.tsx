@@ -6,7 +6,7 @@ import { keep, kept } from "../kit/keep";
 import { kindOf, session, sourceTitle, titleOf } from "../kit/store";
 import { Button, Choice, dice, Field } from "../kit/ui";
 import { say, t, when, type Word } from "../kit/words";
-import type { Bone, Flag } from "../kit/types";
+import type { Bone, Flag, Measurements } from "../kit/types";
 import { api } from "../kit/api";
 import { complain } from "../kit/store";
 import type { Film } from "./film";
@@ -271,24 +271,30 @@ function OverlayPart({ look }: { look: Look }) {
       </label>
       {look.measuresShown.value && measures && (
         <>
-          <p class="soft">{measures.spacing_source ? t("spacing_from", { source: measures.spacing_source }) : t("spacing_unknown")}</p>
-          <table>
-            <tbody>
-              {measures.rows.map((row) => (
-                <tr key={row.name}>
-                  <th scope="row">{say(row.title)}</th>
-                  <td>
-                    {row.value === null ? <span class="soft">{say(row.reason)}</span> : (
-                      row.text ?? <>{shown(row.value)}{row.uncertainty !== null && <span class="soft"> ± {shown(row.uncertainty)}</span>} {row.unit}</>
-                    )}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
+          <p class="soft">{measures.unit === "mm" && measures.spacing_source ? t("spacing_from", { source: measures.spacing_source }) : t("spacing_unknown")}</p>
+          {look.selected.value ? <MeasureTable rows={measures.rows.filter((row) => row.bone === look.selected.value)} /> : <p class="soft">{t("measures_pick")}</p>}
+          <h3>{t("measures_hand")}</h3>
+          <MeasureTable rows={measures.rows.filter((row) => !row.bone)} />
         </>
       )}
     </>
+  );
+}
+
+function MeasureTable({ rows }: { rows: Measurements["rows"] }) {
+  return (
+    <table>
+      <tbody>
+        {rows.map((row) => (
+          <tr key={`${row.bone} ${row.name}`}>
+            <th scope="row">{say(row.title)}</th>
+            {row.value === null ? <td class="why">{say(row.reason)}</td> : (
+              <td>{row.text?.replace("+-", "±") ?? <>{shown(row.value)}{row.uncertainty !== null && <span class="soft"> ± {shown(row.uncertainty)}</span>} {row.unit}</>}</td>
+            )}
+          </tr>
+        ))}
+      </tbody>
+    </table>
   );
 }
 

@@ -196,7 +196,8 @@ export class MeasuresLayer extends Drawn {
     context.font = `600 ${12 * ratio}px system-ui, sans-serif`;
     context.textBaseline = "middle";
     const taken: [number, number, number, number][] = [];
-    for (const { text, at, lines } of this.drawings) {
+    for (const { text: said, at, lines } of this.drawings) {
+      const text = said.replace("+-", "±");
       const where = at ?? lines[0]?.[0];
       if (!where || !text) continue;
       let [u, v] = place(where);
