@@ -1,18 +1,22 @@
 """How soon a network of each family learns, with the background prior and without it, on one small set of phantoms.
 
-    python benchmarks/bench_start.py [--record] [--only NAME ...] [--steps 150] [--weights NAME=FILE ...]
+    python benchmarks/bench_start.py [--record] [--only NAME ...] [--seconds 120] [--keep FILE] [--weights NAME=FILE]
 
 The same 32 flat phantoms at 96 px in the same order for all, batches of 8, not varied; AdamW at 2e-3, 5 BCE + Dice;
 Dice on 8 others, every 10 steps, after which a run that has .8 ends. Processor seconds are those of the training steps.
-A name followed by @1, @2 or @4 is trained with its logits brought to that stride before the loss instead of the head's.
+A course also ends after --seconds. A name followed by @1, @2 or @4 is trained with its logits brought to that stride
+before the loss instead of the head's, with the prior alone.
+--keep: a JSON file of finished rows, which are not run again.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +29,7 @@ from ossa.models.prior import set_prior
 from ossa.models.weights import load_weights
 from ossa.phantom.options import PhantomOptions
 from ossa.radiograph.prepare import Preparation
+from ossa.safety import write_json
 from ossa.schema import load_schema
 from ossa.segmentation.compare import dice
 from ossa.segmentation.decode import decode
@@ -93,6 +98,11 @@ class Course:
     most: tuple[int, float] | None = None
     last: float = 0.0
     steps: int = 0
+    seconds: float = 0.0
+
+    @property
+    def cells(self) -> str:
+        return f"{cell(self.half)} | {cell(self.most)} | {self.last:.2f} after {self.steps} ({self.seconds:.0f} s)"
 
 
 def score(network: Any, checks: Checks) -> float:
@@ -107,7 +117,9 @@ def score(network: Any, checks: Checks) -> float:
     return float(np.mean(values))
 
 
-def course(name: str, prior: bool, data: BoneData, checks: Checks, steps: int, weights: str | None) -> Course:
+def course(
+    name: str, prior: bool, data: BoneData, checks: Checks, steps: int, seconds: float, weights: str | None
+) -> Course:
     plain, _, stride = name.partition("@")
     torch.manual_seed(1)
     network: Any = build(plain, 29, **FAMILIES[plain])
@@ -139,12 +151,14 @@ def course(name: str, prior: bool, data: BoneData, checks: Checks, steps: int, w
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimiser.step()
         used += time.process_time() - began
-        if step % EVERY == 0:
+        if step % EVERY == 0 or used > seconds or step == steps:
             out.last, out.steps = score(network, checks), step
             if out.half is None and out.last >= 0.5:
                 out.half = (step, used)
             if out.last >= 0.8:
                 out.most = (step, used)
+            out.seconds = used
+            if out.most or used > seconds:
                 break
     return out
 
@@ -158,8 +172,11 @@ def main() -> None:
     parser.add_argument("--record", action="store_true")
     parser.add_argument("--only", nargs="+", default=[*FAMILIES, "fcn_resnet50@1", "deeplabv3_resnet50@1"])
     parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--seconds", type=float, default=120.0, help="processor seconds of steps of one course")
     parser.add_argument("--weights", nargs="+", default=[], metavar="NAME=FILE")
+    parser.add_argument("--keep", type=Path, metavar="FILE")
     given = parser.parse_args()
+    kept: dict[str, str] = json.loads(given.keep.read_text()) if given.keep and given.keep.exists() else {}
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     keep_freed_memory()
@@ -169,18 +186,25 @@ def main() -> None:
     apart = Kept(PhantomSource(8, schema, Preparation(SIZE, 32), 900_001, FLAT))
     data = BoneData(source, schema, SIZE)
     lines = [
-        f"32 phantoms at {SIZE} px, batches of {BATCH}, at most {given.steps} steps, one thread; steps (processor s)",
+        f"32 phantoms at {SIZE} px, batches of {BATCH}, at most {given.steps} steps and {given.seconds:.0f} s, one "
+        "thread; steps (processor s)",
         "",
         "| network | .5 with the prior | .8 with it | Dice at the end | .5 without | .8 without | Dice at the end |",
         "|---|---|---|---|---|---|---|",
     ]
     for name in given.only:
+        if name in kept:
+            lines.append(kept[name])
+            continue
         checks = Checks(apart, SIZE, 32)
-        own, bare = (course(name, p, data, checks, given.steps, files.get(name)) for p in (True, False))
-        lines.append(
-            f"| {name} | {cell(own.half)} | {cell(own.most)} | {own.last:.2f} after {own.steps} | {cell(bare.half)} "
-            f"| {cell(bare.most)} | {bare.last:.2f} after {bare.steps} |"
-        )
+        own = course(name, True, data, checks, given.steps, given.seconds, files.get(name))
+        without = "- | - | -"
+        if "@" not in name:
+            without = course(name, False, data, checks, given.steps, given.seconds, files.get(name)).cells
+        lines.append(f"| {name} | {own.cells} | {without} |")
+        kept[name] = lines[-1]
+        if given.keep:
+            write_json(given.keep, kept)
         print(lines[-1], flush=True)
     if given.record:
         record("How soon each network learns (bench_start.py)", lines)

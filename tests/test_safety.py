@@ -331,8 +331,8 @@ def test_json_that_cannot_be_read(tmp_path: Path) -> None:
         (tmp_path / "x.json").write_text(text)
         with pytest.raises(InputError, match="a number larger than any"):
             read_json(tmp_path / "x.json")
-    (tmp_path / "x.json").write_text('["1e999", 1e-999, 1E+2]')
-    assert read_json(tmp_path / "x.json") == ["1e999", 0.0, 100.0]
+    (tmp_path / "x.json").write_text('["1e999", 1e-999, 1E+2, "4a3121b1e636-26", "1e999, 2"]')
+    assert read_json(tmp_path / "x.json") == ["1e999", 0.0, 100.0, "4a3121b1e636-26", "1e999, 2"]
     (tmp_path / "x.json").write_text("[" * 100_000)
     with pytest.raises(InputError, match="is not valid JSON"):
         read_json(tmp_path / "x.json")

@@ -48,9 +48,10 @@ def test_a_recipe_is_told_written_and_given(root: Path, tmp_path: Path) -> None:
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["planned.yaml"]
     assert load_config(planned.recipe) == planned.config
     assert planned.config.train.epochs == 2
+    assert planned.config.train.minutes is None  # somebody chose the length
     assert planned.config.optimiser.lr == 0.001
     assert any(line.startswith("train.batch: ") and "asked for" in line for line in told)
-    assert any("expected to take about" in line and "of the 20 that were given" in line for line in told)
+    assert any("expected to take about" in line and "of the 20 that there are" in line for line in told)
     lines = planned.recipe.read_text().splitlines()
     assert lines[lines.index("  size: 64") - 1] == "  # as it was asked for"
     again = planned_config(root, wanted, machine=LAPTOP, workers=1)
@@ -66,6 +67,9 @@ def test_a_short_time_costs_folds_before_the_grid(measured: Fingerprint) -> None
     assert 1 <= len(short["folds.run"]) < 5
     assert short["train.epochs"] >= ENOUGH
     assert any("folds are trained" in warning for warning in short.warnings)
+    assert short["train.minutes"] == 4
+    slow = replace(trial(0.02), writing=80.0)  # more than a run keeps for a fold's model by itself
+    assert plan_run(many, LAPTOP, slow, 12, {"folds.run": [0]})["train.minutes"] == 11
     assert short.minutes is not None
     assert short.minutes <= 4
     asked = plan_run(many, LAPTOP, trial(0.02), 8, {"folds.run": [1, 2]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import click
@@ -15,7 +16,7 @@ from ossa.cli.options import PATH, tell
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--folder", type=PATH, help="The run's folder.  [default: output/NAME-001, ...]")
 @click.option("--resume", is_flag=True, help="Go on with the run in --folder.")
-@click.option("--minutes", type=click.FloatRange(min=0.1), help="With auto: the time for all folds together.")
+@click.option("--minutes", type=click.FloatRange(min=0.1), help="With auto: the time for everything, planning too.")
 @click.option("--dry-run", is_flag=True, help="With auto: write the recipe and train nothing.")
 @click.option("--find-lr", is_flag=True, help="Train nothing; print the learning rate at which the loss falls fastest.")
 @click.option("--find-lr-steps", type=click.IntRange(10), default=100, show_default=True, help="Steps of --find-lr.")
@@ -39,6 +40,7 @@ def command(
     "ossa train auto ROOT" measures the data set ROOT and this machine, tells a recipe with a reason for each setting,
     writes it to OUTPUT/planned.yaml and trains it.
     """
+    began = time.monotonic()
     from ossa.config import load_config
     from ossa.pipeline.train import train
     from ossa.progress import bar
@@ -55,7 +57,8 @@ def command(
             raise click.UsageError("A planned run is resumed without auto: ossa train --resume --folder RUN.", ctx)
         from ossa.pipeline.train_auto import planned_config
 
-        planned = planned_config(overrides[0], overrides[1:], minutes=minutes, track=bar, tell=tell)
+        since = None if dry_run else began
+        planned = planned_config(overrides[0], overrides[1:], minutes=minutes, began=since, track=bar, tell=tell)
         if dry_run:
             click.echo(planned.recipe)
             return

@@ -178,6 +178,9 @@ class Train(Section):
     """The loop."""
 
     epochs: Count = Field(default=20, description="How often validation, and a checkpoint, come")
+    minutes: Positive | None = Field(
+        default=None, description="Minutes for the whole run: no epoch is begun that would end later"
+    )
     samples: Count | None = Field(default=None, description="Samples drawn per epoch; as many as there are when empty")
     batch: Count = Field(default=8, description="Samples per step and device")
     accumulate: Count = Field(default=1, description="Batches whose gradients are summed before a step")

@@ -104,6 +104,10 @@ class GreyCache:
                 _log.warning("pictures are decoded each time from now on: %s", error)
         return grey, placement
 
+    def placement(self, path: Path) -> Placement:
+        """How a picture lies on the grid; its array is not read where it was compared before. Raises as ``get``."""
+        return self._checked[path][1] if path in self._checked else self.get(path)[1]
+
     def __contains__(self, path: Path) -> bool:
         """Whether ``path`` is kept and unchanged."""
         return self.folder is not None and self._stored(path, self._note(path)) is not None

@@ -24,6 +24,7 @@ from ossa.labels.case import Case
 from ossa.progress import Track, silent
 from ossa.safety import read_json, write_json
 from ossa.schema import BoneSchema
+from ossa.segmentation.outlines import Outlines
 
 VERSION = 1
 
@@ -51,6 +52,11 @@ def stratum_of(case: Case, schema: BoneSchema) -> Stratum:
         outlines = case.outlines(schema) if case.label is not None else {}
     except LabelError:
         outlines = {}
+    return stratum_from(case, outlines, schema)
+
+
+def stratum_from(case: Case, outlines: Outlines, schema: BoneSchema) -> Stratum:
+    """Wrist and side of a case whose ``outlines`` have been read."""
     angle = wrist_angle(outlines, schema)
     side = case.side or side_of(geometry_of_outlines(outlines, schema)) or "?"
     return Stratum(angle is not None and abs(angle) >= BENT, side, angle)
@@ -151,9 +157,15 @@ def make_folds(strata: Sequence[tuple[str, Stratum]], count: int, seed: int = 0)
     return Folds(count, seed, {subject: fold_of[subject] for subject in subjects})
 
 
-def strata_of(cases: Sequence[Case], schema: BoneSchema, track: Track = silent) -> list[tuple[str, Stratum]]:
-    """(subject, stratum) of every case."""
-    return [(case.subject, stratum_of(case, schema)) for case in track(cases, len(cases), "measuring wrists")]
+def strata_of(
+    cases: Sequence[Case], schema: BoneSchema, track: Track = silent, known: Mapping[Path, Stratum] | None = None
+) -> list[tuple[str, Stratum]]:
+    """(subject, stratum) of every case; ``known``: by the path of the picture, where it has been found before."""
+    found = dict(known or {})
+    unknown = [case for case in cases if case.image not in found]
+    for case in track(unknown, len(unknown), "measuring wrists"):
+        found[case.image] = stratum_of(case, schema)
+    return [(case.subject, found[case.image]) for case in cases]
 
 
 def write_folds(path: str | Path, folds: Folds) -> None:

@@ -30,6 +30,7 @@ from ossa.schema import BoneSchema, load_schema
 
 if TYPE_CHECKING:
     from ossa.pages.run import FoldFigures
+    from ossa.training.deadline import InTime
     from ossa.training.material import Material
     from ossa.training.rate import Rates
     from ossa.training.run import FoldResult
@@ -145,36 +146,43 @@ def find_learning_rate(config: RunConfig, steps: int, track: Track = silent, tel
     own = stage_configs(config)[0] if config.stages else config
     check_early(own.model_copy(update={"search": None}), schema)
     groups = read_groups(own, schema, tell)
-    first_look(own, schema, groups, track, tell)
-    folds = folds_of(own, schema, groups, own.output / "none", False, track)
+    strata = first_look(own, schema, groups, track, tell)
+    folds = folds_of(own, schema, groups, own.output / "none", False, track, strata)
     number = own.folds.run[0] if own.folds.run else 0
     material = material_from(own.model_copy(update={"pseudo": None}), schema, groups, folds, number, ())
     return find_rate(own, schema, material, steps, track)
 
 
 def _train_in(run: Path, config: RunConfig, schema: BoneSchema, track: Track, tell: Tell) -> Trained:
+    from ossa.training.deadline import Deadline
     from ossa.training.folder import record
     from ossa.training.ranks import is_first
 
     first = is_first()
+    deadline = Deadline(config.train.minutes) if config.train.minutes is not None else None
     with _logging(run, first):
         groups = read_groups(config, schema, tell)
         refuse_other_folds(config, groups)
-        first_look(config, schema, groups, track, tell)
+        strata = first_look(config, schema, groups, track, tell)
         if first:
             record(run, config, fingerprint_of(config, groups))
             tell(f"Run folder: {run}")
         else:
             wait_for(run / "provenance.json")
-        folds = folds_of(config, schema, groups, run, first, track)
+        folds = folds_of(config, schema, groups, run, first, track, strata)
         pseudo = pseudo_of(config, schema, run, first, track, tell)
         wanted = (config.folds.run or tuple(range(folds.count))) if folds is not None else (0,)
         figures: list[FoldFigures] = []
-        for number in wanted:
+        for done, number in enumerate(wanted):
             material = material_from(config, schema, groups, folds, number, pseudo)
-            result = _train_one(config, schema, material, run, number, tell)
+            until = [deadline.fold(len(wanted) - done, tell)] if deadline else []
+            result = _train_one(config, schema, material, run, number, tell, until)
+            if deadline:
+                deadline.trained()
             if first:
                 figures.append(finish_fold(config, schema, material, run, number, result, track, tell))
+            if deadline:
+                deadline.finished()
         if first:
             _report(run, config, figures, len(pseudo))
             tell(f"Mean validation Dice {sum(f.dice for f in figures) / len(figures):.4f} -> {run / _LAST}")
@@ -276,14 +284,20 @@ def _logging(run: Path, first: bool) -> Iterator[None]:
 
 
 def _train_one(
-    config: RunConfig, schema: BoneSchema, material: Material, run: Path, number: int, tell: Tell
+    config: RunConfig,
+    schema: BoneSchema,
+    material: Material,
+    run: Path,
+    number: int,
+    tell: Tell,
+    until: Sequence[InTime] = (),
 ) -> FoldResult:
     from ossa.training.progress import make_progress
     from ossa.training.run import train_fold
 
     tell(f"Fold {number}: {sum(material.lengths)} samples to train on, {len(material.checks)} to validate on")
-    bars = make_progress(f"fold {number}")
-    return train_fold(config, schema, material, run / f"fold{number}", fold=number, resume=True, callbacks=bars)
+    around = [*until, *make_progress(f"fold {number}")]
+    return train_fold(config, schema, material, run / f"fold{number}", fold=number, resume=True, callbacks=around)
 
 
 # --- after -------------------------------------------------------------------------------------------

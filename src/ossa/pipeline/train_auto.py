@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ def planned_config(
     overrides: Sequence[str] = (),
     *,
     minutes: float | None = None,
+    began: float | None = None,
     machine: Machine | None = None,
     workers: int | None = None,
     track: Track = silent,
@@ -39,10 +41,11 @@ def planned_config(
 ) -> Planned:
     """Measure a data set, time steps of the run that suits it, plan, write the recipe with its reasons, and give it.
 
-    ``minutes`` is the time for all folds together; ``overrides`` (KEY=VALUE) have the last word and stand in the
-    recipe; ``tell`` hears every setting with its reason. The recipe is OUTPUT/NAME.yaml, or NAME-2.yaml where that
-    exists. Raises DatasetError for a set that nobody can train on, ConfigError for settings that are wrong, for too
-    little memory and for a time that is too short for an epoch, MissingExtraError without torch.
+    ``minutes`` is the time for all folds together, from ``began`` (``time.monotonic()``) on, so that measuring and
+    timing are part of it, or from the start of the training when None; ``overrides`` (KEY=VALUE) have the last word and
+    stand in the recipe; ``tell`` hears every setting with its reason. The recipe is OUTPUT/NAME.yaml, or NAME-2.yaml
+    where that exists. Raises DatasetError for a set that nobody can train on, ConfigError for settings that are wrong,
+    for too little memory and for a time that is too short for an epoch, MissingExtraError without torch.
     """
     from ossa.dataset.dataset import open_dataset
     from ossa.dataset.fingerprint import fingerprint
@@ -58,9 +61,14 @@ def planned_config(
     where = machine or this_machine()
     first = with_overrides(plan(measured, where, None, given), overrides)
     trial = _try(first, track, tell)
-    chosen = with_overrides(plan_run(measured, where, trial, minutes, given), overrides)
+
+    def left() -> float | None:
+        spent = 0.0 if began is None else (time.monotonic() - began) / 60
+        return None if minutes is None else minutes - spent
+
+    chosen = with_overrides(plan_run(measured, where, trial, left(), given), overrides)
     if chosen["data.size"] != trial.size:  # a grid that suits the time: what it takes is timed, too
-        chosen = _again(measured, where, chosen, minutes, given, overrides, track, tell)
+        chosen = _again(measured, where, chosen, left, given, overrides, track, tell)
     config = _checked(chosen)
     recipe = _free(config.output, config.name)
     refuse_inputs(recipe, [root])
@@ -77,7 +85,7 @@ def _again(
     measured: Fingerprint,
     where: Machine,
     chosen: Plan,
-    minutes: float | None,
+    left: Callable[[], float | None],
     given: Mapping[str, Any],
     overrides: Sequence[str],
     track: Track,
@@ -88,7 +96,7 @@ def _again(
 
     reason = next(line.reason for line in chosen.lines if line.key == "data.size")
     trial = _try(chosen, track, tell)
-    again = plan_run(measured, where, trial, minutes, {**given, "data.size": trial.size})
+    again = plan_run(measured, where, trial, left(), {**given, "data.size": trial.size})
     return with_overrides(again.because("data.size", reason), overrides)
 
 

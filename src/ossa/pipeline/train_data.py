@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from ossa.progress import Track, silent
 from ossa.schema import BoneSchema
 
 if TYPE_CHECKING:
-    from ossa.dataset.folds import Folds
+    from ossa.dataset.folds import Folds, Stratum
     from ossa.labels.case import Case
     from ossa.training.material import Material
 
@@ -80,32 +80,49 @@ def _cache_folder(config: RunConfig) -> Path | None:
     return config.data.cache or config.output / "cache"
 
 
-def first_look(config: RunConfig, schema: BoneSchema, groups: Sequence[Group], track: Track, tell: Tell) -> None:
+def first_look(
+    config: RunConfig, schema: BoneSchema, groups: Sequence[Group], track: Track, tell: Tell
+) -> dict[Path, Stratum]:
     """Read every picture (into the cache) and every label once, before hours are spent on the others.
 
-    Every file that cannot be used is told; then DatasetError, as nothing is left out of a training without a word.
+    A label that was read well at an earlier start is not read again (dataset.known_labels). Gives wrist and side of
+    every picture's label, for the folds. Every file that cannot be used is told; then DatasetError, as nothing is left
+    out of a training without a word.
     """
     from ossa.training.ranks import is_first
 
     folder = _cache_folder(config)
     cases = [case for group in groups for case in group.cases]
     if folder is None or not cases or not is_first():
-        return
+        return {}
     from ossa.dataset.cache import GreyCache
+    from ossa.dataset.folds import stratum_from
+    from ossa.dataset.known_labels import KnownLabels
     from ossa.errors import DatasetError, InputError
     from ossa.radiograph.prepare import Preparation
 
     cache = GreyCache(folder, Preparation(config.data.size, 32))
+    known = KnownLabels.load(folder)
+    strata: dict[Path, Stratum] = {}
     bad: dict[Path, str] = {}
     for problem in cache.build([case.image for case in cases], config.data.workers or None, track):
         bad[Path(problem.path)] = str(problem)
-    for case in track(cases, len(cases), "reading labels"):
-        if case.image in bad:
-            continue
-        try:
-            case.truth(schema, cache.get(case.image)[1].image_shape)
-        except InputError as error:
-            bad[case.label or case.image] = str(error)
+    try:
+        for case in track(cases, len(cases), "reading labels"):
+            if case.image in bad:
+                continue
+            shape = cache.placement(case.image).image_shape
+            try:
+                key = known.key(case, schema, shape)
+                stratum = known.get(key)
+                if stratum is None:
+                    stratum = stratum_from(case, case.truth(schema, shape).outlines, schema)
+                    known.put(key, stratum)
+                strata[case.image] = stratum
+            except InputError as error:
+                bad[case.label or case.image] = str(error)
+    finally:
+        known.save()
     for line in bad.values():
         tell(line)
     if bad:
@@ -114,6 +131,7 @@ def first_look(config: RunConfig, schema: BoneSchema, groups: Sequence[Group], t
             found=f"{len(bad)} of {len(cases)}, told above",
             remedy="Repair or remove each with its counterpart, then start again",
         )
+    return strata
 
 
 def fingerprint_of(config: RunConfig, groups: Sequence[Group]) -> dict[str, Any]:
@@ -125,11 +143,17 @@ def fingerprint_of(config: RunConfig, groups: Sequence[Group]) -> dict[str, Any]
 
 
 def folds_of(
-    config: RunConfig, schema: BoneSchema, groups: Sequence[Group], run: Path, first: bool, track: Track
+    config: RunConfig,
+    schema: BoneSchema,
+    groups: Sequence[Group],
+    run: Path,
+    first: bool,
+    track: Track,
+    known: Mapping[Path, Stratum] | None = None,
 ) -> Folds | None:
     """The run's folds: those of folds.file, or made; kept in the run folder. None without a data set.
 
-    Raises DatasetError when a run that is resumed had other folds.
+    ``known``: what ``first_look`` found in the labels. Raises DatasetError when a run that is resumed had other folds.
     """
     from ossa.dataset.folds import make_folds, read_folds, strata_of, write_folds
 
@@ -142,7 +166,7 @@ def folds_of(
         return read_folds(path)
     else:
         cases = [case for group in groups for case in group.cases]
-        folds = make_folds(strata_of(cases, schema, track), config.folds.count, config.folds.seed)
+        folds = make_folds(strata_of(cases, schema, track, known), config.folds.count, config.folds.seed)
     if first:
         write_folds(path, folds)
     return folds

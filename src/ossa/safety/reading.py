@@ -28,7 +28,8 @@ MAX_TEXT_BYTES = 2_000_000_000
 MAX_JSON_BYTES = 100_000_000
 
 #: Numbers that may be too large for a float: only a text that has one is read with every number looked at.
-_LARGE = re.compile(r"[eE]\+?\d{3}|\d{300}")
+#: Where it ends matters: labels are full of ids such as "4a3121b1e636", which are texts.
+_LARGE = re.compile(r"[\d.][eE]\+?\d{3}\d*(?:[\s,\]}]|$)|\d{300}")
 
 
 def read_json(

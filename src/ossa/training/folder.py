@@ -89,7 +89,16 @@ def resumed_folder(folder: Path, config: RunConfig) -> Path:
         raise ConfigError("there is no run to resume", path=folder, expected="a run folder with config.yaml")
     before, now = _flat(dump(load_config(folder / "config.yaml"))), _flat(dump(config))
     free = (
-        *("output", "name", "train.device", "train.threads", "data.workers", "data.cache", "folds.run"),
+        *(
+            "output",
+            "name",
+            "train.device",
+            "train.threads",
+            "train.minutes",
+            "data.workers",
+            "data.cache",
+            "folds.run",
+        ),
         *("data.phantoms.writers", "data.phantoms.pool"),
     )
     differing = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +13,10 @@ from torch.utils.data import Dataset
 from ossa.config import RunConfig
 from ossa.dataset.cache import GreyCache
 from ossa.dataset.folds import refuse_leak
+from ossa.dataset.known_labels import label_hash
 from ossa.errors import ConfigError, TrainingError
 from ossa.labels.case import Case
 from ossa.radiograph.prepare import Placement, Preparation, normalise, pad
-from ossa.safety import sha256
 from ossa.schema import BoneSchema
 from ossa.training.augment import Variation
 from ossa.training.batches import BoneData
@@ -164,11 +163,13 @@ def make_material(
 
 def fingerprint_lines(config: RunConfig, groups: Sequence[Sequence[Case]]) -> list[str]:
     """One line per labelled case (id, subject, label hash, picture size) and one for the phantoms."""
-    lines = [
-        f"{case.id}\t{case.subject}\t{_label_hash(case.label)}\t{case.image.stat().st_size}"
-        for cases in groups
-        for case in cases
-    ]
+    hashes: dict[Path, str] = {}  # one file may hold the labels of a whole set
+    lines = []
+    for case in (case for cases in groups for case in cases):
+        if case.label is not None and case.label not in hashes:
+            hashes[case.label] = label_hash(case.label)
+        hash_ = "" if case.label is None else hashes[case.label]
+        lines.append(f"{case.id}\t{case.subject}\t{hash_}\t{case.image.stat().st_size}")
     for kind, training, _ in phantom_sources(config, _schema(config)):
         source = training.source
         lines.append(f"{kind.name}\t{source.first_seed}\t{source.count}\t{training.renew:g}\t{training.folder.name}")
@@ -179,8 +180,3 @@ def _schema(config: RunConfig) -> BoneSchema:
     from ossa.schema import load_schema
 
     return load_schema(config.bones)
-
-
-@cache
-def _label_hash(path: Path | None) -> str:
-    return "" if path is None else sha256(path)

@@ -7,20 +7,29 @@ nothing of it is looked up, all of it is measured.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import Any
 
 import numpy as np
 import torch
 
+from ossa.bundle.bundle import save_bundle
+from ossa.bundle.card import Architecture, Card
 from ossa.config import RunConfig
+from ossa.errors import BundleError
 from ossa.parallel import cores
 from ossa.progress import Track, silent
+from ossa.radiograph.prepare import Preparation
 from ossa.schema import BoneSchema
 from ossa.segmentation.compare import dice
 from ossa.segmentation.decode import decode
 from ossa.training.arithmetic import device_of, settled
 from ossa.training.batches import make_batch
+from ossa.training.deadline import WRITING
 from ossa.training.material import Checks, Material
 from ossa.training.objective import Objective
 from ossa.training.optim import make_optimiser
@@ -34,17 +43,20 @@ STEPS = 3
 @dataclass(frozen=True)
 class Trial:
     """Seconds that a run takes per picture on this machine: ``sample`` trained on, ``check`` validated on, ``reading``
-    one picture for the first time. ``size`` of the grid and ``batch`` are those that were tried."""
+    one picture for the first time; and once each: ``saving`` a checkpoint, ``writing`` a fold's model. ``size`` of the
+    grid and ``batch`` are those that were tried."""
 
     sample: float
     check: float
     reading: float
     size: int
     batch: int
+    saving: float = 0.0
+    writing: float = WRITING
 
     def epoch(self, samples: int, checks: int) -> float:
         """Seconds of an epoch that trains on ``samples`` pictures and validates on ``checks``."""
-        return samples * self.sample + checks * self.check
+        return samples * self.sample + checks * self.check + 2 * self.saving  # last.ckpt, and perhaps best.ckpt
 
 
 def try_out(
@@ -90,6 +102,8 @@ def try_out(
             drawn.append(ready - again)
             read.append(max(0.0, (again - start) - (ready - again)))
         check = _check(config, schema, material, network.eval(), device)
+        saving = _saving(network, optimiser)
+        writing = _writing(config, schema, network.cpu()) if config.folds.bundle else 0.0
     except MemoryError as error:
         raise out_of_memory(config, error) from error
     except RuntimeError as error:
@@ -98,7 +112,7 @@ def try_out(
         raise
     each = len(batches.at(0))
     sample = together(median(taken[1:]) / each, median(drawn[1:]) / each, config.data.workers, device)
-    return Trial(sample, check, max(read) / each, config.data.size, config.train.batch)
+    return Trial(sample, check, max(read) / each, config.data.size, config.train.batch, saving, writing)
 
 
 def together(step: float, draw: float, workers: int, device: str) -> float:
@@ -125,3 +139,27 @@ def _check(config: RunConfig, schema: BoneSchema, material: Material, network: t
             dice(found.get(name), check.truth.get(name))
         seconds = time.perf_counter() - start
     return seconds
+
+
+def _saving(network: torch.nn.Module, optimiser: torch.optim.Optimizer) -> float:
+    """Seconds to write a checkpoint: weights, and what the optimiser knows of each."""
+    start = time.perf_counter()
+    with TemporaryFile() as file:
+        torch.save([network.state_dict(), optimiser.state_dict()], file)
+    return time.perf_counter() - start
+
+
+def _writing(config: RunConfig, schema: BoneSchema, network: torch.nn.Module) -> float:
+    """Seconds to write a fold's model, its comparison with the network included."""
+    given: Any = network
+    card = Card(
+        name="trial",
+        schema=schema,
+        architecture=Architecture(config.model.architecture, config.model.arguments()),
+        stride=int(given.stride),
+        preparation=Preparation(config.data.size, max(32, int(given.multiple))),
+    )
+    start = time.perf_counter()
+    with TemporaryDirectory(prefix="ossa-trial-") as folder, suppress(BundleError):
+        save_bundle(Path(folder) / "bundle", given, card)
+    return time.perf_counter() - start

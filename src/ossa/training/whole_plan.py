@@ -20,8 +20,11 @@ ENOUGH = 30
 #: What is kept for whatever was not timed: checkpoints, the machine's other work, augmentation's dearer draws.
 MARGIN = 0.15
 
-#: Seconds that writing a fold's model (ONNX and its comparison, the pages) and starting its processes take.
-_WRITING = 30.0
+#: Seconds that a run takes to start, and each fold to start its processes and write its pages.
+_STARTING, _PAGES = 5.0, 5.0
+
+#: Seconds that a run with train.minutes keeps to write a fold's model (training.deadline.WRITING, which needs torch).
+_KEPT = 20.0
 
 _ABSENT = object()
 
@@ -43,8 +46,8 @@ class Costs:
         samples = samples or trained
         more = 1 + MARGIN
         return cls(
-            more * pictures * trial.reading / max(1, workers),
-            more * checks * trial.check + _WRITING,
+            _STARTING + more * pictures * trial.reading / max(1, workers),
+            _PAGES + more * (checks * trial.check + trial.writing),
             more * trial.epoch(samples, checks),
             samples,
         )
@@ -96,7 +99,7 @@ def plan_run(
     folds = wanted if asked else 1
     raise ConfigError(
         "the time is too short for one epoch",
-        found=f"{minutes:g} minutes",
+        found=f"{max(0.0, minutes):.2g} minutes",
         expected=f"{costs.minutes(folds, 1):.1f} or more at {trial.size} px: {costs.once / 60:.1f} to read the "
         f"pictures once, and for each fold {costs.epoch / 60:.1f} an epoch and {costs.fold / 60:.1f} to write it",
         remedy="Give more --minutes, fewer pictures, or a machine with a GPU",
@@ -127,14 +130,17 @@ def _with(
         lines.append(line)
         if line.key == "folds.count" and not asked:
             lines.append(Line("folds.run", list(range(folds)), why))
+        if line.key == "train.epochs" and minutes is not None and epochs is None:
+            kept = round(max(0.1, minutes - folds * max(0.0, trial.writing - _KEPT) / 60), 2)
+            lines.append(Line("train.minutes", kept, "should the machine become slower than it was when it was timed"))
     scale = (one["data.size"] / trial.size) ** 2
     here = replace(costs, epoch=costs.epoch * scale)
     expected = here.minutes(folds, int(epochs or one["train.epochs"]))
-    told = f" of the {minutes:g} that were given" if minutes is not None else ""
+    told = f" of the {minutes:.3g} that there are" if minutes is not None else ""
     note = (
-        f"expected to take about {expected:.1f} minutes{told}, {MARGIN:.0%} of margin and {_WRITING:g} s to write each "
+        f"expected to take about {expected:.1f} minutes{told}, {MARGIN:.0%} of margin and {costs.fold:.0f} s to check "
     )
-    note += "fold's model in it, if the machine stays as it was when it was timed"
+    note += "and write each fold's model in it, if the machine stays as it was when it was timed"
     if minutes is not None and expected > minutes * 1.05:
         note += "; that is longer than was asked for, since train.epochs was given"
     fewer = (f"the time is short: {folds} of {count} folds are trained",) if folds < count and not asked else ()
