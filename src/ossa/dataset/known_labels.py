@@ -68,7 +68,7 @@ class KnownLabels:
             return None  # its reader says what is wrong with it
         from ossa import __version__
 
-        said = [__version__, reader, _bones(schema), self._hashes[case.label]]
+        said: list[object] = [__version__, reader, _bones(schema), self._hashes[case.label]]
         said += [case.image.name, case.key, case.side, case.scale_labels, list(shape)]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
