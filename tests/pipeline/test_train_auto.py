@@ -79,6 +79,8 @@ def test_a_short_time_costs_folds_before_the_grid(measured: Fingerprint) -> None
         asked["folds.run"]  # with_overrides puts it in
     with pytest.raises(ConfigError, match=r"too short for one epoch; found 0\.4 minutes; expected"):
         plan_run(many, LAPTOP, trial(0.02), 0.4)
+    with pytest.raises(ConfigError, match=r"found 3 minutes, 2\.8 of them for measuring"):
+        plan_run(many, LAPTOP, trial(0.02), 0.2, spent=2.8)
 
 
 def test_what_was_asked_for_stands_in_the_plan(measured: Fingerprint) -> None:

@@ -15,7 +15,6 @@ from ossa.safety import refuse_inputs, write_text
 
 if TYPE_CHECKING:
     from ossa.config import RunConfig
-    from ossa.dataset.fingerprint import Fingerprint
     from ossa.training.plan import Machine, Plan
     from ossa.training.trial import Trial
 
@@ -62,13 +61,17 @@ def planned_config(
     first = with_overrides(plan(measured, where, None, given), overrides)
     trial = _try(first, track, tell)
 
-    def left() -> float | None:
+    def run_of(trial: Trial, given: Mapping[str, Any]) -> Plan:
         spent = 0.0 if began is None else (time.monotonic() - began) / 60
-        return None if minutes is None else minutes - spent
+        left = None if minutes is None else minutes - spent
+        return plan_run(measured, where, trial, left, given, spent)
 
-    chosen = with_overrides(plan_run(measured, where, trial, left(), given), overrides)
-    if chosen["data.size"] != trial.size:  # a grid that suits the time: what it takes is timed, too
-        chosen = _again(measured, where, chosen, left, given, overrides, track, tell)
+    chosen = with_overrides(run_of(trial, given), overrides)
+    if chosen["data.size"] != trial.size:  # a grid that suits the time: what it takes is timed, too; the grid stays
+        reason = next(line.reason for line in chosen.lines if line.key == "data.size")
+        again = _try(chosen, track, tell)
+        chosen = run_of(again, {**given, "data.size": again.size}).because("data.size", reason)
+        chosen = with_overrides(chosen, overrides)
     config = _checked(chosen)
     recipe = _free(config.output, config.name)
     refuse_inputs(recipe, [root])
@@ -79,25 +82,6 @@ def planned_config(
         tell(warning)
     tell(f"The recipe: {recipe}")
     return Planned(recipe, config)
-
-
-def _again(
-    measured: Fingerprint,
-    where: Machine,
-    chosen: Plan,
-    left: Callable[[], float | None],
-    given: Mapping[str, Any],
-    overrides: Sequence[str],
-    track: Track,
-    tell: Callable[[str], object],
-) -> Plan:
-    """The plan by a trial on its own grid; the grid stays."""
-    from ossa.training.whole_plan import plan_run, with_overrides
-
-    reason = next(line.reason for line in chosen.lines if line.key == "data.size")
-    trial = _try(chosen, track, tell)
-    again = plan_run(measured, where, trial, left(), {**given, "data.size": trial.size})
-    return with_overrides(again.because("data.size", reason), overrides)
 
 
 def _checked(planned: Plan) -> RunConfig:

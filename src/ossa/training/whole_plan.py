@@ -67,8 +67,11 @@ def plan_run(
     trial: Trial,
     minutes: float | None = None,
     given: Mapping[str, Any] | None = None,
+    spent: float = 0.0,
 ) -> Plan:
     """The recipe of a whole run within ``minutes`` where given, from what a ``trial`` of its first plan took.
+
+    ``spent``: minutes beside these that measuring took already, to be told.
 
     As many folds are trained as leave ENOUGH epochs to each on the grid that the bones ask for, one at least.
     ``given``: settings that somebody asked for, dotted key -> value; they are reckoned with. Raises ConfigError for a
@@ -99,7 +102,7 @@ def plan_run(
     folds = wanted if asked else 1
     raise ConfigError(
         "the time is too short for one epoch",
-        found=f"{max(0.0, minutes):.2g} minutes",
+        found=f"{minutes + spent:.3g} minutes" + (f", {spent:.1f} of them for measuring" if spent else ""),
         expected=f"{costs.minutes(folds, 1):.1f} or more at {trial.size} px: {costs.once / 60:.1f} to read the "
         f"pictures once, and for each fold {costs.epoch / 60:.1f} an epoch and {costs.fold / 60:.1f} to write it",
         remedy="Give more --minutes, fewer pictures, or a machine with a GPU",
