@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,6 +47,7 @@ def test_what_was_put_is_known_after_it_was_saved(tmp_path, hands):
 
 def test_a_label_is_another_one_when_anything_that_decides_its_reading_is(tmp_path, hands):
     case = open_dataset(hands).labelled[0]
+    assert case.label is not None
     known = KnownLabels.load(tmp_path)
     keys = {
         known.key(case, SCHEMA, SHAPE),
@@ -72,8 +74,9 @@ def test_other_names_for_bones_make_it_another_label(tmp_path, hands):
 def test_readers_that_may_ask_other_files_are_never_remembered(tmp_path, hands):
     case = open_dataset(hands).labelled[0]
     known = KnownLabels.load(tmp_path)
+    known_reader: Any = case.reader
     assert known.key(replace(case, reader=partial(other_reader, names=None)), SCHEMA, SHAPE) is None
-    assert known.key(replace(case, reader=partial(case.reader, root=hands)), SCHEMA, SHAPE) is None
+    assert known.key(replace(case, reader=partial(known_reader, root=hands)), SCHEMA, SHAPE) is None
     known.put(None, Stratum(False, "?"))
     known.save()
     assert not (tmp_path / "labels.json").exists()

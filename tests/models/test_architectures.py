@@ -84,6 +84,9 @@ def test_unknown_names_and_options_get_the_nearest() -> None:
         build("unett", 3)
     with pytest.raises(ConfigError, match="perhaps 'widths'"):
         build("compact", 3, width=[4])
+    for widths in ([8, 8], [8, 8, 8, 8, 0], []):
+        with pytest.raises(ConfigError, match="'compact' has five levels"):
+            build("compact", 3, widths=widths)
     if find_spec("segmentation_models_pytorch"):
         with pytest.raises(ConfigError, match="perhaps 'resnet34'"):
             build("unet", 3, encoder="resnett34")

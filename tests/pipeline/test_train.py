@@ -109,14 +109,10 @@ class TestFolds:
         kept = label.read_text()
         try:
             label.write_text(kept + " ")
-            from ossa.training.material import _label_hash
-
-            _label_hash.cache_clear()
             with pytest.raises(ConfigError, match="data has changed"):
                 train(settings, folder=copy, resume=True)
         finally:
             label.write_text(kept)
-            _label_hash.cache_clear()
 
 
 def test_what_only_changes_how_a_run_works_may_change_on_resume(tmp_path: Path) -> None:

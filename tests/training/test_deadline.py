@@ -42,7 +42,8 @@ def fold(clock: Clock, guard: InTime, epochs: int, epoch: float, check: float, e
 
 def run(minutes: float, folds: int, epochs: int, epoch: float, check: float, writing: float, every: int = 1) -> Any:
     """(minutes that a run took, epochs of each fold)."""
-    clock, trained = Clock(), []
+    clock = Clock()
+    trained: list[int] = []
     deadline = Deadline(minutes, clock)
     for number in range(folds):
         trained.append(fold(clock, deadline.fold(folds - number), epochs, epoch, check, every))
@@ -85,7 +86,8 @@ def test_a_fold_ends_after_a_validation_and_has_one():
 
 
 def test_what_stopped_it_is_told():
-    clock, told = Clock(), []
+    clock = Clock()
+    told: list[str] = []
     guard = Deadline(1, clock).fold(1, told.append)
     fold(clock, guard, 100, 10.0, 1.0)
     assert told == ["The time is up (train.minutes): stopped after epoch 3 of 100"]

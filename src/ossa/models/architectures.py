@@ -87,7 +87,7 @@ def build(name: str, classes: int, *, channels: int = 1, imagenet: bool = False,
         raise
     except ImportError as error:
         raise MissingExtraError.of(f"the network '{name}'", "networks", error) from error
-    except (TypeError, ValueError, KeyError, AssertionError, RuntimeError) as error:
+    except (TypeError, ValueError, LookupError, AssertionError, RuntimeError) as error:
         what = f"'{name}' cannot be built from its options"
         raise ConfigError(what, found=f"{options}: {type(error).__name__}: {str(error).splitlines()[0]}") from error
     if isinstance(network, Network):
@@ -136,6 +136,10 @@ def _compact(
     from ossa.models.compact import CompactNet
 
     no_imagenet("compact", imagenet)
+    if len(widths) != 5 or min(widths, default=0) < 1:
+        raise ConfigError(
+            "'compact' has five levels", found=f"widths={list(widths)}", expected="five numbers of channels, 1 or more"
+        )
     return CompactNet(classes=classes, widths=tuple(widths), head=head, depth=depth, inputs=inputs or channels)
 
 
