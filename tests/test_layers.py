@@ -64,6 +64,8 @@ OUTSIDE: dict[str, set[str]] = {
     "export": {"numpy", "cv2", "dicomanonymizer", "highdicom", "matplotlib", "pydicom", "pynetdicom"},
     "apps": {
         "fastapi",
+        "magicgui",
+        "napari",
         "prometheus_client",
         "pydantic",
         "pydicom",
