@@ -138,6 +138,33 @@ def nnunet_map() -> list[bytes]:
     return _encoded(".png", _GREY // 9, _GREY // 30)
 
 
+def seg() -> list[bytes]:
+    """DICOM Segmentations of two bones with who found them: deflated as ossa writes them, and plain."""
+    import pydicom
+
+    from ossa.export.dicom.hands import BonesOfHand
+    from ossa.export.dicom.seg import segmentation_object, write_object
+    from ossa.export.dicom.source import source_of
+    from ossa.radiograph.read import read_radiograph
+    from ossa.segmentation.origin import Model, Origin
+    from ossa.segmentation.segmentation import Segmentation
+
+    with tempfile.TemporaryDirectory() as folder:
+        picture, path = Path(folder) / "a.png", Path(folder) / "a_seg.dcm"
+        picture.write_bytes(png()[0])
+        whole = made.segmentation(made.schematic_hand(SIZE, seed=1), SIZE)
+        few = {name: whole[name] for name in ("Radius", "Lunate")}
+        found = Segmentation(whole.schema, whole.shape, few, origin=Origin("1.0", (Model("mine"),)))
+        write_object(
+            path, segmentation_object(source_of(picture, read_radiograph(picture)), (BonesOfHand(found, "R"),))
+        )
+        data = pydicom.dcmread(path)
+        deflated = path.read_bytes()
+        data.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+        data.save_as(path)
+        return [deflated, path.read_bytes(), path.read_bytes()]
+
+
 def submission() -> list[bytes]:
     from ossa.labels.submission import write_submission
 
@@ -224,5 +251,5 @@ _MAKERS: dict[str, Callable[[], list[bytes]]] = {
     "labelme": labelme, "ramw600": ramw600, "submission": submission, "store": store, "folds": folds, "card": card,
     "schema": schema, "run-file": run_file, "cache-array": cache_array, "cache-note": cache_note, "parts": parts,
     "stl": stl, "cvat": cvat, "yolo": yolo, "yolo-classes": yolo_classes, "mask": mask, "bits": bits, "nnunet": nnunet,
-    "nnunet-map": nnunet_map,
+    "nnunet-map": nnunet_map, "seg": seg, "label": competition,
 }  # fmt: skip

@@ -120,6 +120,22 @@ def _masks(folder: Path) -> Target:
     return _dataset("a_masks/Radius.png", "masks", None)(folder)
 
 
+def _label(folder: Path) -> Target:
+    """One label file by itself, as ``ossa measure`` opens it."""
+    from ossa.labels.results import open_results
+
+    path = folder / "a.json"
+    (folder / "a.png").write_bytes(seeds("png")[0])
+
+    def read(data: bytes) -> None:
+        path.write_bytes(data)
+        for entry in open_results(path, SCHEMA).entries.values():
+            opened = entry.open()
+            opened.read(opened.size or SHAPE)
+
+    return read
+
+
 def _submission(folder: Path) -> Target:
     from ossa.labels.submission import read_submission
 
@@ -253,6 +269,8 @@ TARGETS: dict[str, Callable[[Path], Target]] = {
     "bits": _dataset("a.npz", "bits"),
     "nnunet": _nnunet("dataset.json"),
     "nnunet-map": _nnunet("labelsTr/a.png"),
+    "seg": _dataset("a_seg.dcm", "dicom-seg"),
+    "label": _label,
     "submission": _submission,
     "store": _store,
     "folds": _file("folds.json", _folds_reader),
