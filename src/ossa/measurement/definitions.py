@@ -67,6 +67,13 @@ _LIST = (
         "The bone's length over that of the third metacarpal: the hand's pattern, free of units.", "ossa",
     ),
     Definition(
+        "length_z", "Length, z-score", "ratio",
+        "How many standard deviations the bone is longer than in adults, men and women together; a little low, since "
+        "the norms reach to the middle of the joint spaces.",
+        "Buryanov A, Kotiuk V. Proportions of hand segments. Int J Morphol 2010; 28: 755-758 (66 right hands)",
+        experimental=True,
+    ),
+    Definition(
         "cortical_thickness", "Cortical thickness", "length",
         "Both cortices together at the middle of the second to fourth metacarpal, from the grey profile across the "
         "shaft: the width less that of the medullary canal.",

@@ -18,6 +18,7 @@ from ossa.hand.sides import side_notes, side_of
 from ossa.measurement.anatomy import Bones, Unmeasured
 from ossa.measurement.cortex import DIGITS, cortex
 from ossa.measurement.definitions import DEFINITIONS
+from ossa.measurement.norms import with_scores
 from ossa.measurement.single import OF_A_BONE, Found, applies
 from ossa.measurement.trace import Scale, trace
 from ossa.measurement.types import HandMeasurements, Measurement, Unit
@@ -77,7 +78,8 @@ def measure_hand(
         for one in plausible(segmentation)
     ]
     judged = bool(segmentation.plausible)
-    found = list(_numbers(seen, [measured_values(other) for other in others], judged, known is not None))
+    taken = _numbers(seen, [measured_values(other) for other in others], judged, known is not None)
+    found = list(with_scores(taken, segmentation.schema))
     if radiograph is not None:
         found = list(_with_cortices(found, seen, radiograph, known is not None))
     marked = None if radiograph is None else radiograph.side

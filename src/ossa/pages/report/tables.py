@@ -16,7 +16,7 @@ from ossa.pages.report.words import Words
 #: What is told of a bone beside another hand, and of a bone of a single hand. "width" is a carpal's, of the other bones
 #: the width at the middle.
 _BESIDE = ("length", "width")
-_ALONE = ("length", "width", "width_base", "width_head", "joint_space", "area")
+_ALONE = ("length", "length_z", "width", "width_base", "width_head", "joint_space", "area")
 
 #: (measurement, bone) -> left less right as text.
 Differences = Mapping[tuple[str, str | None], str]
@@ -47,7 +47,9 @@ def hand_table(hands: Sequence[ReportHand], views: Sequence[Shown], differences:
 
 def bone_table(hands: Sequence[ReportHand], differences: Differences, words: Words) -> str:
     """A row per bone: its number and colour as in the pictures, its sizes in each hand, the confidence."""
-    names = _ALONE if len(hands) == 1 else _BESIDE
+    wanted = _ALONE if len(hands) == 1 else _BESIDE
+    # Where nothing has millimetres there is no column of scores against norms.
+    names = [name for name in wanted if name != "length_z" or any(_scored(hand) for hand in hands)]
     rows = []
     reasons: dict[str, int] = {}
     for index, bone in enumerate(words.schema.bones, 1):
@@ -111,6 +113,10 @@ def _bone_cells(
         else:
             cells.append(f"<td{_pick(number, one.name, index, one)}>{_value(one, words)}</td>")
     return f"{''.join(cells)}<td>{told}</td>"
+
+
+def _scored(hand: ReportHand) -> bool:
+    return any(one.name == "length_z" and one.value is not None for one in hand.measurements)
 
 
 def _of_bone(numbers: HandMeasurements, name: str, bone: str) -> Measurement | None:
