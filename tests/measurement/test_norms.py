@@ -26,6 +26,7 @@ def test_a_score_is_the_length_less_the_mean_over_the_deviation() -> None:
     length, score = hand.get("length", "finger-11"), hand.get("length_z", "finger-11")
     assert length is not None
     assert score is not None
+    assert length.value is not None
     assert length.value == pytest.approx(62.5, abs=0.5)
     assert score.value == pytest.approx((length.value - 64.6) / 5.4)
     assert score.uncertainty == pytest.approx((length.uncertainty or 0) / 5.4)

@@ -12,7 +12,7 @@ from ossa.pages.page import asset, escape, page
 from ossa.pages.report.content import Report, ReportHand
 from ossa.pages.report.figure import film, shown
 from ossa.pages.report.flags import Flag, flags_of
-from ossa.pages.report.tables import Differences, bone_table, hand_table, side_title, typographic
+from ossa.pages.report.tables import Differences, bone_table, hand_table, scored, side_title, typographic
 from ossa.pages.report.words import Words, lower
 from ossa.radiograph.dicom.patient import Patient
 from ossa.segmentation.origin import Origin
@@ -44,7 +44,7 @@ def report_page(report: Report, language: str = "en") -> str:
         if measured
         else "",
         f"<section><h2>{escape(words('of_bones'))}</h2>{bone_table(hands, differences, words)}"
-        f"{_remarks(hands, words, ('width_note',))}</section>"
+        f"{_remarks(hands, words, ('width_note', 'z_note') if scored(hands) else ('width_note',))}</section>"
         if measured
         else "",
         f"<section><h2>{escape(words('provenance'))}</h2><div class=origins>"

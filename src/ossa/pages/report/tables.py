@@ -49,7 +49,7 @@ def bone_table(hands: Sequence[ReportHand], differences: Differences, words: Wor
     """A row per bone: its number and colour as in the pictures, its sizes in each hand, the confidence."""
     wanted = _ALONE if len(hands) == 1 else _BESIDE
     # Where nothing has millimetres there is no column of scores against norms.
-    names = [name for name in wanted if name != "length_z" or any(_scored(hand) for hand in hands)]
+    names = [name for name in wanted if name != "length_z" or scored(hands)]
     rows = []
     reasons: dict[str, int] = {}
     for index, bone in enumerate(words.schema.bones, 1):
@@ -110,13 +110,19 @@ def _bone_cells(
             why = words.reason(one.reason)
             note = notes.setdefault(why, len(notes) + 1)
             cells.append(f'<td title="{escape(why)}">– <sup>{note}</sup></td>')
+        elif one.name == "length_z":
+            cells.append(
+                f"<td>{escape(typographic(f'{one.value:.1f}'))}</td>"
+            )  # a narrow column: the length has its +-
         else:
             cells.append(f"<td{_pick(number, one.name, index, one)}>{_value(one, words)}</td>")
     return f"{''.join(cells)}<td>{told}</td>"
 
 
-def _scored(hand: ReportHand) -> bool:
-    return any(one.name == "length_z" and one.value is not None for one in hand.measurements)
+def scored(hands: Sequence[ReportHand]) -> bool:
+    """Whether the table has a column of scores: of one hand with millimetres."""
+    numbers = hands[0].measurements
+    return len(hands) == 1 and any(one.name == "length_z" and one.value is not None for one in numbers)
 
 
 def _of_bone(numbers: HandMeasurements, name: str, bone: str) -> Measurement | None:
@@ -163,7 +169,7 @@ def _last_head(differences: Differences, words: Words) -> str:
 
 
 def _column(name: str, words: Words) -> str:
-    return words.short_title(DEFINITIONS[name])
+    return "z" if name == "length_z" else words.short_title(DEFINITIONS[name])
 
 
 def side_title(hand: ReportHand, words: Words) -> str:
