@@ -46,9 +46,17 @@ MOST_EPOCHS = 1000
 Program = Callable[..., Sequence[str]]
 
 
+#: ``python -m ossa`` that can be interrupted: a program that a shell starts in the background ignores SIGINT, and so
+#: would all that it starts.
+_OSSA = (
+    "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "runpy.run_module('ossa', run_name='__main__', alter_sys=True)"
+)
+
+
 def ossa_program(*arguments: str) -> list[str]:
     """``ossa`` as it runs here."""
-    return [sys.executable, "-m", "ossa", *arguments]
+    return [sys.executable, "-c", _OSSA, *arguments]
 
 
 def require_training() -> None:
