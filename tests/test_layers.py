@@ -41,6 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pipeline": LOOKS | {"dataset", "phantom", "training", "export", "pages", "measurement", "studio"},
     "apps": GROUND | {"pipeline"},
     "cli": GROUND | {"pipeline", "apps"},
+    "client": set(),
 }
 
 #: Third-party packages that a layer may import, where that is restricted. A layer that is not listed is free.
@@ -75,6 +76,7 @@ OUTSIDE: dict[str, set[str]] = {
         "uvicorn",
     },
     "cli": {"click", "rich"},
+    "client": set(),
 }
 
 TORCH = {

@@ -139,8 +139,16 @@ def write_label(
 ) -> None:
     """Write a segmentation as a label file; ``read_label`` gives back the same pixels.
 
+    What it holds is said by ``label_of``. Raises OutputError when the file cannot be written.
+    """
+    write_text(path, _text(label_of(segmentation, image_name, known)))
+
+
+def label_of(segmentation: Segmentation, image_name: str, known: frozenset[str] | None = None) -> dict[str, Any]:
+    """What a label file holds, as JSON values.
+
     ``image_name`` is stored as "filename", notes, confidences and origin under "attributes"; so are the bones that
-    somebody judged, ``known``, where these are not all. Raises OutputError when the file cannot be written.
+    somebody judged, ``known``, where these are not all.
     """
     outlines = {name: outlines_from_region(region) for name, region in segmentation}
     said: dict[str, Any] = {}
@@ -154,7 +162,7 @@ def write_label(
         said["probability"] = {name: round(float(value), 4) for name, value in segmentation.probability.items()}
     if segmentation.origin is not None:
         said[KEY] = segmentation.origin.to_json()
-    write_outlines(path, outlines, segmentation.shape, image_name, said)
+    return _label(outlines, segmentation.shape, image_name, said)
 
 
 def write(path: Path, segmentation: Segmentation, image: Path, known: frozenset[str] | None) -> None:
@@ -173,14 +181,20 @@ def write_outlines(
 
     ``attributes``: JSON values that stand beside the annotations (warnings, confidences); readers pass over them.
     """
+    write_text(path, _text(_label(outlines, shape, image_name, attributes or {})))
+
+
+def _label(
+    outlines: Outlines, shape: tuple[int, int], image_name: str, attributes: Mapping[str, Any]
+) -> dict[str, Any]:
     annotations = [
         {"id": f"{name}.{number}", "type": "poly_seg", "attributes": {}, "points": label_points(part), "label": name}
         for name, parts in outlines.items()
         for number, part in enumerate(parts)
     ]
-    label = {
+    return {
         "annotations": annotations,
-        "attributes": dict(attributes or {}),
+        "attributes": dict(attributes),
         "file_id": Path(image_name).stem,
         "filename": image_name,
         "parent_path": "",
@@ -188,7 +202,10 @@ def write_outlines(
         "metadata": {"height": shape[0], "width": shape[1]},
         "last_workers": [],
     }
-    write_text(path, json.dumps(label, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n")
+
+
+def _text(label: Mapping[str, Any]) -> str:
+    return json.dumps(label, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
 
 
 def write_published(path: str | Path, outlines: Outlines, image_name: str, order: Sequence[int], who: str) -> None:
@@ -212,7 +229,7 @@ def write_published(path: str | Path, outlines: Outlines, image_name: str, order
         "metadata": {"height": 3060, "width": 3060},
         "last_workers": [who],
     }
-    write_text(path, json.dumps(label, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n")
+    write_text(path, _text(label))
 
 
 def _keys(value: object) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ossa.export.dicom.source import Source
     from ossa.labels.results import Entry
     from ossa.radiograph.radiograph import Radiograph, Spacing
+    from ossa.segmentation.segmentation import Segmentation
 
 #: What can be exported, and the file that each has.
 KINDS = {"dicom-seg": "_seg.dcm", "dicom-sr": "_sr.dcm", "dicom-sc": "_sc.dcm"}
@@ -164,14 +165,35 @@ def _objects(
     tell: Callable[[str], None],
 ) -> dict[str, Dataset]:
     """Ending of the file -> object."""
-    from ossa.export.dicom.hands import told_apart
-    from ossa.export.dicom.sc import capture_object
-    from ossa.export.dicom.seg import segmentation_object
-    from ossa.measurement.spacing import chosen_spacing
     from ossa.radiograph.read import read_radiograph
 
     radiograph = read_radiograph(image)
     found = [entry.read(radiograph.shape) for entry in entries]
+    return objects_of(image, radiograph, found, kind, secret=secret, drawn=drawn, spacing=spacing, tell=tell)
+
+
+def objects_of(
+    image: Path,
+    radiograph: Radiograph,
+    found: Sequence[Segmentation],
+    kind: str,
+    *,
+    secret: Secret | None = None,
+    drawn: bool = False,
+    spacing: Spacing | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> dict[str, Dataset]:
+    """Ending of the file -> object: those of one ``kind`` about the picture at ``image`` with the hands ``found``.
+
+    A picture that had to be made is among them, and so is what a report refers to; ``spacing`` as ``export`` takes it.
+    Raises InputError where there is no
+    bone, ImageError for a DICOM file that nothing can refer to.
+    """
+    from ossa.export.dicom.hands import told_apart
+    from ossa.export.dicom.sc import capture_object
+    from ossa.export.dicom.seg import segmentation_object
+    from ossa.measurement.spacing import chosen_spacing
+
     hands = told_apart([one for one in found if len(one)], radiograph.side)
     source = _source(image, radiograph, secret, tell)
     out: dict[str, Dataset] = {}

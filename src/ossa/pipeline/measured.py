@@ -61,6 +61,27 @@ def measure_and_write(
 ) -> HandMeasurements:
     """Measure one hand and write its JSON file and, with ``draw`` and a ``radiograph``, its drawing."""
     from ossa.measurement.files import write_measurements
+
+    hand = measure_one(name, segmentation, radiograph, spacing=spacing, known=known)
+    write_measurements(measurements_path(folder, name), hand)
+    if draw and radiograph is not None:
+        from ossa.export.measured import write_measured
+
+        write_measured(folder / f"{name}{MEASURED_SUFFIX}", radiograph, hand)
+    return hand
+
+
+def measure_one(
+    name: str,
+    segmentation: Segmentation,
+    radiograph: Radiograph | None,
+    *,
+    spacing: Spacing | None = None,
+    known: KnownLength | None = None,
+) -> HandMeasurements:
+    """The measurements of one hand, called ``name``: by the ``spacing`` that is given, or a ``known`` length, or the
+    radiograph's own.
+    """
     from ossa.measurement.measure import measure_hand
     from ossa.measurement.spacing import chosen_spacing
 
@@ -68,13 +89,7 @@ def measure_and_write(
     if radiograph is not None:
         spacing, told = chosen_spacing(radiograph, spacing, known)
     hand = measure_hand(segmentation, radiograph, name=name, spacing=spacing)
-    hand = replace(hand, notes=(*told, *hand.notes))
-    write_measurements(measurements_path(folder, name), hand)
-    if draw and radiograph is not None:
-        from ossa.export.measured import write_measured
-
-        write_measured(folder / f"{name}{MEASURED_SUFFIX}", radiograph, hand)
-    return hand
+    return replace(hand, notes=(*told, *hand.notes))
 
 
 def measurements_path(folder: Path, name: str) -> Path:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from ossa.measurement.spacing import KnownLength
     from ossa.pages.report.content import Report, ReportHand
     from ossa.radiograph.dicom.patient import Patient
-    from ossa.radiograph.radiograph import Spacing
+    from ossa.radiograph.radiograph import Radiograph, Spacing
+    from ossa.segmentation.segmentation import Segmentation
 
 #: What a page is called that holds several pictures.
 TOGETHER, PATIENT = "hands", "patient_{}"
@@ -171,6 +172,26 @@ def _hands(work: Work, spacing: Spacing | None, known: KnownLength | None) -> li
         name = _printable(work.source.path.name)
         out.append(ReportHand(name, radiograph, segmentation, numbers, several=len(seen) > 1, here=work.here))
     return out
+
+
+def page_of(
+    source: Source,
+    radiograph: Radiograph,
+    seen: Sequence[tuple[Segmentation, str | None]],
+    *,
+    spacing: Spacing | None = None,
+    language: str = "en",
+) -> str:
+    """The page (HTML) about one picture and the hands just ``seen`` in it, each with its side.
+
+    Who the patient is does not stand there. ``spacing`` and ``language`` as ``report`` takes them.
+    """
+    from ossa.pages.report.document import report_page
+
+    sheet = _Sheet(source.name, 1, None)
+    work = Work(source, lambda: (radiograph, seen), here=True)
+    sheet.hands = _hands(work, spacing, None)
+    return report_page(_report(sheet, identity=False), language)
 
 
 def _printable(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import re
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from ossa.errors import (
     BundleError,
@@ -24,8 +25,6 @@ from ossa.errors import (
     SchemaError,
     SubmissionError,
 )
-
-log = logging.getLogger("ossa.serve")
 
 #: Error of ossa -> status and code; the first that fits counts.
 STATUS: tuple[tuple[type[OssaError], int, str], ...] = (
@@ -122,15 +121,26 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in clean[:2000])
 
 
+def methods_of(app: FastAPI, path: str) -> list[str]:
+    """The methods that a path takes, by the OpenAPI document."""
+    found: set[str] = set()
+    for template, told in app.openapi()["paths"].items():
+        if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template)), path):
+            found |= {method.upper() for method in told}
+    return sorted(found)
+
+
 def install(app: FastAPI) -> None:
     """Let every error of ``app`` come out in this shape."""
 
     @app.exception_handler(HTTPException)
-    async def _http(_request: Request, error: HTTPException) -> JSONResponse:
+    async def _http(request: Request, error: HTTPException) -> JSONResponse:
         if isinstance(error, Refusal):
             return error.response()
-        refusal = Refusal(error.status_code, str(error.detail), headers=error.headers)
-        return refusal.response()
+        headers = dict(error.headers or {})
+        if error.status_code == 405:  # the frame names the methods of the first route alone
+            headers["Allow"] = ", ".join(methods_of(app, request.url.path)) or headers.get("Allow", "")
+        return Refusal(error.status_code, str(error.detail), headers=headers).response()
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
@@ -140,11 +150,14 @@ def install(app: FastAPI) -> None:
         shown = None if found is None else repr(found)[:200]
         return Refusal(422, f"{place}: {first['msg']}", code="setting", found=shown).response()
 
+    @app.exception_handler(ClientDisconnect)
+    async def _gone(_request: Request, _error: ClientDisconnect) -> JSONResponse:
+        return Refusal(499, "the client has gone", code="gone").response()
+
     @app.exception_handler(OssaError)
     async def _ossa(_request: Request, error: OssaError) -> JSONResponse:
         return refusal_of(error).response()
 
     @app.exception_handler(Exception)
-    async def _defect(request: Request, error: Exception) -> JSONResponse:
-        log.error("%s %s", request.method, request.url.path, exc_info=error)
+    async def _defect(_request: Request, error: Exception) -> JSONResponse:  # uvicorn logs it
         return Refusal(500, f"{type(error).__name__} (a defect in ossa: please report it)", code="defect").response()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from ossa.apps.serve import answers, health
+from ossa.apps.serve import answers, health, jobs, metrics, predict
 from ossa.apps.serve.service import Part, Service
 from ossa.apps.serve.settings import Settings
 from ossa.apps.serve.worker import Worker
@@ -39,6 +39,6 @@ def create_app(settings: Settings | None = None, parts: Sequence[Part] = (), wor
         worker = Worker(partial(load_predictor, given), waiting=limits.waiting, seconds=limits.predict_seconds)
     service = Service(given, worker)
     answers.install(service)
-    for part in (health.add, *parts):
+    for part in (metrics.add, health.add, predict.add, jobs.add, *parts):
         part(service)
     return service

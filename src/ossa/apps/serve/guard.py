@@ -32,6 +32,9 @@ OPEN = frozenset({"/health", "/ready"})
 #: Below these a write needs the CSRF value even where no browser shows itself: they are a page's own.
 PAGES = ("/api/",)
 
+#: Routes that take many pictures at once, and have the limits of jobs.
+LARGE = frozenset({"/v1/jobs"})
+
 #: Methods that change nothing (RFC 9110, 9.2.1).
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -77,7 +80,7 @@ class Guard:
             return
         limits = self.settings.limits
         most, seconds = limits.upload_bytes, limits.upload_seconds
-        if scope["path"] == "/v1/jobs":
+        if scope["path"] in LARGE:
             most, seconds = limits.job_bytes, limits.job_seconds
         await self.app(scope, Body(receive, most, seconds), answer)
 
@@ -102,7 +105,7 @@ class Guard:
             self._check_csrf(headers, path)
         length = headers.get("content-length")
         limits = self.settings.limits
-        most = limits.job_bytes if path == "/v1/jobs" else limits.upload_bytes
+        most = limits.job_bytes if path in LARGE else limits.upload_bytes
         if length is not None and length.isdecimal() and int(length) > most:
             raise too_large(most, f"{int(length):,} bytes")
 

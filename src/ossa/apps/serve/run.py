@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import signal
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -96,4 +97,7 @@ def _serve(app: object, listening: socket.socket) -> None:
         timeout_graceful_shutdown=GRACE,
         timeout_keep_alive=15,
     )
+    # uvicorn ends as it was told to and then gives the signal on: to end so is what was asked, not a failure.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: None)
     uvicorn.Server(config).run(sockets=[listening])

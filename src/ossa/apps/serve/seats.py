@@ -81,6 +81,11 @@ class ProcessSeat:
                 remedy="Look whether memory is short",
             ) from error
 
+    @property
+    def number(self) -> int | None:
+        """The process's number."""
+        return self.process.pid
+
     def ask(self, trip: Trip, arguments: tuple[Any, ...], seconds: float) -> Any:
         """See ``Seat``; after ``seconds`` the process is killed."""
         try:
@@ -111,9 +116,9 @@ class ProcessSeat:
 
     def close(self) -> None:
         """End the process, whatever it is doing."""
-        self.connection.close()
-        self.process.kill()
+        self.process.kill()  # first: whoever waits for its answer in another thread sees the end of it
         self.process.join(5)
+        self.connection.close()
 
 
 def _signal(number: int) -> str:

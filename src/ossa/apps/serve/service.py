@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import shutil
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 from fastapi import FastAPI, Request
@@ -20,6 +23,7 @@ from ossa.apps.serve.guard import Guard
 from ossa.apps.serve.seats import Trip
 from ossa.apps.serve.settings import Settings
 from ossa.apps.serve.worker import Overload, Worker
+from ossa.safety import output_folder
 
 #: Adds something to a service before it starts: ``service.include_router(...)``, ``service.closing.append(...)``.
 Part = Callable[["Service"], None]
@@ -37,8 +41,13 @@ class Service(FastAPI):
     """A FastAPI application with what its routes share.
 
     ``csrf``: what a page of this server sends in X-Ossa-Csrf when it writes; ``worker`` owns the predictor;
-    ``starting`` and ``closing`` are functions that run when the server begins and ends.
+    functions in ``starting`` run when it begins, those in ``closing`` before the worker ends, in ``ending`` after.
+    ``folder`` keeps what outlives a request, ``room`` holds uploads for as long as they are needed; both are there
+    while the server runs.
     """
+
+    folder: Path
+    room: Path
 
     def __init__(self, settings: Settings, worker: Worker) -> None:
         super().__init__(
@@ -56,6 +65,7 @@ class Service(FastAPI):
         self.csrf = secrets.token_urlsafe(32)
         self.starting: list[Callable[[], None]] = []
         self.closing: list[Callable[[], None]] = []
+        self.ending: list[Callable[[], None]] = []
         self.guard = Guard(super().__call__, settings, self.csrf)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -119,7 +129,15 @@ def service_of(request: Request) -> Service:
 @asynccontextmanager
 async def _life(app: FastAPI) -> AsyncIterator[None]:
     service = cast(Service, app)
-    async with AsyncExitStack() as ending:
+    with ExitStack() as ending:
+        service.folder = service.settings.folder or Path(ending.enter_context(TemporaryDirectory(prefix="ossa-serve-")))
+        ending.enter_context(output_folder(service.folder))
+        service.room = service.folder / "uploads"
+        shutil.rmtree(service.room, ignore_errors=True)  # of a server that was killed
+        service.room.mkdir()
+        ending.callback(shutil.rmtree, service.room, ignore_errors=True)
+        for end in service.ending:
+            ending.callback(end)
         ending.callback(service.worker.close)
         await asyncio.to_thread(service.worker.start)
         for close in service.closing:

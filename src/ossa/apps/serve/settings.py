@@ -56,7 +56,7 @@ class Settings:
     port: int = 8000
     model: Path | None = None
     device: str = "auto"
-    looks: str = "flip"
+    looks: str = "auto"
     fast: bool = False
     token: str | None = None
     hosts: tuple[str, ...] = ()

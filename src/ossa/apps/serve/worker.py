@@ -69,6 +69,7 @@ class Worker:
     ) -> None:
         self.load, self.waiting, self.seconds, self.hire = load, waiting, seconds, hire
         self.restarts = 0
+        self.answered = 0
         self.busy = False
         self.problem: str | None = "the model is not loaded yet"
         self._queue: list[_Question] = []
@@ -116,6 +117,11 @@ class Worker:
     def length(self) -> int:
         """How many questions wait, without patient ones and the one that is being answered."""
         return sum(1 for question in self._queue if not question.patient and not question.future.cancelled())
+
+    @property
+    def process(self) -> int | None:
+        """The number of the predictor's process; None where it has none of its own."""
+        return getattr(self._seat, "number", None)
 
     def seconds_until_room(self) -> int:
         """About how long it takes until some of those that wait are done: a quarter of them, or one."""
@@ -174,6 +180,7 @@ class Worker:
         except BaseException as error:
             question.future.set_exception(error)
         else:
+            self.answered += 1
             self._usual += 0.2 * (monotonic() - begin - self._usual)
             question.future.set_result(result)
 

@@ -12,7 +12,7 @@ import json
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -238,10 +238,16 @@ def write_object(path: str | PathLike[str], dataset: Dataset) -> None:
 
     Raises OutputError where nothing can be written.
     """
+    with safety.replacing(Path(path)) as temporary, temporary.open("wb") as stream:
+        save_object(stream, dataset)
+
+
+def save_object(stream: BinaryIO, dataset: Dataset) -> None:
+    """``write_object`` into a stream of bytes."""
     from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
     bits = int(dataset.get("BitsAllocated") or 0)
     if bits == 1 and dataset.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian:
         dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    with quietly(), safety.replacing(Path(path)) as temporary:
-        dataset.save_as(temporary, enforce_file_format=True)
+    with quietly():
+        dataset.save_as(stream, enforce_file_format=True)
