@@ -147,3 +147,23 @@ def test_a_second_start_reads_no_label_but_a_changed_one(tmp_path, hands, monkey
     assert read == [changed.id]
     with pytest.raises(DatasetError):  # a bad label is never known
         start()
+
+
+def test_a_set_of_mask_folders_is_known_and_has_a_fingerprint(tmp_path, hands):
+    pytest.importorskip("torch")
+    from ossa.labels import masks
+    from ossa.training.material import fingerprint_lines
+
+    root = tmp_path / "masks"
+    for case in open_dataset(hands).labelled[:2]:
+        (root / case.id).parent.mkdir(exist_ok=True)
+        (root / case.id).write_bytes(case.image.read_bytes())
+        folder = (root / case.id).with_name(case.image.stem + masks.MASKS_SUFFIX)
+        masks.write(folder, case.segmentation(SCHEMA, SHAPE), case.image, None)
+    cases = open_dataset(root).labelled
+    known = KnownLabels.load(tmp_path)
+    keys = {known.key(case, SCHEMA, SHAPE) for case in cases}
+    assert len(keys) == 2
+    assert None not in keys
+    config = check({"data": {"size": 64, "datasets": [{"path": str(root)}]}})
+    assert len(set(fingerprint_lines(config, [cases]))) == 2
