@@ -134,3 +134,17 @@ def test_a_full_disk_says_so_and_the_rest_is_kept(tmp_path: Path, monkeypatch: p
     monkeypatch.undo()
     made = make_rehearsal(folder, train=4, test=1, seed=2, size=SIZE, processes=1)
     assert (made.made, made.kept) == (9, 1)
+
+
+def test_a_disk_that_is_too_small_is_told_before_anything_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+    from types import SimpleNamespace
+
+    from ossa.errors import OutputError
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=10**9, used=0, free=10**7))
+    with pytest.raises(OutputError, match=r"too little space.*10 MB free.*about 52 MB for 10 pictures of 2048 px"):
+        make_rehearsal(tmp_path / "small", train=4, test=1, processes=1)
+    assert not list((tmp_path / "small").rglob("*.png"))
