@@ -152,13 +152,14 @@ def test_a_second_start_reads_no_label_but_a_changed_one(tmp_path, hands, monkey
 def test_a_set_of_mask_folders_is_known_and_has_a_fingerprint(tmp_path, hands):
     pytest.importorskip("torch")
     from ossa.labels import masks
+    from ossa.safety.pictures import MASKS_SUFFIX
     from ossa.training.material import fingerprint_lines
 
     root = tmp_path / "masks"
     for case in open_dataset(hands).labelled[:2]:
         (root / case.id).parent.mkdir(exist_ok=True)
         (root / case.id).write_bytes(case.image.read_bytes())
-        folder = (root / case.id).with_name(case.image.stem + masks.MASKS_SUFFIX)
+        folder = (root / case.id).with_name(case.image.stem + MASKS_SUFFIX)
         masks.write(folder, case.segmentation(SCHEMA, SHAPE), case.image, None)
     cases = open_dataset(root).labelled
     known = KnownLabels.load(tmp_path)
