@@ -80,3 +80,16 @@ def test_a_tangent_leaves_both_on_one_side(turn: float) -> None:
     normal = left_of(b - a)
     normal = normal if normal @ outside > 0 else -normal
     assert float(((np.concatenate([one, other]) - a) @ normal).max()) < 1e-3 * np.hypot(*(b - a))
+
+
+def test_a_part_far_from_the_rest_is_something_else_and_an_epiphysis_is_not() -> None:
+    down = np.array([0.0, 1.0])
+    shaft = np.zeros((400, 60), bool)
+    shaft[100:200, 20:40] = True
+    alone = trace(known(Region.tight(shaft)), UNIT)
+    stray = shaft.copy()
+    stray[330:360, 20:40] = True
+    assert trace(known(Region.tight(stray)), UNIT).extent(down) == alone.extent(down) == 100
+    epiphysis = shaft.copy()
+    epiphysis[204:214, 20:40] = True
+    assert trace(known(Region.tight(epiphysis)), UNIT).extent(down) == 114

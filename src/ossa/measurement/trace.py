@@ -22,6 +22,10 @@ Whole = NDArray[np.intp]
 #: Parts of a bone smaller than this share of it are specks and move no end. Epiphyses are larger.
 _SPECK = 0.03
 
+#: A part of a bone that lies further from its largest part than this share of that part's size is something else: what
+#: another finger has in common with it, in a look that took the one for the other. Epiphyses lie nearer.
+_APART = 0.5
+
 #: An end is the mean of the edge within this share of the bone's extent from its outermost point: a single stray pixel
 #: does not place it.
 _END = 0.01
@@ -99,7 +103,8 @@ def trace(region: Region, scale: Scale) -> Trace:
     area = float(np.count_nonzero(region.mask))
     if len(rings) > 1:
         sizes = [cv2.contourArea(ring) for ring in rings]
-        kept = [k for k, size in enumerate(sizes) if size >= _SPECK * max(sizes)]
+        near = _near(rings, sizes)
+        kept = [k for k, size in enumerate(sizes) if size >= _SPECK * max(sizes) and near[k]]
         area *= sum(sizes[k] + 0.5 for k in kept) / sum(size + 0.5 for size in sizes)
         rings = [rings[k] for k in kept]
     pixels: Whole = np.concatenate(rings).reshape(-1, 2).astype(np.intp)
@@ -111,6 +116,21 @@ def trace(region: Region, scale: Scale) -> Trace:
         centre + scale.of(corner),
         axis,
     )
+
+
+def _near(rings: Sequence[Any], sizes: Sequence[float]) -> list[bool]:
+    """Which of several parts lie near the largest of them."""
+    largest = int(np.argmax(sizes))
+    main = rings[largest].reshape(-1, 2).astype(np.float64)
+    # A point in so many is enough for a distance that need not be exact.
+    main = main[:: max(1, len(main) // 64)]
+    limit = _APART * float(np.sqrt(sizes[largest])) + float(np.ptp(main, axis=0).max()) / 16
+    out = []
+    for ring in rings:
+        points = ring.reshape(-1, 2)[:: max(1, len(ring) // 64)]
+        apart = np.hypot(*np.moveaxis(main[:, None] - points[None], -1, 0))
+        out.append(bool(apart.min() <= limit))
+    return out
 
 
 def _edge(framed: NDArray[np.uint8], pixels: Whole) -> Float:
