@@ -78,14 +78,16 @@ def test_the_widget_hands_on_what_a_layer_is(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(widget, "_say", said.extend)
     seen: dict[str, Any] = {}
 
-    def found_in(*given: Any, **settings: Any) -> tuple[str, list[str]]:
+    def found_in(*given: Any, **settings: Any) -> tuple[Any, list[str]]:
         seen.update(settings, given=given)
-        return "layer", ["doubtful"]
+        return ([], {"name": "hand.dcm bones"}, "shapes"), ["doubtful"]
+
+    monkeypatch.setattr(widget, "_taken", lambda: {"hand.dcm", "hand.dcm bones"})
 
     monkeypatch.setattr("ossa.pipeline.layers.found_in", found_in)
     [image], label = read(str(radiograph(tmp_path / "hand.dcm"))), tmp_path / "out.json"
     layer = Thing(data=image[0], name="hand.dcm", metadata=image[1]["metadata"], rgb=False, scale=(0.15, 0.15))
-    assert widget.find_bones(layer, "  ", True) == "layer"
+    assert widget.find_bones(layer, "  ", True)[1]["name"] == "hand.dcm bones 2"
     assert (seen["model"], seen["fast"], seen["given"][1], said) == (None, True, "hand.dcm", ["doubtful"])
     write_label(tmp_path / "hand.json", bones(), "hand.dcm")
     data, told, _ = read(str(tmp_path / "hand.dcm"))[1]

@@ -3,6 +3,7 @@
 magicgui makes the fields of the annotations, and resolves those in quotes itself: they are not all strings here.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,8 @@ def find_bones(image: "napari.layers.Image", model: str = "", fast: bool = False
         fast=fast,
     )
     _say(notes)
+    # napari puts data into a layer of the same name, where corrections may be waiting to be written.
+    layer[1]["name"] = free_name(layer[1]["name"], _taken())
     return layer
 
 
@@ -60,6 +63,27 @@ def bones_widget() -> "Container":
         path={"label": "To", "mode": "w", "filter": "*.json"},
     )
     return Container(widgets=[find, write], labels=False, name="Bones of the hand")
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """``name``, or "name 2", "name 3", ... where that is taken.
+
+    >>> free_name("bones", {"bones", "bones 2"})
+    'bones 3'
+    """
+    number, out = 1, name
+    while out in taken:
+        number += 1
+        out = f"{name} {number}"
+    return out
+
+
+def _taken() -> set[str]:
+    """The names of the layers that are there."""
+    import napari
+
+    viewer = napari.current_viewer()
+    return set() if viewer is None else {layer.name for layer in viewer.layers}
 
 
 def _say(notes: list[str]) -> None:
