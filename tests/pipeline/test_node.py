@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from pathlib import Path
 
@@ -188,8 +189,8 @@ def test_what_is_no_radiograph_is_refused_with_a_status(tmp_path: Path, monkeypa
     assert take(node, lost, told_of) == NOT_UNDERSTOOD
     bad = uid[:-2] + ".."
     assert verdict(data.replace(uid.encode(), bad.encode()), uid=bad) == NOT_UNDERSTOOD
-    wicked = ("../" * 40)[: len(uid)]
-    assert verdict(data.replace(uid.encode(), wicked.encode()), uid=wicked) == NOT_UNDERSTOOD
+    for wicked in (("../" * 40)[: len(uid)], uid[:-1] + "\n"):
+        assert verdict(data.replace(uid.encode(), wicked.encode()), uid=wicked) in (MISMATCH, NOT_UNDERSTOOD)
     monkeypatch.setattr(room, "ROOM", 1 << 62)
     assert verdict(data) == NO_ROOM
     monkeypatch.setattr(room, "MAX_IMAGE_BYTES", 10)
@@ -214,15 +215,20 @@ def test_pictures_without_an_answer_are_recorded_and_the_others_answered(tmp_pat
     for k in (7, 8, 9):
         data, sent = film_bytes(tmp_path, SOPInstanceUID=f"1.2.3.{k}")
         assert take(node, data, sent) == TAKEN
-    dark, sent = film_bytes(tmp_path, pixels=np.zeros((40, 30), np.uint8), SOPInstanceUID="1.2.3.10")
-    assert take(node, dark, sent) == TAKEN
+    dark, dark_sent = film_bytes(tmp_path, pixels=np.zeros((40, 30), np.uint8), SOPInstanceUID="1.2.3.10")
+    assert take(node, dark, dark_sent) == TAKEN
     cut, sent = film_bytes(tmp_path, SOPInstanceUID="1.2.3.11")
     assert take(node, cut[:-200], sent) == TAKEN
     while node.work():
         pass
+    # What failed may be whole when it is sent again; what has no hand, has none.
+    assert take(node, cut, sent) == TAKEN
+    assert node.work()
+    assert take(node, dark, dark_sent) == TAKEN
+    assert not node.work()
     node.queue.close()
     found = status_of(tmp_path / "queue")
-    assert found["pictures"] == {"answered": 1, "failed": 2, "no hand": 1, "waiting": 1}
+    assert found["pictures"] == {"answered": 2, "failed": 2, "no hand": 1, "waiting": 1}
     reasons = {one["uid"]: one["reason"] for one in found["last"]}
     assert "nobody foresaw this" in reasons["1.2.3.7"]
     assert reasons["1.2.3.8"] == "not enough memory"
@@ -233,6 +239,42 @@ def test_pictures_without_an_answer_are_recorded_and_the_others_answered(tmp_pat
         rows = base.execute("SELECT * FROM pictures").fetchall()
     base.close()
     assert "Hong" not in str(rows)
+
+
+def test_a_picture_outlives_a_queue_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ossa.apps import node as face
+
+    monkeypatch.setattr(face, "_TROUBLE", 0.01)
+    lines: list[str] = []
+    node = node_in(tmp_path / "queue", PACS, lines=lines)
+    data, sent = film_bytes(tmp_path)
+    take(node, data, sent)
+
+    def full(*_: object, **__: object) -> float:
+        raise OutputError("the database cannot be written", found="database or disk is full")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(node.queue, "answered", full)
+        disk.setattr(node.queue, "postpone", full)
+        assert not face._worked(node, threading.Event())
+    assert "disk is full" in lines[-1]
+    assert face._worked(node, threading.Event())
+    node.queue.close()
+    assert status_of(tmp_path / "queue")["pictures"] == {"answered": 1}
+
+
+def test_nothing_that_arrives_ends_the_node(tmp_path: Path) -> None:
+    """Mutated files: each is taken or refused with a status."""
+    node = node_in(tmp_path / "queue", PACS)
+    data, sent = film_bytes(tmp_path)
+    rng = np.random.default_rng(0)
+    head = len(data) - 90 * 60
+    for _ in range(200):
+        bytes_ = np.frombuffer(data, np.uint8).copy()
+        places = rng.integers(132, head, 6)
+        bytes_[places] = rng.integers(0, 256, 6)
+        assert take(node, bytes_.tobytes(), sent) in (TAKEN, MISMATCH, NOT_UNDERSTOOD, DUPLICATE)
+    node.queue.close()
 
 
 def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:

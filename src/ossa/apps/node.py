@@ -10,13 +10,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ossa.errors import ConfigError, MissingExtraError, OutputError
-from ossa.pipeline.node import TAKEN, Node
+from ossa.pipeline.node import TAKEN, Node, printable
 
 #: What the node takes: CR and DX for presentation; Secondary Capture where it is told so (PS3.4 B.5).
 CR, DX, SECONDARY = "1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1", "1.2.840.10008.5.1.4.1.1.7"
@@ -35,6 +35,9 @@ GRACE = 10.0
 
 #: Seconds between looks at the queue when nothing is heard: for pictures that are tried again.
 _POLL = 2.0
+
+#: Seconds until a queue that cannot be written is tried again.
+_TROUBLE = 60.0
 
 
 @dataclass(frozen=True)
@@ -127,9 +130,9 @@ def _store(event: Any, node: Node) -> Any:
 
 def _rejected(event: Any, node: Node, door: Door) -> None:
     """Say why a caller was not let in: it is told no more than a number."""
-    caller = str(event.assoc.requestor.ae_title).strip()
+    caller = printable(str(event.assoc.requestor.ae_title).strip())
     asked = event.assoc.requestor.primitive
-    called = str(asked.called_ae_title).strip() if asked is not None else ""
+    called = printable(str(asked.called_ae_title).strip()) if asked is not None else ""
     if door.callers is not None and caller not in door.callers:
         why = "it is not among those who may call (--allow)"
     elif called and called != door.entity:
@@ -163,12 +166,24 @@ def serve(
                 ready(port)
             while not ending.is_set():
                 node.arrived.clear()
-                if not node.work():
+                if not _worked(node, ending):
                     node.arrived.wait(_POLL)
         finally:
             end()
             for thread in senders:
                 thread.join()
+
+
+def _worked(node: Node, ending: threading.Event) -> bool:
+    """Whether a picture was worked on; where the queue itself fails (a full disk), it is tried again after a while."""
+    try:
+        return node.work()
+    except OutputError as error:
+        node.tell(f"{error} (tried again in {_TROUBLE:.0f} s)")
+        ending.wait(_TROUBLE)
+    with suppress(OutputError):
+        node.queue.begin_again()
+    return False
 
 
 def _sending(node: Node, name: str, ending: threading.Event) -> None:
@@ -178,8 +193,8 @@ def _sending(node: Node, name: str, ending: threading.Event) -> None:
         try:
             wait = node.deliver(name)
         except OutputError as error:  # the queue itself: the disk may have room again later
-            node.tell(str(error))
-            wait = 60.0
+            node.tell(f"{error} (tried again in {_TROUBLE:.0f} s)")
+            wait = _TROUBLE
         if wait is not None:
             ending.wait(wait)
         elif not node.queue.due_answers(name, 1):

@@ -99,9 +99,12 @@ class NodeQueue:
     # Pictures ------------------------------------------------------------------------------------
 
     def known(self, uid: str, maker: str) -> str | None:
-        """The study of a picture that waits, or was worked on by this ``maker``; None for one that is new."""
+        """The study of a picture that waits, or was seen by this ``maker``; None for one that is new, or failed."""
         rows = self._base.rows(
-            "SELECT study FROM pictures WHERE uid = ? AND (maker = ? OR state IN ('waiting', 'working'))", uid, maker
+            "SELECT study FROM pictures WHERE uid = ? AND state != 'failed' "
+            "AND (maker = ? OR state IN ('waiting', 'working'))",
+            uid,
+            maker,
         )
         return str(rows[0]["study"]) if rows else None
 
@@ -161,6 +164,11 @@ class NodeQueue:
                 (time.time() + wait, reason, picture.number),
             )
         return wait
+
+    def begin_again(self) -> None:
+        """Pictures whose work ended in an error of the queue itself wait again; call it from who works on them."""
+        with self._base.change() as change:
+            change.execute("UPDATE pictures SET state = 'waiting' WHERE state = 'working'")
 
     def answer_file(self, picture: int, kind: str) -> Path:
         """Where an answer lies, or shall lie."""
