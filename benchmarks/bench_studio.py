@@ -107,7 +107,7 @@ HUGE = """async (address) => {
   const start = performance.now();
   location.hash = address;
   const film = () => document.querySelector('[data-testid=stage]')?.stage?.film.film;
-  while (!film()?.histogram) await new Promise(done => setTimeout(done, 50));
+  while (!film()?.histogram && performance.now() - start < 60000) await new Promise(done => setTimeout(done, 50));
   done = true;
   return [pause, performance.now() - start];
 }"""

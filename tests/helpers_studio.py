@@ -150,7 +150,7 @@ class Studio:
             "confidence": round(score - 0.05, 3),
             "flags": ["odd_shape"] if k % 3 == 0 else [],
             "corrected": bool(self.saved.get(name)),
-            "pair": None if dropped else f"p{k ^ 1}",
+            "pair": None if dropped or k ^ 1 >= self.count else f"p{k ^ 1}",
             "sources": ["model"] if dropped else [s["id"] for s in SOURCES],
         }
 

@@ -27,7 +27,7 @@ describe("words", () => {
   });
 
   it("are used, every one", () => {
-    const made = ["job_", "step_", "layout_", "keys_"];
+    const made = ["hint_", "job_", "step_", "layout_", "keys_"];
     for (const word of Object.keys(table)) {
       expect(text.includes(`"${word}"`) || made.some((start) => word.startsWith(start)), word).toBe(true);
     }

@@ -217,6 +217,7 @@ interface CardProps {
 
 function Card({ n, row, total, x, y, width, active, onOpen }: CardProps) {
   const value = row ? (row.score !== null ? `Dice ${dice(row.score)}` : row.confidence !== null ? row.confidence.toFixed(2) : "") : "";
+  const short = row?.name.replace(/^.*\//, "") ?? " ";
   const facts = row ? [row.subject, row.side && sideText(row.side), row.fold !== null && row.fold !== undefined && row.fold !== "" ? t("fold_n", { n: row.fold }) : null].filter(Boolean).join(" · ") : "";
   return (
     <div
@@ -230,7 +231,7 @@ function Card({ n, row, total, x, y, width, active, onOpen }: CardProps) {
         {row?.corrected && <span class="badge">{t("corrected")}</span>}
         {row && row.flags.length > 0 && <span class="flagged" title={row.flags.map(flagText).join("\n")}>{row.flags.length}<span class="spoken"> {t("warnings")}</span></span>}
       </div>
-      <p class="line"><span class="name ends" title={row?.name}><span>{row?.name.slice(0, -9) ?? " "}</span><span>{row?.name.slice(-9)}</span></span></p>
+      <p class="line"><span class="name ends" title={row?.name}><span>{short.slice(0, -9)}</span><span>{short.slice(-9)}</span></span></p>
       <p class="line soft"><span class="name">{facts}</span>{value && <span class="value">{value}</span>}</p>
     </div>
   );

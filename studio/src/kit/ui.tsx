@@ -103,16 +103,19 @@ export function Dialog({ title, wide, onClose, children }: DialogProps) {
           <h2 id="dialog-title">{title}</h2>
           <Button icon="close" label={t("close")} onClick={onClose} />
         </header>
+        <Notices inside />
         {children}
       </div>
     </dialog>
   );
 }
 
-export function Notices() {
+/** What the page has to tell. A modal dialog shows it inside, since everything outside is out of reach. */
+export function Notices({ inside }: { inside?: boolean }) {
   const lost = connection.value;
+  if (inside && notices.value.length === 0 && !lost.lost) return null;
   return (
-    <div class="notices">
+    <div class={`notices ${inside ? "inside" : ""}`}>
       {lost.lost && (
         <div class="notice bad" role="alert">
           <p>

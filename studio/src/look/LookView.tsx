@@ -17,13 +17,15 @@ import { ExchangeDialog } from "../edit/ExchangeDialog";
 import { SaveDialog } from "../edit/SaveDialog";
 import { sideText } from "../browse/side";
 import { openDoubtful } from "./doubtful";
-import { filmAt } from "./film";
+import { filmAt, warm } from "./film";
 import { automatic, isPlain, PLAIN } from "./levels";
 import { Look, setStyle, sourcesOf, style, type Layout } from "./model";
 import { Pane } from "./Pane";
 import { Panel } from "./Panel";
 import { MISSING, SURPLUS } from "./difference";
 import type { Stage } from "./stage";
+
+warm();
 
 interface Neighbours {
   before: () => Row | null;
@@ -279,6 +281,7 @@ export function LookView({ id, neighbours }: { id: string; neighbours: Neighbour
           )}
           {selected && writable && (
             <div class="selection" role="toolbar" aria-label={titleOf(selected.name)}>
+              {look.tool.value !== "look" && <p class="hint">{t(`hint_${look.tool.value}` as Word)}</p>}
               <span class="who"><strong>{titleOf(selected.name)}</strong> <code>{selected.name}</code></span>
               {look.tool.value === "points" && (
                 <Button icon="trash" label={t("delete_points")} pressed={look.deleting.value} onClick={() => (look.deleting.value = !look.deleting.value)} />

@@ -318,7 +318,7 @@ function HistoryPart({ look }: { look: Look }) {
             <strong>{one.revision === 0 ? t("first_label") : t("revision", { n: one.revision })}</strong>
             {one.author && <span> {one.author}</span>} <span class="soft">{when(one.saved)}</span>
           </p>
-          {one.note && <p class="soft">{one.note}</p>}
+          {one.note && one.revision > 0 && <p class="soft">{one.note}</p>}
           {session.value?.writable && one.revision !== look.sitting.value?.revision && (
             <Button text label={t("restore")} onClick={() => void restore(one.revision)} />
           )}

@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { troubleOf } from "../kit/api";
-import { halvings, isPlain, PLAIN, type Levels } from "./levels";
+import { halvings, type Levels } from "./levels";
 import type { Answer, Ask, Box } from "./film.worker";
 
 /** A part of the picture, ready to draw. */
@@ -20,13 +20,15 @@ let worker: Worker | null = null;
 let numbers = 0;
 const open = new Map<number, Film>();
 
-function ask(message: Ask): void {
+/** Starts the worker ahead of the first picture. */
+export function warm(): Worker {
   if (!worker) {
     worker = new Worker(new URL("./film.worker.ts", import.meta.url), { type: "module" });
     worker.onmessage = (event: MessageEvent<Answer>) => open.get(event.data.film)?.take(event.data);
   }
-  worker.postMessage(message);
+  return worker;
 }
+const ask = (message: Ask): void => warm().postMessage(message);
 
 export class Film {
   readonly state = signal<"loading" | "ready" | "failed">("loading");
@@ -142,5 +144,3 @@ export function filmAt(url: string): Film {
   }
   return film;
 }
-
-export { isPlain, PLAIN };

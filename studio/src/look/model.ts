@@ -88,8 +88,8 @@ export class Look {
   private async open(): Promise<void> {
     try {
       // The bones are asked for at once where it is known which: a round trip less.
-      const guess = lastSource.id ?? session.peek()?.sources.find((one) => one.kind === "predictions" || one.kind === "csv")?.id;
-      if (guess && session.peek()?.sources.some((one) => one.id === guess && one.kind !== "model")) void this.fetchBones(this.id, guess, false, true);
+      const guess = session.peek()?.sources.find((one) => (lastSource.id ? one.id === lastSource.id : one.kind !== "truth"));
+      if (guess && guess.kind !== "model") void this.fetchBones(this.id, guess.id, false, true);
       const row = await api.picture(this.id);
       const sources = sourcesOf(row);
       const wanted = lastSource.id ?? preferred(sources, row);
@@ -104,7 +104,8 @@ export class Look {
       if (!this.against.value) this.against.value = defaultAgainst(sources, this.source.value);
       void this.fetchScores();
       void this.fetchHistory();
-      if (row.pair) this.pair.value = await api.picture(row.pair);
+      // Without its other hand a picture is still one.
+      if (row.pair) this.pair.value = await api.picture(row.pair).catch(() => null);
     } catch (error) {
       if (error instanceof Refused) this.failed.value = error;
       else complain(error);
