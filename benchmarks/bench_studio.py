@@ -13,6 +13,9 @@ the browser's own clock:
 - 100 megapixels: the longest time without a frame while such a picture is opened, and the time until it is there whole;
 - scrolling: frames in two seconds of scrolling through 10,000 pictures.
 
+A machine that does other things makes every wait longer: beside the times stands the processor time that all of
+Chromium's processes took, which on an idle machine bounds the time from above.
+
 Asked: opening < 1 s, panning >= 30 frames a second, a drag < 50 ms.
 """
 
@@ -125,6 +128,23 @@ SCROLL = """async (seconds) => {
 }"""
 
 
+def processor_time() -> float:
+    """Milliseconds that every process below this one (Chromium's) has computed so far."""
+    parents: dict[int, int] = {}
+    ticks: dict[int, int] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:  # it ended meanwhile
+            continue
+        pid = int(path.parent.name)
+        parents[pid], ticks[pid] = int(fields[1]), int(fields[11]) + int(fields[12])
+    mine = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in mine} - mine:
+        mine |= more
+    return 1000 * sum(ticks[pid] for pid in mine - {os.getpid()}) / os.sysconf("SC_CLK_TCK")
+
+
 def small_film() -> bytes:
     """A film of 1024 px, to be enlarged: drawing one of 10,000 would take longer than everything else."""
     return Studio(pictures=1, size=1024).image(0)
@@ -143,16 +163,22 @@ def measure(browser: Any) -> dict[str, float]:
         page.goto(studio.url)
         page.locator(".card img").first.wait_for()
         page.wait_for_timeout(1500)
+        busy = processor_time()
         found["open"] = page.evaluate(OPEN)
+        found["open cpu"] = processor_time() - busy
         page.wait_for_timeout(1500)
+        busy = processor_time()
         found["pan"], found["gap"] = page.evaluate(PAN, 2)
+        found["pan cpu"] = (processor_time() - busy) / (2 * found["pan"])
         page.keyboard.press("Digit0")
         page.wait_for_timeout(800)
         largest = max(bones, key=lambda bone: len(bone["polygons"][0]))
         page.locator(".bone button", has_text=largest["name"]).click()
         page.keyboard.press("e")
         page.wait_for_timeout(500)
+        busy = processor_time()
         found["drag"], found["drag95"] = page.evaluate(DRAG, largest["polygons"][0][0])
+        found["drag cpu"] = (processor_time() - busy) / 60
         found["moved"] = page.locator("h1 .dot").count()
         page.close()
     with Studio(pictures=1, size=10_000) as studio:
@@ -192,13 +218,16 @@ def main() -> None:
         f"2048 x 2048 px, 29 bones, {found['points']:.0f} points; Chromium {version.split('.')[0]} without GPU, "
         f"1440 x 900; load of the machine {os.getloadavg()[0]:.1f}.",
         "",
-        "| | measured | asked |",
-        "|---|---|---|",
-        f"| opening, from the click to all outlines painted | {found['open']:.0f} ms | < 1000 |",
-        f"| panning | {found['pan']:.0f} frames a second (95 % within {found['gap']:.0f} ms) | >= 30 |",
-        f"| dragging a point until painted: median, 95 % | {found['drag']:.0f}, {found['drag95']:.0f} ms | < 50 ms |",
-        f"| 100 megapixels: longest pause of the page; whole after | {found['pause']:.0f}; {found['huge']:.0f} ms | |",
-        f"| scrolling 10,000 pictures | {found['scroll']:.0f} frames a second | |",
+        "| | measured | processor time | asked |",
+        "|---|---|---|---|",
+        f"| opening, from the click to all outlines painted | {found['open']:.0f} ms | {found['open cpu']:.0f} ms "
+        "| < 1000 ms |",
+        f"| panning | {found['pan']:.0f} frames a second, 95 % within {found['gap']:.0f} ms "
+        f"| {found['pan cpu']:.0f} ms a frame | >= 30 |",
+        f"| dragging a point until painted: median, 95 % | {found['drag']:.0f}, {found['drag95']:.0f} ms "
+        f"| {found['drag cpu']:.0f} ms a move | < 50 ms |",
+        f"| 100 megapixels: longest pause; whole after | {found['pause']:.0f}; {found['huge']:.0f} ms | | |",
+        f"| scrolling 10,000 pictures | {found['scroll']:.0f} frames a second | | |",
     ]
     if args.record:
         record("The studio's page in a browser (bench_studio.py)", lines)

@@ -42,6 +42,7 @@ export class BoneEditor {
   private active: { ring: number; index: number } | null = null;
   private colour = "#ffffff";
   private tool: Tool = "look";
+  private dragging = false;
   /** A click deletes points instead of moving them (for touch screens, which have no Alt). */
   deleting = false;
 
@@ -61,8 +62,9 @@ export class BoneEditor {
       stroke: new Stroke({ color: this.colour, width: 2 }),
       fill: new Fill({ color: `${this.colour}2e` }),
     });
-    const halo = new Style({ stroke: new Stroke({ color: "rgba(255,255,255,.85)", width: 4 }) });
-    const all = [halo, outline];
+    const all = [outline];
+    // The white rim shows which bone it is; while it is dragged nobody asks, and every frame counts.
+    if (!this.dragging) all.unshift(new Style({ stroke: new Stroke({ color: "rgba(255,255,255,.85)", width: 4 }) }));
     const geometry = this.feature.getGeometry();
     if (this.tool === "points" && geometry) {
       const [left, bottom, right, top] = this.stage.map.getView().calculateExtent(this.stage.map.getSize());
@@ -124,7 +126,10 @@ export class BoneEditor {
         (altKeyOnly(event) && singleClick(event)) || (this.deleting && click(event)) || (altKeyOnly(event) && click(event)),
       insertVertexCondition: () => !this.deleting,
     });
+    modify.on("modifystart", () => (this.dragging = true));
     modify.on("modifyend", () => {
+      this.dragging = false;
+      this.layer.changed();
       const rings = this.read();
       const count = (list: Ring[]): number => list.reduce((sum, ring) => sum + ring.length, 0);
       if (JSON.stringify(rings) === JSON.stringify(this.rings)) return;
