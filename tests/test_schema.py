@@ -134,9 +134,18 @@ def test_hand29_has_a_code_of_its_own_for_every_bone_of_a_side() -> None:
     assert plain.snomed_of("R") == "30518006"
 
 
+def linear(rgb: tuple[int, int, int]) -> tuple[float, ...]:
+    """sRGB's values as light, 0 to 1 (IEC 61966-2-1)."""
+    return tuple(c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in rgb))
+
+
 def oklab(rgb: tuple[int, int, int]) -> tuple[float, float, float]:
     """Bjoern Ottosson's perceptual colour space; distances there are about equally visible."""
-    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in rgb))
+    return oklab_of_light(linear(rgb))
+
+
+def oklab_of_light(light: tuple[float, ...]) -> tuple[float, float, float]:
+    red, green, blue = light
     long = (0.4122214708 * red + 0.5363325363 * green + 0.0514459929 * blue) ** (1 / 3)
     medium = (0.2119034982 * red + 0.6806995451 * green + 0.1073969566 * blue) ** (1 / 3)
     short = (0.0883024619 * red + 0.2817188376 * green + 0.6299787005 * blue) ** (1 / 3)
@@ -147,19 +156,49 @@ def oklab(rgb: tuple[int, int, int]) -> tuple[float, float, float]:
     )
 
 
+def touching(schema: BoneSchema) -> list[tuple[str, str]]:
+    """Bones of hand29 that touch or overlap in radiographs."""
+    carpals = [bone.name for bone in schema.bones if bone.row == "carpal"]
+    pairs = list(combinations(carpals, 2))
+    pairs += [(f"finger-{i}", f"finger-{i + 1}") for i in range(1, 19) if i not in (3, 7, 11, 15)]
+    pairs += [(f"finger-{i}", f"finger-{i + 4}") for i in (3, 7, 11, 15)]
+    pairs += [("Radius", "Ulna"), ("Radius", "Scaphoid"), ("Radius", "Lunate"), ("Ulna", "Triquetrum")]
+    pairs += [("finger-3", "Trapezium"), ("finger-7", "Trapezoid"), ("finger-11", "Capitate")]
+    return [*pairs, ("finger-15", "Hamate"), ("finger-19", "Hamate")]
+
+
 def test_neighbouring_bones_are_told_apart_by_colour() -> None:
     schema = load_schema()
     colours = {bone.name: oklab(bone.colour) for bone in schema.bones}
-    carpals = [bone.name for bone in schema.bones if bone.row == "carpal"]
-    touching = list(combinations(carpals, 2))
-    touching += [(f"finger-{i}", f"finger-{i + 1}") for i in range(1, 19) if i not in (3, 7, 11, 15)]
-    touching += [(f"finger-{i}", f"finger-{i + 4}") for i in (3, 7, 11, 15)]
-    touching += [("Radius", "Ulna"), ("Radius", "Scaphoid"), ("Radius", "Lunate"), ("Ulna", "Triquetrum")]
-    touching += [("finger-3", "Trapezium"), ("finger-7", "Trapezoid"), ("finger-11", "Capitate")]
-    touching += [("finger-15", "Hamate"), ("finger-19", "Hamate")]
-    for a, b in touching:
+    for a, b in touching(schema):
         assert dist(colours[a], colours[b]) > 0.17, (a, b)
     assert all(0.5 < lightness < 0.92 for lightness, _, _ in colours.values())
+
+
+#: What a dichromat sees of linear RGB, at severity 1: Machado GM, Oliveira MM, Fernandes LAF. A physiologically-based
+#: model for simulation of color vision deficiency. IEEE Trans Vis Comput Graph 2009; 15: 1291-1298, table 1.
+SEEN_BY = {
+    "protanopia": (
+        (0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998),
+    ),
+    "deuteranopia": (
+        (0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("eyes", list(SEEN_BY))
+def test_neighbouring_bones_are_told_apart_by_the_colour_blind(eyes: str) -> None:
+    schema = load_schema()
+
+    def seen(rgb: tuple[int, int, int]) -> tuple[float, float, float]:
+        light = linear(rgb)
+        mixed = [sum(w * c for w, c in zip(row, light, strict=True)) for row in SEEN_BY[eyes]]
+        return oklab_of_light(tuple(min(1.0, max(0.0, value)) for value in mixed))
+
+    colours = {bone.name: seen(bone.colour) for bone in schema.bones}
+    for a, b in touching(schema):
+        assert dist(colours[a], colours[b]) > 0.11, (a, b)
 
 
 @pytest.mark.parametrize("digit", ["inf", "-inf", "nan", '"one"', "[1]", "1e400"])
