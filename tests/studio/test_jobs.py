@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Generator, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -278,3 +279,25 @@ def test_what_is_asked_is_made_plain(desk: Desk) -> None:
     assert given["name"] == "a-b--script-"
     assert given_of("", 2, [], desk.studio.corrections)["name"] == "corrected"
     assert len({one["file"] for one in given["pictures"]}) == len(pictures)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("lightning") is None, reason="ossa[train] is not installed")
+def test_a_real_retraining(tmp_path: Path) -> None:
+    """The shipped model on four small pictures, one epoch: the whole way through ossa's own programs."""
+    made = studio(tmp_path, data_set(tmp_path, 2, 0))
+    tuning = FineTuning(made.collection.schema, None, changes={"data": {"size": 96}, "closer": []})
+    jobs = Jobs(made.folder, {KIND: tuning})
+    desk = Desk(made, jobs, tuning)
+    jobs.finished = desk.welcome
+    correct(desk)
+    job = desk.finetune(1, "real")
+    desk.start()
+    try:
+        done = until(desk, job.id, "done", "failed", seconds=600)
+    finally:
+        desk.close()
+    assert done["state"] == "done", done["message"]
+    assert done["curves"]["val/dice"]
+    assert len(done["result"]["comparison"]["pictures"]) == 4
+    assert made.sources[done["result"]["source"]].title == "real"

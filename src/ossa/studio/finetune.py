@@ -42,6 +42,9 @@ MOST_FOLDS = 5
 #: Most epochs that a page may ask for.
 MOST_EPOCHS = 1000
 
+#: Columns of a run's metrics that are shown.
+CURVES = ("val/dice", "val/loss", "train/loss_epoch")
+
 #: Gives the command line of ``ossa`` with these arguments.
 Program = Callable[..., Sequence[str]]
 
@@ -156,9 +159,10 @@ class FineTuning(Plan):
         ]
 
     def curves(self, job: Job) -> Mapping[str, Any]:
-        """The run's curves so far."""
-        found = read_curves(job.folder / "run" / "fold0").series
-        return {name: [[x, y] for x, y in points if math.isfinite(y)] for name, points in found.items()}
+        """The run's curves so far: loss and validation, not every bone's."""
+        found = read_curves(job.folder / "run" / "fold0")
+        told = {name: [[x, y] for x, y in found.get(name) if math.isfinite(y)] for name in CURVES}
+        return {name: points for name, points in told.items() if points}
 
     def result(self, job: Job) -> Mapping[str, Any]:
         """The new source, and old and new compared."""

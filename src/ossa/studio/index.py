@@ -75,7 +75,10 @@ Coder = Callable[[Sequence[str]], tuple[str, ...]]
 
 @dataclass(eq=False)
 class Index:
-    """The numbers of ``pictures`` (rows in their order) from ``sources``; fill it with ``build`` and ``update``."""
+    """The numbers of ``pictures`` (rows in their order) from ``sources``; fill it with ``build`` and ``update``.
+
+    ``version`` grows with every change.
+    """
 
     schema: BoneSchema
     reader: Reader
@@ -85,6 +88,7 @@ class Index:
     database: Path | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)
     done: int = 0
+    version: int = 0
 
     def __post_init__(self) -> None:
         count, bones = len(self.pictures), len(self.schema)
@@ -122,6 +126,7 @@ class Index:
             if told[a] is not None and told[b] is not None
         }
         with self.lock:
+            self.version += 1
             at = self.row[picture.id]
             self.facts.height[at], self.facts.width[at], self.facts.spacing[at] = height, width, spacing
             for source, found in told.items():
@@ -140,6 +145,7 @@ class Index:
     def add(self, picture: Picture) -> None:
         """One more picture, at the end."""
         with self.lock:
+            self.version += 1
             self.row[picture.id] = len(self.pictures)
             self.pictures.append(picture)
             facts = self.facts

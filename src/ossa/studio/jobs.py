@@ -228,7 +228,7 @@ class Jobs:
                 done += step.share
             job.result = plan.result(job)
             self.finished(job)
-            _end(job, DONE, "done", 1.0)
+            _end(job, DONE, "", 1.0)
         except Closing:
             return  # its state says that it runs: the next start goes on
         except Cancelled:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,9 @@ SORTS = ("name", "score", "confidence", "area")
 
 #: Most rows of one answer.
 MOST = 1000
+
+#: How many columns are kept.
+_MOST_COLUMNS = 200
 
 
 @dataclass(frozen=True)
@@ -50,84 +53,108 @@ class Query:
 
 @dataclass(eq=False)
 class Listing:
-    """The list over an ``index``; ``corrected`` tells which pictures somebody corrected (by name)."""
+    """The list over an ``index``; ``corrected`` tells which pictures somebody corrected (by name).
+
+    Columns that were asked for are kept until the index changes.
+    """
 
     index: Index
     pairs: Mapping[str, str]
     corrected: Mapping[str, int]
+    _columns: dict[tuple[str, ...], NDArray[Any]] = field(default_factory=dict)
     _names: list[str] = field(default_factory=list)
-    _order: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    _version: int = -1
 
     def select(self, query: Query) -> tuple[int, list[dict[str, Any]]]:
         """(how many pictures fit in all, the rows asked for). Raises SchemaError for an unknown bone."""
         with self.index.lock:
-            score, sure, area = self._numbers(query)
-            fits = np.flatnonzero(self._fits(query))
-            order = self._sorted(fits, query, {"score": score, "confidence": sure, "area": area})
-            page = order[query.offset : query.offset + query.limit]
-            rows = [self._row(int(i), query.source, float(score[i]), float(sure[i])) for i in page]
-        return len(fits), rows
+            self._renew()
+            order = self._sorted(self._fits(query), query)
+            page = order[query.offset : query.offset + query.limit].tolist()
+            return len(order), [self._row(at, query) for at in page]
 
     def one(self, picture: Picture, query: Query) -> dict[str, Any]:
         """The row of one picture."""
         with self.index.lock:
-            score, sure, _ = self._numbers(query)
-            at = self.index.row[picture.id]
-            return self._row(at, query.source, float(score[at]), float(sure[at]))
+            self._renew()
+            return self._row(self.index.row[picture.id], query)
 
-    def _numbers(self, query: Query) -> tuple[Float, Float, Float]:
-        """(N,) score, confidence and area of every picture, of the bone asked for or over all of them."""
-        index, count = self.index, len(self.index.pictures)
-        bone = None if not query.bone else index.schema.index(query.bone)
-        said = index.said.get(query.source)
-        values = index.scores(query.source, query.against)
-        none = np.full(count, np.nan, np.float32)
-        score = none if values is None else _over(values, bone)
-        sure = none if said is None else _over(said.confidence, bone)
-        area = none
-        if said is not None:
-            pixels = np.maximum(1, index.facts.height.astype(np.float32) * index.facts.width)
-            whole = _over(said.area, bone) if bone is not None else np.nansum(said.area, axis=1)
-            area = (whole / pixels).astype(np.float32)
-            if bone is None:
-                area[np.isnan(said.area).all(axis=1)] = np.nan
-        return score, sure, area
+    def _renew(self) -> None:
+        """Forget what was made of an index that has changed."""
+        if self._version != self.index.version or len(self._names) != len(self.index.pictures):
+            self._columns.clear()
+            self._version = self.index.version
+        if len(self._names) != len(self.index.pictures):
+            self._names = [one.name.casefold() for one in self.index.pictures]
+
+    def _column(self, key: tuple[str, ...], make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        if key not in self._columns:
+            if len(self._columns) >= _MOST_COLUMNS:
+                self._columns.clear()
+            self._columns[key] = make()
+        return self._columns[key]
+
+    def _numbers(self, what: str, query: Query) -> Float:
+        """(N,) score, confidence or area of every picture, of the bone asked for or over all of them."""
+        bone = None if not query.bone else self.index.schema.index(query.bone)
+        against = query.against if what == "score" else ""
+        return self._column((what, query.source, against, query.bone), lambda: self._made(what, query, bone))
+
+    def _made(self, what: str, query: Query, bone: int | None) -> Float:
+        index = self.index
+        said, nothing = index.said.get(query.source), np.full(len(index.pictures), np.nan, np.float32)
+        if what == "score":
+            values = index.scores(query.source, query.against)
+            return nothing if values is None else _over(values, bone)
+        if said is None:
+            return nothing
+        if what == "confidence":
+            return _over(said.confidence, bone)
+        there = np.isfinite(said.area).any(axis=1)
+        whole = _over(said.area, bone) if bone is not None else np.where(there, np.nansum(said.area, axis=1), np.nan)
+        pixels = np.maximum(1, index.facts.height.astype(np.float32) * index.facts.width)
+        return np.asarray(whole / pixels, np.float32)
+
+    def _texts(self, what: str) -> NDArray[np.str_]:
+        """(N,) side, fold or subject of every picture."""
+        return self._column(
+            (what,), lambda: np.array([getattr(one, what) or "" for one in self.index.pictures], np.str_)
+        )
+
+    def _flagged(self, source: str, flag: str) -> NDArray[np.bool_]:
+        said = self.index.said.get(source)
+        none = [()] * len(self.index.pictures)
+        flags = none if said is None else said.flags
+        return self._column(("flag", source, flag), lambda: np.array([flag in one for one in flags], bool))
 
     def _fits(self, query: Query) -> NDArray[np.bool_]:
         """(N,) bool."""
         keep = np.ones(len(self.index.pictures), bool)
-        said = self.index.said.get(query.source)
-        search = query.search.casefold()
-        if not any((query.side, query.fold, query.flag, query.subject, search)) and query.corrected is None:
-            return keep
-        for i, one in enumerate(self.index.pictures):
-            keep[i] = (
-                (not query.side or (one.side or "") == query.side)
-                and (not query.fold or (one.fold or "") == query.fold)
-                and (not query.subject or one.subject == query.subject)
-                and (not search or search in one.name.casefold())
-                and (not query.flag or (said is not None and query.flag in said.flags[i]))
-                and (query.corrected is None or (one.name in self.corrected) == query.corrected)
-            )
+        for what in ("side", "fold", "subject"):
+            if wanted := getattr(query, what):
+                keep &= self._texts(what) == wanted
+        if query.flag:
+            keep &= self._flagged(query.source, query.flag)
+        if query.search:
+            search = query.search.casefold()
+            keep &= np.array([search in name for name in self._names], bool)
+        if query.corrected is not None:
+            keep &= np.array([one.name in self.corrected for one in self.index.pictures], bool) == query.corrected
         return keep
 
-    def _sorted(self, fits: NDArray[np.int64], query: Query, keys: Mapping[str, Float]) -> NDArray[np.int64]:
+    def _sorted(self, fits: NDArray[np.bool_], query: Query) -> NDArray[np.int64]:
         """Rows in the order asked for; those without a number come last, those with equal ones by name."""
-        if len(self._names) != len(self.index.pictures):
-            self._names = [one.name.casefold() for one in self.index.pictures]
-            self._order = np.argsort(np.array(self._names, dtype=np.str_), kind="stable").astype(np.int64)
-        chosen = np.zeros(len(self._names), bool)
-        chosen[fits] = True
-        by_name = self._order[chosen[self._order]]
+        by_name = self._column(("by name",), lambda: np.argsort(np.array(self._names, np.str_), kind="stable"))
+        kept: NDArray[np.int64] = by_name[fits[by_name]]
         if query.sort == "name":
-            return by_name[::-1] if query.descending else by_name
-        values = keys[query.sort][by_name]
-        order = np.argsort(-values if query.descending else values, kind="stable")  # NaN last, either way
-        return by_name[order]
+            return np.asarray(kept[::-1], np.int64) if query.descending else kept
+        values = self._numbers(query.sort, query)[kept]
+        order: NDArray[np.int64] = np.argsort(-values if query.descending else values, kind="stable")  # NaN last
+        return np.asarray(kept[order], np.int64)
 
-    def _row(self, at: int, source: str, score: float, sure: float) -> dict[str, Any]:
+    def _row(self, at: int, query: Query) -> dict[str, Any]:
         picture, facts = self.index.pictures[at], self.index.facts
-        said = self.index.said.get(source)
+        said = self.index.said.get(query.source)
         known = bool(facts.height[at])
         return {
             "id": picture.id,
@@ -138,8 +165,8 @@ class Listing:
             "width": int(facts.width[at]) if known else None,
             "height": int(facts.height[at]) if known else None,
             "spacing_mm": _rounded(float(facts.spacing[at]), 6),
-            "score": _rounded(score),
-            "confidence": _rounded(sure),
+            "score": _rounded(float(self._numbers("score", query)[at])),
+            "confidence": _rounded(float(self._numbers("confidence", query)[at])),
             "flags": list(said.flags[at]) if said is not None else [],
             "corrected": picture.name in self.corrected,
             "pair": self.pairs.get(picture.id),

@@ -279,13 +279,7 @@ class Studio:
     def history(self, key: str) -> Sequence[dict[str, Any]]:
         """Every revision, the data set's own label (0) first where there is one."""
         picture = self.picture(key)
-        own: dict[str, Any] = {
-            "revision": 0,
-            "author": None,
-            "saved": None,
-            "note": "the data set's own label",
-            "changed": [],
-        }
+        own: dict[str, Any] = {"revision": 0, "author": None, "saved": None, "note": "", "changed": []}
         entries = [entry.to_json() for entry in self.corrections.history(picture.name)]
         return [own, *entries] if picture.entry(TRUTH) is not None else entries
 
