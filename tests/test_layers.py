@@ -48,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 OUTSIDE: dict[str, set[str]] = {
     "quiet": set(),
     "errors": set(),
-    "safety": set(),
+    "safety": {"yaml"},
     "schema": set(),
     "progress": {"rich"},
     "config": {"annotated_types", "pydantic", "pydantic_core", "yaml"},

@@ -18,7 +18,20 @@ OssaError
 
 from __future__ import annotations
 
+import re
 from os import PathLike, fspath
+
+#: Longest part of a message, in characters; and what would steer the terminal that shows one (C0 and C1 controls).
+_LONGEST = 4_000
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def _told(value: object) -> str:
+    """As text that a terminal can show: what a file says of itself may be megabytes, or hold commands to the screen."""
+    text = str(value)
+    if len(text) > _LONGEST:
+        text = f"{text[:_LONGEST]}... ({len(text):,} characters)"
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 class OssaError(Exception):
@@ -48,11 +61,11 @@ class OssaError(Exception):
         self.found = found
         self.expected = expected
         self.remedy = remedy
-        parts = [f"{self.path}: {what}" if self.path else what]
+        parts = [f"{_told(self.path)}: {_told(what)}" if self.path else _told(what)]
         if found is not None:
-            parts.append(f"found {found}")
+            parts.append(f"found {_told(found)}")
         if expected is not None:
-            parts.append(f"expected {expected}")
+            parts.append(f"expected {_told(expected)}")
         text = "; ".join(parts)
         super().__init__(f"{text}. {remedy}" if remedy else text)
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from ossa.config.keys import RunConfig
 from ossa.errors import ConfigError
+from ossa.safety import parse_yaml
 
 #: Largest accepted run file; the longest recipe has under 4 kB.
 _MAX_BYTES = 1_000_000
@@ -49,7 +50,7 @@ _number_resolver()
 def parse(text: str, origin: str | Path) -> dict[str, Any]:
     """The keys of a YAML or JSON text (JSON is YAML). Raises ConfigError that names ``origin`` and the line."""
     try:
-        value = yaml.load(text, Loader=_Loader)  # a SafeLoader
+        value = parse_yaml(text, _Loader)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark is not None else ""
@@ -131,11 +132,13 @@ def apply_override(values: dict[str, Any], override: str) -> None:
     """Set one ``key.key=value`` in place; the value is read as YAML, list entries are numbers from 0."""
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise ConfigError("an override is written key=value", found=repr(override), expected="such as train.epochs=5")
+        raise ConfigError(
+            "an override is written key=value", found=f"{override!r:.200}", expected="such as train.epochs=5"
+        )
     try:
-        value = yaml.load(text, Loader=_Loader)  # a SafeLoader
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"the value of '{key}' cannot be read", found=repr(text), expected="YAML") from error
+        value = parse_yaml(text, _Loader)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise ConfigError(f"the value of '{key}' cannot be read", found=f"{text!r:.200}", expected="YAML") from error
     put(values, key, value, override)
 
 

@@ -89,12 +89,23 @@ def _names(value: object) -> bool:
 
 def _of_table(path: Path) -> list[tuple[str, Any]]:
     try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise InputError(
+                "the file is too large", path=path, found=f"{size:,} bytes", expected=f"at most {MAX_BYTES:,}"
+            )
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError("cannot be read", path=path, found=str(error), expected="a CSV in UTF-8") from error
+        raise InputError("cannot be read", path=path, found=str(error)[:200], expected="a CSV in UTF-8") from error
     head = text.partition("\n")[0]
     mark = max(",;\t", key=head.count)
-    rows = csv.DictReader(text.splitlines(), delimiter=mark)
+    try:
+        return _told(csv.DictReader(text.splitlines(), delimiter=mark), head, path)
+    except csv.Error as error:  # a field of more than 128 kB
+        raise DatasetError("is no split", path=path, found=str(error), expected=_EXPECTED) from error
+
+
+def _told(rows: csv.DictReader[str], head: str, path: Path) -> list[tuple[str, Any]]:
     columns = {(name or "").strip().casefold(): name for name in rows.fieldnames or ()}
     who, fold = (next((columns[n] for n in known if n in columns), None) for known in (_WHO, _FOLD))
     if who is None or fold is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,19 @@ class Subject:
     remark: str | None = None
 
 
+#: Bytes that a sheet may unpack to, rows and columns that are looked at: 10,000 subjects take under 5 MB.
+_MOST_BYTES, _MOST_ROWS, _COLUMNS = 40_000_000, 100_000, 64
+
+
+def _check_size(path: Path) -> None:
+    """DatasetError for a sheet that unpacks to more than one of subjects holds (an .xlsx is a ZIP archive)."""
+    with zipfile.ZipFile(path) as archive:
+        total = sum(entry.file_size for entry in archive.infolist())
+    if total > _MOST_BYTES:
+        found = f"{total:,} bytes in it"
+        raise DatasetError("the sheet is too large", path=path, found=found, expected=f"at most {_MOST_BYTES:,}")
+
+
 def read_metadata(path: str | Path) -> dict[str, Subject]:
     """Subject folder name -> what the sheet says of it. Rows without a subject are left out.
 
@@ -57,9 +71,14 @@ def read_metadata(path: str | Path) -> dict[str, Subject]:
         raise MissingExtraError.of("reading meta_data.xlsx", "xlsx", error) from error
     where = Path(path)
     try:
-        book = openpyxl.load_workbook(where, read_only=True, data_only=True)
-        rows = [list(row) for row in book.worksheets[0].iter_rows(values_only=True)]
-        book.close()
+        _check_size(where)
+        with where.open("rb") as stream:  # openpyxl leaves a file open that it cannot read
+            book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
+            kept = book.worksheets[0].iter_rows(max_row=_MOST_ROWS, max_col=_COLUMNS, values_only=True)
+            rows = [list(row) for row in kept]
+            book.close()
+    except DatasetError:
+        raise
     except Exception as error:  # openpyxl lets zip, XML and key errors through as they come
         raise DatasetError(
             "is not an Excel sheet", path=where, found=f"{type(error).__name__}: {error}", expected="an .xlsx file"

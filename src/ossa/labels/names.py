@@ -22,7 +22,7 @@ from typing import Any
 
 from ossa.errors import LabelError, SchemaError
 from ossa.labels.case import Merged
-from ossa.safety import parse_json
+from ossa.safety import parse_json, parse_yaml
 from ossa.schema import BoneSchema
 from ossa.segmentation.outlines import Outline
 
@@ -152,7 +152,7 @@ def _parsed(text: str, ending: str) -> Any:
     import yaml
 
     try:
-        return yaml.safe_load(text)
+        return parse_yaml(text)
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from error
 
@@ -165,14 +165,22 @@ def _targets(value: object, name: str, schema: BoneSchema, path: Path) -> tuple[
     found = [own.targets(str(bone)) for bone in wanted] if wanted is not None else [None]
     if None in found:
         wrong = value if wanted is None else wanted[found.index(None)]
-        near = get_close_matches(str(wrong), schema.names, n=1, cutoff=0.0)[0]
+        near = get_close_matches(_shown(wrong), schema.names, n=1, cutoff=0.0)[0]
         raise SchemaError(
             f"'{name}' is mapped to what is no bone of '{schema.name}'",
             path=path,
-            found=repr(wrong),
+            found=_shown(wrong),
             expected=f"a bone, perhaps '{near}', or [] for no bone",
         )
     return tuple(dict.fromkeys(bone for targets in found if targets for bone in targets))
+
+
+def _shown(value: object) -> str:
+    """The beginning of what stands there; tables within tables may be too deep even to be shown."""
+    try:
+        return f"{value!r:.200}"
+    except RecursionError:
+        return f"a {type(value).__name__} within itself or too deep"
 
 
 def collect(

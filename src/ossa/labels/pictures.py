@@ -89,14 +89,17 @@ class Named:
 def find_named(root: Path, label: Path, names: Iterable[str], files: Sequence[Path]) -> Named:
     """The pictures that ``label`` calls ``names``, among ``files`` of ``root`` or where a relative name leads.
 
-    A name may be a path on another computer, with "\\\\" for "/": then its end decides.
+    A name may be a path on another computer, with "\\\\" for "/": then its end decides. A relative name may lead to a
+    folder beside ``root`` (labels/ and images/), no further: somebody else's data set takes no other picture along.
     """
+    reach = Path(os.path.abspath(root)).parent
     found: dict[str, Path] = {}
     there = set(files)
     open_ = []
     for name in dict.fromkeys(names):
         direct = Path(os.path.normpath(label.parent / _relative(name)))
-        if name and (direct in there or (is_picture_name(direct) and direct.is_file())):
+        near = is_picture_name(direct) and Path(os.path.abspath(direct)).is_relative_to(reach)
+        if name and (direct in there or (near and direct.is_file())):
             found[name] = direct
         else:
             open_.append(name)

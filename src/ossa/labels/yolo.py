@@ -32,7 +32,7 @@ from ossa.labels.pictures import below, case_of, labels_beside, pictures, subjec
 from ossa.labels.polygons import MAX_POINTS, Parts, label_points, polygon
 from ossa.labels.texts import MAX_LABEL_BYTES
 from ossa.radiograph.read import read_size
-from ossa.safety import write_text
+from ossa.safety import parse_yaml, write_text
 from ossa.schema import BoneSchema
 from ossa.segmentation.outlines import Outline, outlines_from_region
 from ossa.segmentation.segmentation import Segmentation
@@ -101,7 +101,7 @@ def _yaml_classes(path: Path, _mtime: int) -> Classes:
     import yaml
 
     try:
-        data: Any = yaml.safe_load(_text(path, 50 * _MAX_NAMES))
+        data: Any = parse_yaml(_text(path, 50 * _MAX_NAMES))
         names = data["names"]
         pairs = enumerate(names) if isinstance(names, list) else names.items()
         named = {int(number): str(name) for number, name in pairs}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ossa.errors import ConfigError, DatasetError, InputError, LabelError, reason_of
 from ossa.progress import Track, silent
-from ossa.safety import refuse_inputs, write_bytes, write_json, write_text
+from ossa.safety import parse_yaml, refuse_inputs, write_bytes, write_json, write_text
 from ossa.schema import BoneSchema
 
 if TYPE_CHECKING:
@@ -254,7 +254,7 @@ def _augmentation(settings: Sequence[str]) -> AugmentConfig:
         if not equals:
             raise ConfigError("a setting is written name=value", found=setting, expected="such as p_flip=1")
         try:
-            values[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
+            values[name] = parse_yaml(value)
+        except (yaml.YAMLError, RecursionError, ValueError) as error:
             raise ConfigError(f"the value of '{name}' cannot be read", found=value) from error
     return augment_config(values)

@@ -19,6 +19,7 @@ from ossa.safety.reading import (
     sha256,
 )
 from ossa.safety.whole import renewing, replacing, replacing_folder, write_bytes, write_json, write_text
+from ossa.safety.yaml_text import parse_yaml
 
 __all__ = [
     "LOCK_NAME",
@@ -31,6 +32,7 @@ __all__ = [
     "inside",
     "output_folder",
     "parse_json",
+    "parse_yaml",
     "read_json",
     "refuse_inputs",
     "renewing",
