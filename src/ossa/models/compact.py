@@ -6,7 +6,7 @@ Made for two CPU cores: the two finest levels carry one convolution each, most o
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -87,4 +87,14 @@ class CompactNet(nn.Module):
 
 
 def _twice(x: Tensor) -> Tensor:
-    return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+    y = functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+    if y.requires_grad and not torch.compiler.is_compiling():
+        hooked: Any = y
+        hooked.register_hook(_whole)
+    return y
+
+
+def _whole(gradient: Tensor) -> Tensor:
+    """A gradient as a block of its own: a concatenation hands on a slice, for which torch, on a CPU, turns channels
+    last into channels first and takes several times as long to go back through the enlarging."""
+    return gradient.contiguous(memory_format=torch.channels_last) if gradient.stride(1) == 1 else gradient
