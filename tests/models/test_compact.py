@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -19,7 +21,7 @@ def test_enlarging_gives_the_gradient_of_plain_bilinear_to_the_bit(layout: str, 
     beside = torch.randn(2, 3, 10, 14, dtype=start.dtype).contiguous(memory_format=getattr(torch, layout))
     weights = torch.randn(2, 9, 10, 14, dtype=start.dtype)
 
-    def gradient(enlarge) -> torch.Tensor:
+    def gradient(enlarge: Any) -> Any:
         x = start.clone().requires_grad_()
         (torch.cat([enlarge(x), beside], 1) * weights).sum().backward()  # hands a slice back
         assert x.grad is not None
