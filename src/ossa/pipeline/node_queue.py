@@ -10,7 +10,6 @@ A picture waits, is worked on, and is answered, or has no answer and a reason. E
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
@@ -20,7 +19,7 @@ from typing import Any
 
 from ossa.errors import InputError
 from ossa.safety.database import Held, read_only
-from ossa.safety.whole import write_bytes
+from ossa.safety.whole import to_disk, write_bytes
 
 KIND, NAME = "node queue", "node.sqlite"
 
@@ -34,20 +33,20 @@ FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
 LONGEST_REFUSAL = 3600.0
 
 _TABLES = """
-CREATE TABLE pictures (
+CREATE TABLE IF NOT EXISTS pictures (
     number INTEGER PRIMARY KEY, uid TEXT NOT NULL, study TEXT NOT NULL, kind TEXT NOT NULL, caller TEXT NOT NULL,
     maker TEXT NOT NULL, received REAL NOT NULL, state TEXT NOT NULL, deaths INTEGER NOT NULL DEFAULT 0,
     tries INTEGER NOT NULL DEFAULT 0, due REAL NOT NULL DEFAULT 0, ended REAL, reason TEXT, notes TEXT
 );
-CREATE INDEX by_uid ON pictures (uid);
-CREATE INDEX by_state ON pictures (state, due);
-CREATE TABLE answers (
+CREATE INDEX IF NOT EXISTS by_uid ON pictures (uid);
+CREATE INDEX IF NOT EXISTS by_state ON pictures (state, due);
+CREATE TABLE IF NOT EXISTS answers (
     picture INTEGER NOT NULL REFERENCES pictures, kind TEXT NOT NULL, uid TEXT NOT NULL, peer TEXT NOT NULL,
     state TEXT NOT NULL, refused INTEGER NOT NULL DEFAULT 0, tries INTEGER NOT NULL DEFAULT 0,
     due REAL NOT NULL DEFAULT 0, ended REAL, reason TEXT,
     PRIMARY KEY (picture, kind, peer)
 );
-CREATE INDEX by_peer ON answers (peer, state, due)
+CREATE INDEX IF NOT EXISTS by_peer ON answers (peer, state, due)
 """
 
 
@@ -112,7 +111,7 @@ class NodeQueue:
         """Keep a picture, a whole DICOM file; when this returns, it is on the disk. Raises OutputError."""
         path = self._received(uid)
         write_bytes(path, data)
-        _to_disk(path.parent)
+        to_disk(path.parent)
         with self._base.change() as change:
             return int(
                 change.execute(
@@ -140,7 +139,7 @@ class NodeQueue:
         self, picture: Received, answers: Mapping[str, str], peers: Sequence[str], maker: str, notes: Sequence[str]
     ) -> None:
         """A picture has ``answers`` (kind -> SOP Instance UID), whose files are written; every peer shall have them."""
-        _to_disk(self.folder / "answers")
+        to_disk(self.folder / "answers")
         with self._base.change() as change:
             _end(change, picture.number, "answered", maker, None, notes)
             change.executemany(
@@ -286,17 +285,6 @@ def _end(
         "UPDATE pictures SET state = ?, maker = ?, ended = ?, reason = ?, notes = ? WHERE number = ?",
         (state, maker, time.time(), reason, json.dumps(list(notes)), number),
     )
-
-
-def _to_disk(folder: Path) -> None:
-    """Have the names of new files on the disk too; not even a power cut loses what was acknowledged."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def status_of(folder: str | Path, last: int = 10) -> dict[str, Any]:

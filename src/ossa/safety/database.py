@@ -1,7 +1,7 @@
-"""A database in a folder that one process holds: what a service must not forget, whatever ends it.
+"""Databases of services: what they must not forget, whatever ends them.
 
-SQLite in WAL mode, every commit on the disk before it is answered. What a folder is for, and for whom, stands in its
-table ``about``, so that no service works on another one's folder.
+SQLite in WAL mode, every change on the disk before it is answered. A folder that is ``Held`` says in its table
+``about`` what it is for, and for whom, so that no service works on another one's folder.
 """
 
 from __future__ import annotations
@@ -19,56 +19,35 @@ from ossa.safety.lock import LOCK_NAME, hold
 #: Seconds to wait for another thread's or a reader's moment with the database.
 _PATIENCE = 30.0
 
+_ABOUT = "CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL)"
 
-class Held:
-    """The database ``folder``/``name``, held for as long as this is open; threads may share it.
 
-    ``about``: what the folder must be ({"kind": "node queue", "format": "1", "of": "OSSA"}); written into a new one,
-    compared with that of an old one, entry by entry in this order. ``tables``: the SQL that makes them. The folder is
-    made where it is missing, for this user alone. Raises OutputError when another process holds it, when it is
-    somebody else's or holds other things, and when the database is damaged or cannot be written.
+class Database:
+    """The database at ``path``, which threads of this process share.
+
+    ``tables``: the SQL that makes what is not there yet, statement by statement. Raises OutputError where the database
+    is damaged or cannot be written.
     """
 
-    def __init__(self, folder: Path, name: str, about: Mapping[str, str], tables: str) -> None:
-        self.folder, self.path = folder, folder / name
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            others = [one.name for one in folder.iterdir() if one.name != LOCK_NAME]
-        except OSError as error:
-            found = error.strerror or str(error)
-            raise OutputError("cannot be used as a folder", path=folder, found=found) from error
-        if others and not self.path.exists():
-            raise OutputError(
-                f"holds other things than a {about['kind']}",
-                path=folder,
-                found=min(others),
-                expected="an empty folder, or one that is not there yet",
-            )
-        self._handle: int | None = hold(folder)
+    def __init__(self, path: Path, tables: str) -> None:
+        self.path = path
         self._lock = threading.RLock()
         self._base: sqlite3.Connection | None = None
         try:
-            with _told(self.path):
-                self._open(about, tables)
+            with _told(path):
+                self._base = base = sqlite3.connect(
+                    path, timeout=_PATIENCE, check_same_thread=False, isolation_level=None
+                )
+                base.row_factory = sqlite3.Row
+                base.execute("PRAGMA journal_mode = WAL")
+                base.execute("PRAGMA synchronous = FULL")  # what was acknowledged outlives a power cut
+                base.execute("PRAGMA foreign_keys = ON")
+            with self.change() as change:
+                for statement in filter(str.strip, tables.split(";")):
+                    change.execute(statement)
         except BaseException:
             self.close()
             raise
-
-    def _open(self, about: Mapping[str, str], tables: str) -> None:
-        self._base = base = sqlite3.connect(self.path, timeout=_PATIENCE, check_same_thread=False, isolation_level=None)
-        base.row_factory = sqlite3.Row
-        base.execute("PRAGMA journal_mode = WAL")
-        base.execute("PRAGMA synchronous = FULL")
-        base.execute("PRAGMA foreign_keys = ON")
-        with self.change() as change:
-            change.execute("CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
-            told = {row["name"]: row["value"] for row in change.execute("SELECT name, value FROM about")}
-            if told:
-                _compare(self.folder, told, about)
-                return
-            change.executemany("INSERT INTO about VALUES (?, ?)", list(about.items()))
-            for statement in filter(str.strip, tables.split(";")):
-                change.execute(statement)
 
     @contextmanager
     def change(self) -> Iterator[sqlite3.Connection]:
@@ -91,14 +70,57 @@ class Held:
             return self._base.execute(query, values).fetchall()
 
     def close(self) -> None:
-        """Give the folder back."""
+        """Close it."""
         with self._lock:
             if self._base is not None:
                 self._base.close()
                 self._base = None
-            if self._handle is not None:
-                os.close(self._handle)
-                self._handle = None
+
+
+class Held(Database):
+    """The database ``folder``/``name``, and the folder with it, held by this process until ``close``.
+
+    ``about``: what the folder must be ({"kind": "node queue", "format": "1", "of": "OSSA"}); written into a new one,
+    compared with that of an old one, entry by entry in this order. The folder is made where it is missing, for this
+    user alone. Raises OutputError as ``Database``, when another process holds it, and when it is somebody else's or
+    holds other things.
+    """
+
+    def __init__(self, folder: Path, name: str, about: Mapping[str, str], tables: str) -> None:
+        self.folder = folder
+        path = folder / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            others = [one.name for one in folder.iterdir() if one.name != LOCK_NAME]
+        except OSError as error:
+            found = error.strerror or str(error)
+            raise OutputError("cannot be used as a folder", path=folder, found=found) from error
+        if others and not path.exists():
+            raise OutputError(
+                f"holds other things than a {about['kind']}",
+                path=folder,
+                found=min(others),
+                expected="an empty folder, or one that is not there yet",
+            )
+        self._handle: int | None = hold(folder)
+        try:
+            super().__init__(path, f"{_ABOUT};{tables}")
+            with self.change() as change:
+                told = {row["name"]: row["value"] for row in change.execute("SELECT name, value FROM about")}
+                if told:
+                    _compare(folder, told, about)
+                else:
+                    change.executemany("INSERT INTO about VALUES (?, ?)", list(about.items()))
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close it, and give the folder back."""
+        super().close()
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
 
 
 def read_only(path: Path, kind: str) -> sqlite3.Connection:

@@ -16,17 +16,17 @@ import re
 import secrets
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import RLock
 from typing import Any
 
 from ossa.errors import OutputError
 from ossa.pipeline.reply import Wanted
 from ossa.safety import write_json
+from ossa.safety.database import Database
+from ossa.safety.whole import to_disk
 
 #: States of a job and of an item; the last three are for good.
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
@@ -84,19 +84,14 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._lock = RLock()
         try:
             (folder / "jobs").mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(folder / "jobs.sqlite", check_same_thread=False, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")  # what a client was told must outlive a power cut
-            self._db.execute("PRAGMA foreign_keys=ON")
-            self._db.executescript(_SCHEMA)
-        except (sqlite3.Error, OSError) as error:
+            self._base = Database(folder / "jobs.sqlite", _SCHEMA)
+        except (OutputError, OSError) as error:
             raise OutputError(
                 "jobs cannot be kept here",
                 path=folder,
-                found=str(error),
+                found=error.found if isinstance(error, OutputError) else error.strerror,
                 expected="an empty folder, or one that an earlier server used",
                 remedy="Give another folder (--data)",
             ) from error
@@ -104,31 +99,13 @@ class Store:
 
     def close(self) -> None:
         """Close the database."""
-        with self._lock:
-            self._db.close()
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction. Raises OutputError when the disk is full; then nothing has changed."""
-        with self._lock:
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
-                try:
-                    yield self._db
-                except BaseException:
-                    self._db.execute("ROLLBACK")
-                    raise
-                self._db.execute("COMMIT")
-            except sqlite3.OperationalError as error:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise OutputError("jobs cannot be kept", found=str(error), remedy="Free some space") from error
+        self._base.close()
 
     def recover(self) -> None:
         """Put right what a killed server left: begun items wait again, unless their results are whole."""
-        with self._writing() as db:
+        with self._base.change() as db:
             for job, number in db.execute("SELECT job, number FROM items WHERE state = ?", (RUNNING,)).fetchall():
-                if not self._adopt(job, number):
+                if not self._adopt(db, job, number):
                     db.execute("UPDATE items SET state = ? WHERE job = ? AND number = ?", (QUEUED, job, number))
             known = {row[0] for row in db.execute("SELECT id FROM jobs")}
             for job in known:
@@ -140,11 +117,11 @@ class Store:
             for part in (path / "out").glob("*.part"):
                 shutil.rmtree(part, ignore_errors=True)
 
-    def _adopt(self, job: str, number: int) -> bool:
+    def _adopt(self, db: sqlite3.Connection, job: str, number: int) -> bool:
         """Whether the results of an item lie there whole; then its row says so."""
         try:
             facts = json.loads((self.results_of(job, number) / FACTS).read_text(encoding="utf-8"))
-            self._db.execute(
+            db.execute(
                 "UPDATE items SET state = ?, bones = ?, notes = ?, files = ? WHERE job = ? AND number = ?",
                 (DONE, facts["bones"], json.dumps(facts["notes"]), json.dumps(facts["files"]), job, number),
             )
@@ -165,7 +142,7 @@ class Store:
         """Enter a job whose pictures lie in its room: from now on it is kept."""
         place = self.folder / "jobs" / job
         _sync(place)
-        with self._writing() as db:
+        with self._base.change() as db:
             (number,) = db.execute("SELECT coalesce(max(number), 0) + 1 FROM jobs").fetchone()
             db.execute(
                 "INSERT INTO jobs (id, number, created, wanted) VALUES (?, ?, ?, ?)",
@@ -185,36 +162,30 @@ class Store:
 
     def jobs(self, offset: int = 0, limit: int = 100) -> tuple[int, list[Job]]:
         """How many there are, and some of them, the newest first."""
-        with self._lock:
-            (total,) = self._db.execute("SELECT count(*) FROM jobs").fetchone()
-            rows = self._db.execute(
-                "SELECT id FROM jobs ORDER BY number DESC LIMIT ? OFFSET ?", (limit, offset)
-            ).fetchall()
-            return total, [job for (name,) in rows if (job := self.job(name)) is not None]
+        [(total,)] = self._base.rows("SELECT count(*) FROM jobs")
+        rows = self._base.rows("SELECT id FROM jobs ORDER BY number DESC LIMIT ? OFFSET ?", limit, offset)
+        return total, [job for (name,) in rows if (job := self.job(name)) is not None]
 
     def job(self, job: str) -> Job | None:
         """One job; None where there is none of this name."""
-        with self._lock:
-            row = self._db.execute(
-                "SELECT created, finished, cancelled, wanted FROM jobs WHERE id = ?", (job,)
-            ).fetchone()
-            if row is None:
-                return None
-            counts = dict(
-                self._db.execute("SELECT state, count(*) FROM items WHERE job = ? GROUP BY state", (job,)).fetchall()
-            )
-        created, finished, cancelled, wanted = row
+        found = self._base.rows("SELECT created, finished, cancelled, wanted FROM jobs WHERE id = ?", job)
+        if not found:
+            return None
+        [(created, finished, cancelled, wanted)] = found
+        rows = self._base.rows("SELECT state, count(*) FROM items WHERE job = ? GROUP BY state", job)
+        counts = {str(state): int(count) for state, count in rows}
         every = {state: counts.get(state, 0) for state in (QUEUED, RUNNING, DONE, FAILED, CANCELLED)}
         return Job(job, created, finished, _state(every, bool(cancelled)), every, _wanted(wanted))
 
     def items(self, job: str, offset: int = 0, limit: int = -1) -> list[Item]:
         """Items of a job in order, all of them where no ``limit`` is given."""
-        with self._lock:
-            rows = self._db.execute(
-                "SELECT number, name, state, bones, notes, files, error FROM items WHERE job = ? "
-                "ORDER BY number LIMIT ? OFFSET ?",
-                (job, limit, offset),
-            ).fetchall()
+        rows = self._base.rows(
+            "SELECT number, name, state, bones, notes, files, error FROM items WHERE job = ? "
+            "ORDER BY number LIMIT ? OFFSET ?",
+            job,
+            limit,
+            offset,
+        )
         return [_item(job, *row) for row in rows]
 
     def item(self, job: str, number: int) -> Item | None:
@@ -224,14 +195,13 @@ class Store:
 
     def unfinished(self) -> int:
         """How many jobs have something left to do."""
-        with self._lock:
-            query = "SELECT count(DISTINCT job) FROM items WHERE state IN (?, ?)"
-            return int(self._db.execute(query, (QUEUED, RUNNING)).fetchone()[0])
+        [(count,)] = self._base.rows("SELECT count(DISTINCT job) FROM items WHERE state IN (?, ?)", QUEUED, RUNNING)
+        return int(count)
 
     def states(self) -> dict[str, int]:
         """How many items there are in each state."""
-        with self._lock:
-            found = dict(self._db.execute("SELECT state, count(*) FROM items GROUP BY state").fetchall())
+        rows = self._base.rows("SELECT state, count(*) FROM items GROUP BY state")
+        found = {str(state): int(count) for state, count in rows}
         return {state: found.get(state, 0) for state in (QUEUED, RUNNING, DONE, FAILED, CANCELLED)}
 
     def picture_of(self, item: Item) -> Path:
@@ -246,7 +216,7 @@ class Store:
 
     def begin(self) -> tuple[Item, Wanted, Path] | None:
         """The next item that waits, from now on running, with an empty folder for its results; None when none waits."""
-        with self._writing() as db:
+        with self._base.change() as db:
             row = db.execute(
                 "SELECT i.job, i.number, j.wanted FROM items i JOIN jobs j ON j.id = i.job WHERE i.state = ? "
                 "ORDER BY j.number, i.number LIMIT 1",
@@ -273,7 +243,7 @@ class Store:
         if self._still_running(item):
             write_json(part / FACTS, {"bones": bones, "notes": list(notes), "files": [list(file) for file in files]})
             os.replace(part, self.results_of(item.job, item.number))
-            _sync_folder(part.parent)
+            to_disk(part.parent)
         self._close(item, DONE, bones, json.dumps(list(notes)), json.dumps([list(file) for file in files]), None)
 
     def failed(self, item: Item, error: Mapping[str, Any]) -> None:
@@ -282,7 +252,7 @@ class Store:
 
     def back(self, item: Item) -> None:
         """``item`` was given up: it waits again."""
-        with self._writing() as db:
+        with self._base.change() as db:
             query = "UPDATE items SET state = ? WHERE job = ? AND number = ? AND state = ?"
             db.execute(query, (QUEUED, item.job, item.number, RUNNING))
 
@@ -291,7 +261,7 @@ class Store:
         return now is not None and now.state == RUNNING
 
     def _close(self, item: Item, state: str, *values: Any) -> None:
-        with self._writing() as db:
+        with self._base.change() as db:
             db.execute(
                 "UPDATE items SET state = ?, bones = ?, notes = ?, files = ?, error = ? "
                 "WHERE job = ? AND number = ? AND state = ?",
@@ -304,7 +274,7 @@ class Store:
 
     def cancel(self, job: str) -> Job | None:
         """Take what is not done out of the queue; what is done stays. None where there is no such job."""
-        with self._writing() as db:
+        with self._base.change() as db:
             query = "UPDATE items SET state = ? WHERE job = ? AND state IN (?, ?)"
             if db.execute(query, (CANCELLED, job, QUEUED, RUNNING)).rowcount:
                 db.execute("UPDATE jobs SET cancelled = 1 WHERE id = ?", (job,))
@@ -313,7 +283,7 @@ class Store:
 
     def delete(self, job: str) -> bool:
         """Remove a job with its pictures and results; False where there is none."""
-        with self._writing() as db:
+        with self._base.change() as db:
             found = db.execute("DELETE FROM jobs WHERE id = ?", (job,)).rowcount
         if found:
             shutil.rmtree(self.folder / "jobs" / job, ignore_errors=True)
@@ -361,14 +331,4 @@ def _sync(folder: Path) -> None:
             with path.open("rb") as stream:
                 os.fsync(stream.fileno())
         else:
-            _sync_folder(path)
-
-
-def _sync_folder(path: Path) -> None:
-    if os.name != "posix":
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+            to_disk(path)
