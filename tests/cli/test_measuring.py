@@ -171,3 +171,30 @@ def test_single_label_files(tmp_path: Path) -> None:
     assert ossa("measure", labels[1], "-o", tmp_path / "other", "--images", tmp_path).exit_code == 0
     (tmp_path / "odd.json").write_text("{}")
     assert ossa("measure", tmp_path / "odd.json", "-o", tmp_path / "odd").exit_code == 2
+
+
+def test_results_that_were_measured_keep_their_uncertainties(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from ossa.labels import competition
+    from ossa.measurement.files import read_measurements, write_measurements
+    from ossa.measurement.measure import measure_hand
+    from ossa.radiograph.read import read_radiograph
+
+    results = tmp_path / "results"
+    results.mkdir()
+    picture = save(tmp_path / "films" / "a.png", np.full(SHAPE, 90, np.uint8))
+    competition.write(results / "a.json", made_hand(), picture, None)
+    hand = measure_hand(made_hand(), read_radiograph(picture), name="a")
+    then = [replace(one, uncertainty=None if one.value is None else 7.0) for one in hand]
+    before = replace(hand, measurements=tuple(then), uncertainty_source="edges, once")
+    write_measurements(results / "a_measurements.json", before)
+    words = (results, "--images", tmp_path / "films")
+    assert ossa("measure", *words, "-o", tmp_path / "out").exit_code == 0
+    again = read_measurements(tmp_path / "out" / "a_measurements.json")
+    assert again.uncertainty_source == "edges, once"
+    assert {one.uncertainty for one in again if one.value is not None} == {7.0}
+    # With another spacing, or another outline, they are not of these numbers.
+    assert ossa("measure", *words, "-o", tmp_path / "mm", "--spacing", ".1").exit_code == 0
+    other = read_measurements(tmp_path / "mm" / "a_measurements.json")
+    assert other.uncertainty_source != "edges, once"

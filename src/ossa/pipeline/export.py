@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ossa.errors import InputError, MissingExtraError, OutputError, reason_of
+from ossa.pipeline.measured import kept_path, with_kept
 from ossa.progress import Track, silent
 from ossa.safety import output_folder
 
@@ -85,7 +86,7 @@ def export(
         names = _names([image for image, _ in rows], anonymise)
         for (image, entries), name in track(list(zip(rows, names, strict=True)), len(rows), "exporting"):
             try:
-                objects = _objects(image, entries, kind, secret, drawn, spacing, tell)
+                objects = _objects(image, entries, kind, secret, drawn, spacing, Path(results), tell)
             except (MissingExtraError, OutputError):
                 raise
             except Exception as error:  # whatever one file does, the others are done
@@ -162,14 +163,17 @@ def _objects(
     secret: Secret | None,
     drawn: bool,
     spacing: Spacing | None,
+    results: Path,
     tell: Callable[[str], None],
 ) -> dict[str, Dataset]:
     """Ending of the file -> object."""
+    from ossa.labels.match import without_ending
     from ossa.radiograph.read import read_radiograph
 
     radiograph = read_radiograph(image)
     found = [entry.read(radiograph.shape) for entry in entries]
-    return objects_of(image, radiograph, found, kind, secret=secret, drawn=drawn, spacing=spacing, tell=tell)
+    kept = [kept_path(results, without_ending(entry.name)) for entry in entries]
+    return objects_of(image, radiograph, found, kind, secret=secret, drawn=drawn, spacing=spacing, kept=kept, tell=tell)
 
 
 def objects_of(
@@ -181,13 +185,14 @@ def objects_of(
     secret: Secret | None = None,
     drawn: bool = False,
     spacing: Spacing | None = None,
+    kept: Sequence[Path | None] = (),
     tell: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Dataset]:
     """Ending of the file -> object: those of one ``kind`` about the picture at ``image`` with the hands ``found``.
 
-    A picture that had to be made is among them, and so is what a report refers to; ``spacing`` as ``export`` takes it.
-    Raises InputError where there is no
-    bone, ImageError for a DICOM file that nothing can refer to.
+    A picture that had to be made is among them, and so is what a report refers to; ``spacing`` as ``export`` takes it;
+    ``kept``: of each hand, as ``pipeline.measured.with_kept`` takes it. Raises InputError where there is no bone,
+    ImageError for a DICOM file that nothing can refer to.
     """
     from ossa.export.dicom.hands import told_apart
     from ossa.export.dicom.sc import capture_object
@@ -195,6 +200,7 @@ def objects_of(
     from ossa.measurement.spacing import chosen_spacing
 
     hands = told_apart([one for one in found if len(one)], radiograph.side)
+    before = [path for path, one in zip(kept or [None] * len(found), found, strict=True) if len(one)]
     source = _source(image, radiograph, secret, tell)
     out: dict[str, Dataset] = {}
     if source.made is not None:
@@ -209,7 +215,7 @@ def objects_of(
         chosen, told = chosen_spacing(radiograph, spacing, None)
         for sentence in told:
             tell(f"{image}: {sentence}")
-        out[KINDS[kind]] = report_on(source, seg, hands, radiograph, chosen)
+        out[KINDS[kind]] = report_on(source, seg, hands, radiograph, chosen, before)
     return out
 
 
@@ -240,12 +246,14 @@ def report_on(
     hands: Sequence[BonesOfHand],
     radiograph: Radiograph,
     spacing: Spacing | None,
+    kept: Sequence[Path | None] = (),
     *,
     maker: str | None = None,
 ) -> Dataset:
     """The report on all hands of ``seg``. Lengths are in mm where the ``spacing`` is known.
 
-    ``maker``: what its identifiers follow from, as ``segmentation_object`` takes it.
+    ``kept``: of each hand, as ``pipeline.measured.with_kept`` takes it; ``maker``: what its identifiers follow
+    from, as ``segmentation_object`` takes it.
     """
     from ossa.export.dicom.sr import Number, report_object
     from ossa.measurement.measure import measure_hand
@@ -253,10 +261,10 @@ def report_on(
     numbers = [
         [
             Number(one.name, one.definition.title, one.value, one.ucum, one.bone, one.uncertainty)
-            for one in measure_hand(hand.segmentation, radiograph, spacing=spacing)
+            for one in with_kept(measure_hand(hand.segmentation, radiograph, spacing=spacing), before)
             if one.value is not None
         ]
-        for hand in hands
+        for hand, before in zip(hands, kept or [None] * len(hands), strict=True)
     ]
     return report_object(source, seg, hands, numbers, maker=maker)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from ossa.errors import ConfigError, DeviceError, InputError, OutputError, reason_of
 from ossa.parallel import read_ahead
-from ossa.pipeline.measured import BONES, HANDS, LEFT_RIGHT, measure_and_write, write_tables
+from ossa.pipeline.measured import BONES, HANDS, LEFT_RIGHT, kept_path, measure_and_write, write_tables
 from ossa.pipeline.several import apart
 from ossa.pipeline.sources import Source, check_name, find_sources
 from ossa.progress import Track, silent
@@ -42,13 +42,14 @@ class SpacingGiven(TypedDict):
 @dataclass(frozen=True, eq=False)
 class Work:
     """One picture to be measured. ``person``: what its hands share with those of other pictures of the same person;
-    ``here``: its bones are looked for now, not read from results.
+    ``here``: its bones are looked for now, not read from results; ``kept``: what was measured when they were found.
     """
 
     source: Source
     read: Callable[[], Seen]
     person: str | None = None
     here: bool = False
+    kept: Path | None = None
 
 
 @dataclass
@@ -184,7 +185,8 @@ def works_of_results(held: Sequence[Path], images: str | Path | None) -> Iterato
             names.add(name.casefold())
             picture = found.get(i, entry.image)
             source = Source(picture or path, name, entry.name)
-            yield Work(source, _reader(entry, picture), f"{path}/{entry.subject}" if entry.subject else None)
+            person = f"{path}/{entry.subject}" if entry.subject else None
+            yield Work(source, _reader(entry, picture), person, kept=kept_path(path, key))
 
 
 def _reader(entry: Entry, picture: Path | None) -> Callable[[], Seen]:
@@ -228,7 +230,14 @@ def _one(
         taken.add(source.name.casefold())
         hands.append(
             measure_and_write(
-                done.output, source.name, segmentation, radiograph, spacing=spacing, known=known, draw=draw
+                done.output,
+                source.name,
+                segmentation,
+                radiograph,
+                spacing=spacing,
+                known=known,
+                draw=draw,
+                kept=work.kept,
             )
         )
     done.films.append([hand.name for hand in hands])

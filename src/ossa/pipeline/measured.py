@@ -8,12 +8,13 @@ OUT/left_right.csv             where both hands of a person are there
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ossa.errors import ConfigError
+from ossa.errors import ConfigError, InputError, SchemaError
 from ossa.safety import write_text
 from ossa.safety.pictures import MEASURED_SUFFIX
 
@@ -58,11 +59,14 @@ def measure_and_write(
     spacing: Spacing | None = None,
     known: KnownLength | None = None,
     draw: bool = False,
+    kept: Path | None = None,
 ) -> HandMeasurements:
-    """Measure one hand and write its JSON file and, with ``draw`` and a ``radiograph``, its drawing."""
+    """Measure one hand and write its JSON file and, with ``draw`` and a ``radiograph``, its drawing; ``kept`` as in
+    ``with_kept``.
+    """
     from ossa.measurement.files import write_measurements
 
-    hand = measure_one(name, segmentation, radiograph, spacing=spacing, known=known)
+    hand = measure_one(name, segmentation, radiograph, spacing=spacing, known=known, kept=kept)
     write_measurements(measurements_path(folder, name), hand)
     if draw and radiograph is not None:
         from ossa.export.measured import write_measured
@@ -78,9 +82,10 @@ def measure_one(
     *,
     spacing: Spacing | None = None,
     known: KnownLength | None = None,
+    kept: Path | None = None,
 ) -> HandMeasurements:
     """The measurements of one hand, called ``name``: by the ``spacing`` that is given, or a ``known`` length, or the
-    radiograph's own.
+    radiograph's own; ``kept`` as in ``with_kept``.
     """
     from ossa.measurement.measure import measure_hand
     from ossa.measurement.spacing import chosen_spacing
@@ -88,8 +93,45 @@ def measure_one(
     told: tuple[str, ...] = ()
     if radiograph is not None:
         spacing, told = chosen_spacing(radiograph, spacing, known)
-    hand = measure_hand(segmentation, radiograph, name=name, spacing=spacing)
+    hand = with_kept(measure_hand(segmentation, radiograph, name=name, spacing=spacing), kept)
     return replace(hand, notes=(*told, *hand.notes))
+
+
+def kept_path(results: str | Path, name: str) -> Path | None:
+    """What ``ossa predict --measure`` measured of the result called ``name``; None where it did not."""
+    path = measurements_path(Path(results), name)
+    return path if path.is_file() else None
+
+
+def with_kept(hand: HandMeasurements, kept: Path | None) -> HandMeasurements:
+    """``hand`` with the uncertainties of the measurements ``kept`` when its bones were found: they rest on edges that
+    a label does not hold.
+
+    Only where every number is the same as then; otherwise, and where there are none, ``hand`` as it is.
+    """
+    from ossa.measurement.files import read_measurements
+
+    if kept is None:
+        return hand
+    try:
+        before = read_measurements(kept)
+    except (InputError, SchemaError):
+        return hand
+    known = {(one.name, one.bone): one for one in before}
+    out = []
+    for one in hand:
+        then = known.get((one.name, one.bone))
+        if then is None or then.unit != one.unit or not _same(one.value, then.value):
+            return hand
+        out.append(replace(one, uncertainty=then.uncertainty))
+    return replace(hand, measurements=tuple(out), uncertainty_source=before.uncertainty_source)
+
+
+def _same(one: float | None, other: float | None) -> bool:
+    """Whether two numbers are one, as files keep them: with six digits."""
+    if one is None or other is None:
+        return one is other
+    return math.isclose(one, other, rel_tol=2e-5, abs_tol=1e-9)
 
 
 def measurements_path(folder: Path, name: str) -> Path:

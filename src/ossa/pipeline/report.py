@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from ossa.errors import ConfigError, DeviceError, InputError, OutputError, reason_of
 from ossa.pipeline.measure import Work, all_works, holds_results, works_of_results
+from ossa.pipeline.measured import with_kept
 from ossa.pipeline.sources import Source, find_sources
 from ossa.progress import Track, silent
 from ossa.safety import output_folder, write_bytes, write_text
@@ -167,7 +168,7 @@ def _hands(work: Work, spacing: Spacing | None, known: KnownLength | None) -> li
     chosen, told = chosen_spacing(radiograph, spacing, known)
     out = []
     for segmentation, _ in seen:
-        numbers = measure_hand(segmentation, radiograph, name=work.source.name, spacing=chosen)
+        numbers = with_kept(measure_hand(segmentation, radiograph, name=work.source.name, spacing=chosen), work.kept)
         numbers = replace(numbers, notes=(*told, *numbers.notes))
         name = _printable(work.source.path.name)
         out.append(ReportHand(name, radiograph, segmentation, numbers, several=len(seen) > 1, here=work.here))
