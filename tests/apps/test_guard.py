@@ -139,6 +139,17 @@ def test_every_error_has_one_shape() -> None:
         assert client.get("/health").status_code == 200
 
 
+def test_not_more_bodies_at_once_than_there_is_room_for() -> None:
+    app = made(limits=Limits(requests=1))
+    with client_of(app) as client:
+        assert client.post("/v1/write", content=b"abc").status_code == 200
+        app.guard.open = 1  # another one is on its way
+        refused = client.post("/v1/write", content=b"abc")
+        assert code(refused) == (429, "overload")
+        assert refused.headers["retry-after"] == "1"
+        assert client.get("/health").status_code == 200
+
+
 def test_a_body_that_does_not_come_is_not_waited_for() -> None:
     async def never():
         await asyncio.sleep(60)

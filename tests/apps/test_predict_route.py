@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tempfile
 import zipfile
 from pathlib import Path
 from threading import Event
@@ -228,5 +229,8 @@ def test_no_upload_is_left(predictor: Predictor, hand: Path) -> None:
     with client_of(app) as client:
         ask(client, hand, "json")
         client.post("/v1/predict", content=b"nothing", headers=PNG)
+        client.post("/v1/predict", files={"file": b"no picture" * 200_000})
+        assert tempfile.gettempdir() == str(app.room)  # where a large form is unpacked
         assert list(app.room.iterdir()) == []
     assert not app.room.exists()
+    assert tempfile.gettempdir() != str(app.room)

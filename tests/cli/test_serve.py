@@ -49,3 +49,13 @@ def test_a_token_too_short_to_protect(tmp_path: Path) -> None:
     file.write_text("short\n")
     assert "too short" in refused("--host", "0.0.0.0", "--token-file", str(file))
     assert "too short" in refused("--host", "0.0.0.0", OSSA_TOKEN="short")
+
+
+def test_a_folder_that_is_none(tmp_path: Path, bright_model: Path) -> None:
+    (tmp_path / "file").write_text("")
+    said = refused("--port", "0", "--model", str(bright_model), "--fast", "--data", str(tmp_path / "file"))
+    assert "the output folder cannot be written" in said
+    (tmp_path / "jobs.sqlite").write_text("no database, " * 100)
+    said = refused("--port", "0", "--model", str(bright_model), "--fast", "--data", str(tmp_path))
+    assert "jobs cannot be kept here" in said
+    assert "Traceback" not in said

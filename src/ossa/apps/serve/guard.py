@@ -64,6 +64,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, settings: Settings, csrf: str) -> None:
         self.app, self.settings, self.csrf = app, settings, csrf
+        self.open = 0  # requests that write, or bring a picture
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -82,7 +83,18 @@ class Guard:
         most, seconds = limits.upload_bytes, limits.upload_seconds
         if scope["path"] in LARGE:
             most, seconds = limits.job_bytes, limits.job_seconds
-        await self.app(scope, Body(receive, most, seconds), answer)
+        if scope["method"] in SAFE:
+            await self.app(scope, Body(receive, most, seconds), answer)
+            return
+        if self.open >= limits.requests:
+            refusal = Refusal(429, "too many requests at once", headers={"Retry-After": "1", "Connection": "close"})
+            await refusal.response()(scope, receive, answer)
+            return
+        self.open += 1
+        try:
+            await self.app(scope, Body(receive, most, seconds), answer)
+        finally:
+            self.open -= 1
 
     def check(self, scope: Scope) -> None:
         """Raise Refusal for a request that may not come in, from its head alone."""

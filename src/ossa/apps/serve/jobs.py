@@ -81,11 +81,13 @@ def add(service: Service) -> None:
         runner.start()
 
     def stop() -> None:
-        service.state.runner.close()
+        if hasattr(service.state, "runner"):  # not where its folder could not be opened
+            service.state.runner.close()
 
     def end() -> None:
-        service.state.runner.join()
-        service.state.store.close()
+        if hasattr(service.state, "runner"):
+            service.state.runner.join()
+            service.state.store.close()
 
     service.starting.append(begin)
     service.closing.append(stop)

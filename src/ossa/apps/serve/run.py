@@ -30,11 +30,11 @@ def run(settings: Settings, parts: Sequence[object] = (), tell: Callable[[str], 
         settings = replace(settings, port=listening.getsockname()[1])
         given: list[Part] = [part for part in parts if callable(part)]
         app = create_app(settings, given)
-        app.worker.start()
-        tell(f"ossa listens at {settings.address} (Ctrl-C stops it)")
-        if not is_loopback(settings.host):
-            tell("other machines reach it: nothing is encrypted, so put a proxy with TLS before it")
-        _serve(app, listening)
+        with app.running():
+            tell(f"ossa listens at {settings.address} (Ctrl-C stops it)")
+            if not is_loopback(settings.host):
+                tell("other machines reach it: nothing is encrypted, so put a proxy with TLS before it")
+            _serve(app, listening)
     finally:
         listening.close()
 

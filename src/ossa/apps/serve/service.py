@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 from fastapi import FastAPI, Request
@@ -62,6 +62,7 @@ class Service(FastAPI):
             telemetry=SILENT,
         )
         self.settings, self.worker = settings, worker
+        self.begun = False
         self.csrf = secrets.token_urlsafe(32)
         self.starting: list[Callable[[], None]] = []
         self.closing: list[Callable[[], None]] = []
@@ -73,6 +74,31 @@ class Service(FastAPI):
         if scope["type"] == "http":
             scope["app"] = self
         await self.guard(scope, receive, send)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Load the model, open what the parts need; close it in turn. Raises what loading and opening raise."""
+        with ExitStack() as ending:
+            self.folder = self.settings.folder or Path(ending.enter_context(_temporary_folder()))
+            ending.enter_context(output_folder(self.folder))
+            self.room = self.folder / "uploads"
+            shutil.rmtree(self.room, ignore_errors=True)  # of a server that was killed
+            self.room.mkdir()
+            ending.callback(shutil.rmtree, self.room, ignore_errors=True)
+            # Forms are unpacked into temporary files: there too, so that nothing is written but into one folder.
+            ending.callback(setattr, tempfile, "tempdir", tempfile.tempdir)
+            tempfile.tempdir = str(self.room)
+            for end in self.ending:
+                ending.callback(end)
+            ending.callback(self.worker.close)
+            self.worker.start()
+            for close in self.closing:
+                ending.callback(close)
+            for begin in self.starting:
+                begin()
+            ending.callback(setattr, self, "begun", False)
+            self.begun = True
+            yield
 
     async def ask(
         self, request: Request | None, trip: Trip, *arguments: Any, seconds: float | None = None, patient: bool = False
@@ -105,6 +131,10 @@ class Service(FastAPI):
             gone.cancel()
 
 
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="ossa-serve-", ignore_cleanup_errors=True)
+
+
 async def _gone(request: Request) -> None:
     """Return when the client has hung up; the request's body has been read before."""
     while (await request.receive())["type"] != "http.disconnect":
@@ -129,19 +159,8 @@ def service_of(request: Request) -> Service:
 @asynccontextmanager
 async def _life(app: FastAPI) -> AsyncIterator[None]:
     service = cast(Service, app)
-    with ExitStack() as ending:
-        service.folder = service.settings.folder or Path(ending.enter_context(TemporaryDirectory(prefix="ossa-serve-")))
-        ending.enter_context(output_folder(service.folder))
-        service.room = service.folder / "uploads"
-        shutil.rmtree(service.room, ignore_errors=True)  # of a server that was killed
-        service.room.mkdir()
-        ending.callback(shutil.rmtree, service.room, ignore_errors=True)
-        for end in service.ending:
-            ending.callback(end)
-        ending.callback(service.worker.close)
-        await asyncio.to_thread(service.worker.start)
-        for close in service.closing:
-            ending.callback(close)
-        for begin in service.starting:
-            begin()
+    if service.begun:  # by whoever runs it
+        yield
+        return
+    with service.running():
         yield

@@ -21,11 +21,13 @@ LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 class Limits:
     """How much one request, and all together, may take.
 
-    ``upload_bytes`` and ``upload_seconds`` of a request's body, ``megapixels`` of a picture; ``waiting`` pictures wait
-    for the model at most, of which each may keep it for ``predict_seconds``; ``job_files`` of ``job_bytes`` a batch
-    job, ``jobs`` that are not finished, ``stored_jobs`` that are kept. Sizes of bodies in bytes, times in seconds.
+    ``requests`` with a body are taken at once; ``upload_bytes`` and ``upload_seconds`` of a request's body,
+    ``megapixels`` of a picture; ``waiting`` pictures wait for the model at most, of which each may keep it for
+    ``predict_seconds``; ``job_files`` of ``job_bytes`` a batch job within ``job_seconds``, ``jobs`` that are not
+    finished, ``stored_jobs`` that are kept. Sizes of bodies in bytes, times in seconds.
     """
 
+    requests: int = 64
     upload_bytes: int = 250_000_000
     upload_seconds: float = 60.0
     megapixels: float = 60.0
