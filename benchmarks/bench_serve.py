@@ -4,7 +4,8 @@
 
 The time is cut into slices: in one, clients send 2048 px radiographs as fast as they are answered (asking again after
 429 when told); in the next, a process of its own does with the same predictor what the server's does, nothing
-else: read, predict, make the answer. Both wait for each other, so that what else runs strikes both alike.
+else: read, predict, make the answer. Both wait for each other, so that what else runs strikes both alike. Where much
+else runs, the processor time of a picture (of the server with its predictor, and of the bare one) tells more.
 Targets: no error but 429; the memory of both processes of the server flat (first against last minute of load); at least
 85 % of the bare predictor's throughput.
 """
@@ -12,6 +13,7 @@ Targets: no error but 429; the memory of both processes of the server flat (firs
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -119,8 +121,17 @@ def children(process: int) -> list[int]:
     return [pid for pid in map(int, text.split()) if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
 
 
+def processor_seconds(*processes: int) -> float:
+    """What processes have computed so far."""
+    ticks = 0
+    for pid in processes:
+        told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(told[11]) + int(told[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def main(seconds: float, clients: int, waiting: int, fast: bool, keep: bool) -> None:
-    slices = max(3, round(seconds / 60))
+    slices = max(3, round(seconds / 30))
     with tempfile.TemporaryDirectory() as work:
         pictures = []
         for k in range(4):
@@ -142,8 +153,10 @@ def main(seconds: float, clients: int, waiting: int, fast: bool, keep: bool) -> 
         (predictor,) = children(server.pid)
         load = Load(address, clients, pictures)
         served, alone, memory = [], [], []
+        computed = {"served": 0.0, "alone": 0.0}
         each = seconds / slices
         for _ in range(slices):
+            spent = processor_seconds(server.pid, predictor)
             load.on.set()
             time.sleep(min(3.0, each / 5))  # until the queue is full: what is timed is the steady state
             before, begin = load.done, time.monotonic()
@@ -156,9 +169,12 @@ def main(seconds: float, clients: int, waiting: int, fast: bool, keep: bool) -> 
             load.on.clear()
             while load.busy:
                 time.sleep(0.05)
-            bare.stdin.write(f"{each * 0.6}\n")
+            computed["served"] += processor_seconds(server.pid, predictor) - spent
+            spent = processor_seconds(bare.pid)
+            bare.stdin.write(f"{each}\n")
             bare.stdin.flush()
             count, took = bare.stdout.readline().split()
+            computed["alone"] += processor_seconds(bare.pid) - spent
             alone.append((int(count), float(took)))
         load.stop()
         bare.stdin.close()
@@ -166,15 +182,18 @@ def main(seconds: float, clients: int, waiting: int, fast: bool, keep: bool) -> 
         server.terminate()
         code = server.wait(60)
     rate, bare_rate = (sum(n for n, _ in rows) / sum(t for _, t in rows) for rows in (served, alone))
+    cost, bare_cost = computed["served"] / load.done, computed["alone"] / sum(n for n, _ in alone)
     errors = ", ".join(f"{name}: {count}" for name, count in load.errors.items()) or "none"
     lines = [
         f"{clients} clients, {SIZE} px PNG to JSON outlines, {'--fast' if fast else 'the usual way'}, {slices} "
         f"slices of {each:.0f} s of load ({load.done} pictures), each followed by one of the bare predictor "
         f"({sum(n for n, _ in alone)} pictures).",
+        f"Load of the machine by all that ran: {os.getloadavg()[1]:.0f} on {len(os.sched_getaffinity(0))} cores.",
         "",
         "| | bare predictor | `ossa serve` | asked |",
         "|---|---|---|---|",
         f"| pictures per second | {bare_rate:.3f} | {rate:.3f}: {100 * rate / bare_rate:.0f} % | at least 85 % |",
+        f"| processor seconds a picture | {bare_cost:.2f} | {cost:.2f}: {100 * bare_cost / cost:.0f} % | |",
         f"| errors but 429 | | {errors} | none |",
         f"| 429 | | {load.refused} | |",
         f"| median seconds to an answer | | {median(load.seconds):.1f} | |",
