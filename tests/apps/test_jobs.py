@@ -140,12 +140,15 @@ def test_what_a_killed_server_leaves_is_put_right(tmp_path: Path) -> None:
     os.replace(part, store.results_of(job, whole.number))  # killed before its row says so
     store.begin()  # killed while it was done
     lost, _ = store.room()  # killed while pictures came
+    other = tmp_path / "jobs" / "notes"  # nobody's but the user's
+    other.mkdir()
     store.close()
     again = Store(tmp_path)
     states = [(item.state, item.bones) for item in again.items(job)]
     assert states == [(DONE, 29), (QUEUED, None), (QUEUED, None)]
     assert again.items(job)[0].notes == ("one",)
     assert not (tmp_path / "jobs" / lost).exists()
+    assert other.exists()
     assert sorted(path.name for path in (tmp_path / "jobs" / job / "out").iterdir()) == ["1"]
     again.close()
 

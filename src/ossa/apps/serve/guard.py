@@ -87,8 +87,8 @@ class Guard:
             await self.app(scope, Body(receive, most, seconds), answer)
             return
         if self.open >= limits.requests:
-            refusal = Refusal(429, "too many requests at once", headers={"Retry-After": "1", "Connection": "close"})
-            await refusal.response()(scope, receive, answer)
+            busy = Refusal(429, "too many requests at once", headers={"Retry-After": "1", "Connection": "close"})
+            await busy.response()(scope, receive, answer)
             return
         self.open += 1
         try:

@@ -28,6 +28,9 @@ from ossa.safety import output_folder
 #: Adds something to a service before it starts: ``service.include_router(...)``, ``service.closing.append(...)``.
 Part = Callable[["Service"], None]
 
+#: Below the server's folder: what requests bring, for as long as it is needed. Whatever lies there is removed.
+ROOM = ".ossa-uploads"
+
 #: FastAPI reports to nobody here, whatever its environment says.
 SILENT: Any = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False}
 
@@ -81,7 +84,7 @@ class Service(FastAPI):
         with ExitStack() as ending:
             self.folder = self.settings.folder or Path(ending.enter_context(_temporary_folder()))
             ending.enter_context(output_folder(self.folder))
-            self.room = self.folder / "uploads"
+            self.room = self.folder / ROOM
             shutil.rmtree(self.room, ignore_errors=True)  # of a server that was killed
             self.room.mkdir()
             ending.callback(shutil.rmtree, self.room, ignore_errors=True)

@@ -111,6 +111,8 @@ class Store:
             for job in known:
                 self._settle(db, job)
         for path in (self.folder / "jobs").iterdir():
+            if not ID.fullmatch(path.name):
+                continue  # somebody else's
             if path.name not in known:  # its rows were never written, or are gone already
                 shutil.rmtree(path, ignore_errors=True)
                 continue
