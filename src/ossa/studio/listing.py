@@ -206,10 +206,13 @@ def doubts(index: Index, source: str) -> NDArray[np.float64]:
 def next_doubtful(index: Index, source: str, after: str, corrected: Mapping[str, int]) -> str | None:
     """The picture after ``after`` in the order of doubt, the most doubtful first, without the corrected ones.
 
-    Without ``after`` the most doubtful of all; None at the end, and where the source gave no confidences.
+    Of pictures that ``source`` gave no confidences for, the other sources' doubts count. Without ``after`` the most
+    doubtful of all; None at the end, and where nobody gave confidences.
     """
     with index.lock:
         doubt = doubts(index, source)
+        for other in index.sources:
+            doubt = np.where(np.isnan(doubt), doubts(index, other), doubt)
         names = np.array([one.name.casefold() for one in index.pictures], dtype=np.str_)
         order = np.lexsort((names, -doubt)) if len(names) else np.zeros(0, np.int64)
         order = order[~np.isnan(doubt[order])]

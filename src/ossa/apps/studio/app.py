@@ -30,7 +30,7 @@ def studio_part(desk: Desk, browser: bool = False, tell: Callable[[str], None] =
         service.add_exception_handler(Missing, _missing)  # type: ignore[arg-type]
         service.add_exception_handler(Conflict, _conflict)  # type: ignore[arg-type]
         service.starting.append(desk.start)
-        service.closing.append(desk.close)
+        service.closing.append(lambda: _close(desk, tell))
         service.starting.append(lambda: _open(service, browser, tell))
 
     return add
@@ -46,6 +46,12 @@ async def _conflict(_request: Request, error: Conflict) -> JSONResponse:
     return Refusal(
         409, error.what, found=error.found, expected=error.expected, remedy=error.remedy, theirs=theirs
     ).response()
+
+
+def _close(desk: Desk, tell: Callable[[str], None]) -> None:
+    if desk.jobs.running:
+        tell("the retraining is interrupted, which takes up to half a minute; the next start goes on with it")
+    desk.close()
 
 
 def _open(service: Service, browser: bool, tell: Callable[[str], None]) -> None:
