@@ -29,7 +29,9 @@ def command_lines() -> Iterator[tuple[str, str]]:
     """(page, "ossa ...") of every indented command line and of every command in backticks that has an option."""
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        for line in re.findall(r"^ {4}(.*)$", text, re.MULTILINE):
+        # ```bash blocks are run where the site is built (scripts/build_docs.py); here their options are looked at.
+        in_blocks = "\n".join(re.findall(r"^```bash\n(.*?)^```", text, re.DOTALL | re.MULTILINE)).splitlines()
+        for line in [*re.findall(r"^ {4}(.*)$", text, re.MULTILINE), *(row.split("||")[0] for row in in_blocks)]:
             for part in line.split("#")[0].split("&&"):
                 if found := re.search(r"(?:^|[ /])(ossa [a-z].*?)\s*$", part):
                     yield page.name, found[1]
