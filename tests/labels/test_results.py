@@ -108,6 +108,11 @@ def test_saved_probabilities_are_read_at_a_half(tmp_path: Path, truth: Segmentat
     entry = open_results(tmp_path / "store").entries["hand"]
     read = entry.read((SIZE, SIZE))
     assert min(dice(read.get(name), truth.get(name)) for name in SCHEMA.names) > 0.99
+    assert read.origin is None
+    source = {"models": [{"name": "mine", "files": {"model.onnx": "ab" * 32}, "weights": 1.0}]}
+    Store.create(tmp_path / "told", SCHEMA, source).write("hand.png", logits, placement)
+    told = open_results(tmp_path / "told").entries["hand"].read((SIZE, SIZE))
+    assert str(told.origin) == "ossa, mine abababababab"
     opened = entry.open()
     assert isinstance(opened, Saved)
     assert opened.size == (SIZE, SIZE)
