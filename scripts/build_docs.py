@@ -60,6 +60,8 @@ def stage(folder: Path) -> None:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, folder / name)
     shutil.copyfile(ROOT / "docs" / "site" / "conf.py", folder / "conf.py")
+    (folder / "_static").mkdir()
+    shutil.copyfile(ROOT / "docs" / "site" / "site.css", folder / "_static" / "site.css")
     pages = {str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.md")}
     text = (ROOT / "docs" / "site" / "index.md").read_text(encoding="utf-8")
     listed = {title: [page for page in known if page in pages] for title, known in SECTIONS.items()}

@@ -23,7 +23,8 @@ autodoc_typehints = "signature"
 
 html_theme = "furo"
 html_title = f"ossa {version}"
-html_static_path: list[str] = []
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
 html_theme_options = {"navigation_with_keys": True}
