@@ -21,7 +21,7 @@ from ossa.studio.corrections import Conflict, Missing
 from ossa.studio.index import Index
 from ossa.studio.listing import Listing, Query, next_doubtful
 from ossa.studio.reading import Reader
-from ossa.studio.studio import Studio
+from ossa.studio.studio import ModelFacts, Studio
 from ossa.studio.views import THUMB, Bounded, Views
 
 PREDICTED = "predictions-1"
@@ -295,6 +295,9 @@ def test_a_dropped_picture_is_one_like_any_other(made: Studio, place: tuple[Path
     assert sum(bone["state"] == "found" for bone in made.bones(key, "model")["bones"]) == len(other)
     again = Studio(made.collection, made.folder, True, made.root, made.model)
     assert key in again.pictures
+    assert again.unanswered(key, "model") is None
+    other_model = Studio(made.collection, made.folder, True, made.root, ModelFacts("another", "1" * 12))
+    assert other_model.unanswered(key, "model") is not None
     with pytest.raises(ImageError):
         made.drop("a.png", b"\x89PNG no picture")
     with pytest.raises(ImageError):

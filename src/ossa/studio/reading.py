@@ -38,6 +38,8 @@ class Reader:
         self.schema = schema
         self.corrections = corrections
         self.folder = folder
+        #: Source -> the folder of its answers, where that is not called as the source.
+        self.answers: dict[str, str] = {}
         self._names = bone_names(schema)
         self._sizes: OrderedDict[str, tuple[str, Shape]] = OrderedDict()
 
@@ -52,7 +54,7 @@ class Reader:
 
     def kept(self, picture: Picture, source: str) -> Path:
         """Where a model's answer lies, or would."""
-        return inside(self.folder / PREDICTIONS, Path(source) / f"{picture.id}.json")
+        return inside(self.folder / PREDICTIONS, Path(self.answers.get(source, source)) / f"{picture.id}.json")
 
     def keep(self, picture: Picture, source: str, found: Segmentation) -> None:
         """Keep a model's answer. Raises OutputError."""

@@ -87,6 +87,7 @@ class Studio:
         self.sources: dict[str, Source] = {TRUTH: Source(TRUTH, "Truth", "truth")} | dict(self.collection.sources)
         if self.model is not None:
             self.sources[MODEL] = Source(MODEL, self.model.name, "model")
+            self.reader.answers[MODEL] = f"{MODEL}-{self.model.hash}"  # another model's answers are not this one's
         self.pictures: dict[str, Picture] = dict(self.collection.pictures)
         for path in dropped_files(self.folder / DROPPED):
             one = dropped_picture(path)
@@ -102,6 +103,9 @@ class Studio:
             None if cache is None else cache / "index.sqlite",
         )
         self.listing = Listing(self.index, self.collection.pairs, self.corrected)
+        self._bones = self.lexicon.bones()
+        self._titles = {**self.lexicon.headings(), UNREADABLE: _UNREADABLE}
+        self._flags: tuple[int, list[str]] = (-1, [])
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -128,7 +132,9 @@ class Studio:
 
         pictures = list(self.pictures.values())
         with self.index.lock:
-            flags = flags_of(self.index.said)
+            if self._flags[0] != self.index.version:
+                self._flags = (self.index.version, flags_of(self.index.said))
+            flags = self._flags[1]
         return {
             "version": ossa.__version__,
             "notice": NOTICE,
@@ -136,12 +142,12 @@ class Studio:
             "root": None if self.root is None else self.root.name,
             "writable": self.writable,
             "languages": list(self.lexicon.words),
-            "bones": self.lexicon.bones(),
+            "bones": self._bones,
             "sources": [source.to_json() for source in self.sources.values()],
             "folds": sorted({one.fold for one in pictures if one.fold}),
             "sides": sorted({one.side for one in pictures if one.side}),
             "flags": flags,
-            "flag_titles": {**self.lexicon.headings(), UNREADABLE: _UNREADABLE},
+            "flag_titles": self._titles,
             "problems": list(self.collection.problems)[:200],
             "indexing": {"done": self.index.done, "total": len(self.index.pictures)},
         }
