@@ -236,6 +236,14 @@ def test_epochs_are_counted_from_one_wherever_they_are_read(tmp_path: Path) -> N
     assert f"<td>{best}</td>" in (run / "summary.html").read_text()
 
 
+def test_a_run_with_minutes_ends_in_time_and_says_so(tmp_path: Path, hands: Path) -> None:
+    told: list[str] = []
+    short = config(tmp_path, hands, train={"epochs": 50, "minutes": 0.001}, folds={"run": [0], "store": False})
+    run = train(short, tell=told.append).folder
+    assert [row["epoch"] for row in table(run / "fold0" / "metrics.csv") if row.get("val/dice")] == ["1"]
+    assert "The time is up (train.minutes): stopped after epoch 1 of 50" in told
+
+
 def test_two_pictures_of_one_name_are_refused(tmp_path: Path, hands: Path) -> None:
     shutil.copytree(hands, tmp_path / "again")
     twice = config(tmp_path, None)
