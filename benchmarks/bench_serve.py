@@ -197,8 +197,8 @@ def main(seconds: float, clients: int, waiting: int, fast: bool, keep: bool) -> 
         f"| errors but 429 | | {errors} | none |",
         f"| 429 | | {load.refused} | |",
         f"| median seconds to an answer | | {median(load.seconds):.1f} | |",
-        f"| memory of the server, first and last slice, MB | | {memory[0][0]:.0f}, {memory[-1][0]:.0f} | flat |",
-        f"| memory of its predictor, first and last slice, MB | | {memory[0][1]:.0f}, {memory[-1][1]:.0f} | flat |",
+        f"| memory of the server, slice by slice, MB | | {', '.join(f'{row[0]:.0f}' for row in memory)} | flat |",
+        f"| memory of its predictor, slice by slice, MB | | {', '.join(f'{row[1]:.0f}' for row in memory)} | flat |",
         f"| exit code after SIGTERM | | {code} | 0 |",
     ]
     if keep:
