@@ -56,7 +56,12 @@ export const dismiss = (number: number): void => {
 export async function openSession(): Promise<void> {
   const found = await api.session();
   useCsrf(found.csrf);
-  for (const problem of session.value ? [] : (found.problems ?? [])) complain(new Error(problem));
+  const problems = session.value ? [] : (found.problems ?? []);
+  if (problems.length) {
+    const first = problems.slice(0, 4).join("\n") + (problems.length > 4 ? "\n…" : "");
+    const text = t("problems", { n: problems.length });
+    notices.value = [...notices.value, { number: ++count, kind: "bad", text, trouble: { code: "page", message: text, found: first } }];
+  }
   session.value = found;
   if (found.indexing && found.indexing.done < found.indexing.total) setTimeout(() => void openSession(), 2000);
 }

@@ -113,7 +113,8 @@ export function Dialog({ title, wide, onClose, children }: DialogProps) {
 /** What the page has to tell. A modal dialog shows it inside, since everything outside is out of reach. */
 export function Notices({ inside }: { inside?: boolean }) {
   const lost = connection.value;
-  if (inside && notices.value.length === 0 && !lost.lost) return null;
+  const shown = inside ? notices.value.filter((notice) => notice.kind === "bad") : notices.value;
+  if (inside && shown.length === 0 && !lost.lost) return null;
   return (
     <div class={`notices ${inside ? "inside" : ""}`}>
       {lost.lost && (
@@ -123,7 +124,7 @@ export function Notices({ inside }: { inside?: boolean }) {
           </p>
         </div>
       )}
-      {notices.value.map((notice) => (
+      {shown.map((notice) => (
         <div key={notice.number} class={`notice ${notice.kind}`} role={notice.kind === "bad" ? "alert" : "status"}>
           <div>
             <p>

@@ -10,7 +10,8 @@ import { t } from "../kit/words";
 import { BoneEditor } from "../edit/tools";
 import { difference } from "./difference";
 import { filmAt } from "./film";
-import { hidden, style, type Look } from "./model";
+import type { Look } from "./model";
+import { hidden, style } from "./style";
 import { makeView, Stage } from "./stage";
 
 interface PaneProps {

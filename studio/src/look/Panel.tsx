@@ -10,7 +10,9 @@ import type { Bone, Flag, Measurements } from "../kit/types";
 import { api } from "../kit/api";
 import { complain } from "../kit/store";
 import type { Film } from "./film";
-import { hidden, MOST_PANES, setStyle, sourcesOf, style, type Look } from "./model";
+import { MOST_PANES, type Look } from "./model";
+import { sourcesOf } from "./sources";
+import { hidden, setStyle, style } from "./style";
 
 interface PanelProps {
   look: Look;

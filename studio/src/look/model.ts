@@ -15,6 +15,7 @@ import { draftOf, dropDraft, keepDraft, type Draft } from "../edit/drafts";
 import { smoothed } from "../edit/shape";
 import type { Tool } from "../edit/tools";
 import { PLAIN, type Levels } from "./levels";
+import { complete, defaultAgainst, preferred, sourcesOf } from "./sources";
 
 export type Layout = "single" | "beside" | "difference" | "hands";
 /** Panes beside each other, the first one included. */
@@ -22,20 +23,7 @@ export const MOST_PANES = 4;
 /** Points of predictions are left out where the line moves by less than this (px). */
 const SIMPLIFY = 0.5;
 
-interface Style {
-  filled: boolean;
-  fill: number;
-  names: boolean;
-}
-/** How bones are drawn: kept from picture to picture, and when the tab is closed. */
-export const style = signal<Style>(kept("style", { filled: true, fill: 0.28, names: false }));
-export function setStyle(change: Partial<Style>): void {
-  style.value = { ...style.value, ...change };
-  keep("style", style.value);
-}
 export const author = signal<string>(kept("author", ""));
-/** Hidden bones stay hidden on the next picture: who looks at carpals looks at carpals. */
-export const hidden = signal<ReadonlySet<string>>(new Set());
 const lastSource = { id: null as string | null, beside: [] as string[] };
 
 /** Sittings of this tab, so that undo reaches back also after another picture was looked at. */
@@ -385,9 +373,12 @@ export class Look {
       const current = this.sitting.value ?? sitting;
       this.sitting.value = { ...accepted(current, revision), saved: now(sitting) };
       if (this.source.value !== "truth" && truth) {
-        sittings.delete(this.key(this.id, this.source.value));
+        const former = this.source.value;
+        sittings.delete(this.key(this.id, former));
         this.source.value = "truth";
         lastSource.id = null;
+        // What was compared with the truth is now what the truth is compared with.
+        this.chooseBeside(this.beside.value.map((id) => (id === "truth" ? former : id)));
       }
       this.against.value = defaultAgainst(sourcesOf(this.row.value), "truth");
       this.measures.value = null;
@@ -430,34 +421,4 @@ export class Look {
     const sitting = this.sitting.peek();
     if (sitting) sittings.set(this.key(this.id, this.source.peek()), sitting);
   }
-}
-
-/** One entry for every bone of the schema, in its order: what the server leaves out was not judged. */
-function complete(bones: readonly Bone[]): Bone[] {
-  const have = new Map(bones.map((bone) => [bone.name, bone]));
-  const names = session.peek()?.bones.map((bone) => bone.name) ?? bones.map((bone) => bone.name);
-  return names.map(
-    (name): Bone => have.get(name) ?? { name, state: "not judged", polygons: [], confidence: null, flags: [] },
-  );
-}
-
-export function sourcesOf(row: Row | null): string[] {
-  const all = session.peek()?.sources.map((source) => source.id) ?? [];
-  const own = row?.sources?.map((source) => (typeof source === "string" ? source : source.id));
-  if (!own) return all;
-  // A model may be asked about any picture.
-  const models = session.peek()?.sources.filter((source) => source.kind === "model" && !own.includes(source.id)) ?? [];
-  return [...own, ...models.map((source) => source.id)];
-}
-
-/** What to show first: the correction, else a prediction, else what there is. */
-function preferred(sources: string[], row: Row): string {
-  if (row.corrected && sources.includes("truth")) return "truth";
-  const kinds = new Map(session.peek()?.sources.map((source) => [source.id, source.kind]) ?? []);
-  return sources.find((id) => kinds.get(id) !== "truth") ?? sources[0] ?? "truth";
-}
-
-function defaultAgainst(sources: string[], source: string): string {
-  if (source !== "truth" && sources.includes("truth")) return "truth";
-  return sources.find((id) => id !== source) ?? "";
 }
