@@ -238,6 +238,27 @@ def test_a_full_disk_leaves_the_former_label_whole(tmp_path: Path, monkeypatch: 
     assert save(store, RADIUS, 1) == 2
 
 
+def test_a_label_that_another_program_changed_becomes_a_revision(tmp_path: Path) -> None:
+    store = Corrections(tmp_path, SCHEMA)
+    save(store, RADIUS, 0, "kim")
+    save(store, sent(("Radius", "absent", [])), 1, "lee")
+    label = store.label(NAME)
+    label.write_text(label.read_text().replace('"judged":["Radius"]', '"judged":["Radius","Ulna"]'))
+    again = Corrections(tmp_path, SCHEMA)
+    assert again.revision(NAME) == 3
+    assert again.read(NAME).annotated == {"Radius", "Ulna"}
+    assert again.read(NAME, 2).annotated == {"Radius"}
+    told = again.history(NAME)[-1]
+    assert (told.author, told.note, tuple(told.changed)) == ("", "changed outside of the studio", ("Ulna",))
+    (tmp_path / "history" / NAME / "journal.json").unlink()
+    assert [one.revision for one in Corrections(tmp_path, SCHEMA).history(NAME)] == [1, 2, 3]
+    assert save(Corrections(tmp_path, SCHEMA), RADIUS, 3) == 4
+    label.write_text("{half of a")  # no label at all: the newest revision stands
+    last = Corrections(tmp_path, SCHEMA)
+    assert last.revision(NAME) == 4
+    assert last.read(NAME).outlines.keys() == {"Radius"}
+
+
 def test_a_lost_journal_is_made_again(tmp_path: Path) -> None:
     store = Corrections(tmp_path, SCHEMA)
     save(store, RADIUS, 0, "kim", "one")

@@ -5,8 +5,9 @@
     FOLDER/history/<picture>/journal.json    who saved which, when, why, and which bones changed
 
 A revision's own file is written first and never again: it is what counts, and holds all that the journal says of it.
-The current label and the journal follow from the files and are made again where a killed program left them behind.
-Saving names the revision that was changed; where another one was saved meanwhile, nothing is written (``Conflict``).
+The current label and the journal follow from the files and are made again where a killed program left them behind. A
+current label that another program changed becomes a revision. Saving names the revision that was changed; where another
+one was saved meanwhile, nothing is written (``Conflict``).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from ossa.labels.case import Truth
 from ossa.labels.competition import parse_label, write_outlines
 from ossa.labels.names import bone_names
 from ossa.labels.texts import read_label_json
-from ossa.safety import inside, read_json, renewing, write_json
+from ossa.safety import inside, read_json, renewing, replacing, write_json
 from ossa.schema import BoneSchema
 from ossa.studio.bones import changed_bones
 
@@ -33,6 +34,9 @@ CORRECTIONS, HISTORY, JOURNAL = "corrections", "history", "journal.json"
 
 #: Under this key of a label's attributes stands what the journal says of it.
 KEY = "studio"
+
+#: What is noted of a label that another program wrote over the current one.
+OUTSIDE = "changed outside of the studio"
 
 #: Longest author and note that are kept, in characters.
 MOST_AUTHOR, MOST_NOTE = 200, 4000
@@ -132,7 +136,7 @@ class Corrections:
             entry = Revision(
                 number + 1,
                 _line(author, MOST_AUTHOR),
-                datetime.now(UTC).isoformat(timespec="seconds"),
+                _now(),
                 note.encode("utf-8", "replace").decode()[:MOST_NOTE],
                 changed_bones(before, truth, self.schema),
             )
@@ -213,9 +217,11 @@ class Corrections:
     def _told_by_file(self, picture: str, number: int) -> Revision:
         data = read_label_json(self._file(picture, number))
         try:
-            return _revision(data["attributes"][KEY])
+            told = _revision(data["attributes"][KEY])
         except (TypeError, KeyError, ValueError):
-            return Revision(number, "", "", "the journal and the label say nothing of this revision")
+            told = None
+        # One that was made of a file of somebody else's says what that file was made of.
+        return told if told is not None and told.revision == number else Revision(number, "", "", OUTSIDE)
 
     def _mended(self, picture: str) -> int:
         """The number of the newest revision; label and journal are made again where they do not tell of it."""
@@ -229,9 +235,32 @@ class Corrections:
         if [entry.revision for entry in told] != numbers or not self.label(picture).is_file():
             known = {entry.revision: entry for entry in told}
             entries = [known.get(number) or self._told_by_file(picture, number) for number in numbers]
-            self._copy(picture, numbers[-1])
+            if not self._adopted(picture, numbers, entries):
+                self._copy(picture, numbers[-1])
             self._write_journal(picture, entries)
+        elif self._adopted(picture, numbers, told):
+            self._write_journal(picture, told)
         return numbers[-1]
+
+    def _adopted(self, picture: str, numbers: list[int], entries: list[Revision]) -> bool:
+        """Whether the current label is no revision's: another program wrote it, and it becomes the newest revision."""
+        label = self.label(picture)
+        if not label.is_file():
+            return False
+        data = label.read_bytes()
+        if any(self._file(picture, number).read_bytes() == data for number in reversed(numbers)):
+            return False
+        try:
+            after = parse_label(read_label_json(label), label, self._names)
+        except LabelError:
+            return False  # no label: what it stood for is in the newest revision
+        number = numbers[-1] + 1
+        changed = changed_bones(self._read_file(picture, numbers[-1]), after, self.schema)
+        with replacing(self._file(picture, number)) as temporary:
+            temporary.write_bytes(data)
+        numbers.append(number)
+        entries.append(Revision(number, "", _now(), OUTSIDE, tuple(changed)))
+        return True
 
 
 def _revision(entry: Mapping[str, Any]) -> Revision:
@@ -242,6 +271,10 @@ def _revision(entry: Mapping[str, Any]) -> Revision:
         str(entry.get("note", "")),
         tuple(str(name) for name in entry.get("changed", ())),
     )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _line(text: str, most: int) -> str:
