@@ -1,4 +1,4 @@
-"""How far a number may be off: from how it changes over the edges that a bone may as well have.
+"""How far a number may be off: how much it varies over the plausible edges of a bone.
 
 u^2 = (``gain`` * spread)^2 + (``floor`` * size)^2, where spread is the largest change of the number over the plausible
 edges and size the root of the bone's area (1 for angles and ratios). Gain and floor of each measurement, by the row of

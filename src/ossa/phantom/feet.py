@@ -1,4 +1,4 @@
-"""Feet, ankles and shins from real meshes, as sprites: what a model of hands takes for hands most readily.
+"""Feet, ankles and shins from real meshes, as sprites: what a model of hands most readily mistakes for a hand.
 
 The meshes are BodyParts3D's right leg as binary glTF files in one folder (file names carry the bones' English names);
 the folder is read, never copied.

@@ -1,4 +1,4 @@
-"""The bones that phantoms of a size are drawn with: one rule for ``ossa phantom`` and for training."""
+"""Which meshes phantoms of a given size are drawn with: one rule for ``ossa phantom`` and for training."""
 
 from __future__ import annotations
 

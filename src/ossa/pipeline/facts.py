@@ -1,4 +1,4 @@
-"""What ``ossa info`` says of a thing."""
+"""The facts that ``ossa info`` gives, in words and as JSON values."""
 
 from __future__ import annotations
 

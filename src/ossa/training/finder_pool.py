@@ -1,4 +1,4 @@
-"""Sprites on the disk (phantom.sprites): drawn once, laid onto plates again and again while the finder trains.
+"""A pool of sprites on disk (phantom.sprites): each is drawn once and laid onto many plates while the finder trains.
 
     python -m ossa.training.finder_pool POOL --anatomy FOLDER --foot FOLDER --count 4000
 

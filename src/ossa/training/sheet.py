@@ -1,4 +1,4 @@
-"""A contact sheet: what the network is shown, with its truth drawn on it, so that a person can look at it."""
+"""A contact sheet: what the network is shown, its truth drawn on top, for a person to look at."""
 
 from __future__ import annotations
 

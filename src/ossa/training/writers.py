@@ -1,4 +1,4 @@
-"""Processes that draw phantoms while a network trains: those of the epochs to come, and away with those that are past.
+"""Processes that draw phantoms while a network trains: those of epochs to come are drawn, those of past ones removed.
 
 They only save time. A phantom that is not there when a batch wants it is drawn by whoever wants it, so that what is
 trained on depends on no clock.
