@@ -193,7 +193,7 @@ class Predictor:
         upright = replace(self, networks=replace(self.networks, upright=False))
 
         def look_at_forearm(picture: Radiograph) -> Segmentation:
-            networks = upright.networks
+            networks = replace(upright.networks, views=self.closer_views if self.closer else upright.networks.views)
             return self.first_found(networks.look(networks.prepare(picture)))
 
         found = self.finder.find(radiograph)
