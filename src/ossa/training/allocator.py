@@ -1,4 +1,4 @@
-"""Keep freed memory: without this a training step on a CPU spends a quarter of its time returning pages and asking anew.
+"""Keep freed memory: without this a training step on a CPU spends a quarter of its time giving pages back and forth.
 
 Every step frees activations of tens of MB and allocates the same ones anew. By default glibc hands blocks of that
 size back to the system, which then clears every page of the next one: on two cores a step of 8 pictures at 384 px
