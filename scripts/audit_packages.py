@@ -90,7 +90,16 @@ def vulnerabilities(packages: dict[str, Distribution | None]) -> int:
     with tempfile.TemporaryDirectory(prefix="ossa-audit-") as folder:
         path = Path(folder) / "pins.txt"
         path.write_text("".join(line for line in pins.splitlines(True) if not line.startswith("ossa==")))
-        words = [sys.executable, "-m", "pip_audit", "--no-deps", "--disable-pip", "--progress-spinner", "off"]
+        words = [
+            sys.executable,
+            "-m",
+            "pip_audit",
+            "--strict",
+            "--no-deps",
+            "--disable-pip",
+            "--progress-spinner",
+            "off",
+        ]
         return subprocess.run([*words, "-r", str(path)], check=False).returncode
 
 

@@ -1,5 +1,7 @@
 """The submission file: what is written comes back, what people's tools make of it is read, the rest is refused."""
 
+import csv
+import io
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from helpers_known import known
 from ossa.errors import OutputError, SubmissionError
-from ossa.labels.submission import read_submission, write_submission
+from ossa.labels.submission import first_field, read_submission, write_submission
 from ossa.schema import load_schema
 from ossa.segmentation.segmentation import Region, Segmentation
 
@@ -286,3 +288,16 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> Non
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert where.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["s.csv"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).filter(lambda name: name.strip() == name))
+def test_the_name_of_a_row_is_what_the_csv_module_reads(name: str) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow([name, "Radius", "1 2"])
+    assert first_field(text.getvalue()) == next(csv.reader([text.getvalue()]))[0] == name
+
+
+def test_a_row_longer_than_the_csv_module_reads() -> None:
+    assert first_field("a.png,Radius," + "1 2 " * 100_000 + "\n") == "a.png"
+    assert first_field('"a""b.png",Radius,' + "1 2 " * 100_000 + "\n") == 'a"b.png'

@@ -16,6 +16,9 @@ from helpers_dataset import SCHEMA, save_json
 from ossa.cli import cli
 from ossa.dataset.dataset import open_dataset
 from ossa.errors import BundleError, ImageError, OssaError
+from ossa.labels.format import writable
+from ossa.pipeline.predict import _kept_rows, _own_names
+from ossa.pipeline.written import Written
 from ossa.radiograph.read import read_radiograph
 from ossa.segmentation.segmentation import Region, Segmentation
 
@@ -119,6 +122,19 @@ def test_names_in_a_submission(name: str, label_set: Path, tmp_path: Path, watch
         assert result.exit_code in (0, 1, 2), result.output
         assert "\x1b[2J" not in result.output
     assert not list(tmp_path.rglob("evil*"))
+
+
+@pytest.mark.parametrize("name", ["a" * 300_000, "", "..", "/", "../../evil.png", '"', "nul\0l"])
+def test_a_table_of_earlier_results(name: str, tmp_path: Path, watch: Watch) -> None:
+    """The CSV in an output folder may have been changed by anybody: its strange rows go, the others stay."""
+    quoted = name.replace('"', '""')
+    rows = f'"{quoted}",Radius,1 2\n"{quoted}",Ulna,' + "1 2 " * 50_000 + "\n"
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "predictions.csv").write_text("image_name,class,rle\n" + rows)
+    written = Written(out, writable("competition"), writable("competition"))
+    assert list(_kept_rows(written, [])) == []
+    assert _own_names(out) is not None
 
 
 def test_links_in_a_data_set(label_set: Path, tmp_path: Path, watch: Watch) -> None:

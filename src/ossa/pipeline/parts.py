@@ -5,7 +5,6 @@ An image's part is written after its other results, so these are complete or cou
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ossa.errors import InputError
-from ossa.labels.submission import COLUMNS
+from ossa.labels.submission import COLUMNS, first_field
 from ossa.pipeline.sources import Source
 from ossa.safety import read_json, replacing, write_json, write_text
 
@@ -141,4 +140,4 @@ def rows_by_image(path: Path) -> Iterator[tuple[str, str]]:
 def rows_of(lines: str | Iterable[str]) -> Iterator[tuple[str, str]]:
     """(image name, row with its line end) of a CSV's lines or text without header."""
     for line in lines.splitlines(keepends=True) if isinstance(lines, str) else lines:
-        yield next(csv.reader([line]))[0], line
+        yield first_field(line), line

@@ -11,6 +11,7 @@ With measurements also what pipeline.measured names. A film with several hands h
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from ossa.pipeline.measured import Numbers, write_tables
 from ossa.pipeline.parts import HEADER, Part, Parts, is_table, rows_by_image, rows_of
 from ossa.pipeline.several import apart
 from ossa.pipeline.sources import Source, check_name, find_sources
-from ossa.pipeline.written import Written
+from ossa.pipeline.written import Written, names_of
 from ossa.progress import Track, silent
 from ossa.safety import output_folder, write_text
 
@@ -284,19 +285,17 @@ def _settle(folder: Path, sources: list[Source], settings: Mapping[str, Any], te
 
 
 def _kept_rows(written: Written, done: list[Source]) -> Iterable[str]:
-    """The rows that earlier runs wrote of images whose results are still in the folder."""
+    """The rows that earlier runs wrote of images whose results are still in the folder.
+
+    A table may have been changed by anybody: ``os.path.exists`` takes names that no file can have for absent ones.
+    """
     new = {source.image_name for source in done}
     held: dict[str, bool] = {}
     for image, row in rows_by_image(written.folder / CSV_NAME):
         if image not in held:
-            held[image] = image not in new and any(written.of(name)[0].exists() for name in _names(image))
+            held[image] = image not in new and any(os.path.exists(written.of(name)[0]) for name in names_of(image))
         if held[image]:
             yield row
-
-
-def _names(image: str) -> tuple[str, str]:
-    """What the results of an image may be called: see ``sources.name_sources``."""
-    return Path(image).with_suffix("").as_posix(), image
 
 
 def _own_names(folder: Path) -> set[str] | None:
@@ -304,7 +303,7 @@ def _own_names(folder: Path) -> set[str] | None:
     if (folder / RUN_FOLDER).is_dir():
         return None  # a stopped run's results, of which no table tells yet
     images = dict.fromkeys(image for image, _ in rows_by_image(folder / CSV_NAME))
-    return {name for image in images for name in _names(image)}
+    return {name for image in images for name in names_of(image)}
 
 
 def _is_strange(written: Written, name: str, ours: set[str] | None) -> bool:

@@ -46,3 +46,11 @@ class Written:
         if self.numbers is not None:
             spacing, draw = self.numbers.spacing, self.numbers.draw
             measure_and_write(self.folder, source.name, segmentation, radiograph, spacing=spacing, draw=draw)
+
+
+def names_of(image: str) -> tuple[str, str]:
+    """What the results of an image may be called: see ``sources.name_sources``."""
+    try:
+        return Path(image).with_suffix("").as_posix(), image
+    except ValueError:  # a table that somebody changed: no name at all
+        return image, image
