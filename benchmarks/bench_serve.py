@@ -202,7 +202,7 @@ def main(seconds: float, clients: int, waiting: int, fast: bool, keep: bool) -> 
         f"| exit code after SIGTERM | | {code} | 0 |",
     ]
     if keep:
-        record("The service under load (bench_serve.py)", lines)
+        record(f"The service under load{', --fast' if fast else ''} (bench_serve.py)", lines)
     else:
         print("\n".join(lines))
 
