@@ -81,5 +81,6 @@ def command(
         output=output,
         read_only=read_only,
     ) as desk:
-        tell(f"{len(desk.studio.pictures)} pictures; corrections are kept in {desk.studio.folder}")
+        kept = "nothing is kept" if read_only else f"corrections are kept in {desk.studio.folder}"
+        tell(f"{len(desk.studio.pictures)} pictures; {kept}")
         run(settings, [studio_part(desk, browser=not no_browser, tell=tell)])
