@@ -71,6 +71,7 @@ def test_opens_toggles_and_names(visit: Callable[..., Page], studio: Studio) -> 
     page.keyboard.press("b")
     until(page, f"{drawn} === 0")
     page.keyboard.press("b")
+    until(page, f"{drawn} === 20")
     page.mouse.move(*on_screen(page, middle(studio, "finger-3")))
     tip = page.locator(".tip")
     tip.wait_for()
