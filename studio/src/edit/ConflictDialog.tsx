@@ -23,6 +23,7 @@ function Still({ film, bones, box, label }: { film: Film; bones: readonly Bone[]
     const scale = Math.min(canvas.width / (box[2] - box[0]), canvas.height / (box[3] - box[1]));
     const x = canvas.width / 2 - ((box[0] + box[2]) / 2) * scale;
     const y = canvas.height / 2 - ((box[1] + box[3]) / 2) * scale;
+    context.setTransform(1, 0, 0, 1, 0, 0); // the last drawing left its own
     context.fillStyle = "#000";
     context.fillRect(0, 0, canvas.width, canvas.height);
     for (const { bitmap, box: part } of film.parts()) {
@@ -51,12 +52,14 @@ export function ConflictDialog({ look, onClose }: { look: Look; onClose: () => v
     const before = saved?.get(bone.name);
     return !!before && before.state === bone.state && JSON.stringify(before.polygons) === JSON.stringify(bone.polygons);
   };
-  const theirChanges = (bones?.bones ?? []).filter((bone) => !same(bone));
+  const told = theirs.changed ? new Set(theirs.changed) : null;
+  const theirChanges = (bones?.bones ?? []).filter((bone) => (told ? told.has(bone.name) : !same(bone)));
   const both = theirChanges.filter((bone) => names.has(bone.name)).map((bone) => bone.name);
   const around = bounds([...mine, ...theirChanges].flatMap((bone) => bone.polygons)) ?? [0, 0, film.width || 1, film.height || 1];
   const edge = Math.max(around[2] - around[0], around[3] - around[1]) * 0.15 + 10;
   const box: Box = [around[0] - edge, around[1] - edge, around[2] + edge, around[3] + edge];
-  const list = (list: readonly Bone[]): string => list.map((bone) => titleOf(bone.name)).join(", ") || t("nothing");
+  const list = (all: readonly Bone[]): string =>
+    all.slice(0, 5).map((bone) => titleOf(bone.name)).join(", ") + (all.length > 5 ? ` … (${all.length})` : "") || t("nothing");
   return (
     <Dialog title={t("conflict_title")} wide onClose={onClose}>
       <p>{t("conflict_text", { author: theirs.author ?? "?", when: when(theirs.saved) })}</p>

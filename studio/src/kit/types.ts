@@ -85,6 +85,8 @@ export interface Revision {
   author: string | null;
   saved: string | null;
   note?: string | null;
+  /** Names of the bones that this revision changed. */
+  changed?: string[];
 }
 
 export interface Scores {
