@@ -234,20 +234,20 @@ def _cache(pattern: str) -> Callable[[Path], Target]:
 
 
 def _parts(folder: Path) -> Target:
+    from ossa.pipeline.films import find_films
     from ossa.pipeline.parts import Parts
-    from ossa.pipeline.sources import find_sources
 
     picture = folder / "a.png"
     picture.write_bytes(seeds("png")[0])
-    (source,) = find_sources([picture], folder / "out")
+    (film,) = find_films([picture], folder / "out")
     kept = Parts.begin(folder / "run", {})
-    path = kept._path(source)
+    path = kept._path(film)
     path.parent.mkdir(parents=True, exist_ok=True)
 
     def read(data: bytes) -> None:
         path.write_bytes(data)
-        kept.get(source)
-        kept.write_csv(folder / "out.csv", [source])
+        kept.get(film)
+        kept.write_csv(folder / "out.csv", [film])
 
     return read
 

@@ -102,7 +102,7 @@ def test_an_unforeseen_error_skips_its_file_only(
     monkeypatch.setattr(module, "predict_one", fails_on_b)
     said: list[str] = []
     outcome = predict([tmp_path / "in"], tmp_path / "o", model=bright_model, tell=said.append)
-    assert [p.source.name for p in outcome.done] == ["a", "c"]
+    assert [p.film.name for p in outcome.done] == ["a", "c"]
     assert any("b.png: unforeseen ZeroDivisionError: oh" in sentence for sentence in said)
 
 
@@ -176,7 +176,7 @@ def test_a_stopped_run_goes_on(bright_model: Path, tmp_path: Path, monkeypatch: 
     (tmp_path / "o" / "b.json").unlink()  # complete or absent: an image that lost a result is done again
     outcome = predict_with(lambda: fast_predictor(bright_model, "auto"), [tmp_path / "in"], tmp_path / "o")
     assert asked == ["a.png", "b.png", "c.png", "b.png", "c.png", "d.png"]
-    assert [p.source.image_name for p in outcome.done] == names
+    assert [p.film.image_name for p in outcome.done] == names
     assert all(p.bones == 29 for p in outcome.done)
     again = predict_with(lambda: fast_predictor(bright_model, "auto"), [tmp_path / "in"], tmp_path / "whole")
     assert again.done == outcome.done
@@ -263,7 +263,7 @@ def test_a_folder_that_is_removed_during_the_run_is_counted(
     outcome = predict_with(
         lambda: fast_predictor(bright_model, "auto"), [tmp_path / "in"], tmp_path / "o", tell=said.append
     )
-    assert [p.source.name for p in outcome.done] == ["c", "d"]
+    assert [p.film.name for p in outcome.done] == ["c", "d"]
     assert [s.path.name for s in outcome.skipped] == ["a.png", "b.png"]
     assert all("its results were removed" in sentence for sentence in said)
     assert _rows(tmp_path / "o") == ["c.png", "d.png"]

@@ -78,10 +78,10 @@ def command(
     if len(outcome.done) == 1:
         only = outcome.done[0]
         overlays = ", ".join(f"{output / result.name}_overlay.png" for result in only.results)
-        click.echo(f"{only.bones} bones in {only.source.path} -> {overlays}")
+        click.echo(f"{only.bones} bones in {only.film.path} -> {overlays}")
     else:
         click.echo(f"{len(outcome.done)} of {outcome.total} images -> {output}")
-    warned = [done.source.image_name for done in outcome.done if done.notes]
+    warned = [done.film.image_name for done in outcome.done if done.notes]
     if warned and outcome.total > 1:
         tell(f"{len(warned)} images have warnings (above): {some(warned)}")
     if outcome.interrupted:

@@ -19,8 +19,8 @@ from ossa.schema import BoneSchema, load_schema
 if TYPE_CHECKING:
     from ossa.inference.predictor import Predictor
     from ossa.labels.store import Store
+    from ossa.pipeline.films import Film
     from ossa.pipeline.predict import Outcome
-    from ossa.pipeline.sources import Source
     from ossa.segmentation.cleanup import Cleanup
 
 #: Votes that make a pixel bone: half of the weight is enough, so a tie counts as bone.
@@ -51,35 +51,35 @@ def save_probabilities(
     ConfigError when another model wrote the store, OutputError when it lies among the radiographs or is written to.
     """
     from ossa.labels.store import Store
-    from ossa.pipeline.sources import find_sources
+    from ossa.pipeline.films import find_films
 
     given = [Path(path) for path in paths]
-    sources = find_sources(given, output, tell)
-    with output_folder(output, [*given, *(source.path for source in sources)], ("store.json",)):
+    films = find_films(given, output, tell)
+    with output_folder(output, [*given, *(film.path for film in films)], ("store.json",)):
         store = Store.create(output, predictor.schema, predictor.networks.source())
-        return _save(sources, store, predictor, track, tell)
+        return _save(films, store, predictor, track, tell)
 
 
 def _save(
-    sources: Sequence[Source], store: Store, predictor: Predictor, track: Track, tell: Callable[[str], None]
+    films: Sequence[Film], store: Store, predictor: Predictor, track: Track, tell: Callable[[str], None]
 ) -> Saved:
     from ossa.radiograph.read import read_radiograph
 
-    waiting = [source for source in sources if source.image_name not in store]
+    waiting = [film for film in films if film.image_name not in store]
     skipped = []
-    stream = read_ahead(waiting, lambda source: read_radiograph(source.path))
-    for source, radiograph in track(stream, len(waiting), "Saving probabilities"):
+    stream = read_ahead(waiting, lambda film: read_radiograph(film.path))
+    for film, radiograph in track(stream, len(waiting), "Saving probabilities"):
         try:
             if isinstance(radiograph, Exception):
                 raise radiograph
             look = predictor.networks.look(predictor.networks.prepare(radiograph))
-            store.write(source.image_name, look.logits, look.placement)
+            store.write(film.image_name, look.logits, look.placement)
         except (DeviceError, OutputError):
             raise
         except Exception as error:  # whatever one file does, the others are done
-            skipped.append(reason_of(error, source.path))
+            skipped.append(reason_of(error, film.path))
             tell(f"skipped: {skipped[-1]}")
-    return Saved(store.path, len(waiting) - len(skipped), len(sources) - len(waiting), tuple(skipped))
+    return Saved(store.path, len(waiting) - len(skipped), len(films) - len(waiting), tuple(skipped))
 
 
 def predict_models(
@@ -362,10 +362,10 @@ def load_models(
 
 def image_sizes(paths: Iterable[str | Path]) -> dict[str, tuple[int, int]]:
     """The (H, W) of every radiograph of ``paths`` by image name, from the files' headers."""
-    from ossa.pipeline.sources import find_sources
+    from ossa.pipeline.films import find_films
     from ossa.radiograph.read import read_size
 
-    return {source.image_name: read_size(source.path) for source in find_sources(paths, None)}
+    return {film.image_name: read_size(film.path) for film in find_films(paths, None)}
 
 
 def _check_given(given: Sequence[object], what: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ossa.errors import ConfigError
-from ossa.pipeline.sources import find_sources
+from ossa.pipeline.films import find_films
 from ossa.progress import Track, silent
 
 #: More panels than this make no picture that can be looked at.
@@ -50,13 +50,13 @@ def explain(
     target = Path(output)
     if target.suffix.lower() != ".png":
         raise ConfigError("the picture is written as PNG", found=target.name, expected="a name that ends in .png")
-    sources = find_sources(paths, None)
-    refuse_inputs(target, [*paths, *(source.path for source in sources)])
+    films = find_films(paths, None)
+    refuse_inputs(target, [*paths, *(film.path for film in films)])
     if not bones:
         raise ConfigError("no bone was named", remedy="Name one with --bone")
     rows = len(bones) + (len(bones) > 1)
-    if len(sources) * rows > MAX_PANELS:
-        found = f"{len(sources)} pictures x {rows} rows"
+    if len(films) * rows > MAX_PANELS:
+        found = f"{len(films)} pictures x {rows} rows"
         raise ConfigError("too many panels for one picture", found=found, expected=f"at most {MAX_PANELS}")
     bundle = Bundle.load(model)
     for bone in bones:
@@ -65,22 +65,22 @@ def explain(
     columns = []
     unfound: list[tuple[str, str]] = []
     used = ""
-    for source in track(sources, len(sources), "Explaining"):
-        radiograph = read_radiograph(source.path)
+    for film in track(films, len(films), "Explaining"):
+        radiograph = read_radiograph(film.path)
         segmentation = predictor.predict(radiograph)
         column, heats = [], []
         for bone in bones:
             heat = heat_of(bundle, radiograph, bone, layer)
             used = heat.layer
             if not heat.found:
-                unfound.append((source.name, bone))
-            title = f"{bone}: {source.path.name}" + ("" if heat.found else " (not found)")
+                unfound.append((film.name, bone))
+            title = f"{bone}: {film.path.name}" + ("" if heat.found else " (not found)")
             heats.append(heat.values)
             column.append(heat_panel(radiograph.pixels, heat.values, [segmentation.get(bone)], title))
         if len(bones) > 1:
             everything = maximum(heats)
             regions = [segmentation.get(bone) for bone in bones]
-            title = f"{', '.join(bones)}: {source.path.name}"
+            title = f"{', '.join(bones)}: {film.path.name}"
             column.insert(0, heat_panel(radiograph.pixels, everything, regions, title))
         columns.append(column)
     picture = side_by_side([[column[i] for column in columns] for i in range(rows)])

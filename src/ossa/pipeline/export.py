@@ -149,11 +149,11 @@ def _picture(name: str, by_name: Mapping[str, Sequence[Path]]) -> Path | None:
 
 
 def _names(images: Sequence[Path], anonymise: bool) -> list[str]:
-    from ossa.pipeline.sources import name_sources
+    from ossa.pipeline.films import name_films
 
     if anonymise:
         return [f"anonymous_{k:04}" for k in range(1, len(images) + 1)]
-    return [source.name for source in name_sources(list(images))]
+    return [film.name for film in name_films(list(images))]
 
 
 def _objects(

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, TypedDict
 
 from ossa.errors import ConfigError, DeviceError, InputError, OutputError, reason_of
 from ossa.parallel import read_ahead
+from ossa.pipeline.films import Film, check_name, find_films
 from ossa.pipeline.measured import BONES, HANDS, LEFT_RIGHT, kept_path, measure_and_write, write_tables
 from ossa.pipeline.several import apart
-from ossa.pipeline.sources import Source, check_name, find_sources
 from ossa.progress import Track, silent
 from ossa.safety import output_folder
 
@@ -45,7 +45,7 @@ class Work:
     ``here``: its bones are looked for now, not read from results; ``kept``: what was measured when they were found.
     """
 
-    source: Source
+    film: Film
     read: Callable[[], Seen]
     person: str | None = None
     here: bool = False
@@ -95,22 +95,22 @@ def measure(
         raise ConfigError("two spacings were given", found="--spacing and --known-length", expected="one of them")
     held = [path for path in given if holds_results(path)]
     works = list(works_of_results(held, images))
-    sources = find_sources([path for path in given if path not in held], folder, tell) if len(held) < len(given) else []
-    if known is not None and len(works) + len(sources) != 1:
+    films = find_films([path for path in given if path not in held], folder, tell) if len(held) < len(given) else []
+    if known is not None and len(works) + len(films) != 1:
         raise ConfigError(
-            "a known length belongs to one picture", found=f"{len(works) + len(sources)} pictures", expected="one"
+            "a known length belongs to one picture", found=f"{len(works) + len(films)} pictures", expected="one"
         )
-    inputs = [*given, *(source.path for source in sources), *([] if images is None else [images])]
+    inputs = [*given, *(film.path for film in films), *([] if images is None else [images])]
     with output_folder(folder, inputs, (BONES, HANDS, LEFT_RIGHT)):
-        done = Measured(folder, len(works) + len(sources))
+        done = Measured(folder, len(works) + len(films))
         taken: set[str] = set()
-        for work in track(all_works(works, sources, given, load), done.total, "Measuring"):
+        for work in track(all_works(works, films, given, load), done.total, "Measuring"):
             try:
                 _one(done, work, taken, spacing, known, draw)
             except (DeviceError, OutputError):
                 raise
             except Exception as error:  # whatever one file does, the others are measured
-                done.skipped.append((work.source.path, reason_of(error, work.source.path)))
+                done.skipped.append((work.film.path, reason_of(error, work.film.path)))
                 if done.total > 1:
                     tell(f"skipped: {done.skipped[-1][1]}")
         if not done.hands:
@@ -137,22 +137,22 @@ def holds_results(path: Path) -> bool:
 
 
 def all_works(
-    works: Sequence[Work], sources: Sequence[Source], given: Sequence[Path], load: Callable[[], Predictor] | None
+    works: Sequence[Work], films: Sequence[Film], given: Sequence[Path], load: Callable[[], Predictor] | None
 ) -> Iterator[Work]:
     """What holds bones first, then pictures, read ahead of the network."""
     from ossa.radiograph.read import read_radiograph
 
     yield from works
-    if not sources:
+    if not films:
         return
     predictor = replace((load or _usual)(), edges=True)
 
-    def read(source: Source) -> Radiograph:
-        check_name(source)
-        return read_radiograph(source.path)
+    def read(film: Film) -> Radiograph:
+        check_name(film)
+        return read_radiograph(film.path)
 
-    for source, found in read_ahead(sources, read):
-        yield Work(source, _looker(found, predictor), _person(source, given), here=True)
+    for film, found in read_ahead(films, read):
+        yield Work(film, _looker(found, predictor), _person(film, given), here=True)
 
 
 def _looker(found: Radiograph | Exception, predictor: Predictor) -> Callable[[], Seen]:
@@ -184,9 +184,9 @@ def works_of_results(held: Sequence[Path], images: str | Path | None) -> Iterato
             name = key if key.casefold() not in names else f"{path.resolve().name}/{key}"
             names.add(name.casefold())
             picture = found.get(i, entry.image)
-            source = Source(picture or path, name, entry.name)
+            film = Film(picture or path, name, entry.name)
             person = f"{path}/{entry.subject}" if entry.subject else None
-            yield Work(source, _reader(entry, picture), person, kept=kept_path(path, key))
+            yield Work(film, _reader(entry, picture), person, kept=kept_path(path, key))
 
 
 def _reader(entry: Entry, picture: Path | None) -> Callable[[], Seen]:
@@ -224,14 +224,14 @@ def _one(
 ) -> None:
     """Measure the hands of one picture; left and right hands of one film, or of one person, become pairs."""
     radiograph, seen = work.read()
-    sources = apart(work.source, [side for _, side in seen], lambda name: name.casefold() in taken)
+    films = apart(work.film, [side for _, side in seen], lambda name: name.casefold() in taken)
     hands = []
-    for (segmentation, _), source in zip(seen, sources, strict=True):
-        taken.add(source.name.casefold())
+    for (segmentation, _), film in zip(seen, films, strict=True):
+        taken.add(film.name.casefold())
         hands.append(
             measure_and_write(
                 done.output,
-                source.name,
+                film.name,
                 segmentation,
                 radiograph,
                 spacing=spacing,
@@ -257,12 +257,12 @@ def _pairs(people: Mapping[str, Sequence[tuple[str, str | None]]]) -> list[tuple
     return out
 
 
-def _person(source: Source, given: Sequence[Path]) -> str:
+def _person(film: Film, given: Sequence[Path]) -> str:
     """Whose hand a picture shows, as data sets are read: its folder below the one that was given, or its stem less the
     side."""
     from ossa.labels.pictures import subject_of
 
-    path = source.path.resolve()
+    path = film.path.resolve()
     top = next((folder for one in given if (folder := one.resolve()) in path.parents), path.parent)
     return f"{top}/{subject_of(path.relative_to(top).as_posix())}"
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from ossa.errors import InputError
 from ossa.labels.submission import COLUMNS, first_field
-from ossa.pipeline.sources import Source
+from ossa.pipeline.films import Film
 from ossa.safety import read_json, replacing, write_json, write_text
 
 #: What the folder of a run calls its settings.
@@ -38,7 +38,7 @@ class Parts:
     """The finished images of a run in ``folder``, kept until the run is complete.
 
     A part belongs to the settings of the run and to its image file (path, size, time of change):
-    when either changes, the image is done again. ``image_name`` of a source is unique in the run.
+    when either changes, the image is done again. ``image_name`` of a film is unique in the run.
     """
 
     folder: Path
@@ -61,7 +61,7 @@ class Parts:
             return False
 
     def finished(self) -> Iterator[tuple[str, Part]]:
-        """(image name of the source, part) of everything that is done, whatever the settings were."""
+        """(image name of the film, part) of everything that is done, whatever the settings were."""
         for path in sorted(self.folder.glob("*.part")):
             try:
                 head, _, text = path.read_text(encoding="utf-8").partition("\n")
@@ -70,34 +70,34 @@ class Parts:
             except (OSError, ValueError, KeyError, TypeError, RecursionError):
                 continue
 
-    def get(self, source: Source) -> Part | None:
+    def get(self, film: Film) -> Part | None:
         """The part of an image, or None when it is not done, or was done from another file."""
-        path = self._path(source)
+        path = self._path(film)
         if not path.is_file():
             return None
         try:
             head, _, text = path.read_text(encoding="utf-8").partition("\n")
             value = json.loads(head)
-            if value["stamp"] != _stamp(source.path) or not isinstance(value["facts"], dict):
+            if value["stamp"] != _stamp(film.path) or not isinstance(value["facts"], dict):
                 return None
             return Part(text, value["facts"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
-    def put(self, source: Source, part: Part) -> None:
+    def put(self, film: Film, part: Part) -> None:
         """Remember a finished image, at once or not at all."""
         head = json.dumps(
-            {"name": source.image_name, "stamp": _stamp(source.path), "facts": dict(part.facts)}, ensure_ascii=False
+            {"name": film.image_name, "stamp": _stamp(film.path), "facts": dict(part.facts)}, ensure_ascii=False
         )
-        write_text(self._path(source), f"{head}\n{part.text}")
+        write_text(self._path(film), f"{head}\n{part.text}")
 
-    def write_csv(self, path: str | os.PathLike[str], sources: Iterable[Source], kept: Iterable[str] = ()) -> None:
-        """Write the submission of all finished ``sources`` to ``path``; ``kept`` are rows that stand before theirs."""
+    def write_csv(self, path: str | os.PathLike[str], films: Iterable[Film], kept: Iterable[str] = ()) -> None:
+        """Write the submission of all finished ``films`` to ``path``; ``kept`` are rows that stand before theirs."""
         with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
             stream.write(HEADER)
             stream.writelines(kept)
-            for source in sources:
-                part = self.get(source)
+            for film in films:
+                part = self.get(film)
                 if part is not None:
                     stream.write(part.text)
 
@@ -105,9 +105,9 @@ class Parts:
         """Forget the run: its results are complete."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _path(self, source: Source) -> Path:
+    def _path(self, film: Film) -> Path:
         # Names may hold folders or be too long for a file name; a hash never is.
-        return self.folder / f"{hashlib.sha256(source.image_name.encode()).hexdigest()[:32]}.part"
+        return self.folder / f"{hashlib.sha256(film.image_name.encode()).hexdigest()[:32]}.part"
 
 
 def _plain(settings: Mapping[str, Any]) -> Any:

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from ossa.errors import DeviceError, InputError, OutputError, reason_of
 from ossa.parallel import read_ahead
+from ossa.pipeline.films import Film, check_name, find_films
 from ossa.pipeline.measured import Numbers, write_tables
 from ossa.pipeline.parts import HEADER, Part, Parts, is_table, rows_by_image, rows_of
 from ossa.pipeline.several import apart
-from ossa.pipeline.sources import Source, check_name, find_sources
 from ossa.pipeline.written import Written, names_of
 from ossa.progress import Track, silent
 from ossa.safety import output_folder, write_text
@@ -47,13 +47,13 @@ RUN_FOLDER = ".ossa-run"
 class Predicted:
     """One image that went through: ``notes`` are the warnings that came with it.
 
-    ``results``: one source for the results of each of its hands (pipeline.several).
+    ``results``: one film for the results of each of its hands (pipeline.several).
     """
 
-    source: Source
+    film: Film
     bones: int
     notes: tuple[str, ...]
-    results: tuple[Source, ...] = ()
+    results: tuple[Film, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,32 +135,32 @@ def predict_with(
 
     given = [Path(path) for path in paths]
     folder = Path(output)
-    sources = find_sources(given, folder, tell)
+    films = find_films(given, folder, tell)
     form = writable(label_format)
     # Of a format that keeps a set together, each picture has the competition's label until the set is written.
     single = form if form.write is not None else writable(ALONE)
-    inputs = [*given, *(source.path for source in sources)]
+    inputs = [*given, *(film.path for film in films)]
     with output_folder(folder, inputs, (CSV_NAME, RUN_FOLDER)):
         ours = _own_names(folder)
         written = Written(folder, single, form, numbers)
-        _refuse_strangers(written, sources, ours)
+        _refuse_strangers(written, films, ours)
         predictor = load()
         settings: dict[str, Any] = {"format": label_format, "predictor": predictor.settings()}
         if numbers is not None:
             predictor = replace(predictor, edges=True)
             settings["numbers"] = asdict(numbers)
-        _settle(folder, sources, settings, tell)
+        _settle(folder, films, settings, tell)
         parts = Parts.begin(folder / RUN_FOLDER, settings)
-        outcome = Outcome(folder, len(sources))
+        outcome = Outcome(folder, len(films))
         try:
-            _predict_all(outcome, sources, predictor, parts, ours, written, track, tell)
+            _predict_all(outcome, films, predictor, parts, ours, written, track, tell)
         except KeyboardInterrupt:
             outcome.interrupted = True
         _drop_lost(outcome, parts, written, tell)
         if not outcome.done and not outcome.interrupted:
             parts.remove()
             raise _nothing_done(outcome)
-        done = [predicted.source for predicted in outcome.done]
+        done = [predicted.film for predicted in outcome.done]
         new = [result for predicted in outcome.done for result in predicted.results]
         parts.write_csv(folder / CSV_NAME, done, _kept_rows(written, new))
         if form is not single and form.write_set is not None:
@@ -174,7 +174,7 @@ def predict_with(
 
 def _predict_all(
     outcome: Outcome,
-    sources: list[Source],
+    films: list[Film],
     predictor: Predictor,
     parts: Parts,
     ours: set[str] | None,
@@ -185,16 +185,16 @@ def _predict_all(
     """Fill ``outcome`` picture by picture."""
     from ossa.radiograph.read import read_radiograph
 
-    names = {source.name.casefold() for source in sources}
+    names = {film.name.casefold() for film in films}
 
     def taken(name: str) -> bool:
         return name.casefold() in names or _is_strange(written, name, ours)
 
-    def read(source: Source) -> Radiograph | Predicted:
-        check_name(source)
-        return _finished(source, parts, written) or read_radiograph(source.path)
+    def read(film: Film) -> Radiograph | Predicted:
+        check_name(film)
+        return _finished(film, parts, written) or read_radiograph(film.path)
 
-    for source, found in track(read_ahead(sources, read), len(sources), "Finding bones"):
+    for film, found in track(read_ahead(films, read), len(films), "Finding bones"):
         try:
             if isinstance(found, Exception):
                 raise found
@@ -202,32 +202,32 @@ def _predict_all(
                 outcome.done.append(found)
                 continue
             hands = predict_one(found, predictor)
-            results = apart(source, [hand.side for hand in hands], taken)
+            results = apart(film, [hand.side for hand in hands], taken)
             for hand in hands:
-                written.form.refuse(hand.segmentation, source.path)
+                written.form.refuse(hand.segmentation, film.path)
             for hand, result in zip(hands, results, strict=True):
                 written.write(result, found, hand.segmentation)
-            done = _done(source, results, hands)
+            done = _done(film, results, hands)
             _remember(done, parts, hands)
         except (DeviceError, OutputError):
             raise
         except Exception as error:
             # Whatever one file does, the others are done: an error nobody foresaw skips its file too.
-            _skip(outcome, source, reason_of(error, source.path), tell)
+            _skip(outcome, film, reason_of(error, film.path), tell)
             continue
         if done.notes:
-            tell(f"{source.path}: {'; '.join(done.notes)}")
+            tell(f"{film.path}: {'; '.join(done.notes)}")
         outcome.done.append(done)
 
 
-def _done(source: Source, results: list[Source], hands: tuple[Hand, ...]) -> Predicted:
+def _done(film: Film, results: list[Film], hands: tuple[Hand, ...]) -> Predicted:
     """What went through: the bones of all hands together, and the notes, each once."""
     notes = dict.fromkeys(note for hand in hands for note in hand.segmentation.notes)
-    return Predicted(source, sum(len(hand.segmentation) for hand in hands), tuple(notes), tuple(results))
+    return Predicted(film, sum(len(hand.segmentation) for hand in hands), tuple(notes), tuple(results))
 
 
-def _skip(outcome: Outcome, source: Source, reason: str, tell: Callable[[str], None]) -> None:
-    outcome.skipped.append(Skipped(source.path, reason))
+def _skip(outcome: Outcome, film: Film, reason: str, tell: Callable[[str], None]) -> None:
+    outcome.skipped.append(Skipped(film.path, reason))
     if outcome.total > 1:  # of a single file the error tells
         tell(f"skipped: {reason}")
 
@@ -236,21 +236,21 @@ def _drop_lost(outcome: Outcome, parts: Parts, written: Written, tell: Callable[
     """Count as skipped what was done, but has been removed from the folder since."""
     done, outcome.done = outcome.done, []
     for predicted in done:
-        if _finished(predicted.source, parts, written) is not None:
+        if _finished(predicted.film, parts, written) is not None:
             outcome.done.append(predicted)
         else:
-            reason = f"{predicted.source.path}: its results were removed from {outcome.output} during the run"
-            _skip(outcome, predicted.source, reason, tell)
+            reason = f"{predicted.film.path}: its results were removed from {outcome.output} during the run"
+            _skip(outcome, predicted.film, reason, tell)
 
 
-def _finished(source: Source, parts: Parts, written: Written) -> Predicted | None:
+def _finished(film: Film, parts: Parts, written: Written) -> Predicted | None:
     """What this run or an earlier, stopped one did for this image, when all of it is still there."""
-    part = parts.get(source)
+    part = parts.get(film)
     if part is None:
         return None
     try:
-        results = tuple(replace(source, name=str(name), image_name=str(image)) for name, image in part.facts["results"])
-        done = Predicted(source, int(part.facts["bones"]), tuple(map(str, part.facts["notes"])), results)
+        results = tuple(replace(film, name=str(name), image_name=str(image)) for name, image in part.facts["results"])
+        done = Predicted(film, int(part.facts["bones"]), tuple(map(str, part.facts["notes"])), results)
         there = all(path.exists() for result in results for path in written.all_of(result.name))
     except (KeyError, TypeError, ValueError, OSError):
         return None  # a damaged part: the image is done again
@@ -263,10 +263,10 @@ def _remember(done: Predicted, parts: Parts, hands: tuple[Hand, ...]) -> None:
     names = [[result.name, result.image_name] for result in done.results]
     facts = {"bones": done.bones, "notes": list(done.notes), "results": names}
     rows = (submission_rows(r.image_name, h.segmentation) for r, h in zip(done.results, hands, strict=True))
-    parts.put(done.source, Part("".join(rows), facts))
+    parts.put(done.film, Part("".join(rows), facts))
 
 
-def _settle(folder: Path, sources: list[Source], settings: Mapping[str, Any], tell: Callable[[str], None]) -> None:
+def _settle(folder: Path, films: list[Film], settings: Mapping[str, Any], tell: Callable[[str], None]) -> None:
     """Put what a stopped run had finished into the table: this run may be of other images, or have other settings."""
     parts = Parts(folder / RUN_FOLDER)
     finished = dict(parts.finished())
@@ -276,7 +276,7 @@ def _settle(folder: Path, sources: list[Source], settings: Mapping[str, Any], te
     images = {image for image, _ in rows_of(rows)}
     kept = [row for image, row in rows_by_image(folder / CSV_NAME) if image not in images]
     write_text(folder / CSV_NAME, HEADER + "".join(kept) + rows)
-    others = sorted(set(finished) - {source.image_name for source in sources})
+    others = sorted(set(finished) - {film.image_name for film in films})
     if others and not parts.agree(settings):
         tell(
             f"{len(others)} images in {folder} were done with other settings by a run that was stopped; they stay as "
@@ -284,12 +284,12 @@ def _settle(folder: Path, sources: list[Source], settings: Mapping[str, Any], te
         )
 
 
-def _kept_rows(written: Written, done: list[Source]) -> Iterable[str]:
+def _kept_rows(written: Written, done: list[Film]) -> Iterable[str]:
     """The rows that earlier runs wrote of images whose results are still in the folder.
 
     A table may have been changed by anybody: ``os.path.exists`` takes names that no file can have for absent ones.
     """
-    new = {source.image_name for source in done}
+    new = {film.image_name for film in done}
     held: dict[str, bool] = {}
     for image, row in rows_by_image(written.folder / CSV_NAME):
         if image not in held:
@@ -311,13 +311,13 @@ def _is_strange(written: Written, name: str, ours: set[str] | None) -> bool:
     return ours is not None and name not in ours and written.of(name)[0].exists()
 
 
-def _refuse_strangers(written: Written, sources: list[Source], ours: set[str] | None) -> None:
+def _refuse_strangers(written: Written, films: list[Film], ours: set[str] | None) -> None:
     """Refuse to replace labels or a table that no run of ossa wrote."""
     if ours is None:
         return
     folder = written.folder
     csv = folder / CSV_NAME
-    strange = [written.of(s.name)[0] for s in sources if _is_strange(written, s.name, ours)]
+    strange = [written.of(s.name)[0] for s in films if _is_strange(written, s.name, ours)]
     if csv.exists() and not is_table(csv):
         strange.append(csv)
     if written.form.mark and (folder / written.form.mark).exists() and not csv.exists():

@@ -23,7 +23,7 @@ def make_pseudo(wanted: Pseudo, schema: BoneSchema, folder: Path, track: Track =
     Raises ConfigError when nothing passes, BundleError for a model of other bones, InputError for no pictures.
     """
     from ossa.inference.predictor import Predictor
-    from ossa.pipeline.sources import find_sources
+    from ossa.pipeline.films import find_films
     from ossa.radiograph.read import read_radiograph
     from ossa.training.pseudo import keep, write_index, write_pseudo
 
@@ -38,18 +38,18 @@ def make_pseudo(wanted: Pseudo, schema: BoneSchema, folder: Path, track: Track =
         )
     kept: list[Kept] = []
     left_out: dict[str, str] = {}
-    sources = find_sources(wanted.images, folder)
-    for source in track(sources, len(sources), "pseudo-labels"):
+    films = find_films(wanted.images, folder)
+    for film in track(films, len(films), "pseudo-labels"):
         try:
-            found = predictor.predict(read_radiograph(source.path))
+            found = predictor.predict(read_radiograph(film.path))
         except ImageError as error:
-            left_out[str(source.path)] = str(error)
+            left_out[str(film.path)] = str(error)
             continue
         sure = keep(found, wanted.floor)
         if len(sure) < wanted.min_bones:
-            left_out[str(source.path)] = f"{len(sure)} bones at probability {wanted.floor:g} or more"
+            left_out[str(film.path)] = f"{len(sure)} bones at probability {wanted.floor:g} or more"
             continue
-        kept.append(write_pseudo(folder, source.path.resolve(), source.name, sure))
+        kept.append(write_pseudo(folder, film.path.resolve(), film.name, sure))
     if not kept:
         raise ConfigError(
             "no picture passes as a pseudo-label",

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossa.errors import ConfigError, ImageError
+from ossa.pipeline.films import Film, check_name, name_films
 from ossa.pipeline.several import apart
-from ossa.pipeline.sources import Source, check_name, name_sources
 
 if TYPE_CHECKING:
     from ossa.inference.hands import Hand
@@ -71,10 +71,10 @@ class Format:
 class Seen:
     """A picture with its hands; ``results``: how the results of each hand are called."""
 
-    source: Source
+    film: Film
     radiograph: Radiograph
     hands: tuple[Hand, ...]
-    results: tuple[Source, ...]
+    results: tuple[Film, ...]
     wanted: Wanted
 
     @property
@@ -108,14 +108,14 @@ def reply(predictor: Predictor, path: str | Path, wanted: Wanted) -> Reply:
     """
     check(wanted)
     where = Path(path)
-    (source,) = name_sources([where])
-    check_name(source)
+    (film,) = name_films([where])
+    check_name(film)
     radiograph = _read(where, wanted.megapixels)
     if any(FORMATS[name].measured for name in wanted.formats):
         predictor = replace(predictor, edges=True)
     hands = predictor.predict_hands(radiograph)
-    results = apart(source, [hand.side for hand in hands], lambda _: False)
-    seen = Seen(source, radiograph, hands, tuple(results), wanted)
+    results = apart(film, [hand.side for hand in hands], lambda _: False)
+    seen = Seen(film, radiograph, hands, tuple(results), wanted)
     # A report comes with its segmentation, which may be asked for as well: each file is there once.
     files = {file.name: file for name in wanted.formats for file in FORMATS[name].make(seen)}
     return Reply(tuple(files.values()), sum(len(hand.segmentation) for hand in hands), seen.notes)
@@ -184,12 +184,12 @@ def _outlines(seen: Seen) -> list[File]:
             "name": result.name,
             "side": hand.side,
             "bones": len(hand.segmentation),
-            "label": label_of(hand.segmentation, seen.source.path.name),
+            "label": label_of(hand.segmentation, seen.film.path.name),
         }
         for hand, result in zip(seen.hands, seen.results, strict=True)
     ]
     value = {
-        "image": seen.source.image_name,
+        "image": seen.film.image_name,
         "width": width,
         "height": height,
         "spacing": None
@@ -199,7 +199,7 @@ def _outlines(seen: Seen) -> list[File]:
         "hands": hands,
     }
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    return [File(f"{seen.source.name}.json", JSON, text.encode("utf-8"))]
+    return [File(f"{seen.film.name}.json", JSON, text.encode("utf-8"))]
 
 
 def _run_lengths(seen: Seen) -> list[File]:
@@ -226,14 +226,14 @@ def _overlay(seen: Seen) -> list[File]:
         from ossa.export.dicom.sc import drawn
 
         picture = drawn(seen.radiograph, [BonesOfHand(hand.segmentation, hand.side) for hand in seen.hands])
-    return [File(f"{seen.source.name}{OVERLAY_SUFFIX}", PNG, png(picture))]
+    return [File(f"{seen.film.name}{OVERLAY_SUFFIX}", PNG, png(picture))]
 
 
 def _measurements(seen: Seen) -> list[File]:
     from ossa.measurement.files import to_json
 
-    value = {"image": seen.source.image_name, "hands": [to_json(hand) for hand in seen.measured]}
-    return [File(f"{seen.source.name}_measurements.json", JSON, _json(value))]
+    value = {"image": seen.film.image_name, "hands": [to_json(hand) for hand in seen.measured]}
+    return [File(f"{seen.film.name}_measurements.json", JSON, _json(value))]
 
 
 def _bones_table(seen: Seen) -> list[File]:
@@ -257,13 +257,13 @@ def _report(seen: Seen) -> list[File]:
 
     found = [(hand.segmentation, hand.side) for hand in seen.hands]
     page = page_of(
-        seen.source,
+        seen.film,
         seen.radiograph,
         found,
         spacing=seen.spacing,
         language=seen.wanted.language,
     )
-    return [File(f"{seen.source.name}.html", HTML, page.encode("utf-8"))]
+    return [File(f"{seen.film.name}.html", HTML, page.encode("utf-8"))]
 
 
 def _dicom(kind: str) -> Callable[[Seen], Sequence[File]]:
@@ -272,13 +272,13 @@ def _dicom(kind: str) -> Callable[[Seen], Sequence[File]]:
         from ossa.pipeline.export import PICTURE, objects_of
 
         found = [hand.segmentation for hand in seen.hands]
-        objects = objects_of(seen.source.path, seen.radiograph, found, kind, spacing=seen.spacing)
+        objects = objects_of(seen.film.path, seen.radiograph, found, kind, spacing=seen.spacing)
         out = []
         # What was asked for comes first; what it refers to, where ossa made it, after that.
         for ending in sorted(objects, key=lambda ending: (ending == PICTURE, ending != _ENDINGS[kind])):
             stream = io.BytesIO()
             save_object(stream, objects[ending])
-            out.append(File(f"{seen.source.name}{ending}", DICOM, stream.getvalue()))
+            out.append(File(f"{seen.film.name}{ending}", DICOM, stream.getvalue()))
         return out
 
     return make

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ossa.errors import ConfigError, DeviceError, InputError, OutputError, reason_of
+from ossa.pipeline.films import Film, find_films
 from ossa.pipeline.measure import Work, all_works, holds_results, works_of_results
 from ossa.pipeline.measured import with_kept
-from ossa.pipeline.sources import Source, find_sources
 from ossa.progress import Track, silent
 from ossa.safety import output_folder, write_bytes, write_text
 
@@ -92,23 +92,23 @@ def report(
     given, folder = [Path(path) for path in paths], Path(output)
     held = [path for path in given if holds_results(path)]
     works = list(works_of_results(held, images))
-    sources = find_sources([path for path in given if path not in held], folder, tell) if len(held) < len(given) else []
-    pictures = [*(work.source for work in works), *sources]
+    films = find_films([path for path in given if path not in held], folder, tell) if len(held) < len(given) else []
+    pictures = [*(work.film for work in works), *films]
     if known is not None and len(pictures) != 1:
         raise ConfigError("a known length belongs to one picture", found=f"{len(pictures)} pictures", expected="one")
-    inputs = [*given, *(source.path for source in pictures), *([] if images is None else [images])]
+    inputs = [*given, *(film.path for film in pictures), *([] if images is None else [images])]
     with output_folder(folder, inputs):
         done = Reported(len(pictures))
         sheets = _sheets(pictures, together, identity)
-        for work in track(all_works(works, sources, given, load), done.total, "Reporting"):
-            sheet = sheets[work.source.name]
+        for work in track(all_works(works, films, given, load), done.total, "Reporting"):
+            sheet = sheets[work.film.name]
             sheet.seen += 1
             try:
                 sheet.hands += _hands(work, spacing, known)
             except (DeviceError, OutputError):
                 raise
             except Exception as error:  # whatever one file does, the others are reported
-                done.skipped.append((work.source.path, reason_of(error, work.source.path)))
+                done.skipped.append((work.film.path, reason_of(error, work.film.path)))
                 if done.total > 1:
                     tell(f"skipped: {done.skipped[-1][1]}")
             if sheet.seen == sheet.expected and sheet.hands:
@@ -120,7 +120,7 @@ def report(
     return done
 
 
-def _sheets(pictures: Sequence[Source], together: bool, identity: bool) -> dict[str, _Sheet]:
+def _sheets(pictures: Sequence[Film], together: bool, identity: bool) -> dict[str, _Sheet]:
     """Name of a picture -> its page. Headers of DICOM files tell which pictures are of one patient."""
     from ossa.radiograph.dicom.patient import patient_of
 
@@ -160,23 +160,23 @@ def _hands(work: Work, spacing: Spacing | None, known: KnownLength | None) -> li
     radiograph, seen = work.read()
     if radiograph is None:
         raise InputError(
-            f"the picture of '{work.source.image_name}' was not found",
-            path=work.source.path,
+            f"the picture of '{work.film.image_name}' was not found",
+            path=work.film.path,
             expected="the radiograph that these results were made of",
             remedy="Name its folder: --images FOLDER",
         )
     chosen, told = chosen_spacing(radiograph, spacing, known)
     out = []
     for segmentation, _ in seen:
-        numbers = with_kept(measure_hand(segmentation, radiograph, name=work.source.name, spacing=chosen), work.kept)
+        numbers = with_kept(measure_hand(segmentation, radiograph, name=work.film.name, spacing=chosen), work.kept)
         numbers = replace(numbers, notes=(*told, *numbers.notes))
-        name = _printable(work.source.path.name)
+        name = _printable(work.film.path.name)
         out.append(ReportHand(name, radiograph, segmentation, numbers, several=len(seen) > 1, here=work.here))
     return out
 
 
 def page_of(
-    source: Source,
+    film: Film,
     radiograph: Radiograph,
     seen: Sequence[tuple[Segmentation, str | None]],
     *,
@@ -189,8 +189,8 @@ def page_of(
     """
     from ossa.pages.report.document import report_page
 
-    sheet = _Sheet(source.name, 1, None)
-    work = Work(source, lambda: (radiograph, seen), here=True)
+    sheet = _Sheet(film.name, 1, None)
+    work = Work(film, lambda: (radiograph, seen), here=True)
     sheet.hands = _hands(work, spacing, None)
     return report_page(_report(sheet, identity=False), language)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ossa.errors import InputError, MissingExtraError, OssaError, OutputError, reason_of
-from ossa.pipeline.sources import find_sources
+from ossa.pipeline.films import find_films
 from ossa.progress import Track, silent
 from ossa.radiograph.display import png
 from ossa.radiograph.read import read_radiograph, read_size
@@ -132,13 +132,13 @@ def _targets(root: Path, folder: Path) -> dict[Path, Path]:
     """Source file -> output file, in order."""
     found: dict[Path, Path] = {}
     taken: set[Path] = set()
-    for source in find_sources([root], folder):
-        name = source.path.relative_to(root) if root.is_dir() else Path(source.path.name)
+    for film in find_films([root], folder):
+        name = film.path.relative_to(root) if root.is_dir() else Path(film.path.name)
         target = folder / (name if name.suffix.lower() == ".png" else name.with_suffix(".png"))
         if target in taken:  # "hand.jpg" beside "hand.png"
             target = folder / name.with_name(name.name + ".png")
         taken.add(target)
-        found[source.path] = target
+        found[film.path] = target
     clash = [path for path, target in found.items() if target.resolve() == path.resolve()]
     if clash:
         raise OutputError(

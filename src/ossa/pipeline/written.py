@@ -11,7 +11,7 @@ from ossa.safety.pictures import OVERLAY_SUFFIX
 
 if TYPE_CHECKING:
     from ossa.labels.format import LabelFormat
-    from ossa.pipeline.sources import Source
+    from ossa.pipeline.films import Film
     from ossa.radiograph.radiograph import Radiograph
     from ossa.segmentation.segmentation import Segmentation
 
@@ -35,21 +35,21 @@ class Written:
         """All files of results called ``name``."""
         return (*self.of(name), *([] if self.numbers is None else [measurements_path(self.folder, name)]))
 
-    def write(self, source: Source, radiograph: Radiograph, segmentation: Segmentation) -> None:
+    def write(self, film: Film, radiograph: Radiograph, segmentation: Segmentation) -> None:
         """Write the results of one hand."""
         from ossa.export.overlay import write_overlay
 
-        label, overlay = self.of(source.name)
+        label, overlay = self.of(film.name)
         assert self.single.write is not None  # chosen for that
-        self.single.write(label, segmentation, source.path, None)
+        self.single.write(label, segmentation, film.path, None)
         write_overlay(overlay, radiograph, segmentation)
         if self.numbers is not None:
             spacing, draw = self.numbers.spacing, self.numbers.draw
-            measure_and_write(self.folder, source.name, segmentation, radiograph, spacing=spacing, draw=draw)
+            measure_and_write(self.folder, film.name, segmentation, radiograph, spacing=spacing, draw=draw)
 
 
 def names_of(image: str) -> tuple[str, str]:
-    """What the results of an image may be called: see ``sources.name_sources``."""
+    """What the results of an image may be called: see ``films.name_films``."""
     try:
         return Path(image).with_suffix("").as_posix(), image
     except ValueError:  # a table that somebody changed: no name at all

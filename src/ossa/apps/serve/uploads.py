@@ -30,7 +30,7 @@ RAW = frozenset(
 
 MULTIPART = "multipart/form-data"
 
-#: Longest name of an upload that is kept, in bytes: results have longer ones (pipeline.sources).
+#: Longest name of an upload that is kept, in bytes: results have longer ones (pipeline.films).
 LONGEST_NAME = 150
 
 #: Media type that a client accepts -> the answer that it gets without asking for one by name.

@@ -17,7 +17,7 @@ LONGEST_NAME = 230
 
 
 @dataclass(frozen=True)
-class Source:
+class Film:
     """One radiograph to be read and the name of its results.
 
     ``name`` has no ending and may hold folders ("ID001/hand"); ``image_name`` is what a submission calls the image.
@@ -28,9 +28,9 @@ class Source:
     image_name: str
 
 
-def find_sources(
+def find_films(
     paths: Iterable[str | Path], output: str | Path | None, tell: Callable[[str], None] = lambda _: None
-) -> list[Source]:
+) -> list[Film]:
     """Every radiograph that ``paths`` (files, folders, glob patterns) mean, as ``find_pictures`` has it, with its name.
 
     What lies in ``output`` is left out; ``tell`` hears in one sentence what was passed over. Raises InputError when
@@ -49,10 +49,10 @@ def find_sources(
         )
     if remark is not None:
         tell(remark)
-    return name_sources(found.files)
+    return name_films(found.files)
 
 
-def name_sources(files: list[Path]) -> list[Source]:
+def name_films(files: list[Path]) -> list[Film]:
     """Name results so that none overwrites another.
 
     Usually the stem ("hand"). Two files of one stem keep their endings ("hand.png", "hand.dcm"); two of one base name
@@ -66,7 +66,7 @@ def name_sources(files: list[Path]) -> list[Source]:
         for f, r in zip(files, relative, strict=True)
     ]
     images = [(f.name, r.as_posix()) for f, r in zip(files, relative, strict=True)]
-    return [Source(*row) for row in zip(files, _apart(short), _apart(images), strict=True)]
+    return [Film(*row) for row in zip(files, _apart(short), _apart(images), strict=True)]
 
 
 def _stem(name: str) -> str:
@@ -75,13 +75,13 @@ def _stem(name: str) -> str:
     return stem if stem and not ending.isdigit() else name
 
 
-def check_name(source: Source) -> None:
+def check_name(film: Film) -> None:
     """Refuse with InputError, before any work, a file whose name cannot be that of results or stand in a CSV row."""
-    text = source.image_name.encode("utf-8", "replace")
-    longest = max(len(part) for part in f"{source.name}{OVERLAY_SUFFIX}".encode("utf-8", "replace").split(b"/"))
-    if text.decode() != source.image_name:
+    text = film.image_name.encode("utf-8", "replace")
+    longest = max(len(part) for part in f"{film.name}{OVERLAY_SUFFIX}".encode("utf-8", "replace").split(b"/"))
+    if text.decode() != film.image_name:
         found = "bytes that are no UTF-8"
-    elif not source.image_name.isprintable():
+    elif not film.image_name.isprintable():
         found = "a line break or another unprintable character"
     elif longest > LONGEST_NAME:
         found = f"{longest} bytes for the name of the overlay"
@@ -89,7 +89,7 @@ def check_name(source: Source) -> None:
         return
     raise InputError(
         "results cannot be named after this file",
-        path=repr(str(source.path)),
+        path=repr(str(film.path)),
         found=found,
         expected=f"a printable name whose results have at most {LONGEST_NAME} bytes",
         remedy="Rename the file",
