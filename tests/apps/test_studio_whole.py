@@ -7,18 +7,16 @@ Chromium is missing.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 import uvicorn
 
+from helpers_browser import save
 from helpers_desk import SCHEMA, SIZE, data_set, predictions
 from helpers_serve import local_worker
 from ossa.apps.serve.app import create_app
@@ -27,11 +25,6 @@ from ossa.apps.serve.settings import Settings
 from ossa.apps.studio.app import studio_part
 from ossa.pipeline.studio import open_studio
 from ossa.segmentation.segmentation import Region, Segmentation
-
-playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright (ossa[dev]) drives the browser")
-CHROMIUM = os.environ.get("OSSA_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-if CHROMIUM is None:
-    pytest.skip("there is no Chromium: apt-get install chromium, or name one by OSSA_CHROMIUM", allow_module_level=True)
 
 
 class Fixed:
@@ -63,13 +56,12 @@ def served(root: Path, found: Path, output: Path) -> Iterator[str]:
             listening.close()
 
 
-def test_open_accept_and_drop(tmp_path: Path) -> None:
+def test_open_accept_and_drop(tmp_path: Path, browser: Any) -> None:
     root = data_set(tmp_path, 2, 0)
     found, output = predictions(tmp_path, root), tmp_path / "studio"
     faults: list[str] = []
-    with served(root, found, output) as address, playwright.sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page: Any = chromium.new_page(locale="en-GB")
+    with served(root, found, output) as address, closing(browser.new_context(locale="en-GB")) as context:
+        page: Any = context.new_page()
         page.set_default_timeout(30_000)
         page.on("pageerror", lambda fault: faults.append(str(fault)))
         page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
@@ -78,16 +70,13 @@ def test_open_accept_and_drop(tmp_path: Path) -> None:
         page.locator(".card").first.click()
         page.locator(".bone").first.wait_for()
         page.wait_for_timeout(500)
-        page.keyboard.press("Control+s")
-        page.get_by_label("Your name").fill("Kim")
-        page.locator("dialog").get_by_role("button", name="Save").click()
+        save(page)
         page.get_by_text("Saved.").wait_for()
         page.get_by_text("Corrected by Kim").wait_for()
         with page.expect_file_chooser() as choosing:
             page.get_by_role("button", name="Open a file").click()
         choosing.value.set_files(next(root.rglob("*.png")))
         page.get_by_text("bones found").wait_for()
-        chromium.close()
     journals = list((output / "history").rglob("journal.json"))
     assert [json.loads(path.read_text())[0]["author"] for path in journals] == ["Kim"]
     assert len(list((output / "dropped").iterdir())) == 1

@@ -238,7 +238,9 @@ class Sleepy(Plan):
         self.seen = seen
 
     def steps(self, job: Job) -> Sequence[Step]:
-        code = f"import pathlib, time; pathlib.Path({str(self.seen)!r}).touch(); time.sleep(100)"
+        # A shell's background job starts with Ctrl-C ignored, and would hand that on.
+        heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+        code = f"{heed}; import pathlib, time; pathlib.Path({str(self.seen)!r}).touch(); time.sleep(100)"
         return [Step("sleeping", lambda: [sys.executable, "-c", code], lambda: False)]
 
     def result(self, job: Job) -> dict[str, Any]:
