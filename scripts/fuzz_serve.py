@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent / "fuzz"))
 import corpus
 from mutate import mutated
 
-from helpers_serve import HERE, client_of, service
+from helpers_serve import HERE, client_of, run_outside, service
 from helpers_stub import StubPredictor
 
 FORMATS = ("json", "rle", "overlay", "measurements", "bones-csv", "report", "dicom-seg", "json,rle,hands-csv", None)
@@ -90,15 +90,6 @@ def keeps_to_it(cases: int) -> bool:
     failed = False
     app = service(StubPredictor)
 
-    async def without_lifespan(scope, receive, send) -> None:
-        if scope["type"] == "lifespan":
-            while True:
-                kind = (await receive())["type"]
-                await send({"type": f"{kind}.complete"})
-                if kind == "lifespan.shutdown":
-                    return
-        await app(scope, receive, send)
-
     schema = schemathesis.openapi.from_dict(app.openapi())
     with client_of(app):
         for found in schema.get_all_operations():
@@ -110,7 +101,7 @@ def keeps_to_it(cases: int) -> bool:
             def each(case) -> None:
                 nonlocal count
                 count += 1
-                case.call_and_validate(app=without_lifespan, base_url=HERE, excluded_checks=[positive_data_acceptance])
+                case.call_and_validate(app=run_outside(app), base_url=HERE, excluded_checks=[positive_data_acceptance])
 
             try:
                 each()

@@ -25,6 +25,21 @@ def service(load: Callable[[], Any] = lambda: None, waiting: int = 16, parts: An
     return create_app(Settings(**settings), parts, local_worker(load, waiting=waiting))
 
 
+def run_outside(app: Service) -> Any:
+    """The ASGI application for clients that would start and end it: somebody else (``client_of``) does."""
+
+    async def without_lifespan(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            while True:
+                kind = (await receive())["type"]
+                await send({"type": f"{kind}.complete"})
+                if kind == "lifespan.shutdown":
+                    return
+        await app(scope, receive, send)
+
+    return without_lifespan
+
+
 @contextmanager
 def client_of(app: Service, **more: Any) -> Iterator[TestClient]:
     with TestClient(app, base_url=HERE, raise_server_exceptions=False, **more) as client:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from helpers_serve import HERE, client_of, service
+from helpers_serve import HERE, client_of, run_outside, service
 from helpers_stub import StubPredictor
 
 schemathesis = pytest.importorskip("schemathesis")
@@ -16,17 +16,6 @@ pytest.importorskip("highdicom")
 
 APP = service(StubPredictor)
 SCHEMA = schemathesis.openapi.from_dict(APP.openapi())
-
-
-async def without_lifespan(scope, receive, send) -> None:
-    """The fixture starts and ends the server, not each of schemathesis's clients."""
-    if scope["type"] == "lifespan":
-        while True:
-            kind = (await receive())["type"]
-            await send({"type": f"{kind}.complete"})
-            if kind == "lifespan.shutdown":
-                return
-    await APP(scope, receive, send)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -65,4 +54,4 @@ def test_no_page_of_documentation_loads_scripts_from_elsewhere() -> None:
 @SCHEMA.parametrize()  # type: ignore[untyped-decorator]
 @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 def test_the_server_keeps_to_it(case) -> None:
-    case.call_and_validate(app=without_lifespan, base_url=HERE, excluded_checks=[positive_data_acceptance])
+    case.call_and_validate(app=run_outside(APP), base_url=HERE, excluded_checks=[positive_data_acceptance])

@@ -233,11 +233,10 @@ class Predictor:
         """The bones ``found`` at the first look, those of ``closer`` as the closer looks see them; and how far both
         agree: the Dice of each bone that was looked at closely, 0 where one look alone found it.
         """
-        first = found
+        first, networks = found, replace(self.networks, views=self.closer_views)
         agreement: dict[str, float] = {}
         for closer in self.closer:
             # Where to look is known from the first look alone, so that the order of the looks does not matter.
-            networks = replace(self.networks, views=self.closer_views)
             seen = look_closer(networks, radiograph, first, closer, self.thresholds, self.edges)
             if seen is None:
                 continue

@@ -6,7 +6,8 @@ import logging
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -315,28 +316,35 @@ def _fit(
 ) -> None:
     """``trainer.fit``, with its ways of failing told apart."""
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), memory_told(config):
             warnings.filterwarnings("ignore", module="lightning")
             trainer.fit(module, batches, checks, ckpt_path=None if start is None else str(start))
     except Interrupted:
         raise KeyboardInterrupt from None
     except SystemExit as error:  # Lightning leaves so after a second Ctrl-C
         raise KeyboardInterrupt from error
+
+
+@contextmanager
+def memory_told(config: RunConfig) -> Iterator[None]:
+    """Memory that runs out inside, on a GPU or on the CPU, as a DeviceError that says what to lower."""
+    try:
+        yield
     except MemoryError as error:
-        raise out_of_memory(config, error) from error
+        raise _out_of_memory(config, error) from error
     except RuntimeError as error:
-        if is_out_of_memory(error):
-            raise out_of_memory(config, error) from error
+        if _is_out_of_memory(error):
+            raise _out_of_memory(config, error) from error
         raise
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
+def _is_out_of_memory(error: RuntimeError) -> bool:
     """Whether torch ran out of memory, on a GPU or on the CPU."""
     text = str(error).lower()
     return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text
 
 
-def out_of_memory(config: RunConfig, error: BaseException) -> DeviceError:
+def _out_of_memory(config: RunConfig, error: BaseException) -> DeviceError:
     """What to lower, in the order that costs least."""
     train = config.train
     advice = []

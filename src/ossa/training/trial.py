@@ -33,7 +33,7 @@ from ossa.training.deadline import WRITING
 from ossa.training.material import Checks, Material
 from ossa.training.objective import Objective
 from ossa.training.optim import make_optimiser
-from ossa.training.run import fold_config, is_out_of_memory, make_network, out_of_memory, planned
+from ossa.training.run import fold_config, make_network, memory_told, planned
 from ossa.training.sampler import PlannedBatches
 
 #: Steps that are timed after one to warm up.
@@ -80,7 +80,7 @@ def try_out(
     batches = PlannedBatches(order, config.train.batch, lambda: 0)
     drawn, read, taken = [], [], []
     half = torch.autocast(device, dtype=torch.bfloat16, enabled=config.train.precision == "bf16")
-    try:
+    with memory_told(config):
         for step in track(range(1 + steps), 1 + steps, "timing steps"):
             keys = batches.at(step)
             start = time.perf_counter()
@@ -104,12 +104,6 @@ def try_out(
         check = _check(config, schema, material, network.eval(), device)
         saving = _saving(network, optimiser)
         writing = _writing(config, schema, network.cpu()) if config.folds.bundle else 0.0
-    except MemoryError as error:
-        raise out_of_memory(config, error) from error
-    except RuntimeError as error:
-        if is_out_of_memory(error):
-            raise out_of_memory(config, error) from error
-        raise
     each = len(batches.at(0))
     sample = together(median(taken[1:]) / each, median(drawn[1:]) / each, config.data.workers, device)
     return Trial(sample, check, max(read) / each, config.data.size, config.train.batch, saving, writing)
