@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from helpers_known import known
 from ossa.errors import ConfigError, SchemaError
 from ossa.schema import load_schema
-from ossa.segmentation.cleanup import Cleanup, Rule, fill_holes, largest_part, parts, without_small_parts
+from ossa.segmentation.cleanup import Cleanup, Rule, fill_holes, fill_shaft, largest_part, parts, without_small_parts
 from ossa.segmentation.segmentation import Region, Segmentation
 
 SCHEMA = load_schema()
@@ -80,6 +80,50 @@ def test_holes_against_a_flood_fill(mask: np.ndarray, area: int) -> None:
 
 
 @given(
+    hnp.arrays(bool, st.tuples(st.integers(1, 14), st.integers(1, 5))).filter(np.any),
+    st.tuples(*[st.integers(0, 1)] * 4),
+    st.integers(0, 3),
+    st.integers(0, 30),
+)
+@settings(deadline=None, max_examples=150)
+def test_a_shaft_is_filled_along_the_border_it_leaves_by(
+    mask: np.ndarray, room: tuple[int, int, int, int], turns: int, area: int
+) -> None:
+    """Line by line, for one border after the other."""
+    picture = np.rot90(np.pad(mask, (room[:2], room[2:])), turns)
+    region = known(Region.tight(picture))
+    expected = picture.copy()
+    for turn in range(4):
+        below = np.rot90(expected, -turn)  # a view: the right, the top, the left border as the lower one
+        ys, xs = np.nonzero(below)
+        tall, wide = np.ptp(ys) + 1, np.ptp(xs) + 1
+        if ys.max() < below.shape[0] - 1 or tall < 1.5 * wide:
+            continue
+        gaps = []
+        for y in range(ys.min() + tall // 2, ys.max() + 1):
+            bone = [x for x in range(below.shape[1]) if below[y, x]]
+            gaps += [(y, x) for x in range(min(bone), max(bone)) if not below[y, x]] if bone else []
+        if len(gaps) <= area:
+            for y, x in gaps:
+                below[y, x] = True
+    assert pixels(fill_shaft(region, picture.shape, area)) == pixels(known(Region.tight(expected)))
+
+
+def test_a_shaft_that_leaves_the_film_keeps_its_marrow() -> None:
+    shaft = np.zeros((30, 14), bool)
+    shaft[4:, 3:10] = True
+    shaft[18:, 6] = False  # the marrow, open at the film's border
+    shaft[27:, 7:] = False  # and one wall that ends before it
+    region = known(Region.tight(shaft))
+    tidied = Rule(hole=0.25).tidied(region, shaft.shape)
+    assert tidied is not None
+    assert tidied.area == 26 * 7 - 3 * 4
+    higher = Rule(hole=0.25).tidied(region, (31, 14))  # it ends above the border: a notch stays one
+    assert higher is not None
+    assert higher.area == region.area
+
+
+@given(
     masks, st.sampled_from([0.0, 0.1, 0.5, 1.0]), st.sampled_from([0.0, 0.05, 1.0]), st.sampled_from([0.0, 0.05, 0.3])
 )
 @settings(deadline=None, max_examples=120)
@@ -88,17 +132,18 @@ def test_a_rule_follows_its_words_and_tidying_twice_changes_nothing(
 ) -> None:
     rule = Rule(part, hole, bone)
     region = known(Region.tight(mask, 5, 8))
-    once = rule.tidied(region, mask.size)
+    shape = (mask.shape[0] + 10, mask.shape[1] + 16)
+    once = rule.tidied(region, shape)
     if once is None:
         assert bone > 0
         return
-    assert once.area >= bone * mask.size
+    assert once.area >= bone * shape[0] * shape[1]
     sizes = [p.area for p in parts(region)]
     kept = {p for i, p in enumerate(sizes) if (i == 0 if part == 1 else p >= part * sizes[0])}
     assert len(parts(once)) <= len(sizes)
     if hole == 0:
         assert {p.area for p in parts(once)} == kept
-    again = rule.tidied(once, mask.size)
+    again = rule.tidied(once, shape)
     if hole != 0.05:  # a filled hole may let another fall under the share
         assert pixels(again) == pixels(once)
 
@@ -163,9 +208,9 @@ def test_parts_are_measured_against_the_largest_not_against_all() -> None:
     mask[:, :10] = mask[:, 12:22] = True
     mask[0, 12] = False
     mask[:3, 30:34] = True
-    kept = Rule(part=0.1).tidied(Region(0, 0, mask[:, :34]), 1000)
+    kept = Rule(part=0.1).tidied(Region(0, 0, mask[:, :34]), (25, 40))
     assert kept is not None
     assert kept.area == 100 + 99 + 12
-    less = Rule(part=0.13).tidied(Region(0, 0, mask[:, :34]), 1000)
+    less = Rule(part=0.13).tidied(Region(0, 0, mask[:, :34]), (25, 40))
     assert less is not None
     assert less.area == 100 + 99

@@ -225,12 +225,11 @@ def _best(table: Table, plain: int) -> NDArray[np.intp]:
 def _rule_dice(answer: OutOfFold, schema: BoneSchema, at: Mapping[str, float], rules: Sequence[Rule]) -> Table:
     """Dice (C, R) of one image, decoded at thresholds ``at`` and tidied by each rule."""
     found = decode(answer.logits, answer.placement, schema, at)
-    pixels = found.shape[0] * found.shape[1]
     out = np.full((len(schema), len(rules)), np.nan)
     for i, name in enumerate(schema.names):
         if name not in answer.annotated:
             continue
         region, truth = found.get(name), answer.truth.get(name)
         for r, rule in enumerate(rules):
-            out[i, r] = dice(None if region is None else rule.tidied(region, pixels), truth)
+            out[i, r] = dice(None if region is None else rule.tidied(region, found.shape), truth)
     return out

@@ -65,6 +65,35 @@ def fill_holes(region: Region, area: float = np.inf) -> Region:
     return Region(region.top, region.left, region.mask | filled[labels[1:-1, 1:-1]])
 
 
+#: A bone so many times as long towards a border of the picture as it is wide along it leaves the picture there.
+LEAVING = 1.5
+
+
+def fill_shaft(region: Region, shape: tuple[int, int], area: float = np.inf) -> Region:
+    """The region with the marrow of a shaft that leaves the picture, of ``shape`` (H, W), filled; at most ``area`` px.
+
+    Between its dark walls the marrow of a forearm may look like flesh and be left out, as a notch from the border,
+    which is no hole. In the half of the bone that is nearer to the border each line along the border is filled from
+    its first to its last pixel.
+    """
+    sides = (region.bottom == shape[0], region.right == shape[1], region.top == 0, region.left == 0)
+    mask = region.mask
+    for turns, touches in enumerate(sides):
+        turned = np.rot90(mask, -turns)  # that border lies below
+        height, width = turned.shape
+        if not touches or height < LEAVING * width:
+            continue
+        lower = turned[height // 2 :]
+        first = np.logical_or.accumulate(lower, axis=1)
+        last = np.logical_or.accumulate(lower[:, ::-1], axis=1)[:, ::-1]
+        between = first & last
+        if 0 < np.count_nonzero(between) - np.count_nonzero(lower) <= area:
+            filled = turned.copy()
+            filled[height // 2 :] = between
+            mask = np.ascontiguousarray(np.rot90(filled, turns))
+    return region if mask is region.mask else Region(region.top, region.left, mask)
+
+
 @dataclass(frozen=True)
 class Rule:
     """How one bone is tidied; nothing is done by a Rule without arguments.
@@ -84,16 +113,17 @@ class Rule:
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
                 raise ConfigError(f"clean-up '{name}' is out of range", found=repr(value), expected="a share of 0 to 1")
 
-    def tidied(self, region: Region, pixels: int) -> Region | None:
-        """The tidied region of a picture of ``pixels`` px; None when nothing of it is left."""
+    def tidied(self, region: Region, shape: tuple[int, int]) -> Region | None:
+        """The tidied region of a picture of ``shape`` (H, W); None when nothing of it is left."""
         kept: Region | None = region
         if self.part >= 1:
             kept = largest_part(region)
         elif self.part > 0:
             kept = without_small_parts(region, self.part * largest_part(region).area)
         if kept is not None and self.hole > 0:
-            kept = fill_holes(kept, np.inf if self.hole >= 1 else self.hole * kept.area)
-        return None if kept is None or kept.area < self.bone * pixels else kept
+            limit = np.inf if self.hole >= 1 else self.hole * kept.area
+            kept = fill_shaft(fill_holes(kept, limit), shape, limit)
+        return None if kept is None or kept.area < self.bone * shape[0] * shape[1] else kept
 
 
 @dataclass(frozen=True)
@@ -107,10 +137,9 @@ class Cleanup:
         """The tidied Segmentation; numbers and notes stay. SchemaError for a rule of an unknown bone."""
         for name in self.bones:
             segmentation.schema.index(name)
-        pixels = segmentation.shape[0] * segmentation.shape[1]
         regions = {}
         for name, region in segmentation:
-            kept = self.bones.get(name, self.rule).tidied(region, pixels)
+            kept = self.bones.get(name, self.rule).tidied(region, segmentation.shape)
             if kept is not None:
                 regions[name] = kept
         return replace(segmentation, regions=regions)
