@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 
 from ossa.errors import DeviceError
-from ossa.parallel import in_order, in_processes, read_ahead
+from ossa.parallel import Behind, in_order, in_processes, read_ahead
 
 
 def test_results_come_in_order_whatever_finishes_first() -> None:
@@ -120,3 +120,62 @@ def test_processes_give_results_in_order_and_pass_errors_on(workers: int) -> Non
 def test_a_process_that_is_killed_is_told() -> None:
     with pytest.raises(DeviceError, match=r"was killed.*too little memory.*Give fewer"):
         list(in_processes(_dies, range(4), 2, "Give fewer"))
+
+
+def test_jobs_behind_are_done_while_the_caller_goes_on_and_told_in_order() -> None:
+    went_on = threading.Event()
+    told: list[int] = []
+
+    def job(k: int) -> int:
+        if k == 0:
+            assert went_on.wait(30)  # the caller puts the next one before this one is done
+        return k
+
+    with Behind(told.append, workers=2) as behind:
+        behind.put(partial(job, 0))
+        behind.put(partial(job, 1))
+        assert told == []
+        went_on.set()
+        for k in range(2, 50):
+            behind.put(partial(job, k))
+    assert told == list(range(50))
+
+
+def test_few_jobs_wait_behind() -> None:
+    told: list[None] = []
+    with Behind(told.append, workers=1, most=2) as behind:
+        for k in range(30):
+            behind.put(lambda: time.sleep(0.001))
+            assert k + 1 - len(told) <= 2
+    assert len(told) == 30
+
+
+def test_the_error_of_a_job_behind_is_raised_after_the_results_before_it() -> None:
+    told: list[int] = []
+
+    def job(k: int) -> int:
+        if k == 2:
+            raise ValueError("two")
+        return k
+
+    with pytest.raises(ValueError, match="two"), Behind(told.append) as behind:
+        for k in range(10):
+            behind.put(partial(job, k))
+    assert told[:2] == [0, 1]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_what_was_put_is_done_when_the_caller_is_stopped(error: type[BaseException]) -> None:
+    told: list[int] = []
+
+    def job(k: int) -> int:
+        time.sleep(0.01)
+        if k == 1:
+            raise ValueError("one")
+        return k
+
+    with pytest.raises(error), Behind(told.append, workers=1, most=5) as behind:
+        for k in range(4):
+            behind.put(partial(job, k))
+        raise error
+    assert told == [0, 2, 3]

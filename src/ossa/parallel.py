@@ -9,7 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
-from typing import TypeVar
+from types import TracebackType
+from typing import Generic, TypeVar
 
 from ossa.errors import DeviceError
 
@@ -37,9 +38,9 @@ def in_order(jobs: Iterable[Callable[[], T]], workers: int | None = None) -> Gen
 
 
 def read_ahead(
-    items: Iterable[T], work: Callable[[T], R], ahead: int = AHEAD
+    items: Iterable[T], work: Callable[[T], R], ahead: int = AHEAD, workers: int = 1
 ) -> Generator[tuple[T, R | Exception], None, None]:
-    """``work(item)`` for every item, computed in one thread up to ``ahead`` items before it is asked for.
+    """``work(item)`` for every item, computed in ``workers`` threads up to ``ahead`` items before it is asked for.
 
     An exception of ``work`` is handed out as the result of its item. OpenCV and file reading free
     the interpreter's lock, so a network in the calling thread runs at the same time.
@@ -51,7 +52,51 @@ def read_ahead(
         except Exception as error:
             return item, error
 
-    return _threads((partial(outcome, item) for item in items), 1, max(1, ahead))
+    return _threads((partial(outcome, item) for item in items), workers, max(1, ahead))
+
+
+class Behind(Generic[T]):
+    """Jobs done by ``workers`` threads while the calling thread goes on; ``done`` is told each result, in order.
+
+    The other end of ``read_ahead``: what a network found is written while it looks at the next picture. At most
+    ``most`` jobs wait or are at work before ``put`` waits for the first of them. ``done`` is called in the thread that
+    puts, from ``put`` or at the end of the ``with`` block; an error of a job is raised there, where its result would
+    have come. When the block itself is left by an error, the jobs that were put are still done and told, and their own
+    errors give way to that one.
+    """
+
+    def __init__(self, done: Callable[[T], None], workers: int = 1, most: int | None = None) -> None:
+        self._done = done
+        self._most = max(1, workers + 1 if most is None else most)
+        self._waiting: deque[Future[T]] = deque()
+        self._pool = ThreadPoolExecutor(max_workers=workers)
+
+    def put(self, job: Callable[[], T]) -> None:
+        """Have ``job`` done; wait while too many are."""
+        while len(self._waiting) >= self._most:
+            self._take()
+        self._waiting.append(self._pool.submit(job))
+        while self._waiting and self._waiting[0].done():
+            self._take()
+
+    def __enter__(self) -> Behind[T]:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            while self._waiting:
+                try:
+                    self._take()
+                except Exception:
+                    if error is None:
+                        raise
+        finally:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _take(self) -> None:
+        self._done(self._waiting.popleft().result())
 
 
 def _threads(jobs: Iterable[Callable[[], T]], workers: int, ahead: int) -> Generator[T, None, None]:

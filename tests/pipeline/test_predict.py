@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -20,7 +22,9 @@ from ossa.inference.hands import Hand
 from ossa.labels.competition import read_label
 from ossa.labels.submission import read_submission
 from ossa.pipeline import predict as module
+from ossa.pipeline.parts import RUN_FOLDER
 from ossa.pipeline.predict import fast_predictor, predict, predict_with, with_thresholds
+from ossa.pipeline.written import Written
 from ossa.radiograph.radiograph import Radiograph
 from ossa.schema import load_schema
 from ossa.segmentation.outlines import region_from_outlines
@@ -100,6 +104,51 @@ def test_an_unforeseen_error_skips_its_file_only(
         return whole(radiograph, predictor)
 
     monkeypatch.setattr(module, "predict_one", fails_on_b)
+    said: list[str] = []
+    outcome = predict([tmp_path / "in"], tmp_path / "o", model=bright_model, tell=said.append)
+    assert [p.film.name for p in outcome.done] == ["a", "c"]
+    assert any("b.png: unforeseen ZeroDivisionError: oh" in sentence for sentence in said)
+
+
+def test_results_are_written_while_the_next_picture_is_looked_at(
+    bright_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        save(tmp_path / "in" / f"{name}.png", hand_picture())
+    find, write = module.predict_one, Written.write
+    looked = threading.Semaphore(0)
+
+    def looks(radiograph, predictor):
+        looked.release()
+        return find(radiograph, predictor)
+
+    def writes(self, film, radiograph, segmentation):
+        if film.name != "c":  # as long as this one is not written the next one is looked at
+            assert looked.acquire(timeout=60)
+            assert looked.acquire(timeout=60)
+            looked.release()
+        write(self, film, radiograph, segmentation)
+
+    monkeypatch.setattr(module, "predict_one", looks)
+    monkeypatch.setattr(Written, "write", writes)
+    outcome = predict([tmp_path / "in"], tmp_path / "o", model=bright_model)
+    assert [p.film.name for p in outcome.done] == ["a", "b", "c"]
+    assert not outcome.skipped
+
+
+def test_an_error_while_writing_skips_its_file_only(
+    bright_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        save(tmp_path / "in" / f"{name}.png", hand_picture())
+    write = Written.write
+
+    def fails_on_b(self, film, radiograph, segmentation):
+        if film.name == "b":
+            raise ZeroDivisionError("oh")
+        write(self, film, radiograph, segmentation)
+
+    monkeypatch.setattr(Written, "write", fails_on_b)
     said: list[str] = []
     outcome = predict([tmp_path / "in"], tmp_path / "o", model=bright_model, tell=said.append)
     assert [p.film.name for p in outcome.done] == ["a", "c"]
@@ -255,6 +304,9 @@ def test_a_folder_that_is_removed_during_the_run_is_counted(
         nonlocal count
         count += 1
         if count == 3:
+            until = time.monotonic() + 60
+            while len(list((tmp_path / "o" / RUN_FOLDER).glob("*.part"))) < 2 and time.monotonic() < until:
+                time.sleep(0.01)  # results are written behind the network
             shutil.rmtree(tmp_path / "o")
         return whole(radiograph, predictor)
 
@@ -273,6 +325,7 @@ def test_a_folder_that_is_removed_during_the_run_is_counted(
 _SLOW = """
 import sys, time
 from ossa.pipeline import predict as module
+from ossa.pipeline.parts import RUN_FOLDER
 whole, count = module.predict_one, 0
 def slow(radiograph, predictor):
     global count

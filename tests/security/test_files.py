@@ -17,7 +17,7 @@ from ossa.cli import cli
 from ossa.dataset.dataset import open_dataset
 from ossa.errors import BundleError, ImageError, OssaError
 from ossa.labels.format import writable
-from ossa.pipeline.predict import _kept_rows, _own_names
+from ossa.pipeline.earlier import kept_rows, own_names
 from ossa.pipeline.written import Written
 from ossa.radiograph.read import read_radiograph
 from ossa.segmentation.segmentation import Region, Segmentation
@@ -133,8 +133,8 @@ def test_a_table_of_earlier_results(name: str, tmp_path: Path, watch: Watch) -> 
     out.mkdir()
     (out / "predictions.csv").write_text("image_name,class,rle\n" + rows)
     written = Written(out, writable("competition"), writable("competition"))
-    assert list(_kept_rows(written, [])) == []
-    assert _own_names(out) is not None
+    assert list(kept_rows(written, [])) == []
+    assert own_names(out) is not None
 
 
 def test_links_in_a_data_set(label_set: Path, tmp_path: Path, watch: Watch) -> None:

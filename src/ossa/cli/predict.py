@@ -63,7 +63,8 @@ def command(
     Exit codes: 0 all images done; 1 some were skipped, the rest is written; 2 nothing done.
     """
     from ossa.pipeline.measured import numbers_of
-    from ossa.pipeline.predict import CSV_NAME, asked_predictor, predict_with
+    from ossa.pipeline.parts import CSV_NAME
+    from ossa.pipeline.predict import asked_predictor, predict_with
     from ossa.progress import bar
 
     outcome = predict_with(

@@ -244,7 +244,7 @@ def _submission(path: Path) -> Facts:
 
 def _predictions(path: Path) -> Facts:
     """What ``ossa predict`` left in a folder."""
-    from ossa.pipeline.predict import CSV_NAME, RUN_FOLDER
+    from ossa.pipeline.parts import CSV_NAME, RUN_FOLDER
 
     stopped = (path / RUN_FOLDER).exists()
     table = _submission(path / CSV_NAME) if (path / CSV_NAME).is_file() else Facts("submission", (), {"images": 0})

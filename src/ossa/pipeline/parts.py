@@ -22,6 +22,11 @@ from ossa.safety import read_json, replacing, write_json, write_text
 #: What the folder of a run calls its settings.
 _NOTE = "run.json"
 
+CSV_NAME = "predictions.csv"
+
+#: Inside the output folder: what a run has finished, until it is complete.
+RUN_FOLDER = ".ossa-run"
+
 HEADER = ",".join(COLUMNS) + "\n"
 
 

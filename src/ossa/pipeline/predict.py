@@ -11,21 +11,22 @@ With measurements also what pipeline.measured names. A film with several hands h
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossa.errors import DeviceError, InputError, OutputError, reason_of
-from ossa.parallel import read_ahead
+from ossa.parallel import Behind, cores, read_ahead
+from ossa.pipeline.earlier import is_strange, kept_rows, own_names, refuse_strangers, settle
 from ossa.pipeline.films import Film, check_name, find_films
 from ossa.pipeline.measured import Numbers, write_tables
-from ossa.pipeline.parts import HEADER, Part, Parts, is_table, rows_by_image, rows_of
+from ossa.pipeline.parts import CSV_NAME, RUN_FOLDER, Part, Parts
 from ossa.pipeline.several import apart
-from ossa.pipeline.written import Written, names_of
+from ossa.pipeline.written import Written
 from ossa.progress import Track, silent
-from ossa.safety import output_folder, write_text
+from ossa.safety import output_folder
 
 if TYPE_CHECKING:
     from ossa.inference.hands import Hand
@@ -34,13 +35,8 @@ if TYPE_CHECKING:
     from ossa.radiograph.radiograph import Radiograph
     from ossa.schema import BoneSchema
 
-CSV_NAME = "predictions.csv"
-
 #: The format of single labels where the wanted one keeps a set together.
 ALONE = "competition"
-
-#: Inside the output folder: what a run has finished, until it is complete.
-RUN_FOLDER = ".ossa-run"
 
 
 @dataclass(frozen=True)
@@ -62,6 +58,10 @@ class Skipped:
 
     path: Path
     reason: str
+
+
+#: How a film ended: what was found, or what went wrong.
+Ended = tuple[Film, Predicted | Exception]
 
 
 @dataclass
@@ -141,15 +141,15 @@ def predict_with(
     single = form if form.write is not None else writable(ALONE)
     inputs = [*given, *(film.path for film in films)]
     with output_folder(folder, inputs, (CSV_NAME, RUN_FOLDER)):
-        ours = _own_names(folder)
+        ours = own_names(folder)
         written = Written(folder, single, form, numbers)
-        _refuse_strangers(written, films, ours)
+        refuse_strangers(written, films, ours)
         predictor = load()
         settings: dict[str, Any] = {"format": label_format, "predictor": predictor.settings()}
         if numbers is not None:
             predictor = replace(predictor, edges=True)
             settings["numbers"] = asdict(numbers)
-        _settle(folder, films, settings, tell)
+        settle(folder, films, settings, tell)
         parts = Parts.begin(folder / RUN_FOLDER, settings)
         outcome = Outcome(folder, len(films))
         try:
@@ -162,7 +162,7 @@ def predict_with(
             raise _nothing_done(outcome)
         done = [predicted.film for predicted in outcome.done]
         new = [result for predicted in outcome.done for result in predicted.results]
-        parts.write_csv(folder / CSV_NAME, done, _kept_rows(written, new))
+        parts.write_csv(folder / CSV_NAME, done, kept_rows(written, new))
         if form is not single and form.write_set is not None:
             form.write_set(folder, _items(outcome, predictor.schema))
         if numbers is not None:
@@ -188,36 +188,80 @@ def _predict_all(
     names = {film.name.casefold() for film in films}
 
     def taken(name: str) -> bool:
-        return name.casefold() in names or _is_strange(written, name, ours)
+        return name.casefold() in names or is_strange(written, name, ours)
 
     def read(film: Film) -> Radiograph | Predicted:
         check_name(film)
         return _finished(film, parts, written) or read_radiograph(film.path)
 
-    for film, found in track(read_ahead(films, read), len(films), "Finding bones"):
-        try:
-            if isinstance(found, Exception):
-                raise found
-            if isinstance(found, Predicted):
-                outcome.done.append(found)
-                continue
-            hands = predict_one(found, predictor)
-            results = apart(film, [hand.side for hand in hands], taken)
-            for hand in hands:
-                written.form.refuse(hand.segmentation, film.path)
-            for hand, result in zip(hands, results, strict=True):
-                written.write(result, found, hand.segmentation)
-            done = _done(film, results, hands)
-            _remember(done, parts, hands)
-        except (DeviceError, OutputError):
-            raise
-        except Exception as error:
+    def ended(end: Ended) -> None:
+        film, done = end
+        if isinstance(done, (DeviceError, OutputError)):
+            raise done
+        if isinstance(done, Exception):
             # Whatever one file does, the others are done: an error nobody foresaw skips its file too.
-            _skip(outcome, film, reason_of(error, film.path), tell)
-            continue
-        if done.notes:
+            _skip(outcome, film, reason_of(done, film.path), tell)
+            return
+        if done.notes and film not in earlier:
             tell(f"{film.path}: {'; '.join(done.notes)}")
         outcome.done.append(done)
+
+    earlier: set[Film] = set()
+    finish = partial(_finish, parts=parts, written=written, taken=taken)
+    readers, writers = _helpers()
+    with Behind(ended, writers) as behind:
+        for film, found in track(read_ahead(films, read, readers + 1, readers), len(films), "Finding bones"):
+            if isinstance(found, Predicted):
+                earlier.add(film)
+            behind.put(_looked_at(film, found, predictor, finish))
+
+
+def _looked_at(
+    film: Film, found: Radiograph | Predicted | Exception, predictor: Predictor, finish: Callable[..., Ended]
+) -> Callable[[], Ended]:
+    """What is left to do for a film once its bones are found."""
+    if isinstance(found, (Exception, Predicted)):
+        return lambda: (film, found)
+    try:
+        hands = predict_one(found, predictor)
+    except DeviceError:
+        raise
+    except Exception as error:
+        failed = error
+        return lambda: (film, failed)
+    return partial(finish, film, found, hands)
+
+
+def _finish(
+    film: Film,
+    found: Radiograph,
+    hands: tuple[Hand, ...],
+    *,
+    parts: Parts,
+    written: Written,
+    taken: Callable[[str], bool],
+) -> Ended:
+    """Write what was found, in a worker while the network looks at the next picture."""
+    try:
+        results = apart(film, [hand.side for hand in hands], taken)
+        for hand in hands:
+            written.form.refuse(hand.segmentation, film.path)
+        for hand, result in zip(hands, results, strict=True):
+            written.write(result, found, hand.segmentation)
+        done = _done(film, results, hands)
+        _remember(done, parts, hands)
+    except Exception as error:
+        return film, error
+    return film, done
+
+
+def _helpers() -> tuple[int, int]:
+    """Threads that read and threads that write beside the network: one each on two cores, more where there are more.
+
+    A 2048 px picture takes some 50 ms to read and 150 ms to draw and write, each in one thread.
+    """
+    count = cores()
+    return max(1, min(3, count // 4)), max(1, min(8, count // 2))
 
 
 def _done(film: Film, results: list[Film], hands: tuple[Hand, ...]) -> Predicted:
@@ -264,72 +308,6 @@ def _remember(done: Predicted, parts: Parts, hands: tuple[Hand, ...]) -> None:
     facts = {"bones": done.bones, "notes": list(done.notes), "results": names}
     rows = (submission_rows(r.image_name, h.segmentation) for r, h in zip(done.results, hands, strict=True))
     parts.put(done.film, Part("".join(rows), facts))
-
-
-def _settle(folder: Path, films: list[Film], settings: Mapping[str, Any], tell: Callable[[str], None]) -> None:
-    """Put what a stopped run had finished into the table: this run may be of other images, or have other settings."""
-    parts = Parts(folder / RUN_FOLDER)
-    finished = dict(parts.finished())
-    if not finished:
-        return
-    rows = "".join(part.text for part in finished.values())
-    images = {image for image, _ in rows_of(rows)}
-    kept = [row for image, row in rows_by_image(folder / CSV_NAME) if image not in images]
-    write_text(folder / CSV_NAME, HEADER + "".join(kept) + rows)
-    others = sorted(set(finished) - {film.image_name for film in films})
-    if others and not parts.agree(settings):
-        tell(
-            f"{len(others)} images in {folder} were done with other settings by a run that was stopped; they stay as "
-            f"they are: {', '.join(others[:5])}{', ...' if len(others) > 5 else ''}"
-        )
-
-
-def _kept_rows(written: Written, done: list[Film]) -> Iterable[str]:
-    """The rows that earlier runs wrote of images whose results are still in the folder.
-
-    A table may have been changed by anybody: ``os.path.exists`` takes names that no file can have for absent ones.
-    """
-    new = {film.image_name for film in done}
-    held: dict[str, bool] = {}
-    for image, row in rows_by_image(written.folder / CSV_NAME):
-        if image not in held:
-            held[image] = image not in new and any(os.path.exists(written.of(name)[0]) for name in names_of(image))
-        if held[image]:
-            yield row
-
-
-def _own_names(folder: Path) -> set[str] | None:
-    """What results in ``folder`` may be called that a run of ossa wrote; None when nothing there tells it."""
-    if (folder / RUN_FOLDER).is_dir():
-        return None  # a stopped run's results, of which no table tells yet
-    images = dict.fromkeys(image for image, _ in rows_by_image(folder / CSV_NAME))
-    return {name for image in images for name in names_of(image)}
-
-
-def _is_strange(written: Written, name: str, ours: set[str] | None) -> bool:
-    """Whether results called ``name`` would replace something that no run of ossa wrote."""
-    return ours is not None and name not in ours and written.of(name)[0].exists()
-
-
-def _refuse_strangers(written: Written, films: list[Film], ours: set[str] | None) -> None:
-    """Refuse to replace labels or a table that no run of ossa wrote."""
-    if ours is None:
-        return
-    folder = written.folder
-    csv = folder / CSV_NAME
-    strange = [written.of(s.name)[0] for s in films if _is_strange(written, s.name, ours)]
-    if csv.exists() and not is_table(csv):
-        strange.append(csv)
-    if written.form.mark and (folder / written.form.mark).exists() and not csv.exists():
-        strange.append(folder / written.form.mark)
-    if strange:
-        more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
-        raise OutputError(
-            "the output folder holds files of the same names that ossa did not write",
-            path=folder,
-            found=f"{strange[0].relative_to(folder)}{more}",
-            remedy="Give another output folder, or remove them",
-        )
 
 
 def predict_one(radiograph: Radiograph, predictor: Predictor) -> tuple[Hand, ...]:
