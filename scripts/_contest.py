@@ -17,10 +17,11 @@ import numpy as np
 from ossa.config import RunConfig, load_config
 from ossa.dataset.dataset import open_dataset
 from ossa.dataset.folds import Folds, read_folds
-from ossa.errors import ConfigError, DatasetError, InputError, OutputError
+from ossa.errors import ConfigError, DatasetError, InputError
 from ossa.pipeline.calibrate import Calibrated, calibrate
 from ossa.progress import bar
 from ossa.safety import read_json, renewing, write_json
+from ossa.safety.whole import require_space
 from ossa.schema import BoneSchema, load_schema
 
 #: Room that a contest takes: three bundles, checkpoints and optimisers of a compact network per run, and the cache.
@@ -127,16 +128,11 @@ def check(contest: Contest, folds_file: Path | None) -> None:
             )
     if folds_file is not None:
         same_subjects(read_folds(folds_file), {case.subject for case in labelled}, folds_file, contest)
-    have = shutil.disk_usage(contest.work if contest.work.exists() else contest.work.resolve().parent).free
-    need = 3 * contest.folds * BYTES_PER_FOLD + len(dataset) * BYTES_PER_PICTURE
-    if have < need and not (contest.work / "steps").exists():
-        raise OutputError(
-            "there is too little room for the runs",
-            path=contest.work,
-            found=f"{have / 1e9:.1f} GB free",
-            expected=f"about {need / 1e9:.1f} GB",
-            remedy="Free some space, or write to another disk",
-        )
+    if not (contest.work / "steps").exists():
+        disk = contest.work if contest.work.exists() else contest.work.resolve().parent
+        need = 3 * contest.folds * BYTES_PER_FOLD + len(dataset) * BYTES_PER_PICTURE
+        holds = f"{len(dataset)} pictures in {contest.folds} folds"
+        require_space(disk, need, "the runs", holds=holds, remedy="or write to another disk")
 
 
 def same_subjects(folds: Folds, subjects: set[str], file: Path, contest: Contest) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -179,3 +182,52 @@ def test_what_was_put_is_done_when_the_caller_is_stopped(error: type[BaseExcepti
             behind.put(partial(job, k))
         raise error
     assert told == [0, 2, 3]
+
+
+#: Two workers that tell their numbers and then wait for their next job.
+_POOL = """
+import os, sys, time
+from ossa.parallel import in_processes
+from test_parallel import number
+if __name__ == "__main__":
+    pool = in_processes(number, [0.3] * 4, 2, "")
+    print(*{next(pool) for _ in range(4)}, flush=True)
+    time.sleep(60)
+"""
+
+
+def number(seconds: float) -> int:
+    time.sleep(seconds)
+    return os.getpid()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX does")
+def test_workers_end_with_a_process_that_was_killed(tmp_path: Path) -> None:
+    (tmp_path / "pool.py").write_text(_POOL)
+    paths = [str(Path(__file__).parent), *sys.path]
+    with subprocess.Popen(
+        [sys.executable, str(tmp_path / "pool.py")],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+    ) as parent:
+        assert parent.stdout is not None
+        workers = [int(word) for word in parent.stdout.readline().split()]
+        parent.kill()
+    assert workers
+    end = time.monotonic() + 20
+    while alive := [worker for worker in workers if _lives(worker)]:
+        assert time.monotonic() < end, alive
+        time.sleep(0.02)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{process}/stat")
+    try:
+        return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -90,8 +90,8 @@ def test_folds_of_another_set_are_told(contest: _contest.Contest, tmp_path: Path
 
 def test_a_full_disk_is_told(contest: _contest.Contest, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(_contest.shutil, "disk_usage", lambda _: usage(10, 10, 0))
-    with pytest.raises(OutputError, match=r"too little room.*0.0 GB free.*Free some space"):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 10, 0))
+    with pytest.raises(OutputError, match=r"too little space for the runs.*0 MB free.*Free some space"):
         _contest.check(contest, None)
 
 

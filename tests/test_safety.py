@@ -34,6 +34,7 @@ from ossa.safety import (
     write_json,
     write_text,
 )
+from ossa.safety.apart import clear_abandoned
 
 
 def test_an_error_inside_leaves_the_old_file(tmp_path: Path) -> None:
@@ -220,6 +221,46 @@ def test_a_folder_is_replaced_at_once_or_not_at_all(tmp_path: Path) -> None:
     _kill(_run(code, tmp_path / "m"))
     clear_leftovers(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["m"]
+
+
+def test_a_kill_between_two_renamings_loses_no_folder(tmp_path: Path) -> None:
+    """The old folder has given way, the new one not yet taken its place."""
+    for again in (clear_leftovers, lambda _: None):
+        with replacing_folder(tmp_path / "m") as work:
+            (work / "a").write_text("old")
+        code = """
+import os
+renamed, count = os.rename, 0
+def dying(*names):
+    global count
+    count += 1
+    if count == 2:
+        print('ready', flush=True)
+        time.sleep(60)
+    renamed(*names)
+os.rename = dying
+with safety.replacing_folder(sys.argv[1]) as work:
+    (work / 'b').write_text('new')
+while True:"""
+        _kill(_run(code, tmp_path / "m"))
+        assert not (tmp_path / "m").exists()
+        again(tmp_path)
+        with pytest.raises(ZeroDivisionError), replacing_folder(tmp_path / "m") as work:
+            _ = 1 / 0
+        assert [p.name for p in tmp_path.iterdir()] == ["m"]
+        assert (tmp_path / "m" / "a").read_text() == "old"
+
+
+def test_temporary_folders_of_killed_processes_are_removed_and_no_others(tmp_path: Path) -> None:
+    _kill(_run(HOLDER, tmp_path / "ossa-x-dead"))
+    living = _run(HOLDER, tmp_path / "ossa-x-living")
+    for name in ("ossa-x-new", "other"):  # one that its process is about to take, and somebody's
+        (tmp_path / name).mkdir()
+    (tmp_path / "ossa-x-link").symlink_to(tmp_path / "other")
+    clear_abandoned(tmp_path, "ossa-x-")
+    left = sorted(p.name for p in tmp_path.iterdir())
+    _kill(living)
+    assert left == ["ossa-x-link", "ossa-x-living", "ossa-x-new", "other"]
 
 
 HOLDER = "with safety.output_folder(sys.argv[1]) as folder:\n    (folder / 'x').write_text('x')"

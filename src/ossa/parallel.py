@@ -146,8 +146,30 @@ def _one_thread() -> None:
 
     import cv2
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops the pool
+    for name in ("SIGINT", "SIGHUP"):  # a terminal sends them to everybody: the parent stops the pool
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     cv2.setNumThreads(1)
+    end_with_parent()
+
+
+def end_with_parent() -> None:
+    """Let this process, which another one started, end when that one is gone: killed, it cannot end its workers.
+
+    A pool's worker would wait for its next job for ever, since it holds the queue's other end itself.
+    """
+    import threading
+    from multiprocessing import parent_process
+
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="ossa-parent", daemon=True).start()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -117,30 +118,80 @@ def test_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Interrupted" in result.stderr
 
 
-def test_a_real_interrupt(tmp_path: Path) -> None:
-    """SIGINT to the program itself, in the middle of a command."""
-    code = (
-        "import sys, time, click, ossa.cli as frame\n"
-        "module = type(sys)('ossa.cli.probe')\n"
-        "def body():\n"
-        "    print('ready', flush=True)\n"
-        "    time.sleep(60)\n"
-        "module.command = click.command('probe')(body)\n"
-        "sys.modules['ossa.cli.probe'] = module\n"
-        "frame.COMMANDS['probe'] = ('probe', 'A probe.')\n"
-        "sys.argv = ['ossa', 'probe']\n"
-        "frame.main()\n"
-    )
-    # Started from a shell's background, a process inherits "ignore SIGINT"; a terminal's does not.
-    code = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{code}"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+#: A program whose one command waits.
+PROBE = (
+    # Started from a shell's background, a process inherits "ignore SIGINT", under nohup "ignore SIGHUP"; a terminal's
+    # does not.
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    "if hasattr(signal, 'SIGHUP'): signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
+    "import sys, time, click, ossa.cli as frame\n"
+    "module = type(sys)('ossa.cli.probe')\n"
+    "def body():\n"
+    "    print('ready', flush=True)\n"
+    "    time.sleep(float(sys.argv[2]))\n"
+    "module.command = click.command('probe')(click.argument('seconds')(lambda seconds: body()))\n"
+    "sys.modules['ossa.cli.probe'] = module\n"
+    "frame.COMMANDS['probe'] = ('probe', 'A probe.')\n"
+    "frame.main()\n"
+)
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_real_interrupt(name: str) -> None:
+    """A signal to the program itself, in the middle of a command."""
+    if not hasattr(signal, name):
+        pytest.skip("not on this system")
+    words = [sys.executable, "-c", PROBE, "probe", "60"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(getattr(signal, name))
         _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130
     assert b"Traceback" not in stderr
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no terminals that hang up")
+def test_nohup_outlives_its_terminal() -> None:
+    code = PROBE.replace("frame.main()", "signal.signal(signal.SIGHUP, signal.SIG_IGN)\nframe.main()")
+    with subprocess.Popen([sys.executable, "-c", code, "probe", "0.5"], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(30) == 0
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no terminals that hang up")
+def test_a_terminal_that_is_closed_stops_no_writing(tmp_path: Path) -> None:
+    """What is written when a command is interrupted is written though nobody hears of it any more."""
+    import fcntl
+    import pty
+    import termios
+
+    main, terminal = pty.openpty()
+    body = (
+        "    try:\n"
+        "        print('ready', flush=True)\n"
+        "        time.sleep(60)\n"
+        "    except KeyboardInterrupt:\n"
+        "        print('stopped', flush=True)\n"
+        f"        open({str(tmp_path / 'written')!r}, 'w').close()\n"
+    )
+    code = PROBE.replace("    print('ready', flush=True)\n    time.sleep(float(sys.argv[2]))\n", body)
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "probe", "0"],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    ) as process:
+        os.close(terminal)
+        assert os.read(main, 5) == b"ready"
+        os.close(main)
+        process.wait(30)
+    assert (tmp_path / "written").exists()
 
 
 def test_a_reader_that_goes_away(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@ import json
 import multiprocessing
 import os
 import shutil
-import time
 from collections import namedtuple
 
 import cv2
@@ -16,6 +15,7 @@ from ossa.dataset.cache import GreyCache, grey8, read_grey
 from ossa.errors import ImageError, OutputError
 from ossa.radiograph.prepare import Preparation
 from ossa.radiograph.radiograph import Radiograph
+from ossa.safety import replacing
 
 SMALL = Preparation(64)
 
@@ -168,14 +168,16 @@ def test_a_note_that_places_nothing_is_made_again(tmp_path, pictures, decoded, p
 def test_what_killed_processes_left_is_cleared_and_never_read(tmp_path, pictures):
     home = tmp_path / "cache" / "64"
     home.mkdir(parents=True)
-    old, young = home / ".x.npy.abc.part", home / ".y.npy.abc.part"
-    for part in (old, young):
+    # A process died a moment ago, or the clock was set back since; one of a version before 0.2; and one that lives.
+    dead, old = home / ".x.npy.ossa-part", home / ".x.npy.abcdefgh.part"
+    for part in (dead, old):
         part.write_bytes(b"half")
-    os.utime(old, (time.time() - 1e5,) * 2)
-    assert GreyCache(tmp_path / "cache", SMALL).build(pictures, workers=1) == ()
-    assert not old.exists()
-    assert young.exists()
-    assert len(arrays(home)) == 4
+    with replacing(home / "y.npy") as living:
+        assert GreyCache(tmp_path / "cache", SMALL).build(pictures, workers=1) == ()
+        assert not dead.exists()
+        assert not old.exists()
+        assert living.exists()
+    assert len(arrays(home)) == 5
 
 
 def _kill_in_the_middle(folder, paths):

@@ -146,6 +146,41 @@ def test_a_peer_that_is_down_is_tried_again_and_gets_everything_once(
     node.queue.close()
 
 
+def test_a_clock_that_is_set_back_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was put off for seconds by a clock a year ahead does not wait for a year."""
+    port = free_port()
+    to = Archive("127.0.0.1", port, "PACS", "OSSA")
+    node = node_in(tmp_path / "queue", to)
+    now = time.time()
+    clock = {"now": now + 3e7}
+    monkeypatch.setattr("ossa.pipeline.node_queue.time.time", lambda: clock["now"])
+    for _ in range(2):
+        data, sent = film_bytes(tmp_path)
+        assert take(node, data, sent) == TAKEN
+    assert node.work()
+    assert node.deliver(str(to)) == pause(1)
+    picture = node.queue.next_picture()
+    assert picture is not None
+    node.queue.postpone(picture, "no memory")
+    assert not node.work()
+    clock["now"] = now
+    assert node.work()
+    with archive(port) as up:
+        assert node.deliver(str(to)) is None
+    assert sorted(up.kinds) == ["SEG", "SEG", "SR", "SR"]
+    node.queue.close()
+
+
+def test_half_of_a_picture_goes_also_where_files_are_kept(tmp_path: Path) -> None:
+    queue = NodeQueue(tmp_path, "OSSA", keep=True)
+    queue.close()
+    for folder in ("received", "answers"):
+        (tmp_path / folder / ".1.dcm.ossa-part").write_text("half")
+        (tmp_path / folder / "1.dcm").write_text("whole")
+    NodeQueue(tmp_path, "OSSA", keep=True).close()
+    assert [[p.name for p in (tmp_path / f).iterdir()] for f in ("received", "answers")] == [["1.dcm"]] * 2
+
+
 def test_a_peer_that_is_not_named_any_more_is_told(tmp_path: Path) -> None:
     node = node_in(tmp_path / "queue", PACS)
     data, sent = film_bytes(tmp_path)

@@ -203,7 +203,7 @@ def _sending(node: Node, name: str, ending: threading.Event) -> None:
 
 @contextmanager
 def _on_signals(end: Callable[..., None]) -> Iterator[None]:
-    """SIGTERM and the first Ctrl-C end the node in order; a second Ctrl-C ends it at once."""
+    """SIGTERM, SIGHUP and the first Ctrl-C end the node in order; a second Ctrl-C ends it at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -212,7 +212,9 @@ def _on_signals(end: Callable[..., None]) -> Iterator[None]:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         end()
 
-    former = {number: signal.signal(number, once) for number in (signal.SIGTERM, signal.SIGINT)}
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
+    heeded = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]  # nohup
+    former = {number: signal.signal(number, once) for number in heeded}
     try:
         yield
     finally:

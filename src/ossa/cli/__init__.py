@@ -2,7 +2,7 @@
 
 Exit codes: 0 all done; 1 done, but some of the given files had to be skipped; 2 nothing was done,
 because of what was given (a wrong option, a bad file, a setting, a folder that cannot be
-written); 3 a defect in ossa; 130 interrupted.
+written); 3 a defect in ossa; 130 interrupted (Ctrl-C, SIGTERM, a closed terminal).
 """
 
 from __future__ import annotations
@@ -175,7 +175,31 @@ def cli() -> None:
     """Find the bones of the hand and wrist in X-rays."""
 
 
+def _end_in_order() -> None:
+    """SIGTERM and SIGHUP (the terminal is closed) end a command as Ctrl-C does: what is finished is written down.
+
+    Where a signal is ignored already (nohup), it stays so.
+    """
+    import signal
+
+    terminals = [stream.fileno() for stream in (sys.stdin, sys.stdout, sys.stderr) if stream and stream.isatty()]
+
+    def end(number: int, _frame: object) -> NoReturn:
+        if number != signal.SIGTERM:  # a terminal that is gone: whoever writes to it would fail, and write nothing else
+            nothing = os.open(os.devnull, os.O_RDWR)
+            for handle in terminals:
+                os.dup2(nothing, handle)
+            os.close(nothing)
+        raise KeyboardInterrupt
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, end)
+
+
 def main() -> NoReturn:
     """The ``ossa`` program."""
+    _end_in_order()
     cli.main(prog_name="ossa")
     raise AssertionError("click's main always exits")

@@ -12,8 +12,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import shutil
-import time
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -30,14 +28,12 @@ from ossa.progress import Track, silent
 from ossa.radiograph.prepare import Placement, Preparation, place, resample
 from ossa.radiograph.radiograph import Radiograph
 from ossa.radiograph.read import read_radiograph
-from ossa.safety import read_json, sha256, write_bytes, write_json
+from ossa.safety import clear_leftovers, read_json, sha256, write_bytes, write_json
+from ossa.safety.whole import require_space
 from ossa.segmentation.decode import scales
 
 #: Raised whenever decoding or resampling changes what an array holds.
 VERSION = 2
-
-#: Left-over temporary files older than this (seconds) belong to a process that was killed.
-_STALE = 3600.0
 
 #: A note is a few hundred bytes; a larger file (bytes) is none.
 _MAX_NOTE = 100_000
@@ -185,15 +181,19 @@ class GreyCache:
     def _make_room(self, count: int) -> None:
         """Clear what killed processes left, and refuse to start what cannot be finished."""
         home = self._home()
-        # What is not decoded yet may be as large as a square at full size.
         try:
             home.mkdir(parents=True, exist_ok=True)
-            kept = 0
-            for entry in os.scandir(home):
-                kept += entry.name.endswith(".npy")
-                if entry.name.endswith((".part", ".ossa-part")) and entry.stat().st_mtime < time.time() - _STALE:
-                    os.unlink(entry.path)
-            free = shutil.disk_usage(home).free
+            clear_leftovers(home)
+            kept = sum(1 for _ in home.glob("*.npy"))
+            # What is not decoded yet may be as large as a square at full size.
+            require_space(
+                home,
+                max(0, count - kept) * (self.preparation.size**2 + 8192),
+                "the cache of decoded pictures",
+                holds=f"{count} pictures at {self.preparation.size} px",
+                remedy="give another cache folder, lower the size, or turn the cache off: "
+                "pictures are then decoded each time",
+            )
         except OSError as error:
             raise OutputError(
                 "the cache of decoded pictures cannot be made",
@@ -201,16 +201,6 @@ class GreyCache:
                 found=error.strerror or str(error),
                 remedy="Give another cache folder, or turn the cache off: pictures are then decoded each time",
             ) from error
-        needed = max(0, count - kept) * (self.preparation.size**2 + 8192)
-        if needed > free:
-            raise OutputError(
-                "there is too little space for the cache of decoded pictures",
-                path=home,
-                found=f"{free / 1e6:,.0f} MB free",
-                expected=f"up to {needed / 1e6:,.0f} MB for {count} pictures at {self.preparation.size} px",
-                remedy="Free some space, give another cache folder, lower the size, or turn the cache off: "
-                "pictures are then decoded each time",
-            )
 
 
 def _header(shape: tuple[int, ...]) -> bytes:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ossa.errors import InputError
+from ossa.safety import clear_leftovers
 from ossa.safety.database import Held, read_only
 from ossa.safety.whole import to_disk, write_bytes
 
@@ -31,6 +32,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
 
 #: The same for what a peer refused; it may learn to take it (another setting, more room).
 LONGEST_REFUSAL = 3600.0
+
+#: What can be tried now. A time further away than any pause was noted before the clock was set back: it has come.
+_DUE = "(due <= ? OR due > ?)"
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS pictures (
@@ -80,6 +84,12 @@ def pause(tries: int, longest: float = LONGEST_PAUSE) -> float:
     return min(FIRST_PAUSE * 2.0 ** min(max(tries, 1) - 1, 30), longest)
 
 
+def _now() -> tuple[float, float]:
+    """The values of ``_DUE``."""
+    now = time.time()
+    return now, now + max(LONGEST_PAUSE, LONGEST_REFUSAL)
+
+
 class NodeQueue:
     """The queue in ``folder``, of the node with the title ``entity``, held until ``close``; threads may share it.
 
@@ -126,9 +136,9 @@ class NodeQueue:
         """The picture to work on now; it counts as worked on until ``answered``, ``unanswered`` or ``postpone``."""
         with self._base.change() as change:
             row = change.execute(
-                "SELECT number, uid, tries FROM pictures WHERE state = 'waiting' AND due <= ? "
+                f"SELECT number, uid, tries FROM pictures WHERE state = 'waiting' AND {_DUE} "
                 "ORDER BY due, number LIMIT 1",
-                (time.time(),),
+                _now(),
             ).fetchone()
             if row is None:
                 return None
@@ -178,10 +188,10 @@ class NodeQueue:
     def due_answers(self, peer: str, most: int = 20) -> list[Waiting]:
         """The answers that ``peer`` can be sent now, in the order of their pictures, Segmentation before report."""
         rows = self._base.rows(
-            "SELECT picture, kind, uid, tries FROM answers WHERE peer = ? AND state = 'waiting' AND due <= ? "
+            f"SELECT picture, kind, uid, tries FROM answers WHERE peer = ? AND state = 'waiting' AND {_DUE} "
             "ORDER BY picture, kind LIMIT ?",
             peer,
-            time.time(),
+            *_now(),
             most,
         )
         return [
@@ -265,6 +275,7 @@ class NodeQueue:
             )
         for folder in ("received", "answers"):
             (self.folder / folder).mkdir(exist_ok=True)
+            clear_leftovers(self.folder / folder)
         if self.keep:
             return
         waiting = {f"{row['uid']}.dcm" for row in self._base.rows("SELECT uid FROM pictures WHERE state = 'waiting'")}

@@ -13,17 +13,17 @@ Every picture follows from the seed and its number, so a run that was stopped is
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ossa.errors import ConfigError, MissingExtraError, OutputError
+from ossa.errors import ConfigError, MissingExtraError
 from ossa.parallel import cores, in_processes
 from ossa.pipeline.phantom import Made, anatomy_name, check, claim
 from ossa.progress import Track, silent
 from ossa.safety import output_folder, write_bytes, write_json
+from ossa.safety.whole import require_space
 
 if TYPE_CHECKING:
     from ossa.phantom.contest import ContestHand
@@ -84,25 +84,14 @@ def make_rehearsal(
         _write_meta(folder / META, hands, seed)
         _write_planted(folder / PLANTED, hands)
         jobs = [_Job(folder, hand, seed, size, meshes) for hand in hands if not _picture(folder, hand).exists()]
-        _refuse_small_disk(folder, len(jobs), size)
+        needed = len(jobs) * BYTES_PER_PX * size * size
+        advice = "or take fewer subjects (--train, --test) or a smaller --size"
+        require_space(folder, needed, "the rehearsal", holds=f"{len(jobs)} pictures of {size} px", remedy=advice)
         workers = min(processes if processes is not None else cores(), max(len(jobs), 1))
         remedy = "Give fewer processes with -j or a smaller --size; the same command continues"
         for _ in track(in_processes(_make, jobs, workers, remedy), len(jobs), "Taking films"):
             pass
     return Made(folder, len(jobs), len(hands) - len(jobs))
-
-
-def _refuse_small_disk(folder: Path, pictures: int, size: int) -> None:
-    """Raise OutputError where so many pictures will not fit, before any is drawn."""
-    needed, free = pictures * BYTES_PER_PX * size * size, shutil.disk_usage(folder).free
-    if needed > free:
-        raise OutputError(
-            "there is too little space for the rehearsal",
-            path=folder,
-            found=f"{free / 1e6:,.0f} MB free",
-            expected=f"about {needed / 1e6:,.0f} MB for {pictures} pictures of {size} px",
-            remedy="Free some space, or take fewer subjects (--train, --test) or a smaller --size",
-        )
 
 
 def _picture(folder: Path, hand: ContestHand) -> Path:

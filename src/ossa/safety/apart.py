@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import NoReturn
 from ossa.errors import OutputError
 from ossa.safety.lock import LOCK_NAME, hold, identity, is_at, lock
 from ossa.safety.pictures import ENDINGS
-from ossa.safety.whole import TEMPORARY, remove
+from ossa.safety.whole import TEMPORARY, put_back, remove
 
 
 @contextmanager
@@ -124,6 +125,8 @@ def _identities(paths: Iterable[Path]) -> set[tuple[int, int]]:
 def clear_leftovers(folder: str | os.PathLike[str]) -> None:
     """Remove what killed runs left of the files and folders that they were writing directly in ``folder``.
 
+    A folder that was about to be replaced, and has no successor, is put back.
+
     >>> from ossa.safety import clear_leftovers
     >>> _ = Path(".hand.json.ossa-part").write_text("half of a")
     >>> clear_leftovers(".")
@@ -133,9 +136,29 @@ def clear_leftovers(folder: str | os.PathLike[str]) -> None:
     with suppress(OSError):
         for path in [p for p in Path(folder).iterdir() if TEMPORARY.fullmatch(p.name)]:
             with suppress(OSError, OutputError):  # OutputError: its writer lives
+                put_back(path)
                 handle = hold(path) if path.is_dir() else os.open(path, os.O_RDWR)
                 try:
                     if path.is_dir() or lock(handle):
                         remove(path)
+                finally:
+                    os.close(handle)
+
+
+def clear_abandoned(folder: Path, prefix: str) -> None:
+    """Remove folders of this user in ``folder`` that ``output_folder`` held for a process that was killed.
+
+    Their names begin with ``prefix``. One without a lock is left alone: its process may be about to take it.
+    """
+    with suppress(OSError):
+        for path in sorted(folder.glob(f"{prefix}*")):
+            with suppress(OSError, OutputError):  # OutputError: it is in use
+                owner = path.lstat()
+                mine = not hasattr(os, "getuid") or owner.st_uid == os.getuid()
+                if not (mine and stat.S_ISDIR(owner.st_mode) and (path / LOCK_NAME).is_file()):
+                    continue
+                handle = hold(path)
+                try:
+                    remove(path)
                 finally:
                     os.close(handle)

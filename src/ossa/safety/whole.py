@@ -23,6 +23,9 @@ PART = ".ossa-part"
 #: Temporary files of this version and (eight random characters) of versions before 0.2.
 TEMPORARY = re.compile(r"\..+(\.ossa-part|\.[a-z0-9_]{8}\.part)")
 
+#: A folder that gives way to a new one, until that has its name.
+OLD = re.compile(r"\.(.+)\.old\.ossa-part")
+
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -93,6 +96,22 @@ def renewing(path: str | os.PathLike[str]) -> Iterator[Path]:
                 temporary.unlink(missing_ok=True)
         if handle is not None:
             os.close(handle)
+
+
+def require_space(folder: Path, needed: float, what: str, *, holds: str, remedy: str) -> None:
+    """Raise OutputError where the disk of ``folder`` has less than ``needed`` bytes free, before work is begun.
+
+    ``what`` the space is for and what it ``holds``, in words.
+    """
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise OutputError(
+            f"there is too little space for {what}",
+            path=folder,
+            found=f"{free / 1e6:,.0f} MB free",
+            expected=f"about {needed / 1e6:,.0f} MB for {holds}",
+            remedy=f"Free some space, {remedy}",
+        )
 
 
 def _is_full(folder: Path) -> bool:
@@ -171,6 +190,7 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         work.mkdir(parents=True, exist_ok=True)
         handle = hold(work)
         held = True
+        put_back(old)
         for rest in work.iterdir():
             if rest.name != LOCK_NAME:
                 remove(rest)
@@ -203,6 +223,19 @@ def _exchange(new: Path, final: Path, old: Path) -> None:
             os.rename(old, final)
         raise
     remove(old)
+
+
+def put_back(old: Path) -> None:
+    """Give a folder its name again that a process took away to put a new one in its place, killed before it could.
+
+    ``old`` is what ``replacing_folder`` calls such a folder; any other path is left alone.
+    """
+    name = OLD.fullmatch(old.name)
+    if name is None or not old.is_dir():
+        return
+    final = old.with_name(name[1])
+    if not os.path.lexists(final):
+        os.rename(old, final)
 
 
 def remove(path: Path) -> None:

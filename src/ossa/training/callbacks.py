@@ -173,12 +173,16 @@ def save_weights(path: Path, state: dict[str, Tensor]) -> None:
         save_file({name: value.detach().cpu().contiguous().clone() for name, value in state.items()}, temporary)
 
 
+#: Ctrl-C, what a scheduler sends, and what a closed terminal sends where there are such.
+ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
 class Interrupted(Exception):
-    """The run was left on Ctrl-C or SIGTERM, with a checkpoint to go on from."""
+    """The run was left on one of the signals of ``ENDING``, with a checkpoint to go on from."""
 
 
 class Interruption:
-    """Ctrl-C or SIGTERM: the batch in hand is finished, last.ckpt written, and the run left by ``Interrupted``.
+    """Ctrl-C, SIGTERM or SIGHUP: the batch in hand is finished, last.ckpt written, and the run left by ``Interrupted``.
 
     A second signal leaves at once; last.ckpt is then that of the last epoch. Only a process's main thread can take
     signals; elsewhere this does nothing.
@@ -191,8 +195,9 @@ class Interruption:
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._ask)
+            for number in ENDING:
+                if signal.getsignal(number) != signal.SIG_IGN:  # nohup: the run outlives its terminal
+                    self._before[number] = signal.signal(number, self._ask)
         return self
 
     def __exit__(self, *_: object) -> None:

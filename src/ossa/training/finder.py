@@ -256,7 +256,7 @@ def main() -> None:
     checkpoint = a.out / "last.pt"
     step = _begin(parts, checkpoint, a.weights)
     log = (a.out / "log.jsonl").open("a")
-    begun, start, saved, saves = step, time.time(), time.time(), 0
+    begun, start, saved, saves = step, time.monotonic(), time.monotonic(), 0
     sums: dict[str, float] = {}
     first = a.seed << 32
     with ProcessPoolExecutor(1, initializer=_open, initargs=(a.pool,)) as composer:
@@ -283,12 +283,12 @@ def main() -> None:
                 sums[name] = sums.get(name, 0.0) + float(value.detach())
             if step % 50 == 0:
                 told = {k: round(v / 50, 4) for k, v in sums.items()}
-                line = {"step": step, "s_per_step": round((time.time() - start) / (step - begun), 3), **told}
+                line = {"step": step, "s_per_step": round((time.monotonic() - start) / (step - begun), 3), **told}
                 print(json.dumps(line), file=log, flush=True)
                 sums.clear()
-            if time.time() - saved > 60 * a.minutes or step == a.steps:
+            if time.monotonic() - saved > 60 * a.minutes or step == a.steps:
                 _save(parts, checkpoint, step)
-                saves, saved = saves + 1, time.time()
+                saves, saved = saves + 1, time.monotonic()
                 if saves % 4 == 0 or step == a.steps:
                     told = {k: round(v, 4) for k, v in figures(mean, pool, 100).items()}
                     print(json.dumps({"step": step, "held_out": told}), file=log, flush=True)

@@ -100,4 +100,7 @@ def _serve(app: object, listening: socket.socket) -> None:
     # uvicorn ends as it was told to and then gives the signal on: to end so is what was asked, not a failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: None)
+    hangup = getattr(signal, "SIGHUP", None)  # the terminal was closed; ignored under nohup
+    if hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN:
+        signal.signal(hangup, lambda _number, _frame: signal.raise_signal(signal.SIGTERM))
     uvicorn.Server(config).run(sockets=[listening])

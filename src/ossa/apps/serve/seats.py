@@ -131,6 +131,8 @@ def _signal(number: int) -> str:
 def _sit(connection: Connection, load: Load) -> None:
     """The life of the other process: load once, then answer until nobody asks any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which lets what is begun be finished
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # so is the end of its terminal
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         owned = load()

@@ -24,12 +24,16 @@ from ossa.apps.serve.seats import Trip
 from ossa.apps.serve.settings import Settings
 from ossa.apps.serve.worker import Overload, Worker
 from ossa.safety import output_folder
+from ossa.safety.apart import clear_abandoned
 
 #: Adds something to a service before it starts: ``service.include_router(...)``, ``service.closing.append(...)``.
 Part = Callable[["Service"], None]
 
 #: Below the server's folder: what requests bring, for as long as it is needed. Whatever lies there is removed.
 ROOM = ".ossa-uploads"
+
+#: Where no folder is given, what the temporary one's name begins with.
+PREFIX = "ossa-serve-"
 
 #: FastAPI reports to nobody here, whatever its environment says.
 SILENT: Any = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False}
@@ -135,7 +139,9 @@ class Service(FastAPI):
 
 
 def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="ossa-serve-", ignore_cleanup_errors=True)
+    """A folder that is gone with the server; those of this user's servers that were killed go now."""
+    clear_abandoned(Path(tempfile.gettempdir()), PREFIX)
+    return tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True)
 
 
 async def _gone(request: Request) -> None:
