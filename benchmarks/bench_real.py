@@ -349,13 +349,13 @@ def _shape(path: Path) -> tuple[int, int]:
 # The run --------------------------------------------------------------------------------------
 
 
-def predictor_of(model: str, times: dict[str, list[float]]) -> Predict:
+def predictor_of(model: str, device: str, times: dict[str, list[float]]) -> Predict:
     """Prediction with a bundle, timed: reading and everything after it."""
     from ossa.inference.predictor import Predictor
     from ossa.radiograph.read import read_radiograph
 
     start = time.perf_counter()
-    predictor = replace(Predictor.load(model), judge=None)  # as ossa predict looks, whatever it is taken for
+    predictor = replace(Predictor.load(model, device), judge=None)  # as ossa predict looks, whatever it is taken for
     times["load"] = [time.perf_counter() - start]
 
     def predict(_name: str, path: Path, _shape: tuple[int, int]) -> Segmentation:
@@ -375,6 +375,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--model", help="bundle folder")
+    parser.add_argument("--device", default="auto", help="as ossa predict takes it; onnx:cpu: in float")
     source.add_argument("--predictions", type=Path, help="folder of label files NAME.json (competition format)")
     source.add_argument(
         "--truth",
@@ -396,7 +397,7 @@ def main() -> None:
     times: dict[str, list[float]] = {}
     predict: Predict
     if args.model:
-        predict = predictor_of(args.model, times)
+        predict = predictor_of(args.model, args.device, times)
     elif args.truth:
         predict = lambda name, _path, shape: truth_of(o, shape) if (o := outlines.get(name)) is not None else None  # noqa: E731
     else:

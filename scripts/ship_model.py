@@ -106,7 +106,8 @@ def main() -> None:
     if finder is not None:  # it is trained by itself (scripts/ship_finder.py), and stays
         bundle = put_finder(bundle, finder)
     total = sum(p.stat().st_size for p in bundle.path.iterdir())
-    print(f"{bundle.path}: {total / 1e6:.1f} MB, step {steps}; now: python scripts/upload_model.py --write-card")
+    print(f"{bundle.path}: {total / 1e6:.1f} MB, step {steps}; now: python scripts/ship_int8.py {bundle.path}")
+    print("and, for the shipped model: python scripts/upload_model.py --write-card")
 
 
 if __name__ == "__main__":

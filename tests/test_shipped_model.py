@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ossa.bundle.bundle import Bundle
 from ossa.bundle.finder import finder_path
+from ossa.inference.engine import OnnxEngine
 from ossa.inference.predictor import Predictor
 from ossa.labels.competition import read_label
 from ossa.radiograph.read import read_radiograph
@@ -36,7 +38,10 @@ def test_it_is_small_enough(bundle: Bundle) -> None:
     finder = finder_path(bundle)
     assert finder is not None
     assert finder.stat().st_size <= 3_000_000
-    assert sum(path.stat().st_size for path in bundle.path.iterdir() if path != finder) <= 20_000_000
+    quick = bundle.quick_path
+    assert quick is not None
+    assert quick.stat().st_size <= 6_000_000
+    assert sum(path.stat().st_size for path in bundle.path.iterdir() if path not in (finder, quick)) <= 20_000_000
 
 
 def test_it_finds_the_bones_of_the_sample(bundle: Bundle) -> None:
@@ -46,3 +51,16 @@ def test_it_finds_the_bones_of_the_sample(bundle: Bundle) -> None:
     assert len(found) >= 26
     # The sample has another anatomy (the built-in one) than the phantoms that the model was trained on.
     assert compare(found, truth).means()["dice"] > 0.8
+
+
+def test_its_form_of_8_bits_is_that_of_its_weights(bundle: Bundle) -> None:
+    """Whoever ships other weights makes it anew: scripts/ship_int8.py."""
+    radiograph = read_radiograph(SAMPLES / "hand.png")
+    assert bundle.quick_path is not None
+    eight = OnnxEngine(bundle.quick_path, "cpu", 1)
+    usual = Predictor.load(None, "onnx:cpu", fast=True)
+    (member,) = usual.networks.members
+    quick = replace(usual, networks=replace(usual.networks, members=(replace(member, engine=eight),)))
+    a, b = usual.predict(radiograph), quick.predict(radiograph)
+    assert set(a.regions) == set(b.regions)
+    assert compare(b, a).means()["dice"] > 0.975

@@ -31,6 +31,15 @@ FULL = card(
 )
 
 
+def test_the_quick_form_is_one_of_the_files() -> None:
+    quick = replace(FULL, files={**FULL.files, "model_int8.onnx": "1" * 64}, quick="model_int8.onnx")
+    assert Card.from_json(json.loads(json.dumps(quick.to_json())), WHERE) == quick
+    assert "quick" not in FULL.to_json()
+    for wrong in ("other.onnx", "../model.onnx", 3):
+        with pytest.raises(BundleError, match="'quick' is"):
+            Card.from_json({**FULL.to_json(), "quick": wrong}, WHERE)
+
+
 def test_entries_are_read_into_types() -> None:
     back = Card.from_json(json.loads(json.dumps(FULL.to_json())), WHERE)
     assert back == FULL

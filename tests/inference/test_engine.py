@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import ossa.inference.engine as engine_module
-from ossa.bundle.bundle import Bundle
+from ossa.bundle.bundle import Bundle, put_quick
 from ossa.errors import BundleError, DeviceError
-from ossa.inference.engine import OnnxEngine, open_engine, parse_device
+from ossa.inference.engine import OnnxEngine, open_engine, parse_device, runs_quick
 
 
 def test_onnx_and_torch_agree(bundle: Bundle) -> None:
@@ -26,6 +28,33 @@ def test_openvino_agrees(bundle: Bundle) -> None:
     pytest.importorskip("openvino")
     batch = np.random.default_rng(2).normal(size=(1, 1, 64, 96)).astype(np.float32)
     np.testing.assert_allclose(open_engine(bundle, "openvino")(batch), open_engine(bundle, "cpu")(batch), atol=1e-3)
+
+
+@pytest.mark.parametrize("avx2", [True, False])
+def test_a_form_of_8_bits_runs_on_cpus_with_avx2(
+    bundle: Bundle, second_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, avx2: bool
+) -> None:
+    """Another network stands in for it here, so that it shows which one runs."""
+    import cv2
+
+    assert not runs_quick(bundle)
+    mine = Bundle.load(shutil.copytree(bundle.path, tmp_path / "mine"))
+    quick = put_quick(mine, second_bundle.onnx_path.read_bytes())
+    monkeypatch.setattr(cv2, "checkHardwareSupport", lambda unit: avx2 and unit == 11)
+    monkeypatch.setattr(engine_module, "runs_on_cuda", lambda: False)
+    batch = np.random.default_rng(2).normal(size=(1, 1, 64, 64)).astype(np.float32)
+    a, b = OnnxEngine(bundle.onnx_path)(batch), OnnxEngine(second_bundle.onnx_path)(batch)
+    assert np.abs(a - b).max() > 0.01
+    for device in ("auto", "cpu"):
+        engine = open_engine(Bundle.load(quick.path), device)
+        np.testing.assert_array_equal(engine(batch), b if avx2 else a)
+        assert engine.description.endswith("8 bit") is avx2
+        assert runs_quick(quick, device) is avx2
+    for device in ("onnx", "onnx:cpu"):
+        np.testing.assert_array_equal(open_engine(quick, device)(batch), a)
+        assert not runs_quick(quick, device)
+    monkeypatch.setattr(engine_module, "runs_on_cuda", lambda: True)
+    assert not runs_quick(quick, "auto")  # a GPU is quicker still
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,18 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from helpers_models import MakeBundle, small_net
 from helpers_pictures import hand_picture, save
 from ossa.bundle.bundle import Bundle, save_bundle
 from ossa.errors import BundleError, ConfigError, MissingExtraError
-from ossa.inference.engine import open_engine
+from ossa.inference.engine import open_engine, runs_quick
 from ossa.pipeline import bundle as module
-from ossa.pipeline.bundle import export_bundle
-from ossa.radiograph.prepare import Preparation
+from ossa.pipeline.bundle import QUICK_LIMIT, asked_of, export_bundle
+from ossa.radiograph.prepare import Preparation, prepare
+from ossa.radiograph.radiograph import Radiograph
 
 pytest.importorskip("onnx")
 pytest.importorskip("torch")
@@ -40,7 +42,29 @@ def test_export_with_its_parity(bundle: Bundle, tmp_path: Path) -> None:
     assert exported.to_text() == (tmp_path / "out" / "parity.txt").read_text()
     again = Bundle.load(tmp_path / "out")
     assert set(again.card.files) == {"model.onnx", "model_64x64.onnx", "model_int8.onnx"}
-    assert replace(again.card, files=bundle.card.files).to_json() == bundle.card.to_json()
+    # In 8 bits it stands for the model on CPUs where it finds the same bones, and only there.
+    assert bool(again.card.quick) is (forms["8-bit"]["dice_mean"] >= QUICK_LIMIT)
+    assert replace(again.card, files=bundle.card.files, quick="").to_json() == bundle.card.to_json()
+
+
+@pytest.mark.parametrize("limit", [0.0, 1.1])
+def test_the_form_of_8_bits_stands_for_the_model_where_it_is_good_enough(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: float
+) -> None:
+    monkeypatch.setattr(module, "QUICK_LIMIT", limit)
+    image = save(tmp_path / "in" / "a.png", hand_picture(180, 150))
+    export_bundle(bundle.path, tmp_path / "out", eight_bit=True, images=[image])
+    found = Bundle.load(tmp_path / "out")
+    assert found.card.quick == ("model_int8.onnx" if limit == 0.0 else "")
+    assert runs_quick(found, "cpu") <= bool(found.card.quick)
+
+
+def test_what_calibrates_is_what_predictions_ask(bundle: Bundle) -> None:
+    radiographs = [Radiograph(hand_picture(180, 150)), Radiograph(hand_picture(240, 200))]
+    asked = list(asked_of(bundle, radiographs))
+    assert len(asked) >= 2
+    first = prepare(radiographs[0], bundle.card.preparation)[0]
+    np.testing.assert_array_equal(asked[0], first)
 
 
 def test_another_network_is_found_out(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

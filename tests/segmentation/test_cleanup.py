@@ -1,6 +1,7 @@
 """Clean-up against a flood fill written out, and rules as data."""
 
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -11,7 +12,16 @@ from hypothesis.extra import numpy as hnp
 from helpers_known import known
 from ossa.errors import ConfigError, SchemaError
 from ossa.schema import load_schema
-from ossa.segmentation.cleanup import Cleanup, Rule, fill_holes, fill_shaft, largest_part, parts, without_small_parts
+from ossa.segmentation.cleanup import (
+    Cleanup,
+    Rule,
+    fill_holes,
+    fill_shaft,
+    is_whole,
+    largest_part,
+    parts,
+    without_small_parts,
+)
 from ossa.segmentation.segmentation import Region, Segmentation
 
 SCHEMA = load_schema()
@@ -50,6 +60,18 @@ def pixels(region: Region | None) -> set[tuple[int, int]]:
 
 def is_tight(region: Region) -> bool:
     return bool(region.mask[0].any() and region.mask[-1].any() and region.mask[:, 0].any() and region.mask[:, -1].any())
+
+
+@given(masks, st.sampled_from([0.0, 0.3, 1.0]), st.sampled_from([0.0, 0.2, 1.0]))
+@settings(deadline=None, max_examples=200)
+def test_what_is_whole_is_not_mended(mask: np.ndarray, part: float, hole: float) -> None:
+    region = Region(5, 8, mask)
+    tight = bool(mask[0].any() and mask[-1].any() and mask[:, 0].any() and mask[:, -1].any())
+    outside = flood(~np.pad(mask, 1), SIDES)
+    assert is_whole(region) is (tight and len(flood(mask, ALL)) == 1 and len(outside) == 1)
+    got = Rule(part, hole).tidied(region, (40, 40))
+    with patch("ossa.segmentation.cleanup.is_whole", return_value=False):
+        assert pixels(got) == pixels(Rule(part, hole).tidied(region, (40, 40)))
 
 
 @given(masks, st.integers(1, 12))

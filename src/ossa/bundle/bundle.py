@@ -3,6 +3,7 @@
     card.json            what it is: schema, preparation, thresholds, training, figures, licence, hashes
     model.onnx           the network, any batch, height and width; input "image", output "logits"
     model.safetensors    the same weights for torch
+    model_int8.onnx      perhaps: the same network in 8 bits, for CPUs (``Card.quick``)
 
 Large weights are rounded to 16-bit float once and stored so in both files; both are cast up when
 loaded, so the two ways give the same logits. ``save_bundle`` writes a bundle, ``Bundle.load``
@@ -27,7 +28,7 @@ from ossa.bundle.card import Card
 from ossa.bundle.packed import Archive, is_packed
 from ossa.bundle.runs import bundles_of_run, is_run
 from ossa.errors import BundleError, ConfigError, InputError, MissingExtraError, OutputError
-from ossa.safety import contents, inside, parse_json, read_json, replacing_folder, sha256, write_json
+from ossa.safety import contents, inside, parse_json, read_json, replacing_folder, sha256, write_bytes, write_json
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 CARD = "card.json"
 ONNX = "model.onnx"
 WEIGHTS = "model.safetensors"
+QUICK = "model_int8.onnx"
 
 _MAX_CARD_BYTES = 10_000_000
 
@@ -56,6 +58,11 @@ class Bundle:
     def onnx_path(self) -> Path:
         """The ONNX file; of a packed bundle only what it is called (``onnx_bytes``, ``unpacked``)."""
         return self.path / ONNX
+
+    @property
+    def quick_path(self) -> Path | None:
+        """The ONNX file that stands for it on a CPU (``Card.quick``); of a packed bundle only its name."""
+        return self.path / self.card.quick if self.card.quick else None
 
     @property
     def weights_path(self) -> Path:
@@ -169,7 +176,7 @@ class Bundle:
         """
         self.refuse_packed()
         card.check(self.path / CARD)
-        updated = replace(card, files=self.card.files)
+        updated = replace(card, files=self.card.files, quick=self.card.quick)
         write_json(self.path / CARD, updated.to_json())
         return Bundle(self.path, updated)
 
@@ -214,6 +221,19 @@ class Bundle:
             ) from error
         module.eval()
         return module
+
+
+def put_quick(bundle: Bundle, data: bytes) -> Bundle:
+    """Have ``data``, the network of ``bundle`` as an ONNX file in 8 bits, stand for it on CPUs.
+
+    Whether both find the same bones is for the caller to check.
+    """
+    bundle.refuse_packed()
+    path = bundle.path / QUICK
+    write_bytes(path, data)
+    card = replace(bundle.card, files={**bundle.card.files, QUICK: sha256(path)}, quick=QUICK)
+    write_json(bundle.path / CARD, card.to_json())
+    return Bundle(bundle.path, card)
 
 
 def default_bundle() -> Path:
@@ -310,7 +330,7 @@ def save_bundle(folder: str | os.PathLike[str], module: nn.Module, card: Card) -
     with replacing_folder(final) as work:
         save_file(state, work / WEIGHTS, metadata={"format": "pt"})
         _write_onnx(rounded, card, work / ONNX)
-        written = replace(card, files={name: sha256(work / name) for name in (ONNX, WEIGHTS)})
+        written = replace(card, files={name: sha256(work / name) for name in (ONNX, WEIGHTS)}, quick="")
         write_json(work / CARD, written.to_json())
         for name in (ONNX, WEIGHTS):
             os.chmod(work / name, (work / CARD).stat().st_mode)  # usual permissions, whatever the libraries give

@@ -101,7 +101,8 @@ class Card:
     picture and the whole hand as context; ``licence``: whatever the owner says, UNKNOWN_LICENCE where nothing is said;
     ``thresholds`` bone name -> probability in (0, 1), .5 where nothing is said; ``cleanup``: None for
     none; ``closer``: looked at one after the other; ``training`` data, seed, steps; ``figures`` measured quality;
-    ``files`` name -> SHA-256.
+    ``files`` name -> SHA-256; ``quick``: the one of them that stands for model.onnx on a CPU, the same network in 8
+    bits, checked to find the same bones (pipeline.bundle); empty for none.
     """
 
     name: str
@@ -117,6 +118,7 @@ class Card:
     training: Mapping[str, Any] = field(default_factory=dict)
     figures: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
+    quick: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The card as JSON values."""
@@ -137,6 +139,7 @@ class Card:
             "training": dict(self.training),
             "figures": dict(self.figures),
             "files": dict(self.files),
+            **({"quick": self.quick} if self.quick else {}),
         }
 
     @classmethod
@@ -176,6 +179,7 @@ class Card:
             training=_take(value, "training", dict, path, {}),
             figures=_take(value, "figures", dict, path, {}),
             files=_take(value, "files", dict, path, {}),
+            quick=_take(value, "quick", str, path, ""),
         )
         card.check(path)
         return card
@@ -211,6 +215,13 @@ class Card:
         for name, sha in self.files.items():
             if not isinstance(sha, str):
                 raise BundleError(f"the SHA-256 of '{name:.40}' is no text", path=path, found=f"{sha!r:.40}")
+        if self.quick and (self.quick not in self.files or not self.quick.endswith(".onnx")):
+            raise BundleError(
+                "the card's 'quick' is none of its networks",
+                path=path,
+                found=f"{self.quick!r:.40}",
+                expected="the name of an ONNX file that the card gives a SHA-256 of",
+            )
 
 
 @contextmanager

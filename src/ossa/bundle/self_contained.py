@@ -52,6 +52,7 @@ def _walk(data: mmap.mmap | bytes, path: Path) -> None:
     count = 0
     while waiting:
         message, place, end = waiting.pop()
+        within = _INSIDE.get(message, {})
         while place < end:
             count += 1
             if count > _MOST:
@@ -76,14 +77,15 @@ def _walk(data: mmap.mmap | bytes, path: Path) -> None:
                 raise _damaged(path, f"a field of kind {wire}")
             if stop > end:
                 raise _damaged(path, "a field that leaves its message")
-            inner = _INSIDE.get(message, {}).get(field)
-            if inner is not None and wire == 2:
-                waiting.append((inner, place, stop))
+            if wire == 2 and field in within:
+                waiting.append((within[field], place, stop))
             place = stop
 
 
 def _number(data: mmap.mmap | bytes, place: int, end: int, path: Path) -> tuple[int, int]:
     """A variable-length number at ``place`` and where it ends."""
+    if place < end and (value := data[place]) < 128:  # nearly every one
+        return value, place + 1
     value = shift = 0
     while place < end and shift < 70:
         byte = data[place]

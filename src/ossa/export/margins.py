@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,8 @@ def with_names(picture: Picture, segmentation: Segmentation) -> Picture:
     Bones left of the hand's middle are named at the left. The picture itself comes back untouched where it is too small
     for letters (NAMED_FROM) or shows no bone; else only the lines run over it, in the bones' colours.
     """
+    import cv2
+
     height, width = picture.shape[:2]
     if max(height, width) < NAMED_FROM or not len(segmentation):
         return picture
@@ -52,8 +55,7 @@ def with_names(picture: Picture, segmentation: Segmentation) -> Picture:
     scale = line / 44
     bones = segmentation.schema
     margins = [max((_text_size(bones.bone(n).title, scale)[0] for n in side), default=0) + 3 * line for side in sides]
-    out: Picture = np.full((height, margins[0] + width + margins[1], 3), _GROUND, np.uint8)
-    out[:, margins[0] : margins[0] + width] = picture
+    out: Any = cv2.copyMakeBorder(picture, 0, 0, *margins, cv2.BORDER_CONSTANT, value=_GROUND)
     for k, side in enumerate(sides):
         for label in _labels(segmentation, side, k == 0, height, line):
             _draw(out, label, margins[0], width, k == 0, line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +28,13 @@ _LINE_PER = 900
 
 def grey_picture(radiograph: Radiograph) -> Picture:
     """The radiograph as (H, W, 3) uint8 RGB; other than 8 bit is windowed to its 0.5 to 99.5 percentiles."""
-    pixels = radiograph.pixels
+    import cv2
+
+    pixels: Any = radiograph.pixels
     if pixels.dtype != np.uint8:
         pixels = for_the_eye(pixels)
-    return np.repeat(pixels[:, :, None], 3, axis=2)
+    picture: Any = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
+    return np.asarray(picture, np.uint8)
 
 
 def overlay(radiograph: Radiograph, segmentation: Segmentation) -> Picture:
@@ -58,8 +62,9 @@ def tint(picture: Picture, region: Region, colour: Colour, strength: float = FIL
     import cv2
 
     box = picture[region.top : region.bottom, region.left : region.right]
-    blended = cv2.addWeighted(box, 1 - strength, np.full_like(box, colour), strength, 0)
-    np.copyto(box, blended, where=region.mask[:, :, None])
+    every = np.repeat(np.arange(256, dtype=np.uint8), 3).reshape(1, 256, 3)
+    table = cv2.addWeighted(every, 1 - strength, np.full_like(every, colour), strength, 0)
+    cv2.copyTo(cv2.LUT(box, table), region.mask.view(np.uint8), box)
 
 
 def trace(picture: Picture, region: Region, colour: Colour, thickness: int | None = None) -> None:

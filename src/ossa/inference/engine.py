@@ -4,9 +4,9 @@ An ``Engine`` takes a batch (N, C, H, W) float32 and gives logits (N, bones, h, 
 one is said by a device string:
 
     auto            ONNX Runtime on the best provider it has
-    cpu             ONNX Runtime on the CPU
+    cpu             ONNX Runtime on the CPU; like auto there, in 8 bits where that is quicker (``runs_quick``)
     cuda, cuda:1    an NVIDIA GPU, through ONNX Runtime or else torch, whichever can reach it
-    onnx:cpu, onnx:cuda:0, torch:cpu, torch:cuda:0, openvino:CPU    exactly that one
+    onnx:cpu, onnx:cuda:0, torch:cpu, torch:cuda:0, openvino:CPU    exactly that one, in 32-bit float on a CPU
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ Float = NDArray[np.float32]
 
 #: Threads inside one network run when nothing is said.
 THREADS = 2
+
+#: OpenCV's number of AVX2 among the units of a processor (cv::CpuFeatures).
+_AVX2 = 11
 
 BACKENDS = ("onnx", "torch", "openvino")
 
@@ -72,18 +75,45 @@ def open_engine(bundle: Bundle, device: str = "auto", threads: int | None = None
     if backend == "openvino":
         with bundle.unpacked() as files:
             return OpenVinoEngine(files.onnx_path, place, count)
-    if backend is None and place.startswith("cuda") and not _onnx_cuda():
+    if backend is None and place.startswith("cuda") and not runs_on_cuda():
         if find_spec("torch") is None:
             raise _absent(place)  # and no word of a whole training stack, where another ONNX Runtime would do
         return TorchEngine(bundle, place, count)
+    if runs_quick(bundle, device):
+        assert bundle.quick_path is not None
+        return OnnxEngine(bundle.quick_path, "cpu", count, bundle.read_packed(bundle.quick_path.name), "8 bit")
     return OnnxEngine(bundle.onnx_path, place, count, bundle.onnx_bytes)
 
 
+def runs_quick(bundle: Bundle, device: str = "auto") -> bool:
+    """Whether ``device`` stands for the bundle's network in 8 bits here: on x86 CPUs with AVX2, where there is one.
+
+    Measured there (benchmarks/bench_engines.py): ONNX Runtime in 8 bits is the quickest, with and without
+    instructions for 8-bit dot products; in float it is no slower than OpenVINO. Other CPUs were not measured.
+    """
+    backend, place = parse_device(device)
+    if backend is not None or place not in ("auto", "cpu") or bundle.quick_path is None:
+        return False
+    if place == "auto" and runs_on_cuda():
+        return False
+    import cv2
+
+    return bool(cv2.checkHardwareSupport(_AVX2))
+
+
 class OnnxEngine:
-    """A network in ONNX Runtime, of a file, or of ``data`` that lies in the packed model ``path``."""
+    """A network in ONNX Runtime, of a file, or of ``data`` that lies in the packed model ``path``.
+
+    ``form``: what the description says of the file besides.
+    """
 
     def __init__(
-        self, path: str | os.PathLike[str], place: str = "cpu", threads: int = THREADS, data: bytes | None = None
+        self,
+        path: str | os.PathLike[str],
+        place: str = "cpu",
+        threads: int = THREADS,
+        data: bytes | None = None,
+        form: str = "",
     ) -> None:
         import onnxruntime as ort
 
@@ -94,7 +124,7 @@ class OnnxEngine:
         # Threads that spin between pictures take time from the one that decodes the next picture.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         providers: list[Any] = ["CPUExecutionProvider"]
-        cuda = _onnx_cuda()
+        cuda = runs_on_cuda()
         if place.startswith("cuda"):
             if not cuda:
                 raise _absent(place)
@@ -112,7 +142,7 @@ class OnnxEngine:
             raise _absent(place)
         self._input = self._session.get_inputs()[0].name
         where = "CUDA" if self._session.get_providers()[0].startswith("CUDA") else f"CPU, {threads} threads"
-        self.description = f"ONNX Runtime, {where}"
+        self.description = ", ".join(part for part in ("ONNX Runtime", where, form) if part)
 
     def __call__(self, batch: Float) -> Float:
         """See Engine."""
@@ -185,7 +215,8 @@ class OpenVinoEngine:
             raise _failed(error, batch.shape) from error
 
 
-def _onnx_cuda() -> bool:
+def runs_on_cuda() -> bool:
+    """Whether the ONNX Runtime that is installed reaches an NVIDIA GPU."""
     import onnxruntime as ort
 
     return "CUDAExecutionProvider" in ort.get_available_providers()
@@ -205,7 +236,7 @@ def _existing() -> str:
     import sys
 
     known: list[str] = ["cpu"]
-    probes: list[Callable[[], str | None]] = [lambda: "onnx:cuda" if _onnx_cuda() else None]
+    probes: list[Callable[[], str | None]] = [lambda: "onnx:cuda" if runs_on_cuda() else None]
     torch = sys.modules.get("torch")
     if torch is not None:
         probes.append(lambda: ", ".join(f"torch:cuda:{i}" for i in range(torch.cuda.device_count())) or "torch:cpu")

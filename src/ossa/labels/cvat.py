@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from xml.etree.ElementTree import Element
-from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
@@ -216,6 +215,8 @@ def _is_labelled(picture: _Picture) -> bool:
 
 def write_set(root: Path, items: Iterable[Item]) -> None:
     """Write all labels as ROOT/annotations.xml; pictures go where their names say. Raises OutputError."""
+    from xml.sax.saxutils import quoteattr  # brings the mail and web libraries with it
+
     entries: list[str] = []
     labels: tuple[str, ...] = ()
     for number, item in enumerate(items):
@@ -245,6 +246,8 @@ def write_set(root: Path, items: Iterable[Item]) -> None:
 
 
 def _mask_text(bone: str, region: Region) -> str:
+    from xml.sax.saxutils import quoteattr
+
     height, width = region.mask.shape
     runs = runs_from_region(Region(0, 0, region.mask), width)
     edges = np.empty(2 * len(runs.starts) + 1, dtype=np.int64)

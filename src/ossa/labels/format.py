@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ossa.errors import ConfigError, DatasetError
 from ossa.labels import beside, bits, coco, competition, cvat, dicom_seg, foreign, labelme, masks, nnunet, ramw600, yolo
@@ -19,6 +19,9 @@ from ossa.labels.item import SetWriter, refuse_overlap
 from ossa.labels.names import BoneNames
 from ossa.safety.pictures import MASKS_SUFFIX
 from ossa.segmentation.segmentation import Segmentation
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 #: Where packages name formats of their own.
 GROUP = "ossa.label_formats"
@@ -146,6 +149,8 @@ class Formats:
 @cache
 def formats() -> Formats:
     """The formats of ossa and of installed packages."""
+    from importlib.metadata import entry_points
+
     return build(OWN, entry_points(group=GROUP))
 
 
@@ -178,7 +183,9 @@ def writable(name: str) -> LabelFormat:
 
     Raises MissingExtraError where what it is written with is not installed.
     """
-    able = {one.name: one for one in formats().table.values() if one.writable}
+    able = {one.name: one for one in OWN if one.writable}
+    if name not in able:  # only then are installed packages asked, which takes longer than all of the rest
+        able = {one.name: one for one in formats().table.values() if one.writable}
     if name not in able:
         raise ConfigError(f"no label format called '{name}' can be written", expected="one of " + ", ".join(able))
     if (needs := able[name].needs) is not None:

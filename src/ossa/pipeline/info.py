@@ -115,11 +115,25 @@ def _model(path: Path | None) -> Facts:
         ("thresholds", _flat(card.thresholds) or ".5 for every bone"),
         ("licence", card.licence),
         ("size", f"{size / 1e6:.1f} MB"),
+        ("runs here", here := _runs_here(bundle)),
     ]
     rows.extend(("training: " + key, _flat(value)) for key, value in card.training.items())
     rows.extend(("figure: " + key, _flat(value)) for key, value in card.figures.items())
     rows.extend((name, f"SHA-256 {digest} (checked)") for name, digest in card.files.items())
-    return Facts("model", tuple(rows), {"folder": str(bundle.path), "bytes": size, "card": card.to_json()})
+    values = {"folder": str(bundle.path), "bytes": size, "runs_here": here, "card": card.to_json()}
+    return Facts("model", tuple(rows), values)
+
+
+def _runs_here(bundle: Bundle) -> str:
+    """What ``--device auto`` means for the model on this computer, in words."""
+    from ossa.inference.engine import runs_on_cuda, runs_quick
+
+    if runs_quick(bundle):
+        return "ONNX Runtime on the CPU in 8 bits, the quickest here (--device onnx:cpu: in float)"
+    if runs_on_cuda():
+        return "ONNX Runtime on CUDA, in float"
+    why = "it has no 8-bit form" if bundle.quick_path is None else "8 bits pay on x86 CPUs with AVX2"
+    return f"ONNX Runtime on the CPU, in float: {why}"
 
 
 def _ensemble(path: Path | None, bundles: Sequence[Bundle]) -> Facts:

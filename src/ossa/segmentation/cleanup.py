@@ -94,6 +94,17 @@ def fill_shaft(region: Region, shape: tuple[int, int], area: float = np.inf) -> 
     return region if mask is region.mask else Region(region.top, region.left, mask)
 
 
+def is_whole(region: Region) -> bool:
+    """Whether a region is one part (8 neighbours) without a hole that fills its box, as nearly every bone is.
+
+    Found by its outlines, in a fraction of the time that connected parts take.
+    """
+    import cv2
+
+    lines, _ = cv2.findContours(region.mask.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    return len(lines) == 1 and tuple(cv2.boundingRect(lines[0])[2:]) == region.mask.shape[::-1]
+
+
 @dataclass(frozen=True)
 class Rule:
     """How one bone is tidied; nothing is done by a Rule without arguments.
@@ -115,15 +126,17 @@ class Rule:
 
     def tidied(self, region: Region, shape: tuple[int, int]) -> Region | None:
         """The tidied region of a picture of ``shape`` (H, W); None when nothing of it is left."""
-        kept: Region | None = region
-        if self.part >= 1:
-            kept = largest_part(region)
-        elif self.part > 0:
-            kept = without_small_parts(region, self.part * largest_part(region).area)
+        whole = is_whole(region)
+        kept = region if whole else self._without_parts(region)
         if kept is not None and self.hole > 0:
             limit = np.inf if self.hole >= 1 else self.hole * kept.area
-            kept = fill_shaft(fill_holes(kept, limit), shape, limit)
+            kept = fill_shaft(kept if whole else fill_holes(kept, limit), shape, limit)
         return None if kept is None or kept.area < self.bone * shape[0] * shape[1] else kept
+
+    def _without_parts(self, region: Region) -> Region | None:
+        if self.part >= 1:
+            return largest_part(region)
+        return without_small_parts(region, self.part * largest_part(region).area) if self.part > 0 else region
 
 
 @dataclass(frozen=True)
