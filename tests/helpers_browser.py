@@ -70,15 +70,8 @@ def drag(page: Page, *points: tuple[float, float], button: str = "left") -> None
 
 
 def save(page: Page, author: str = "Kim", note: str = "") -> None:
-    name = page.get_by_label("Your name")
-    for _ in range(5):  # a key that comes before the page has drawn what changed asks for nothing
-        page.keyboard.press("Control+s")
-        end = time.monotonic() + 4
-        while not name.count() and time.monotonic() < end:
-            page.wait_for_timeout(50)
-        if name.count():
-            break
-    name.fill(author)
+    page.keyboard.press("Control+s")
+    page.get_by_label("Your name").fill(author)
     page.get_by_label("Note").fill(note)
     page.locator("dialog").get_by_role("button", name="Save").click()
 

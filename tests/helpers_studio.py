@@ -75,6 +75,12 @@ class Studio:
         self.outlines: dict[int, Any] = {}
         self.saved: dict[str, list[dict[str, Any]]] = {}
         self.dropped: list[str] = []
+        #: Number of a dropped hand -> (the first hand of its film, how many there are).
+        self.films: dict[int, tuple[int, int]] = {}
+        self.exports: list[dict[str, Any]] = []
+        self.written_back = 0
+        #: Whether a retraining needs two corrected pictures.
+        self.strict = False
         self.jobs: list[dict[str, Any]] = []
         self.puts: list[dict[str, Any]] = []
         self.requests: list[str] = []
@@ -137,6 +143,8 @@ class Studio:
         dropped = name.startswith("drop")
         k = int(name.removeprefix("p").removeprefix("drop"))
         score = round(0.8 + 0.19 * ((k * 37) % 100) / 100, 4)
+        first, hands = self.films.get(k, (k, 1)) if dropped else (k, 1)
+        film = {"ids": [f"drop{first + n}" for n in range(hands)], "number": k - first + 1, "of": hands}
         return {
             "id": name,
             "name": self.dropped[k] if dropped else f"image{1661130828152 + k}.png",
@@ -151,6 +159,7 @@ class Studio:
             "flags": ["odd_shape"] if k % 3 == 0 else [],
             "corrected": bool(self.saved.get(name)),
             "pair": None if dropped or k ^ 1 >= self.count else f"p{k ^ 1}",
+            "film": film if hands > 1 else None,
             "sources": ["model"] if dropped else [s["id"] for s in SOURCES],
         }
 
@@ -203,10 +212,16 @@ class Studio:
             if job["state"] == "cancelled":
                 return
             job.update(state="running", progress=step / 10, message=f"epoch {step} of 10")
+            job["said"].append(f"epoch {step}: loss {1 / step:.3f}\n")
             job["curves"]["loss"].append([step, 1 / step])
             job["curves"]["dice"].append([step, 0.9 + 0.005 * step])
         bones = {name: [0.9, round(0.9 + 0.004 * (i % 9) - 0.008, 4)] for i, name in enumerate(SCHEMA.names)}
-        job.update(state="done", result={"source": "other", "comparison": {"old": 0.9, "new": 0.912, "bones": bones}})
+        pictures = [
+            {"id": "p0", "name": "train/p0.png", "trained_on": True, "corrected": True, "old": 0.93, "new": 0.99},
+            {"id": "p2", "name": "train/p2.png", "trained_on": False, "corrected": True, "old": 0.9, "new": 0.912},
+        ]
+        comparison = {"old": 0.9, "new": 0.912, "held_out": 1, "bones": bones, "pictures": pictures}
+        job.update(state="done", eta_seconds=None, result={"source": "other", "comparison": comparison})
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -274,7 +289,18 @@ class Handler(BaseHTTPRequestHandler):
             at = names.index(asked["after"]) + 1 if asked.get("after") in names else 0
             self.json({"id": names[at] if at < len(names) else None})
         elif path == ["jobs"]:
-            self.json(studio.jobs)
+            self.json([{key: v for key, v in job.items() if key != "said"} for job in reversed(studio.jobs)])
+        elif path == ["jobs", "options"]:
+            self.json(self.options())
+        elif path[0] == "jobs" and path[-1] == "log":
+            job = studio.jobs[int(path[1]) - 1]
+            text, start = "".join(job["said"]), max(0, int(asked.get("from", 0)))
+            ended = job["state"] not in ("queued", "running")
+            self.json({"text": text[start:], "next": len(text), "more": False, "ended": ended})
+        elif path == ["export"]:
+            self.json(self.offered())
+        elif path[0] == "export":
+            self.answer(200, b"PK\x05\x06" + bytes(18), "application/zip")
         elif path[0] == "pictures" and path[1] not in studio.names():
             self.json(
                 error(
@@ -289,6 +315,29 @@ class Handler(BaseHTTPRequestHandler):
             self.picture(path[1], path[2:], asked)
         else:
             self.json(error("not_found", "There is no such route."), 404)
+
+    def options(self) -> dict[str, Any]:
+        """What a retraining would take."""
+        n = len(self.studio.saved)
+        few = {"message": "Too few people are corrected.", "found": f"{n} pictures", "remedy": "Correct another one."}
+        return {
+            "corrected": {"pictures": n, "people": n, "problem": few if self.studio.strict and n < 2 else None},
+            "all": {"pictures": self.studio.count, "people": self.studio.count // 2, "problem": None},
+        }
+
+    def offered(self) -> dict[str, Any]:
+        """The formats of an export."""
+        n = len(self.studio.saved)
+        return {
+            "formats": [
+                {"name": "labelme", "title": "labelme", "own": True, "loses": ""},
+                {"name": "yolo", "title": "YOLO", "own": False, "loses": "Which bones nobody judged is lost."},
+            ],
+            "own": "labelme",
+            "corrected": n,
+            "labelled": self.studio.count,
+            "write_back": {"able": True, "reason": None, "pictures": n},
+        }
 
     def session(self) -> dict[str, Any]:
         studio = self.studio
@@ -465,8 +514,30 @@ class Handler(BaseHTTPRequestHandler):
                     422,
                 )
                 return
-            studio.dropped.append(name)
-            self.json({"id": f"drop{len(studio.dropped) - 1}"}, 201)
+            hands = 2 if b"two hands" in body else 1
+            first = len(studio.dropped)
+            studio.films |= {first + k: (first, hands) for k in range(hands)}
+            studio.dropped += [name] * hands
+            ids = [f"drop{first + k}" for k in range(hands)]
+            self.json({"id": ids[0], "ids": ids}, 201)
+        elif self.path == "/api/export":
+            studio.exports.append(json.loads(body))
+            self.json(
+                {
+                    "id": "1",
+                    "format": studio.exports[-1]["format"],
+                    "written": len(studio.saved),
+                    "skipped": [],
+                    "left_out": ["p9 has no label"],
+                    "remark": None,
+                    "folder": "export-1",
+                    "size": 22,
+                },
+                201,
+            )
+        elif self.path == "/api/write-back":
+            studio.written_back += 1
+            self.json({"written": list(studio.saved), "unchanged": 0, "skipped": [], "kept": "replaced/2026-11-26"})
         elif self.path == "/api/jobs/finetune":
             job: dict[str, Any] = {
                 "id": str(len(studio.jobs) + 1),
@@ -475,6 +546,10 @@ class Handler(BaseHTTPRequestHandler):
                 "started": "2026-11-26T12:00:00Z",
                 "progress": 0.0,
                 "message": "waiting",
+                "asked": json.loads(body),
+                "said": [],
+                "pictures": {"corrected": len(studio.saved), "others": 0},
+                "eta_seconds": 40,
                 "curves": {"loss": [], "dice": []},
                 "result": None,
             }

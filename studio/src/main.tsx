@@ -1,9 +1,4 @@
-import { render } from "preact";
-import { App } from "./App";
-import { listen } from "./kit/keys";
-import { followAddress } from "./kit/route";
-import "./style.css";
+import "./served"; // before whatever asks
+import { show } from "./show";
 
-followAddress();
-listen();
-render(<App />, document.getElementById("app")!);
+show();

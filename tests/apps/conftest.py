@@ -1,8 +1,7 @@
 """A browser for the tests of pages. They are skipped, with the remedy, where Playwright or a Chromium is missing.
 
-They run where OSSA_BROWSER is set: some of them race with what the page draws (a key or a drag that comes too soon),
-and whole suites shall not fall for that. OSSA_CHROMIUM names a Chromium elsewhere; OSSA_SCREENSHOTS a folder that
-keeps what each test saw last.
+They run where OSSA_BROWSER is set, for they take minutes. OSSA_CHROMIUM names a Chromium elsewhere; OSSA_SCREENSHOTS a
+folder that keeps what each test saw last.
 """
 
 from __future__ import annotations

@@ -244,6 +244,58 @@ def test_drops_a_file(visit: Callable[..., Page], studio: Studio) -> None:
     assert page.locator("h1").inner_text().strip() == "wrist.dcm"
 
 
+def test_a_film_of_two_hands_has_a_switch(visit: Callable[..., Page], studio: Studio) -> None:
+    page = visit()
+    page.locator(".card").first.wait_for()
+    drop(page, "both.dcm", "two hands")
+    page.get_by_text("2 hands found").wait_for()
+    opened(page)
+    first = page.get_by_role("button", name="Hand 1 of 2")
+    assert first.get_attribute("aria-pressed") == "true"
+    page.get_by_role("button", name="Hand 2 of 2").click()
+    until(page, "location.hash.startsWith('#/picture/drop1')")
+    opened(page)
+    first.click()
+    until(page, "location.hash.startsWith('#/picture/drop0')")
+
+
+def test_corrections_leave_as_files(visit: Callable[..., Page], studio: Studio) -> None:
+    studio.save("p0", {"author": "Kim", "note": "", "bones": studio.bones("p0", "truth")["bones"]})
+    page = visit()
+    page.get_by_role("button", name="Export").click()
+    dialog = page.locator("dialog")
+    playwright.expect(dialog.get_by_role("combobox", name="Format")).to_have_value("labelme")
+    dialog.get_by_role("combobox", name="Format").select_option("yolo")
+    dialog.get_by_text("Which bones nobody judged is lost.").wait_for()
+    dialog.get_by_role("button", name="Write", exact=True).click()
+    dialog.get_by_text("1 labels written as yolo.").wait_for()
+    dialog.get_by_text("p9 has no label").wait_for()
+    assert studio.exports == [{"format": "yolo", "pictures": "corrected", "images": False}]
+    with page.expect_download() as coming:
+        dialog.get_by_role("link", name="Download").click()
+    assert coming.value.url.endswith("/api/export/1")
+    dialog.get_by_role("button", name="Write into the data set").click()
+    assert studio.written_back == 0  # asked once more
+    dialog.get_by_role("button", name="Replace them").click()
+    dialog.get_by_text("1 labels of the data set replaced.").wait_for()
+    dialog.get_by_text("replaced/2026-11-26").wait_for()
+    assert studio.written_back == 1
+
+
+def test_a_retraining_that_cannot_begin_says_why(visit: Callable[..., Page], studio: Studio) -> None:
+    studio.strict = True
+    page = visit()
+    page.get_by_role("button", name="Retrain").click()
+    dialog = page.locator("dialog")
+    dialog.get_by_text("Too few people are corrected.").wait_for()
+    dialog.get_by_text("Correct another one.").wait_for()
+    assert dialog.get_by_role("button", name="Start").is_disabled()
+    dialog.get_by_role("combobox", name="Train on").select_option("all")
+    dialog.get_by_role("button", name="Start").click()
+    dialog.get_by_role("heading", name="Done").wait_for()
+    assert studio.jobs[0]["asked"]["pictures"] == "all"
+
+
 def test_starts_a_retraining_and_compares(visit: Callable[..., Page], studio: Studio) -> None:
     page = visit()
     page.locator(".card").first.wait_for()
@@ -253,10 +305,18 @@ def test_starts_a_retraining_and_compares(visit: Callable[..., Page], studio: St
     dialog.get_by_role("button", name="Start").click()
     dialog.locator("progress").wait_for()
     dialog.get_by_role("img", name="dice:").wait_for()
+    playwright.expect(dialog.get_by_role("log")).to_contain_text("epoch 10: loss 0.100")
     dialog.get_by_role("heading", name="Done").wait_for()
     assert "Old .900 → New .912 (+.012)" in dialog.inner_text()
     dialog.get_by_role("button", name="Show the new model").click()
     until(page, "location.hash.includes('source=other') && location.hash.includes('corrected=true')")
+    # A corrected picture shows the new model, the old one and the truth beside each other.
+    page.get_by_role("button", name="Retrain").click()
+    assert "(trained on)" in dialog.get_by_role("row", name="p0.png").inner_text()
+    dialog.get_by_role("button", name="p2.png").click()
+    until(page, "location.hash.startsWith('#/picture/p2')")
+    opened(page)
+    playwright.expect(page.locator(".caption")).to_have_text(["submission.csv", "ossa-phantom-4", "Truth"])
 
 
 def test_errors_are_said_in_the_servers_words(visit: Callable[..., Page], studio: Studio) -> None:

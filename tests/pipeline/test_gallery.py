@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 from pathlib import Path
@@ -52,17 +53,18 @@ def test_scores_are_those_of_evaluate(made: tuple[Path, Path], tmp_path: Path) -
     assert written.pictures == 4
     assert not written.failed
     data = data_of(tmp_path / "g")
-    assert data["truth"] is True
-    assert data["sets"] == ["pred.csv"]
-    metric = [m["label"] for m in data["metrics"]].index("Dice")
+    assert [(one["id"], one["title"]) for one in data["sources"]] == [("truth", "Truth"), ("set0", "pred.csv")]
     expected = evaluate(pred, root).scores
     for item in data["items"]:
         row = expected.values["dice"][expected.images.index(item["name"])]
-        assert item["values"][metric] == [round(1000 * v) for v in row.tolist()]
+        assert item["dice"] == {"set0|truth": [round(1000 * v) for v in row.tolist()]}
         assert item["flags"] == ["missing: Lunate"]
         assert item["side"] in ("L", "R")
-        for folder in ("images", "thumbs"):
-            assert cv2.imread(str(tmp_path / "g" / folder / f"{item['file']}.jpg")) is not None
+        assert cv2.imread(str(tmp_path / "g" / "thumbs" / f"{item['file']}.jpg")) is not None
+        shown = np.frombuffer(base64.b64decode(item_of(tmp_path / "g", item["file"])["image"]), np.uint8)
+        decoded = cv2.imdecode(shown, cv2.IMREAD_GRAYSCALE)
+        assert decoded is not None
+        assert decoded.shape == (SIZE, SIZE)
     sides = {item["name"]: item["side"] for item in data["items"]}
     assert all(side == name.split("_")[1][0] for name, side in sides.items() if "_" in name)
 
@@ -75,10 +77,10 @@ def test_outlines_fill_to_the_bones(made: tuple[Path, Path], tmp_path: Path) -> 
     labelled = [item for item in data["items"] if item["name"] in truths]
     assert len(labelled) == 4
     for item in labelled:
-        parts = item_of(tmp_path / "g", item["file"])["truth"]
+        bones = item_of(tmp_path / "g", item["file"])["bones"]["truth"]
         for i, name in enumerate(SCHEMA.names):
             drawn = np.zeros((SIZE, SIZE), np.uint8)
-            rings = [np.array(r).reshape(-1, 2) / data["quantum"] for part in parts[str(i)] for r in part]
+            rings = [np.array(ring).reshape(-1, 2) / data["quantum"] for ring in bones[str(i)]]
             cv2.fillPoly(drawn, [np.rint(r).astype(np.int32) for r in rings], 1)
             plane = truths[item["name"]].plane(name)
             assert 2 * (drawn.astype(bool) & plane).sum() / (drawn.sum() + plane.sum()) > 0.93
@@ -92,13 +94,9 @@ def test_several_submissions_without_a_truth_are_compared_with_each_other(
     write_submission(other, [(c.id, c.segmentation(SCHEMA, (SIZE, SIZE))) for c in open_dataset(root).labelled])
     gallery([pred, other], tmp_path / "g", images=root)
     data = data_of(tmp_path / "g")
-    labels = [m["label"] for m in data["metrics"]]
-    assert not data["truth"]
-    assert [x for x in labels if x.startswith("Agreement")] == [
-        "Agreement with the others, pred.csv",
-        "Agreement with the others, other.csv",
-    ]
-    agreement = data["items"][0]["values"][labels.index("Agreement with the others, pred.csv")]
+    assert [one["kind"] for one in data["sources"]] == ["predictions", "predictions"]
+    assert list(data["items"][0]["dice"]) == ["set0|set1"]
+    agreement = data["items"][0]["dice"]["set0|set1"]
     assert agreement[SCHEMA.index("Lunate")] == 0
     assert agreement[SCHEMA.index("Radius")] == 1000
 
@@ -148,7 +146,7 @@ def test_pictures_of_one_name_are_told_apart(tmp_path: Path) -> None:
     gallery([tmp_path / "p.csv"], tmp_path / "g", truth=tmp_path / "set")
     items = data_of(tmp_path / "g")["items"]
     assert [item["name"] for item in items] == ["left/hand.png", "right/hand.png"]
-    whole = [item["values"][0] for item in items]
+    whole = [item["dice"]["set0|truth"] for item in items]
     assert all(value == 1000 for value in whole[0])
     assert whole[1][SCHEMA.index("Radius")] == 1000
     assert whole[1][SCHEMA.index("Ulna")] == 0
@@ -157,7 +155,7 @@ def test_pictures_of_one_name_are_told_apart(tmp_path: Path) -> None:
 def test_a_smaller_gallery_leaves_nothing_of_a_larger_one(made: tuple[Path, Path], tmp_path: Path) -> None:
     gallery([made[0]], tmp_path / "g", size=128)
     large = {p.relative_to(tmp_path / "g").as_posix() for p in (tmp_path / "g").rglob("*") if p.is_file()}
-    (tmp_path / "g" / "images" / ".000099.jpg.ossa-part").write_text("half")
+    (tmp_path / "g" / "items" / ".000099.js.ossa-part").write_text("half")
     single = tmp_path / "one"
     single.mkdir()
     outlines = schematic_hand(SIZE)

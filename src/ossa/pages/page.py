@@ -59,7 +59,7 @@ def page_of_files(title: str, body: str, style: str, scripts: tuple[str, ...]) -
     Nothing may come from elsewhere: a browser that opens the page from the disk fetches from its folder alone.
     """
     own = "'self' file:"
-    policy = f"default-src 'none'; img-src {own} data:; script-src {own}; style-src {own} 'unsafe-inline'"
+    policy = f"default-src 'none'; img-src {own} data:; script-src {own}; style-src {own}"
     tail = "".join(f'<script src="{escape(name)}"></script>' for name in scripts)
     return _document(title, policy, f'<link rel="stylesheet" href="{escape(style)}">', body + tail)
 

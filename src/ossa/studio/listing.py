@@ -13,7 +13,15 @@ from ossa.errors import ConfigError
 from ossa.studio.collection import TRUTH, Picture
 from ossa.studio.index import Float, Index
 
-SORTS = ("name", "score", "confidence", "area")
+NUMBERS = ("score", "confidence", "area")
+TEXTS = ("subject", "side", "fold")
+SORTS = ("name", *NUMBERS, *TEXTS, "flags")
+
+#: In place of a bone: each picture's lowest one.
+WORST = "worst"
+
+#: In place of a warning: any at all, none.
+FLAGGED, UNFLAGGED = "+", "-"
 
 #: Most rows of one answer.
 MOST = 1000
@@ -26,7 +34,9 @@ _MOST_COLUMNS = 200
 class Query:
     """What is asked. Empty filters let everything through; ``corrected`` None as well.
 
-    ``source`` is scored against ``against``; without ``bone`` scores are means over the bones that both judged.
+    ``source`` is scored against ``against``; without ``bone`` scores are means over the bones that both judged, with
+    "worst" the lowest of them. ``flag`` "+" asks for pictures with any warning, "-" for those without. ``search`` looks
+    into names and subjects.
     """
 
     sort: str = "name"
@@ -96,11 +106,11 @@ class Listing:
 
     def _numbers(self, what: str, query: Query) -> Float:
         """(N,) score, confidence or area of every picture, of the bone asked for or over all of them."""
-        bone = None if not query.bone else self.index.schema.index(query.bone)
+        bone = query.bone if query.bone in ("", WORST) else self.index.schema.index(query.bone)
         against = query.against if what == "score" else ""
         return self._column((what, query.source, against, query.bone), lambda: self._made(what, query, bone))
 
-    def _made(self, what: str, query: Query, bone: int | None) -> Float:
+    def _made(self, what: str, query: Query, bone: str | int) -> Float:
         index = self.index
         said, nothing = index.said.get(query.source), np.full(len(index.pictures), np.nan, np.float32)
         if what == "score":
@@ -111,7 +121,7 @@ class Listing:
         if what == "confidence":
             return _over(said.confidence, bone)
         there = np.isfinite(said.area).any(axis=1)
-        whole = _over(said.area, bone) if bone is not None else np.where(there, np.nansum(said.area, axis=1), np.nan)
+        whole = _over(said.area, bone) if bone != "" else np.where(there, np.nansum(said.area, axis=1), np.nan)
         pixels = np.maximum(1, index.facts.height.astype(np.float32) * index.facts.width)
         return np.asarray(whole / pixels, np.float32)
 
@@ -122,10 +132,19 @@ class Listing:
         )
 
     def _flagged(self, source: str, flag: str) -> NDArray[np.bool_]:
+        """(N,) which pictures the source warns of."""
+        warned = self._warnings(source)
+        if flag in (FLAGGED, UNFLAGGED):
+            return np.asarray((warned > 0) == (flag == FLAGGED), bool)
         said = self.index.said.get(source)
-        none = [()] * len(self.index.pictures)
-        flags = none if said is None else said.flags
+        flags = [()] * len(warned) if said is None else said.flags
         return self._column(("flag", source, flag), lambda: np.array([flag in one for one in flags], bool))
+
+    def _warnings(self, source: str) -> NDArray[np.int64]:
+        """(N,) how many kinds of warnings the source gives of every picture."""
+        said = self.index.said.get(source)
+        flags = [()] * len(self.index.pictures) if said is None else said.flags
+        return self._column(("flags", source), lambda: np.array([len(one) for one in flags], np.int64))
 
     def _fits(self, query: Query) -> NDArray[np.bool_]:
         """(N,) bool."""
@@ -137,20 +156,31 @@ class Listing:
             keep &= self._flagged(query.source, query.flag)
         if query.search:
             search = query.search.casefold()
-            keep &= np.array([search in name for name in self._names], bool)
+            keep &= np.array([search in name for name in self._names], bool) | np.array(
+                [search in (one.subject or "").casefold() for one in self.index.pictures], bool
+            )
         if query.corrected is not None:
             keep &= np.array([one.name in self.corrected for one in self.index.pictures], bool) == query.corrected
         return keep
 
     def _sorted(self, fits: NDArray[np.bool_], query: Query) -> NDArray[np.int64]:
-        """Rows in the order asked for; those without a number come last, those with equal ones by name."""
+        """Rows in the order asked for; those without a number or a text come last, those with equal ones by name."""
         by_name = self._column(("by name",), lambda: np.argsort(np.array(self._names, np.str_), kind="stable"))
         kept: NDArray[np.int64] = by_name[fits[by_name]]
         if query.sort == "name":
             return np.asarray(kept[::-1], np.int64) if query.descending else kept
-        values = self._numbers(query.sort, query)[kept]
+        values = self._values(query)[kept]
         order: NDArray[np.int64] = np.argsort(-values if query.descending else values, kind="stable")  # NaN last
         return np.asarray(kept[order], np.int64)
+
+    def _values(self, query: Query) -> Float | NDArray[np.float64]:
+        """(N,) what is sorted by: texts by their place in the alphabet, NaN where there is none."""
+        if query.sort in NUMBERS:
+            return self._numbers(query.sort, query)
+        if query.sort == "flags":
+            return self._warnings(query.source).astype(np.float64)
+        texts = self._texts(query.sort)
+        return np.where(texts == "", np.nan, np.unique(texts, return_inverse=True)[1])
 
     def _row(self, at: int, query: Query) -> dict[str, Any]:
         picture, facts = self.index.pictures[at], self.index.facts
@@ -173,11 +203,14 @@ class Listing:
         }
 
 
-def _over(values: Float, bone: int | None) -> Float:
-    """(N,) one column, or the mean over those that are numbers."""
-    if bone is not None:
+def _over(values: Float, bone: str | int) -> Float:
+    """(N,) one column, or over those that are numbers the mean or (WORST) the lowest."""
+    if isinstance(bone, int):
         return values[:, bone]
     there = np.isfinite(values)
+    if bone == WORST:
+        lowest = np.where(there, values, np.inf).min(axis=1, initial=np.inf)
+        return np.where(np.isinf(lowest), np.nan, lowest).astype(np.float32)
     count = there.sum(axis=1)
     total = np.where(there, values, 0).sum(axis=1, dtype=np.float32)
     out = np.full(len(values), np.nan, np.float32)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from ossa.errors import ConfigError, OutputError
 from ossa.labels.case import Truth
+from ossa.pages.viewer import notice
 from ossa.safety import write_bytes
 from ossa.segmentation.segmentation import Segmentation
 from ossa.studio.bones import bones_json, truth_of_json
@@ -44,11 +45,6 @@ if TYPE_CHECKING:
     from ossa.measurement.types import HandMeasurements
 
 CACHE = "cache"
-
-NOTICE = {
-    "en": "For research. Not a medical device: not for diagnosis or treatment.",
-    "ko": "연구용입니다. 의료기기가 아니며 진단이나 치료에 사용할 수 없습니다.",
-}
 
 #: What a picture is called that cannot be read, in the list of warnings.
 _UNREADABLE = {"en": "Cannot be read", "ko": "읽을 수 없음"}
@@ -137,7 +133,7 @@ class Studio:
             flags = self._flags[1]
         return {
             "version": ossa.__version__,
-            "notice": NOTICE,
+            "notice": notice(self.collection.schema),
             "model": None if self.model is None else {"name": self.model.name, "hash": self.model.hash},
             "root": None if self.root is None else self.root.name,
             "writable": self.writable,

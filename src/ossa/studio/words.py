@@ -9,7 +9,8 @@ from typing import Any
 from ossa.measurement.types import HandMeasurements, Measurement
 from ossa.pages.report.flags import ORDER, doubtful
 from ossa.pages.report.words import LANGUAGES, Said, Words
-from ossa.schema import Bone, BoneSchema
+from ossa.pages.viewer import bones_of
+from ossa.schema import BoneSchema
 
 #: A text in every language.
 Texts = dict[str, str]
@@ -31,16 +32,7 @@ class Lexicon:
 
     def bones(self) -> list[dict[str, Any]]:
         """Every bone for the page: name, group, row, colour, title."""
-        return [
-            {
-                "name": bone.name,
-                "group": group_of(bone),
-                "row": bone.row,
-                "colour": "#{:02x}{:02x}{:02x}".format(*bone.colour),
-                "title": self.each(lambda words, bone=bone: words.bone(bone)),  # type: ignore[misc]
-            }
-            for bone in self.schema.bones
-        ]
+        return bones_of(self.schema)
 
     def codes(self, notes: Sequence[str]) -> tuple[str, ...]:
         """The kinds of warnings among a result's notes, the gravest first."""
@@ -110,10 +102,3 @@ class Lexicon:
 
     def _reason(self, reason: str) -> Texts:
         return self.each(lambda words: words.reason(reason))
-
-
-def group_of(bone: Bone) -> str:
-    """Where a bone stands on the page: "digit-1" to "digit-5" (metacarpals too), "carpals", "forearm", or its row."""
-    if bone.digit is not None:
-        return f"digit-{bone.digit}"
-    return {"carpal": "carpals"}.get(bone.row, bone.row)

@@ -1,6 +1,6 @@
 // The grid of all pictures: filters above, as many cards as show below, however many pictures there are.
 
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { useSignal, useSignalEffect } from "@preact/signals";
 import { api } from "../kit/api";
 import { useKeys } from "../kit/keys";
@@ -27,10 +27,10 @@ export function Browse() {
   const unfolded = useSignal(false);
   useKeys({
     search: () => search.current?.focus(),
-    doubtful: () => void openDoubtful(null, asked.source ?? null),
+    doubtful: () => !session.value?.lacks?.includes("doubtful") && void openDoubtful(null, asked.source ?? null),
   });
   useEffect(() => {
-    document.title = "ossa studio";
+    document.title = session.value?.title ?? "ossa studio";
   }, []);
   const total = list.total.value;
   const active = Object.keys(asked).filter((name) => !["sort", "order", "source", "against"].includes(name)).length;
@@ -80,30 +80,40 @@ function Filters({ asked }: { asked: Record<string, string> }) {
   const open = session.value!;
   const any = { value: "", text: t("any") };
   const sort = asked.sort ?? "name";
-  const sources = open.sources.map((source) => ({ value: source.id, text: source.title }));
-  const sorts: [string, Word][] = [["name", "sort_name"], ["score", "sort_score"], ["confidence", "sort_confidence"], ["area", "sort_area"]];
-  const flags = open.flags.map((flag) => (typeof flag === "string" ? { value: flag, text: flag } : { value: flag.code, text: flagText(flag.code) }));
+  const optionsOf = (all: typeof open.sources) => all.map((source) => ({ value: source.id, text: source.title }));
+  const sources = optionsOf(open.sources);
+  const against = optionsOf(open.against ?? open.sources);
+  const numbers = ["score", "confidence", "area"].includes(sort);
+  const sorts: [string, Word, boolean][] = [
+    ["name", "sort_name", true], ["score", "sort_score", against.length > 0], ["confidence", "sort_confidence", true], ["area", "sort_area", true],
+    ["subject", "subject", true], ["side", "side", open.sides.length > 0], ["fold", "fold", open.folds.length > 0], ["flags", "sort_flags", open.flags.length > 0],
+  ];
+  const flags = open.flags.map((flag) => {
+    const [value, text] = typeof flag === "string" ? [flag, flagText(flag)] : [flag.code, flagText(flag.code)];
+    return { value, text: text.length > 60 ? `${text.slice(0, 58)}…` : text };
+  });
+  const letters = !numbers && sort !== "flags";
   return (
     <>
-      <Choice label={t("sort")} value={sort} options={sorts.map(([value, word]) => ({ value, text: t(word) }))} onChange={(value) => ask({ sort: value })} />
+      <Choice label={t("sort")} value={sort} options={sorts.filter(([, , there]) => there).map(([value, word]) => ({ value, text: t(word) }))} onChange={(value) => ask({ sort: value })} />
       <Choice
         label={t("order")} value={asked.order ?? "asc"}
-        options={[{ value: "asc", text: t(sort === "name" ? "order_az" : "order_low") }, { value: "desc", text: t(sort === "name" ? "order_za" : "order_high") }]}
+        options={[{ value: "asc", text: t(letters ? "order_az" : "order_low") }, { value: "desc", text: t(letters ? "order_za" : "order_high") }]}
         onChange={(value) => ask({ order: value })}
       />
-      {sort !== "name" && (
+      {numbers && (
         <Choice
           label={t("bone")} value={asked.bone ?? ""}
-          options={[{ value: "", text: t("all_bones") }, ...open.bones.map((bone) => ({ value: bone.name, text: `${titleOf(bone.name)} (${bone.name})` }))]}
+          options={[{ value: "", text: t("all_bones") }, ...(sort === "area" ? [] : [{ value: "worst", text: t("worst_bone") }]), ...open.bones.map((bone) => ({ value: bone.name, text: `${titleOf(bone.name)} (${bone.name})` }))]}
           onChange={(value) => ask({ bone: value })}
         />
       )}
       {sources.length > 1 && <Choice label={t("source")} value={asked.source ?? ""} options={[{ value: "", text: t("automatic") }, ...sources]} onChange={(value) => ask({ source: value })} />}
-      {sources.length > 1 && <Choice label={t("compared_with")} value={asked.against ?? ""} options={[{ value: "", text: t("automatic") }, ...sources]} onChange={(value) => ask({ against: value })} />}
+      {against.length > 1 && <Choice label={t("compared_with")} value={asked.against ?? ""} options={[{ value: "", text: t("automatic") }, ...against]} onChange={(value) => ask({ against: value })} />}
       {open.sides.length > 0 && <Choice label={t("side")} value={asked.side ?? ""} options={[any, ...open.sides.map((side) => ({ value: side, text: sideText(side) }))]} onChange={(value) => ask({ side: value })} />}
       {open.folds.length > 0 && <Choice label={t("fold")} value={asked.fold ?? ""} options={[any, ...open.folds.map((fold) => ({ value: String(fold), text: String(fold) }))]} onChange={(value) => ask({ fold: value })} />}
-      {flags.length > 0 && <Choice label={t("warning")} value={asked.flag ?? ""} options={[any, ...flags]} onChange={(value) => ask({ flag: value })} />}
-      <Choice label={t("corrected")} value={asked.corrected ?? ""} options={[any, { value: "true", text: t("yes") }, { value: "false", text: t("no") }]} onChange={(value) => ask({ corrected: value })} />
+      {flags.length > 0 && <Choice label={t("warning")} value={asked.flag ?? ""} options={[any, { value: "+", text: t("flagged") }, { value: "-", text: t("not_flagged") }, ...flags]} onChange={(value) => ask({ flag: value })} />}
+      {!open.lacks?.includes("history") && <Choice label={t("corrected")} value={asked.corrected ?? ""} options={[any, { value: "true", text: t("yes") }, { value: "false", text: t("no") }]} onChange={(value) => ask({ corrected: value })} />}
       <Field label={t("subject")}>
         <input type="text" value={asked.subject ?? ""} onInput={(event) => later(() => ask({ subject: (event.target as HTMLInputElement).value }))} />
       </Field>
@@ -114,7 +124,7 @@ function Filters({ asked }: { asked: Record<string, string> }) {
 
 /** Corrections that were never saved. */
 function Drafts() {
-  const found = drafts();
+  const found = session.value?.writable ? drafts() : [];
   if (found.length === 0) return null;
   return (
     <div class="drafts">
@@ -217,6 +227,7 @@ interface CardProps {
 
 function Card({ n, row, total, x, y, width, active, onOpen }: CardProps) {
   const value = row ? (row.score !== null ? `Dice ${dice(row.score)}` : row.confidence !== null ? row.confidence.toFixed(2) : "") : "";
+  const [broken, setBroken] = useState(false);
   const short = row?.name.replace(/^.*\//, "") ?? " ";
   const facts = row ? [row.subject, row.side && sideText(row.side), row.fold !== null && row.fold !== undefined && row.fold !== "" ? t("fold_n", { n: row.fold }) : null].filter(Boolean).join(" · ") : "";
   return (
@@ -227,7 +238,9 @@ function Card({ n, row, total, x, y, width, active, onOpen }: CardProps) {
       onClick={onOpen}
     >
       <div class="thumb" ref={(node) => { if (node) node.style.height = `${width}px`; }}>
-        {row && <img src={api.thumb(row.id)} alt="" loading="lazy" decoding="async" draggable={false} />}
+        {row && (row.error || broken ? <p class="none">{t("cannot_read")}</p> : (
+          <img src={api.thumb(row.id)} alt="" loading="lazy" decoding="async" draggable={false} onError={() => setBroken(true)} />
+        ))}
         {row?.corrected && <span class="badge">{t("corrected")}</span>}
         {row && row.flags.length > 0 && <span class="flagged" title={row.flags.map(flagText).join("\n")}>{row.flags.length}<span class="spoken"> {t("warnings")}</span></span>}
       </div>

@@ -43,17 +43,11 @@ function Still({ film, bones, box, label }: { film: Film; bones: readonly Bone[]
 }
 
 export function ConflictDialog({ look, onClose }: { look: Look; onClose: () => void }) {
-  const { theirs, bones } = look.conflict.value!;
+  const { theirs, bones } = look.edit.conflict.value!;
   const film = filmAt(api.image(look.id));
-  const mine = look.changed.value.map((name) => look.bone(name)!);
-  const names = new Set(look.changed.value);
-  const saved = look.sitting.value?.saved;
-  const same = (bone: Bone): boolean => {
-    const before = saved?.get(bone.name);
-    return !!before && before.state === bone.state && JSON.stringify(before.polygons) === JSON.stringify(bone.polygons);
-  };
-  const told = theirs.changed ? new Set(theirs.changed) : null;
-  const theirChanges = (bones?.bones ?? []).filter((bone) => (told ? told.has(bone.name) : !same(bone)));
+  const mine = look.edit.changed.value.map((name) => look.edit.bone(name)!);
+  const names = new Set(look.edit.changed.value);
+  const theirChanges = look.edit.theirChanges();
   const both = theirChanges.filter((bone) => names.has(bone.name)).map((bone) => bone.name);
   const around = bounds([...mine, ...theirChanges].flatMap((bone) => bone.polygons)) ?? [0, 0, film.width || 1, film.height || 1];
   const edge = Math.max(around[2] - around[0], around[3] - around[1]) * 0.15 + 10;
@@ -77,8 +71,8 @@ export function ConflictDialog({ look, onClose }: { look: Look; onClose: () => v
       <p class="soft">{t("conflict_kept")}</p>
       <footer>
         <Button text label={t("cancel")} onClick={onClose} />
-        <Button text label={t("conflict_take_theirs")} disabled={!bones} onClick={() => look.resolve(false)} />
-        <Button text kind="main" label={t("conflict_keep_mine")} disabled={!bones} onClick={() => look.resolve(true)} />
+        <Button text label={t("conflict_take_theirs")} disabled={!bones} onClick={() => look.edit.resolve(false)} />
+        <Button text kind="main" label={t("conflict_keep_mine")} disabled={!bones} onClick={() => look.edit.resolve(true)} />
       </footer>
     </Dialog>
   );

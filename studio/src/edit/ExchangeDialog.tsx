@@ -20,7 +20,7 @@ export function ExchangeDialog({ look, name, onClose }: { look: Look; name: stri
       <ul class="picks">
         {candidates(kindOf(name), session.value?.bones ?? []).map((bone) => (
           <li key={bone.name}>
-            <button type="button" onClick={() => { look.exchange(name, bone.name); onClose(); }}>
+            <button type="button" onClick={() => { look.edit.exchange(name, bone.name); onClose(); }}>
               <Swatch colour={bone.colour} /> <span>{titleOf(bone.name)}</span> <code>{bone.name}</code>
             </button>
           </li>

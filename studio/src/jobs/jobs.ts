@@ -2,7 +2,7 @@
 // closed meanwhile finds them where they are.
 
 import { computed, signal } from "@preact/signals";
-import { api } from "../kit/api";
+import { writing } from "../kit/api";
 import { complain, openSession, tell } from "../kit/store";
 import { t } from "../kit/words";
 import type { Job } from "../kit/types";
@@ -14,9 +14,9 @@ let timer: ReturnType<typeof setTimeout> | undefined;
 export async function refresh(): Promise<void> {
   clearTimeout(timer);
   try {
-    const answer = await api.jobs();
+    const found = await writing().jobs();
     const before = running.peek();
-    jobs.value = Array.isArray(answer) ? answer : answer.jobs;
+    jobs.value = found;
     const finished = before && jobs.value.find((job) => job.id === before.id && job.state === "done");
     if (finished) {
       tell(t("training_done"));
@@ -28,9 +28,9 @@ export async function refresh(): Promise<void> {
   if (running.peek()) timer = setTimeout(() => void refresh(), 1000);
 }
 
-export async function start(epochs: number, name: string): Promise<void> {
+export async function start(epochs: number, name: string, pictures: "corrected" | "all"): Promise<void> {
   try {
-    await api.finetune(epochs, name);
+    await writing().finetune(epochs, name, pictures);
   } catch (error) {
     complain(error);
   }

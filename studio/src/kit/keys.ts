@@ -1,7 +1,7 @@
 // Every key of the page in one table: the sheet that `?` opens is made of it, and so is what a key does. Letters are
 // told by their place on the keyboard, so that they work while a Korean input method is on.
 
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { signal } from "@preact/signals";
 import { kept } from "./keep";
 import type { Word } from "./words";
@@ -38,6 +38,8 @@ export const KEYS = {
   light: key("look", "key_light", "L", "KeyL"),
   bones: key("look", "key_bones", "B", "KeyB"),
   fill: key("look", "key_fill", "F", "KeyF"),
+  film: key("look", "key_film", "Q", "KeyQ"),
+  overlaid: key("look", "key_overlaid", "T", "KeyT"),
   beside: key("look", "key_beside", "C", "KeyC"),
   difference: key("look", "key_difference", "D", "KeyD"),
   hands: key("look", "key_hands", "H", "KeyH"),
@@ -85,7 +87,7 @@ export function nameOf(event: Parameters<typeof spellings>[0]): KeyName | null {
 }
 
 export type Doing = Partial<Record<KeyName, (event: KeyboardEvent) => boolean | void>>;
-const layers: Doing[] = [];
+const layers: (() => Doing)[] = [];
 
 function typing(target: EventTarget | null): boolean {
   if (!(target instanceof HTMLElement)) return false;
@@ -102,7 +104,7 @@ export function listen(): void {
     if (!ctrl && (typing(event.target) || (!letters.value && /^Key|^.$/.test(KEYS[name].codes[0]!)))) return;
     if (!ctrl && event.target instanceof HTMLElement && event.target.closest("[data-own-keys]") && /^Arrow|^Page/.test(event.key)) return;
     for (let i = layers.length - 1; i >= 0; i--) {
-      const action = layers[i]![name];
+      const action = layers[i]!()[name];
       // An action that answers false had nothing to do: the next layer is asked.
       if (action && action(event) !== false) {
         event.preventDefault();
@@ -112,12 +114,18 @@ export function listen(): void {
   });
 }
 
-/** What keys do while the component is there; later components come first. */
+/**
+ * What keys do while the component is there; later components come first. A layout effect, and always the doings of the
+ * last drawing: a key that is pressed as soon as something can be seen, by a quick typist or a script, finds it there.
+ */
 export function useKeys(doing: Doing): void {
-  useEffect(() => {
-    layers.push(doing);
+  const now = useRef(doing);
+  now.current = doing;
+  useLayoutEffect(() => {
+    const layer = (): Doing => now.current;
+    layers.push(layer);
     return () => {
-      layers.splice(layers.indexOf(doing), 1);
+      layers.splice(layers.indexOf(layer), 1);
     };
-  });
+  }, []);
 }

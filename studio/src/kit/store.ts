@@ -1,7 +1,7 @@
 // What the whole page shares: the session, what it tells its user, the look of the page.
 
 import { effect, signal } from "@preact/signals";
-import { api, connection, Lost, Refused, useCsrf, type Trouble } from "./api";
+import { api, connection, Lost, Refused, type Trouble } from "./api";
 import { keep, kept } from "./keep";
 import type { BoneKind, Session } from "./types";
 import { language, say, t } from "./words";
@@ -55,7 +55,6 @@ export const dismiss = (number: number): void => {
 
 export async function openSession(): Promise<void> {
   const found = await api.session();
-  useCsrf(found.csrf);
   const problems = session.value ? [] : (found.problems ?? []);
   if (problems.length) {
     const first = problems.slice(0, 4).join("\n") + (problems.length > 4 ? "\n…" : "");
@@ -97,7 +96,6 @@ effect(() => {
   waiting = true;
   void api.session().then((found) => {
     waiting = false;
-    useCsrf(found.csrf); // a server that was started again has another one
     session.value = found;
     tell(t("connection_back"));
   }).catch(() => { waiting = false; });

@@ -28,7 +28,14 @@ export interface Session {
   root: string | null;
   writable: boolean;
   languages: Language[];
-  csrf: string;
+  /** What writing has to carry; none where nothing is written. */
+  csrf?: string;
+  /** A heading in place of "ossa studio" and the folder. */
+  title?: string;
+  /** What nobody is there to answer. */
+  lacks?: ("doubtful" | "gradcam" | "history" | "measurements")[];
+  /** What pictures of the list may be scored against, where it is not simply every source. */
+  against?: Source[];
   bones: BoneKind[];
   sources: Source[];
   folds: (string | number)[];
@@ -54,6 +61,10 @@ export interface Row {
   flags: string[];
   corrected: boolean;
   pair: string | null;
+  /** The other hands of the film it lies on, itself among them. */
+  film?: { ids: string[]; number: number; of: number } | null;
+  /** Why the picture cannot be shown. */
+  error?: string;
   sources?: (string | Source)[];
 }
 
@@ -117,8 +128,10 @@ export interface Comparison {
   old: number | null;
   new: number | null;
   bones: Record<string, [number | null, number | null]>;
-  pictures?: { id: string; name: string; trained_on: boolean; old: number | null; new: number | null }[];
+  pictures?: { id: string; name: string; trained_on: boolean; corrected?: boolean; old: number | null; new: number | null }[];
   trained_on?: { old: number | null; new: number | null };
+  /** Corrected pictures that the new model was not trained on. */
+  held_out?: number;
 }
 
 export interface Job {
@@ -130,4 +143,53 @@ export interface Job {
   message: string | Said | null;
   curves: Record<string, Point[]>;
   result: { source: string; comparison: Comparison | null } | null;
+  /** What it trains on. */
+  pictures?: { corrected: number; others: number };
+  /** Bytes of its log so far. */
+  log?: number;
+  eta_seconds?: number | null;
+}
+
+/** What a retraining would take, of the corrected pictures alone or of all that are labelled. */
+export type JobOptions = Record<"corrected" | "all", Taken>;
+
+export interface Taken {
+  pictures: number;
+  people: number;
+  /** Why it cannot begin now. */
+  problem: { message: string; found?: string | null; expected?: string | null; remedy?: string | null } | null;
+}
+
+export interface JobLog {
+  text: string;
+  /** From where to ask on. */
+  next: number;
+  more: boolean;
+  ended: boolean;
+}
+
+export interface Exports {
+  formats: { name: string; title: string; own: boolean; loses: string }[];
+  own: string | null;
+  corrected: number;
+  labelled: number;
+  write_back?: { able: boolean; reason: string | null; pictures: number };
+}
+
+export interface WrittenExport {
+  id: string;
+  format: string;
+  written: number;
+  skipped: string[];
+  left_out?: string[];
+  remark: string | null;
+  folder: string;
+  size: number;
+}
+
+export interface WrittenBack {
+  written: string[];
+  unchanged: number;
+  skipped: string[];
+  kept: string | null;
 }

@@ -1,7 +1,7 @@
 // Small pieces that every part of the page uses.
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import { dismiss, notices } from "./store";
 import { connection } from "./api";
 import { t } from "./words";
@@ -77,10 +77,14 @@ interface DialogProps {
   children: ComponentChildren;
 }
 
-/** A modal dialog: the browser keeps the focus inside and gives it back. */
+/**
+ * A modal dialog: the browser keeps the focus inside and gives it back. It opens as soon as it is there (a layout
+ * effect, not one after painting), and Escape closes it at once, not when the page is drawn again: what is typed next
+ * goes where one sees it going.
+ */
 export function Dialog({ title, wide, onClose, children }: DialogProps) {
   const at = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const dialog = at.current!;
     if (!dialog.open) dialog.showModal();
     return () => dialog.close();
@@ -90,10 +94,8 @@ export function Dialog({ title, wide, onClose, children }: DialogProps) {
       ref={at}
       class={wide ? "wide" : ""}
       aria-labelledby="dialog-title"
-      onCancel={(event) => {
-        event.preventDefault();
-        onClose();
-      }}
+      onCancel={onClose}
+      onClose={() => at.current && onClose()}
       onClick={(event) => {
         if (event.target === at.current) onClose();
       }}

@@ -17,17 +17,16 @@ import { ExchangeDialog } from "../edit/ExchangeDialog";
 import { SaveDialog } from "../edit/SaveDialog";
 import { sideText } from "../browse/side";
 import { openDoubtful } from "./doubtful";
-import { filmAt, warm } from "./film";
+import { filmAt } from "./film";
 import { automatic, isPlain, PLAIN } from "./levels";
-import { Look, type Layout } from "./model";
+import type { Layout } from "./last";
+import { Look } from "./model";
 import { sourcesOf } from "./sources";
-import { setStyle, style } from "./style";
+import { filmShown, overlaid, setStyle, style } from "./style";
 import { Pane } from "./Pane";
 import { Panel } from "./Panel";
 import { MISSING, SURPLUS } from "./difference";
 import type { Stage } from "./stage";
-
-warm();
 
 interface Neighbours {
   before: () => Row | null;
@@ -53,7 +52,7 @@ export function LookView({ id, neighbours }: { id: string; neighbours: Neighbour
   const heading = useRef<HTMLHeadingElement>(null);
 
   useEffect(() => {
-    const flush = (): void => look.flush();
+    const flush = (): void => look.edit.flush();
     addEventListener("pagehide", flush);
     addEventListener("visibilitychange", flush);
     heading.current?.focus();
@@ -73,7 +72,7 @@ export function LookView({ id, neighbours }: { id: string; neighbours: Neighbour
   });
 
   useSignalEffect(() => {
-    document.title = `${look.row.value?.name ?? id}${look.dirty.value ? " •" : ""} – ossa studio`;
+    document.title = `${look.row.value?.name ?? id}${look.edit.dirty.value ? " •" : ""} – ${session.value?.title ?? "ossa studio"}`;
   });
 
   const main = (): Stage | undefined => stages.current[0];
@@ -91,8 +90,8 @@ export function LookView({ id, neighbours }: { id: string; neighbours: Neighbour
     const edits = tool !== "look" && tool !== "light";
     if (edits && !session.value?.writable) return false;
     if (edits && !look.selected.value) {
-      const first = look.bones.value[0];
-      look.selected.value = (look.bones.value.find((bone) => bone.polygons.length) ?? first)?.name ?? null;
+      const first = look.edit.bones.value[0];
+      look.selected.value = (look.edit.bones.value.find((bone) => bone.polygons.length) ?? first)?.name ?? null;
     }
     look.tool.value = tool;
     announced.value = `${t(KEYS[TOOLS.find((one) => one.tool === tool)!.key].word)}${
@@ -101,14 +100,14 @@ export function LookView({ id, neighbours }: { id: string; neighbours: Neighbour
     return true;
   };
   const pick = (by: number): void => {
-    const names = look.bones.value.map((bone) => bone.name);
+    const names = look.edit.bones.value.map((bone) => bone.name);
     if (!names.length) return;
     const at = names.indexOf(look.selected.value ?? "");
     look.selected.value = names[(at + by + names.length + (at < 0 && by < 0 ? 1 : 0)) % names.length]!;
     announced.value = titleOf(look.selected.value);
   };
   const toBone = (name: string | null): boolean => {
-    const bone = look.bone(name);
+    const bone = look.edit.bone(name);
     const box = bone && bounds(bone.polygons);
     if (!box) return false;
     main()?.fit(box, true, film.width, film.height);
@@ -116,11 +115,16 @@ export function LookView({ id, neighbours }: { id: string; neighbours: Neighbour
   };
   const arrow = (dx: number, dy: number, event: KeyboardEvent): void => {
     const far = event.shiftKey ? 10 : 1;
-    if (!editor.current?.nudge(dx * far, dy * far)) main()?.pan(dx, dy);
+    if (editor.current?.nudge(dx * far, dy * far)) return;
+    // A picture that lies in the window whole is walked on from; else there is something to pan to.
+    const walks = dx !== 0 && look.tool.value === "look" && main()?.wide(film.width);
+    if (!walks) main()?.pan(dx, dy);
+    else open(dx > 0 ? neighbours.after() : neighbours.before());
   };
+  const lacks = session.value?.lacks ?? [];
   const writable = session.value?.writable ?? false;
   // A prediction that needs no correction is accepted: it becomes the picture's label as it is.
-  const savable = writable && look.bones.value.length > 0 && (look.dirty.value || look.source.value !== "truth");
+  const savable = writable && look.edit.bones.value.length > 0 && (look.edit.dirty.value || look.source.value !== "truth");
 
   useKeys({
     back: () => {
@@ -131,7 +135,7 @@ export function LookView({ id, neighbours }: { id: string; neighbours: Neighbour
     },
     next: () => open(neighbours.after()),
     previous: () => open(neighbours.before()),
-    doubtful: () => void openDoubtful(id, look.source.value),
+    doubtful: () => !lacks.includes("doubtful") && void openDoubtful(id, look.source.value),
     zoomIn: () => main()?.zoom(1.25),
     zoomOut: () => main()?.zoom(0.8),
     whole: () => main()?.fit(null, true, film.width, film.height),
@@ -146,14 +150,18 @@ export function LookView({ id, neighbours }: { id: string; neighbours: Neighbour
     light: () => choose(look.tool.value === "light" ? "look" : "light"),
     bones: () => void (look.bonesShown.value = !look.bonesShown.value),
     fill: () => setStyle({ filled: !style.value.filled }),
+    film: () => void (filmShown.value = !filmShown.value),
+    overlaid: () => look.toggleOverlaid(),
     beside: () => look.chooseLayout("beside"),
     difference: () => look.chooseLayout("difference"),
     hands: () => look.chooseLayout("hands"),
     gradcam: () => {
+      if (lacks.includes("gradcam")) return false;
       if (!look.selected.value) pick(1);
       look.gradcamShown.value = !look.gradcamShown.value;
+      return true;
     },
-    measures: () => look.toggleMeasures(),
+    measures: () => !lacks.includes("measurements") && look.toggleMeasures(),
     boneAfter: () => pick(1),
     boneBefore: () => pick(-1),
     look: () => choose("look"),
@@ -161,20 +169,20 @@ export function LookView({ id, neighbours }: { id: string; neighbours: Neighbour
     pull: () => choose("pull"),
     redraw: () => choose("redraw"),
     polygon: () => choose("polygon"),
-    smooth: () => writable && look.smooth(),
+    smooth: () => writable && look.edit.smooth(look.selected.value),
     exchange: () => {
       if (!writable || !look.selected.value) return false;
       dialog.value = "exchange";
       return true;
     },
-    absent: () => writable && look.mark("absent"),
-    notJudged: () => writable && look.mark("not judged"),
+    absent: () => writable && look.edit.mark(look.selected.value, "absent"),
+    notJudged: () => writable && look.edit.mark(look.selected.value, "not judged"),
     pointAfter: () => editor.current?.step(1) ?? false,
     pointBefore: () => editor.current?.step(-1) ?? false,
     addPoint: () => editor.current?.add() ?? false,
     deletePoint: () => editor.current?.remove() ?? false,
-    undo: () => look.undo(),
-    redo: () => look.redo(),
+    undo: () => look.edit.undo(),
+    redo: () => look.edit.redo(),
     save: () => {
       if (savable) dialog.value = "save";
     },
@@ -195,8 +203,8 @@ export function LookView({ id, neighbours }: { id: string; neighbours: Neighbour
 
   const row = look.row.value;
   const layout = look.layout.value;
-  const sitting = look.sitting.value;
-  const selected = look.bone(look.selected.value);
+  const sitting = look.edit.sitting.value;
+  const selected = look.edit.bone(look.selected.value);
   const panes: { key: string; picture: string; source: string }[] = [{ key: id, picture: id, source: look.source.value }];
   if (layout === "beside") for (const source of look.beside.value) panes.push({ key: source, picture: id, source });
   if (layout === "hands" && row?.pair) panes.push({ key: row.pair, picture: row.pair, source: look.source.value });
@@ -212,13 +220,20 @@ export function LookView({ id, neighbours }: { id: string; neighbours: Neighbour
         <Button icon="back" label={t("to_grid")} shortcut="Esc" onClick={toGrid} />
         <h1 tabIndex={-1} ref={heading} title={row?.name}>
           <span>{(row?.name ?? "").replace(/^.*\//, "")}</span>
-          {look.dirty.value && <span class="dot" title={t("unsaved")} />}
+          {look.edit.dirty.value && <span class="dot" title={t("unsaved")} />}
         </h1>
         <p class="facts">
           {[row?.subject, row?.side ? sideText(row.side) : null, row?.width ? `${row.width} × ${row.height}` : null, row?.spacing_mm ? `${row.spacing_mm.toFixed(3)} mm` : null]
             .filter(Boolean).join(" · ")}
         </p>
         {row?.corrected && <span class="badge">{t("corrected")}</span>}
+        {row?.film && row.film.of > 1 && (
+          <div class="segments" role="group" aria-label={t("hands_on_film")}>
+            {row.film.ids.map((hand, n) => (
+              <Button key={hand} text label={t("hand_of", { n: n + 1, of: row.film!.of })} pressed={hand === id} onClick={() => go({ picture: hand, asked: place.value.asked })} />
+            ))}
+          </div>
+        )}
         <div class="segments" role="group" aria-label={t("compare")}>
           {layouts.map(({ to, key }) => (
             <Button
@@ -229,16 +244,16 @@ export function LookView({ id, neighbours }: { id: string; neighbours: Neighbour
           ))}
         </div>
         <div class="group">
-          <Button icon="undo" label={t("undo")} shortcut="Ctrl Z" disabled={!sitting || sitting.at === 0} onClick={() => look.undo()} />
-          <Button icon="redo" label={t("redo")} shortcut="Ctrl Y" disabled={!sitting || sitting.at === sitting.steps.length} onClick={() => look.redo()} />
+          {writable && <Button icon="undo" label={t("undo")} shortcut="Ctrl Z" disabled={!sitting || sitting.at === 0} onClick={() => look.edit.undo()} />}
+          {writable && <Button icon="redo" label={t("redo")} shortcut="Ctrl Y" disabled={!sitting || sitting.at === sitting.steps.length} onClick={() => look.edit.redo()} />}
           {writable && (
-            <Button kind="main" text label={t(look.dirty.value || !savable ? "save" : "accept")} shortcut="Ctrl S" disabled={!savable || look.saving.value} onClick={() => (dialog.value = "save")} />
+            <Button kind="main" text label={t(look.edit.dirty.value || !savable ? "save" : "accept")} shortcut="Ctrl S" disabled={!savable || look.edit.saving.value} onClick={() => (dialog.value = "save")} />
           )}
         </div>
         <div class="group walk">
           <Button icon="back" label={t("key_previous")} shortcut={KEYS.previous.shown} disabled={!neighbours.before()} onClick={() => void open(neighbours.before())} />
           <Button icon="next" label={t("key_next")} shortcut={KEYS.next.shown} disabled={!neighbours.after()} onClick={() => void open(neighbours.after())} />
-          <Button text label={t("next_doubtful")} shortcut="N" onClick={() => void openDoubtful(id, look.source.value)} />
+          {!lacks.includes("doubtful") && <Button text label={t("next_doubtful")} shortcut="N" onClick={() => void openDoubtful(id, look.source.value)} />}
         </div>
       </header>
       <div class="work">
@@ -278,6 +293,12 @@ export function LookView({ id, neighbours }: { id: string; neighbours: Neighbour
               <span><i ref={(node) => { if (node) node.style.background = SURPLUS; }} />{t("only_in", { source: ownTitle(look) })}</span>
             </p>
           )}
+          {overlaid.value && layout !== "difference" && look.against.value && (
+            <p class="legend">
+              <span><i class="rule" />{sourceTitle(look.source.value)}</span>
+              <span><i class="rule dashes" />{sourceTitle(look.against.value)}</span>
+            </p>
+          )}
           {(look.gradcamBusy.value || look.waiting.value > 0) && (
             <p class="legend busy" role="status">{t(look.gradcamBusy.value ? "gradcam_busy" : "bones_busy")}</p>
           )}
@@ -288,26 +309,26 @@ export function LookView({ id, neighbours }: { id: string; neighbours: Neighbour
               {look.tool.value === "points" && (
                 <Button icon="trash" label={t("delete_points")} pressed={look.deleting.value} onClick={() => (look.deleting.value = !look.deleting.value)} />
               )}
-              <Button icon="smooth" label={t("key_smooth")} shortcut="S" disabled={!selected.polygons.length} onClick={() => void look.smooth()} />
+              <Button icon="smooth" label={t("key_smooth")} shortcut="S" disabled={!selected.polygons.length} onClick={() => void look.edit.smooth(look.selected.value)} />
               <Button icon="exchange" label={t("key_exchange")} shortcut="X" onClick={() => (dialog.value = "exchange")} />
-              <Button icon="absent" label={t("key_absent")} shortcut="A" pressed={selected.state === "absent"} onClick={() => void look.mark("absent")} />
-              <Button icon="unknown" label={t("key_not_judged")} shortcut="J" pressed={selected.state === "not judged"} onClick={() => void look.mark("not judged")} />
+              <Button icon="absent" label={t("key_absent")} shortcut="A" pressed={selected.state === "absent"} onClick={() => void look.edit.mark(look.selected.value, "absent")} />
+              <Button icon="unknown" label={t("key_not_judged")} shortcut="J" pressed={selected.state === "not judged"} onClick={() => void look.edit.mark(look.selected.value, "not judged")} />
             </div>
           )}
-          {look.draft.value && (
+          {look.edit.draft.value && (
             <div class="offer" role="alert">
-              <p>{t("draft_found", { n: look.draft.value.bones.length, when: new Date(look.draft.value.at).toLocaleString() })}</p>
-              <Button kind="main" text label={t("draft_take")} onClick={() => look.takeDraft()} />
-              <Button text label={t("draft_drop")} onClick={() => look.dropDraft()} />
+              <p>{t("draft_found", { n: look.edit.draft.value.bones.length, when: new Date(look.edit.draft.value.at).toLocaleString() })}</p>
+              <Button kind="main" text label={t("draft_take")} onClick={() => look.edit.takeDraft()} />
+              <Button text label={t("draft_drop")} onClick={() => look.edit.dropDraft()} />
             </div>
           )}
-          {look.draftLost.value && <div class="offer" role="alert"><p>{t("draft_not_kept")}</p></div>}
+          {look.edit.draftLost.value && <div class="offer" role="alert"><p>{t("draft_not_kept")}</p></div>}
         </div>
         <Panel look={look} film={film} onToBone={(name) => void toBone(name)} onAuto={() => levelsOf(true)} onPlain={() => levelsOf(false)} />
       </div>
       {dialog.value === "save" && <SaveDialog look={look} onClose={() => (dialog.value = null)} />}
       {dialog.value === "exchange" && selected && <ExchangeDialog look={look} name={selected.name} onClose={() => (dialog.value = null)} />}
-      {look.conflict.value && <ConflictDialog look={look} onClose={() => (look.conflict.value = null)} />}
+      {look.edit.conflict.value && <ConflictDialog look={look} onClose={() => (look.edit.conflict.value = null)} />}
     </main>
   );
 }

@@ -11,7 +11,7 @@ import { BoneEditor } from "../edit/tools";
 import { difference } from "./difference";
 import { filmAt } from "./film";
 import type { Look } from "./model";
-import { hidden, style } from "./style";
+import { filmShown, hidden, overlaid, style } from "./style";
 import { makeView, Stage } from "./stage";
 
 interface PaneProps {
@@ -56,7 +56,7 @@ export function Pane({ look, picture, source, first, caption, views, onStage, on
     if (tools) {
       tools.onChange = (what, rings) => {
         const name = look.selected.peek();
-        if (name) look.redraw(what, name, rings);
+        if (name) look.edit.redraw(what, name, rings);
       };
     }
     // A test and the benchmark ask the page itself where things lie.
@@ -86,6 +86,7 @@ export function Pane({ look, picture, source, first, caption, views, onStage, on
   });
 
   useSignalEffect(() => stage.value?.showLevels(look.levels.value));
+  useSignalEffect(() => stage.value?.film.setVisible(filmShown.value));
 
   useSignalEffect(() => {
     const own = stage.value;
@@ -93,7 +94,7 @@ export function Pane({ look, picture, source, first, caption, views, onStage, on
     const tool = first ? look.tool.value : look.tool.value === "light" ? "light" : "look";
     own.lighting = tool === "light";
     own.picking = tool === "look" || tool === "light" || look.selected.value === null;
-    const bones = first ? look.bones.value : (look.loaded.value[`${picture}|${source}`]?.bones ?? []);
+    const bones = first ? look.edit.bones.value : (look.loaded.value[`${picture}|${source}`]?.bones ?? []);
     const shown = look.bonesShown.value;
     const selected = look.selected.value;
     const edits = first && shown && selected !== null && !["look", "light"].includes(tool);
@@ -111,7 +112,7 @@ export function Pane({ look, picture, source, first, caption, views, onStage, on
     editor.current?.show(bone ? bone.polygons : null, kindOf(selected ?? "").colour, tool);
   });
 
-  // Differences and Grad-CAM lie over the film of the first pane.
+  // Differences, Grad-CAM and the outlines of what is compared lie over the film of the first pane.
   useSignalEffect(() => {
     const own = stage.value;
     if (!own || !first || film.state.value !== "ready") return;
@@ -121,11 +122,12 @@ export function Pane({ look, picture, source, first, caption, views, onStage, on
     const theirs = look.layout.value === "difference" && other ? look.loaded.value[`${picture}|${other}`]?.bones : undefined;
     if (theirs) {
       const shown = (bone: { name: string }): boolean => !hidden.value.has(bone.name);
-      const over = difference(theirs.filter(shown), look.bones.value.filter(shown), ...size);
+      const over = difference(theirs.filter(shown), look.edit.bones.value.filter(shown), ...size);
       own.showSecond(theirs, (name) => kindOf(name).colour, hidden.value);
       own.showOver(over, size, 0.8);
     } else {
-      own.showSecond([], () => "", hidden.value);
+      const laid = overlaid.value ? look.loaded.value[`${picture}|${look.against.value}`]?.bones : undefined;
+      own.showSecond(laid ?? [], () => "#ffffff", hidden.value);
       own.showOver(cam?.bitmap ?? null, size, 0.65);
     }
   });
@@ -136,7 +138,7 @@ export function Pane({ look, picture, source, first, caption, views, onStage, on
     stage.value?.showMeasures(all.filter((drawing) => (drawing.bone ?? null) === look.selected.value));
   });
 
-  const bones = first ? look.bones.value : (look.loaded.value[`${picture}|${source}`]?.bones ?? []);
+  const bones = first ? look.edit.bones.value : (look.loaded.value[`${picture}|${source}`]?.bones ?? []);
   const over = tip.value && bones.find((bone) => bone.name === tip.value!.name);
   const score = first && over ? look.scores.value?.bones[over.name] : null;
   return (

@@ -12,7 +12,7 @@ import { complain } from "../kit/store";
 import type { Film } from "./film";
 import { MOST_PANES, type Look } from "./model";
 import { sourcesOf } from "./sources";
-import { hidden, setStyle, style } from "./style";
+import { filmShown, hidden, overlaid, setStyle, style } from "./style";
 
 interface PanelProps {
   look: Look;
@@ -45,6 +45,7 @@ function Part({ id, word, note, children }: { id: string; word: Word; note?: str
 export function Panel(props: PanelProps) {
   const { look } = props;
   const warnings = grouped(look);
+  const lacks = session.value?.lacks ?? [];
   return (
     <aside class="panel" aria-label={t("panel")}>
       <Part id="source" word="source"><SourcePart look={look} /></Part>
@@ -70,8 +71,10 @@ export function Panel(props: PanelProps) {
       )}
       <Part id="bones" word="bones" note={boneCount(look)}><BonesPart look={look} onToBone={props.onToBone} /></Part>
       <Part id="light" word="light"><LightPart {...props} /></Part>
-      <Part id="more" word="overlays"><OverlayPart look={look} /></Part>
-      <Part id="history" word="history" note={look.history.value.length ? String(look.history.value.length) : undefined}><HistoryPart look={look} /></Part>
+      {!(lacks.includes("gradcam") && lacks.includes("measurements")) && <Part id="more" word="overlays"><OverlayPart look={look} /></Part>}
+      {!lacks.includes("history") && (
+        <Part id="history" word="history" note={look.history.value.length ? String(look.history.value.length) : undefined}><HistoryPart look={look} /></Part>
+      )}
     </aside>
   );
 }
@@ -81,8 +84,8 @@ export function Swatch({ colour }: { colour: string }) {
 }
 
 function boneCount(look: Look): string {
-  const found = look.bones.value.filter((bone) => bone.polygons.length > 0).length;
-  return `${found} / ${look.bones.value.length}`;
+  const found = look.edit.bones.value.filter((bone) => bone.polygons.length > 0).length;
+  return `${found} / ${look.edit.bones.value.length}`;
 }
 
 /** Warnings of the picture, then those of bones, one entry a kind. */
@@ -96,14 +99,14 @@ function grouped(look: Look): { code: string; text: string; bones: string[] }[] 
     if (bone && !entry.bones.includes(bone)) entry.bones.push(bone);
   };
   for (const warning of look.frame.value?.warnings ?? []) put(warning, null);
-  for (const bone of look.bones.value) for (const flag of bone.flags) put(flag, bone.name);
+  for (const bone of look.edit.bones.value) for (const flag of bone.flags) put(flag, bone.name);
   return [...found.values()];
 }
 
 function SourcePart({ look }: { look: Look }) {
   const sources = sourcesOf(look.row.value);
   const options = sources.map((id) => ({ value: id, text: sourceTitle(id) }));
-  const dirty = look.dirty.value;
+  const dirty = look.edit.dirty.value;
   const scores = look.scores.value;
   const frame = look.frame.value;
   return (
@@ -121,6 +124,12 @@ function SourcePart({ look }: { look: Look }) {
             if (id && look.layout.value !== "beside") look.chooseBeside([id]);
           }}
         />
+      )}
+      {look.against.value && (
+        <label class="check">
+          <input type="checkbox" checked={overlaid.value} onChange={() => look.toggleOverlaid()} />
+          {t("overlay", { source: sourceTitle(look.against.value) })}
+        </label>
       )}
       {scores && scores.mean !== null && <p>{t("mean_dice")} <strong>{dice(scores.mean)}</strong></p>}
       {sources.length > 2 && (
@@ -146,23 +155,25 @@ function SourcePart({ look }: { look: Look }) {
 
 function BonesPart({ look, onToBone }: { look: Look; onToBone: (name: string) => void }) {
   const groups = new Map<string, Bone[]>();
-  for (const bone of look.bones.value) {
-    const group = kindOf(bone.name).group;
+  for (const bone of look.edit.bones.value) {
+    const { group: digit, row } = kindOf(bone.name);
+    const group = style.value.rows ? row : digit;
     groups.set(group, [...(groups.get(group) ?? []), bone]);
   }
-  const changed = new Set(look.changed.value);
+  const changed = new Set(look.edit.changed.value);
   const scores = look.scores.value?.bones;
   const hide = (names: string[], away: boolean): void => {
     const next = new Set(hidden.value);
     for (const name of names) if (away) next.add(name); else next.delete(name);
     hidden.value = next;
   };
-  const all = look.bones.value.map((bone) => bone.name);
+  const all = look.edit.bones.value.map((bone) => bone.name);
   return (
     <>
       <div class="row">
         <Button text label={t("all")} onClick={() => hide(all, false)} />
         <Button text label={t("none")} onClick={() => hide(all, true)} />
+        <Button text label={t("by_row")} pressed={style.value.rows} onClick={() => setStyle({ rows: !style.value.rows })} />
         {look.selected.value && <Button text label={t("only_this")} onClick={() => { hidden.value = new Set(all.filter((name) => name !== look.selected.value)); }} />}
         <span class="soft right">{scores ? "Dice" : t("confidence")}</span>
       </div>
@@ -214,9 +225,11 @@ function BonesPart({ look, onToBone }: { look: Look; onToBone: (name: string) =>
   );
 }
 
+/** Groups of bones: by digit, or by row across the hand. */
 const GROUPS: Record<string, Word> = {
   "digit-1": "digit_1", "digit-2": "digit_2", "digit-3": "digit_3", "digit-4": "digit_4", "digit-5": "digit_5",
   carpals: "carpals", forearm: "forearm",
+  distal: "row_distal", middle: "row_middle", proximal: "row_proximal", metacarpal: "row_metacarpal", carpal: "carpals",
 };
 export const groupTitle = (group: string): string => (GROUPS[group] ? t(GROUPS[group]) : t("other_bones"));
 
@@ -252,6 +265,7 @@ function LightPart({ look, onAuto, onPlain }: PanelProps) {
       <div class="row">
         <label class="check"><input type="checkbox" checked={look.bonesShown.value} onChange={() => (look.bonesShown.value = !look.bonesShown.value)} />{t("show_bones")}</label>
         <label class="check"><input type="checkbox" checked={style.value.filled} onChange={() => setStyle({ filled: !style.value.filled })} />{t("filled")}</label>
+        <label class="check"><input type="checkbox" checked={filmShown.value} onChange={() => (filmShown.value = !filmShown.value)} />{t("show_film")}</label>
       </div>
       <Slider label={t("opacity")} value={style.value.fill} min={0.05} max={0.9} step={0.01} shown={`${Math.round(style.value.fill * 100)} %`} onChange={(fill) => setStyle({ fill })} />
     </>
@@ -307,7 +321,7 @@ function HistoryPart({ look }: { look: Look }) {
   if (list.length === 0) return <p class="soft">{t("no_history")}</p>;
   const restore = async (revision: number): Promise<void> => {
     try {
-      look.restore(await api.revision(look.id, revision));
+      look.edit.restore(await api.revision(look.id, revision));
     } catch (error) {
       complain(error);
     }
@@ -321,7 +335,7 @@ function HistoryPart({ look }: { look: Look }) {
             {one.author && <span> {one.author}</span>} <span class="soft">{when(one.saved)}</span>
           </p>
           {one.note && one.revision > 0 && <p class="soft">{one.note}</p>}
-          {session.value?.writable && one.revision !== look.sitting.value?.revision && (
+          {session.value?.writable && one.revision !== look.edit.sitting.value?.revision && (
             <Button text label={t("restore")} onClick={() => void restore(one.revision)} />
           )}
         </li>

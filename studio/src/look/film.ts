@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals";
 import { troubleOf } from "../kit/api";
 import { halvings, type Levels } from "./levels";
-import type { Answer, Ask, Box } from "./film.worker";
+import type { Answer, Ask, Box } from "./planes";
 
 /** A part of the picture, ready to draw. */
 interface Shown {
@@ -16,19 +16,20 @@ const WHOLE = 17_000_000;
 /** Pictures kept for going back and forth. */
 const KEPT = 4;
 
-let worker: Worker | null = null;
 let numbers = 0;
 const open = new Map<number, Film>();
+const take = (answer: Answer): void => open.get(answer.film)?.take(answer);
 
-/** Starts the worker ahead of the first picture. */
-export function warm(): Worker {
-  if (!worker) {
-    worker = new Worker(new URL("./film.worker.ts", import.meta.url), { type: "module" });
-    worker.onmessage = (event: MessageEvent<Answer>) => open.get(event.data.film)?.take(event.data);
-  }
-  return worker;
-}
-const ask = (message: Ask): void => warm().postMessage(message);
+/** Opens a film room: gives what takes the asking. */
+export type Opening = (answer: (message: Answer) => void) => (ask: Ask) => void;
+let opening: Opening;
+let room: ((ask: Ask) => void) | null = null;
+export const filmsFrom = (how: Opening): void => {
+  opening = how;
+};
+/** Opens the room ahead of the first picture. */
+export const warm = (): ((ask: Ask) => void) => (room ??= opening(take));
+const ask = (message: Ask): void => warm()(message);
 
 export class Film {
   readonly state = signal<"loading" | "ready" | "failed">("loading");

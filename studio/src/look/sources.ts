@@ -12,6 +12,7 @@ export function complete(bones: readonly Bone[]): Bone[] {
   );
 }
 
+/** Sources that a picture may be looked at by. */
 export function sourcesOf(row: Row | null): string[] {
   const all = session.peek()?.sources.map((source) => source.id) ?? [];
   const own = row?.sources?.map((source) => (typeof source === "string" ? source : source.id));

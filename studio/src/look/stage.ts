@@ -78,6 +78,11 @@ export class Stage {
     this.map.on("click", (event) => {
       if (this.picking) this.onPick(this.at(fromMap(event.coordinate)));
     });
+    // Twice on a picture that is only looked at: all of it again.
+    this.map.on("dblclick", () => {
+      const film = this.film.film;
+      if (this.picking && film) this.fit(null, true, film.width, film.height);
+    });
     const on = { signal: this.stop.signal };
     target.addEventListener("pointerleave", () => this.onHover(null, 0, 0), on);
     target.addEventListener("contextmenu", (event) => event.preventDefault(), on);
@@ -122,6 +127,7 @@ export class Stage {
     this.bones.changed();
   }
 
+  /** Outlines over the bones, dashed. */
   showSecond(bones: readonly Bone[], colour: (name: string) => string, hidden: ReadonlySet<string>): void {
     this.second.bones = bones
       .filter((bone) => bone.polygons.length > 0 && !hidden.has(bone.name))
@@ -162,6 +168,12 @@ export class Stage {
       duration: smoothly && !matchMedia("(prefers-reduced-motion: reduce)").matches ? 180 : 0,
       minResolution: box ? 0.12 : 1 / 32,
     });
+  }
+
+  /** Whether the picture of this width lies in the window from edge to edge: then there is nothing to pan to. */
+  wide(width: number): boolean {
+    const [left, , right] = this.map.getView().calculateExtent(this.map.getSize());
+    return left! <= 0 && right! >= width;
   }
 
   zoom(factor: number): void {

@@ -1,0 +1,4 @@
+import "./shelved"; // before whatever asks
+import { show } from "../show";
+
+show();
