@@ -103,8 +103,9 @@ def numbers_of(k: int, radiograph: Radiograph, found: Segmentation, truth: Segme
     spacing = radiograph.spacing
     assert spacing is not None
     scale = Scale(spacing.column, spacing.row, drawn=False)
-    bones = bones_of(found, scale)
-    seen, told = measured_values(bones), measured_values(bones_of(truth, scale))
+    bones = bones_of(found, scale, radiograph=radiograph)
+    # Of the truth ends are known that do not show.
+    seen, told = measured_values(bones), measured_values(replace(bones_of(truth, scale), unseen={}))
     others = []
     for one in plausible(found):
         traces = {**bones.traces, **{bone: trace(region, scale) for bone, region in one.items()}}

@@ -11,7 +11,7 @@ import pytest
 
 from helpers_dataset import SCHEMA, competition_json, draw, save_image, save_json, schematic_hand, write_ram_w600
 from helpers_known import known
-from ossa.dataset.audit import audit, audit_case
+from ossa.dataset.audit import CaseFindings, area_outliers, audit, audit_case
 from ossa.dataset.dataset import open_dataset
 from ossa.phantom.scene import PhantomOptions, generate
 from ossa.segmentation.outlines import Outline, map_outlines, outlines_from_segmentation
@@ -236,6 +236,21 @@ def test_whole_data_sets_areas_duplicates_and_stray_files(tmp_path):
     assert doubles & {"anew.png", "image5.png"}
     assert [c for c, kind in told if kind == "area"] == ["image3.png"]
     assert set(found.cases) == {f.case for f in found.findings}
+
+
+def test_a_bent_finger_is_no_part_of_a_bone():
+    """A third of a bone is told; as small a bone beside another one is a finger that points at the tube."""
+    rng = np.random.default_rng(5)
+    usual = [
+        CaseFindings(f"{k}.png", (), {name: float(np.exp(rng.normal(0, 0.05))) for name in SCHEMA.names})
+        for k in range(20)
+    ]
+    part = CaseFindings("part.png", (), {**dict.fromkeys(SCHEMA.names, 1.0), "finger-9": 0.35})
+    bent = CaseFindings("bent.png", (), {**dict.fromkeys(SCHEMA.names, 1.0), "finger-9": 0.45, "finger-8": 0.4})
+    # One bone larger, its neighbour smaller: two bones in one outline, and no pose.
+    both = CaseFindings("both.png", (), {**dict.fromkeys(SCHEMA.names, 1.0), "finger-9": 2.4, "finger-10": 0.3})
+    told = {(f.case, f.bones) for f in area_outliers([*usual, part, bent, both], SCHEMA)}
+    assert told == {("part.png", ("finger-9",)), ("both.png", ("finger-9",)), ("both.png", ("finger-10",))}
 
 
 def test_partial_labels_do_not_count_as_missing(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -64,3 +66,51 @@ def test_the_border_cuts() -> None:
     shifted = {"Capitate": tuple(part.mapped(lambda ring: ring - ring.min(axis=0)) for part in square)}
     assert named(find_cut(shifted, SCHEMA, (SIZE, SIZE))) == {"Capitate"}
     assert named(find_cut({}, SCHEMA, (SIZE, SIZE))) == set()
+
+
+def test_a_thumb_that_the_field_ends_needs_less_of_an_edge_where_nothing_follows() -> None:
+    """A shaft narrower than its head runs along the edge for about half the root of its area."""
+    found = 0
+    for seed in range(6):
+        whole = schematic_hand(SIZE, seed=seed)
+        thumb = whole["finger-2"][0].exterior
+        x = float(np.quantile(thumb[:, 0], 0.5))
+        left = thumb[:, 0].mean() < SIZE / 2
+        field = (np.arange(SIZE) > x if left else np.arange(SIZE) < x)[None].repeat(SIZE, axis=0)
+        cut = find_cut(within(field, seed)[0], SCHEMA, (4 * SIZE, 4 * SIZE))
+        assert (cut.ends >= cut.bones).all()
+        found += bool(cut.ends[SCHEMA.index("finger-2")])
+        whole_ends = find_cut(whole, SCHEMA, (4 * SIZE, 4 * SIZE)).ends
+        assert not whole_ends[[SCHEMA.index(f"finger-{k}") for k in (5, 9, 13, 17)]].any()
+    assert found >= 5
+
+
+def test_the_field_is_inside_of_what_cuts() -> None:
+    y, x = np.mgrid[:SIZE, :SIZE]
+    field = y > SIZE * 0.4 + 0.2 * (x - SIZE / 2)
+    cut = find_cut(within(field, 1)[0], SCHEMA, (SIZE, SIZE))
+    half = cut.field((SIZE // 2, SIZE // 2), (0.5, 0.5))
+    assert len(cut.lines)
+    assert (half == field[::2, ::2]).mean() > 0.97
+    assert find_cut({}, SCHEMA, (SIZE, SIZE)).field((5, 7)).all()
+
+
+def test_the_bones_of_one_straight_finger_are_not_cut_by_its_side() -> None:
+    """As the little finger lies in many films: its three phalanges line up along the hull of the hand."""
+    hand = schematic_hand(SIZE, seed=2)
+    x = max(part.exterior[:, 0].max() for parts in hand.values() for part in parts) + 12.0
+    # A waist between base and head, 16 px wide and 28 long.
+    side = [(8, -14), (8, -10), (5, -5), (5, 5), (8, 10), (8, 14)]
+    phalanx = np.array([*side, (-8, 14), (-8, -14)], float)
+
+    def placed(name: str, y: float) -> dict:
+        return {name: (replace(hand[name][0], exterior=np.add(phalanx, (x - 8, y)), holes=()),)}
+
+    fingers = {"finger-16", "finger-17", "finger-18"}
+    for k, name in enumerate(sorted(fingers)):
+        hand = {**hand, **placed(name, 200.0 + 32 * k)}
+    assert not fingers & named(find_cut(hand, SCHEMA, (4 * SIZE, 4 * SIZE)))
+    # An edge that shaves it lengthwise cuts it, and the bones of the other digits along it.
+    phalanx = np.array([(8, -14), (8, 14), (-8, 14), (-8, -14)], float)
+    hand = {**hand, **placed("finger-4", 320.0)}
+    assert "finger-4" in named(find_cut(hand, SCHEMA, (4 * SIZE, 4 * SIZE)))

@@ -12,7 +12,7 @@ from helpers_dataset import SCHEMA, schematic_hand, segmentation
 from ossa.errors import ConfigError
 from ossa.hand.displaced import CONTRAST, displaced_findings, exchanged_findings, metacarpal_findings
 from ossa.hand.geometry import geometry_of_outlines
-from ossa.hand.neighbours import Neighbours, fit_neighbours, load_neighbours, upright
+from ossa.hand.neighbours import Neighbours, fit_neighbours, load_neighbours, pose, upright
 
 NOTHING_CUT = np.zeros(len(SCHEMA), bool)
 
@@ -34,7 +34,7 @@ def test_whole_hands_are_left_alone(model: Neighbours) -> None:
         seen = points(seed, side="RL"[seed % 2], turn=77.0)
         regions = dict(segmentation(schematic_hand(512, seed=seed, side="RL"[seed % 2], turn=77.0), 512))
         assert not list(exchanged_findings(seen, model))
-        assert not list(displaced_findings(seen, model, regions, dict.fromkeys(regions, 40.0)))
+        assert not list(displaced_findings(model.oddness(seen), SCHEMA, regions, dict.fromkeys(regions, 40.0)))
 
 
 @pytest.mark.parametrize(("a", "b"), [("finger-7", "finger-11"), ("Trapezoid", "Capitate"), ("finger-4", "finger-5")])
@@ -62,7 +62,7 @@ def test_a_moved_bone_is_named_and_its_neighbours_are_not(model: Neighbours) -> 
     seen = points(100)
     seen[SCHEMA.index("finger-9")] += 60 + 20j
     regions = dict(segmentation(schematic_hand(512, seed=100), 512))
-    told = list(displaced_findings(seen, model, regions, dict.fromkeys(regions, 40.0)))
+    told = list(displaced_findings(model.oddness(seen), SCHEMA, regions, dict.fromkeys(regions, 40.0)))
     assert [bones for _, _, bones in told] == [("finger-9",)]
 
 
@@ -76,11 +76,24 @@ def test_the_picture_speaks_against_a_bone_that_lies_a_little_off(model: Neighbo
         trial[i] += step
         if 2.2 < model.oddness(trial)[i] < 5:
             break
-    assert not list(displaced_findings(trial, model, regions, bright))
+    assert not list(displaced_findings(model.oddness(trial), SCHEMA, regions, bright))
     dark = {**bright, "finger-9": 40.0 * CONTRAST["middle"] - 1}
-    ((_, sentence, bones),) = displaced_findings(trial, model, regions, dark)
+    ((_, sentence, bones),) = displaced_findings(model.oddness(trial), SCHEMA, regions, dark)
     assert bones == ("finger-9",)
     assert "no bone" in sentence
+
+
+def test_bones_that_all_lie_oddly_are_a_pose(model: Neighbours) -> None:
+    seen = points(100)
+    regions = dict(segmentation(schematic_hand(512, seed=100), 512))
+    usual = pose(model.oddness(seen))
+    bent = model.oddness(seen + np.random.default_rng(1).normal(0, 25, (len(seen), 2)) @ [1, 1j])
+    assert pose(bent) > 3 * usual >= 3
+    assert list(displaced_findings(bent, SCHEMA, regions, {}))
+    assert not list(displaced_findings(bent / pose(bent), SCHEMA, regions, {}))
+    assert pose(None) == pose(np.full(3, np.nan)) == 1.0
+    seen[SCHEMA.index("finger-9")] += 60 + 20j
+    assert pose(model.oddness(seen)) < 1.5 * usual  # one bone is none
 
 
 def test_few_bones_are_not_judged(model: Neighbours) -> None:

@@ -16,7 +16,7 @@ from ossa.bundle.bundle import CARD, Bundle
 from ossa.bundle.finder import FINDER, add_finder, finder_path
 from ossa.errors import BundleError
 from ossa.inference.finder import GRID, Finder, Found, FoundHand
-from ossa.inference.hands import LATERAL, NOT_TOLD, looked_at
+from ossa.inference.hands import LATERAL, NOT_TOLD, Glance, looked_at
 from ossa.inference.judge import NO_HAND
 from ossa.inference.predictor import Predictor
 from ossa.models import finder_maps as maps
@@ -58,10 +58,15 @@ def found_hand(x: float, y: float, length: float, **changes: object) -> FoundHan
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
-def all_bright(radiograph: Radiograph, asked: float) -> Segmentation:
+def at_once(bones: Segmentation) -> Glance:
+    """A look that finds no more than it found at first."""
+    return Glance(bones, lambda: bones)
+
+
+def all_bright(radiograph: Radiograph, asked: float) -> Glance:
     """Whatever is bright, as three bones."""
     bits = np.where(radiograph.pixels > 50, np.uint32(7), np.uint32(0))
-    return Segmentation.from_bits(bits, SCHEMA)
+    return at_once(Segmentation.from_bits(bits, SCHEMA))
 
 
 def never(*_: object) -> Segmentation:
@@ -216,13 +221,13 @@ def test_a_forearm_that_the_cutout_ends_is_looked_at_again() -> None:
     radius = SCHEMA.index("Radius")
     asked = []
 
-    def look(radiograph: Radiograph, asked: float) -> Segmentation:
+    def look(radiograph: Radiograph, asked: float) -> Glance:
         bits = np.where(radiograph.pixels > 100, np.uint32(1 | 1 << radius), np.uint32(0))
-        return Segmentation.from_bits(bits, SCHEMA)
+        return at_once(Segmentation.from_bits(bits, SCHEMA))
 
     def look_at_forearm(radiograph: Radiograph) -> Segmentation:
         asked.append(radiograph.shape)
-        return look(radiograph, 1.0)
+        return look(radiograph, 1.0).finished()
 
     (found,) = looked_at(film, Found((hand,), 1.0), look, look_at_forearm)
     arm, finger = found.segmentation.regions["Radius"], found.segmentation.regions[SCHEMA.names[0]]
@@ -234,6 +239,38 @@ def test_a_forearm_that_the_cutout_ends_is_looked_at_again() -> None:
     looked_at(Radiograph(pixels[:280]), Found((hand,), 1.0), look, never)
 
 
+def test_a_cutout_that_ends_a_finger_is_made_wider_before_it_is_looked_at_closely() -> None:
+    pixels = np.zeros((900, 600), np.uint8)
+    cv2.rectangle(pixels, (290, 310), (310, 560), 200, -1)  # a finger 30 px longer than the finder took it for
+    film = Radiograph(pixels)
+    hand = found_hand(300, 450, 200)
+    seen: list[tuple[int, int]] = []
+    finished: list[tuple[int, int]] = []
+
+    def look(radiograph: Radiograph, asked: float) -> Glance:
+        seen.append(radiograph.shape)
+        bones = all_bright(radiograph, asked).bones
+
+        def rest() -> Segmentation:
+            finished.append(radiograph.shape)
+            return bones
+
+        return Glance(bones, rest)
+
+    (found,) = looked_at(film, Found((hand,), 1.0), look, never)
+    region = found.segmentation.regions[SCHEMA.names[0]]
+    assert (region.top, region.left, region.right) == (310, 290, 311)
+    assert len(seen) == 2
+    assert finished == seen[1:]
+    assert seen[1][0] > seen[0][0]
+    # Neither a whole finger, nor one that the film itself ends, is a reason to look again.
+    for there in (np.where(np.arange(900)[:, None] < 345, 0, pixels), pixels[334:]):
+        seen.clear()
+        place = found_hand(300, 450 if len(there) == 900 else 116, 200)
+        looked_at(Radiograph(np.ascontiguousarray(there, np.uint8)), Found((place,), 1.0), look, never)
+        assert len(seen) == 1
+
+
 def test_views_and_little_hands_are_told() -> None:
     film = Radiograph(np.zeros((400, 300), np.uint8))
     (hand,) = looked_at(film, Found((found_hand(150, 200, 300, view="lateral"),), 1.0), all_bright, never)
@@ -241,8 +278,8 @@ def test_views_and_little_hands_are_told() -> None:
     assert "less than three bones" in hand.segmentation.notes[1]
 
 
-def refuses(radiograph: Radiograph, asked: float) -> Segmentation:
-    return Segmentation(SCHEMA, radiograph.shape, {}, {}, (NO_HAND,))
+def refuses(radiograph: Radiograph, asked: float) -> Glance:
+    return at_once(Segmentation(SCHEMA, radiograph.shape, {}, {}, (NO_HAND,)))
 
 
 def test_what_is_refused_is_told_as_far_as_it_is_seen() -> None:
@@ -258,7 +295,7 @@ def test_of_a_whole_hand_more_is_asked_than_of_a_wrist() -> None:
     film = Radiograph(np.full((400, 300), 200, np.uint8))
     told = []
 
-    def look(radiograph: Radiograph, asked: float) -> Segmentation:
+    def look(radiograph: Radiograph, asked: float) -> Glance:
         told.append(asked)
         return refuses(radiograph, asked)
 
@@ -271,7 +308,7 @@ def test_a_second_hand_that_is_none_is_dropped() -> None:
     pixels = np.zeros((400, 700), np.uint8)
     cv2.rectangle(pixels, (150, 140), (210, 230), 200, -1)
 
-    def look(radiograph: Radiograph, asked: float) -> Segmentation:
+    def look(radiograph: Radiograph, asked: float) -> Glance:
         return all_bright(radiograph, asked) if radiograph.pixels.max() > 100 else refuses(radiograph, asked)
 
     hands = (found_hand(495, 200, 200), found_hand(180, 190, 200))
@@ -285,7 +322,7 @@ def test_where_the_finder_sees_none_the_whole_film_is_looked_at() -> None:
     film = Radiograph(np.full((400, 300), 200, np.uint8))
     seen = []
 
-    def look(radiograph: Radiograph, asked: float) -> Segmentation:
+    def look(radiograph: Radiograph, asked: float) -> Glance:
         seen.append(radiograph)
         return all_bright(radiograph, asked)
 

@@ -19,13 +19,13 @@ from ossa.dataset.brightness import brightness_findings, levels
 from ossa.dataset.cache import read_grey
 from ossa.dataset.dataset import Dataset
 from ossa.errors import InputError
-from ossa.hand.align import Aligned, align
+from ossa.hand.align import Aligned, Complex, align
 from ossa.hand.bones import rays, row
 from ossa.hand.cut import Cut, find_cut
 from ossa.hand.displaced import displaced_findings, exchanged_findings, metacarpal_findings
-from ossa.hand.geometry import Geometry, geometry_of_outlines
+from ossa.hand.geometry import Float, Geometry, geometry_of_outlines
 from ossa.hand.misplaced import area_findings, area_ratios, placement_findings
-from ossa.hand.neighbours import load_neighbours, upright
+from ossa.hand.neighbours import Neighbours, load_neighbours, pose, upright
 from ossa.hand.sides import side_of
 from ossa.hand.usual import Usual, load_usual
 from ossa.hand.wrist import wrist_angle
@@ -101,7 +101,7 @@ def audit(dataset: Dataset, workers: int | None = None, track: Track = silent) -
     looked_at = list(track(in_processes(_job, jobs, count, "Give fewer --workers"), len(jobs), "auditing"))
     findings = [finding for one in looked_at for finding in one.findings]
     findings += [Finding(p.path.name, "folder", f"{p.message} ({p.path})") for p in dataset.problems]
-    findings += area_outliers(looked_at) + duplicates(looked_at)
+    findings += area_outliers(looked_at, dataset.schema) + duplicates(looked_at)
     order = {case.id: i for i, case in enumerate(cases)}
     findings.sort(key=lambda finding: order.get(finding.case, len(order)))
     return Audit(tuple(findings), len(looked_at), {r.case: (r.side, r.angle) for r in looked_at})
@@ -140,7 +140,8 @@ def audit_case(case: Case, schema: BoneSchema) -> CaseFindings:
     small = map_outlines(truth.outlines, placement.to_grid)
     regions = {n: r for n, r in ((n, region_from_outlines(p, grey.shape)) for n, p in small.items()) if r is not None}
     hand = _Hand.of(truth.outlines, schema, placement.image_shape)
-    medians, contrasts = levels(grey, regions)
+    field = hand.cut.field(grey.shape, (placement.scale_x, placement.scale_y))
+    medians, contrasts = levels(grey, regions, field)
     for kind, message, bones in (
         *brightness_findings(medians, contrasts, schema),
         *_shared_outlines(regions),
@@ -209,26 +210,35 @@ class _Hand:
         names, found = self.measured.schema.names, self.measured.found
         out: set[str] = set()
         for ray in rays(self.measured.schema):
-            ends = [k for k, bone in enumerate(ray) if found[bone] and self.cut.bones[bone]]
+            ends = [k for k, bone in enumerate(ray) if found[bone] and self.cut.ends[bone]]
             out |= {names[bone] for end in ends for bone in ray[end:] if not found[ray[end:]][1:].any()}
         return out
 
     def findings(self, regions: Mapping[str, Region], contrasts: Mapping[str, float]) -> Told:
         """Bones lie where they usually do, as seen from the hand and from their neighbours, and are about as large."""
         if self.usual is not None and self.laid is not None:
+            model = load_neighbours(self.measured.schema)
+            points = upright(self.measured, self.cut.bones)
+            odd = None if model is None else model.oddness(points)
             judged = self.measured.where(np.isfinite(self.laid.z))
-            whole = list(placement_findings(judged, regions, self.laid, self.usual))
-            yield from whole or self._single(regions, contrasts)
+            whole = list(placement_findings(judged, regions, self.laid, self.usual, pose(odd)))
+            if whole or model is None or odd is None:
+                yield from whole
+            else:
+                yield from self._single(points, model, odd, regions, contrasts)
             yield from area_findings(self.ratios, self.usual)
 
-    def _single(self, regions: Mapping[str, Region], contrasts: Mapping[str, float]) -> Told:
+    def _single(
+        self,
+        points: Complex,
+        model: Neighbours,
+        odd: Float,
+        regions: Mapping[str, Region],
+        contrasts: Mapping[str, float],
+    ) -> Told:
         """What only the neighbours of a bone tell."""
-        model = load_neighbours(self.measured.schema)
-        if model is None:
-            return
-        points = upright(self.measured, self.cut.bones)
         exchanged = list(exchanged_findings(points, model)) or list(metacarpal_findings(self.measured))
-        yield from exchanged or displaced_findings(points, model, regions, contrasts)
+        yield from exchanged or displaced_findings(odd / pose(odd), model.schema, regions, contrasts)
 
 
 def _missing(case: Case, truth: Truth, hand: _Hand, placement: Placement) -> Told:
@@ -269,9 +279,14 @@ def _side(case: Case, measured: Geometry) -> Told:
 # --- all cases against each other ---------------------------------------------------------------------------------
 
 
-def area_outliers(looked_at: Sequence[CaseFindings]) -> list[Finding]:
-    """Bones whose area, for the size of its hand, lies far from that of the other hands (of at least 12)."""
-    findings = []
+def area_outliers(looked_at: Sequence[CaseFindings], schema: BoneSchema) -> list[Finding]:
+    """Bones whose area, for the size of its hand, lies far from that of the other hands (of at least 12).
+
+    A bone of a digit that a neighbour in it shares its fault with, is seen from the side or the tip: only what it is
+    off beyond that neighbour counts.
+    """
+    away: dict[str, dict[str, float]] = {}
+    limits: dict[str, float] = {}
     for name in sorted({name for one in looked_at for name in one.areas}):
         having = [one for one in looked_at if one.areas.get(name, 0) > 0]
         if len(having) < 12:
@@ -279,13 +294,35 @@ def area_outliers(looked_at: Sequence[CaseFindings]) -> list[Finding]:
         logs = np.log([one.areas[name] for one in having])
         middle = float(np.median(logs))
         sd = max(0.08, 1.4826 * float(np.median(np.abs(logs - middle))))
-        for one, value in zip(having, logs - middle, strict=True):
-            told = any(f.kind in ("area", "reversed") and (not f.bones or name in f.bones) for f in one.findings)
-            if not told and abs(value) > max(AREA_SDS * sd, math.log(AREA_FACTOR)):
-                factor = math.exp(float(value))
-                message = f"{name} has {factor:.2f} times the area that it has in the other hands"
+        limits[name] = max(AREA_SDS * sd, math.log(AREA_FACTOR))
+        away[name] = {one.case: float(value) for one, value in zip(having, logs - middle, strict=True)}
+    beside = _beside(schema)
+    findings = []
+    for one in looked_at:
+        for name, limit in limits.items():
+            value = away[name].get(one.case, 0.0)
+            if abs(value) <= limit or any(_tells_area(finding, name) for finding in one.findings):
+                continue
+            shared = [away.get(other, {}).get(one.case, 0.0) for other in beside.get(name, ())]
+            along = max((v * math.copysign(1.0, value) for v in shared), default=0.0)
+            if abs(value) - max(along, 0.0) > limit:
+                message = f"{name} has {math.exp(value):.2f} times the area that it has in the other hands"
                 findings.append(Finding(one.case, "area", message, (name,)))
     return findings
+
+
+def _tells_area(finding: Finding, name: str) -> bool:
+    return finding.kind in ("area", "reversed") and (not finding.bones or name in finding.bones)
+
+
+def _beside(schema: BoneSchema) -> dict[str, tuple[str, ...]]:
+    """Bone of a digit -> the bones before and after it in the digit."""
+    names = schema.names
+    return {
+        names[bone]: tuple(names[other] for other in (*ray[max(0, k - 1) : k], *ray[k + 1 : k + 2]))
+        for ray in rays(schema)
+        for k, bone in enumerate(ray)
+    }
 
 
 def duplicates(looked_at: Sequence[CaseFindings]) -> list[Finding]:

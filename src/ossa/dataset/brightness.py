@@ -21,12 +21,17 @@ LEAST_BRIGHT = 0.6
 METAL, BONE = 248, 215
 
 
-def levels(grey: NDArray[np.uint8], regions: Mapping[str, Region]) -> tuple[dict[str, float], dict[str, float]]:
-    """Bone -> the median grey in it, and bone -> how much that is above what lies around it and is no other bone."""
+def levels(
+    grey: NDArray[np.uint8], regions: Mapping[str, Region], field: NDArray[np.bool_]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Bone -> the median grey in it, and bone -> how much that is above what lies around it and is no other bone.
+
+    ``field`` (H, W): what was exposed; beyond it films are as bright or as dark as chance will have it.
+    """
     import cv2
 
     medians, contrasts = {}, {}
-    covered = np.zeros(grey.shape, bool)
+    covered = ~field
     for region in regions.values():
         covered[region.top : region.bottom, region.left : region.right] |= region.mask
     for name, region in regions.items():

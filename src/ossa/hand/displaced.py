@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from ossa.hand.align import Complex
-from ossa.hand.geometry import Geometry
+from ossa.hand.geometry import Float, Geometry
 from ossa.hand.neighbours import Neighbours
 from ossa.schema import BoneSchema
 from ossa.segmentation.compare import intersection_area
@@ -85,11 +85,13 @@ def metacarpal_findings(measured: Geometry) -> Told:
 
 
 def displaced_findings(
-    points: Complex, model: Neighbours, regions: Mapping[str, Region], contrasts: Mapping[str, float]
+    odd: Float, schema: BoneSchema, regions: Mapping[str, Region], contrasts: Mapping[str, float]
 ) -> Told:
-    """(kind, sentence, bones) for bones out of their place. ``contrasts``: bone -> its grey less its surroundings'."""
-    schema = model.schema
-    odd = model.oddness(points)
+    """(kind, sentence, bones) for bones out of their place.
+
+    ``odd`` (C,): how odd each lies among its neighbours, as against the hand's other bones (``neighbours.pose``);
+    ``contrasts``: bone -> its grey less its surroundings'.
+    """
     digits = [contrast for name, contrast in contrasts.items() if schema.bone(name).digit is not None]
     usual = float(np.median(digits or list(contrasts.values()))) if contrasts else math.nan
     over = _over(schema, regions)

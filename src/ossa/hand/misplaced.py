@@ -75,10 +75,13 @@ def _orders(schema: BoneSchema) -> dict[str, dict[str, str]]:
     return {told: order for told, order in orders.items() if all(name in schema for name in order)}
 
 
-def placement_findings(measured: Geometry, regions: Mapping[str, Region], laid: Aligned, usual: Usual) -> Told:
+def placement_findings(
+    measured: Geometry, regions: Mapping[str, Region], laid: Aligned, usual: Usual, pose: float = 1.0
+) -> Told:
     """(kind, sentence, bones) for labels in a wrong order and for bones that lie where they cannot.
 
-    ``measured`` holds the bones whose place is to be judged, ``laid`` the usual hand over them.
+    ``measured`` holds the bones whose place is to be judged, ``laid`` the usual hand over them; ``pose`` is how much
+    odder than usual the hand's bones lie to each other (``neighbours.pose``).
     """
     names = measured.schema.names
     suspected = {**misplaced(laid, regions), **_crossed(measured)}
@@ -88,7 +91,8 @@ def placement_findings(measured: Geometry, regions: Mapping[str, Region], laid: 
             sentence, bones = order
             yield "reversed", sentence, bones
             return
-    wrong = {**misplaced(laid, regions, max(1.0, float(np.nanmedian(laid.z)) / RIGHT)), **_crossed(measured)}
+    lenience = max(1.0, float(np.nanmedian(laid.z)) / RIGHT, pose)
+    wrong = {**misplaced(laid, regions, lenience), **_crossed(measured)}
     on_ulna = _on_ulna(regions)
     if on_ulna is not None:
         yield "misplaced", on_ulna, ("Pisiform", "Ulna")

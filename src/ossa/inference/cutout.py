@@ -31,6 +31,9 @@ WRIST, FOREARM = 0.35, 1.0
 #: A cut-out is at least this share of the hand's length wide and high: a finger alone is not blown up.
 LEAST = 0.6
 
+#: A side of a cut-out that a bone runs into, within so many px, is moved out by this share of the hand's length.
+TOUCHED, MORE = 1, 0.15
+
 #: Turns smaller than this, in degrees, stay as they are: the networks know them.
 ASKEW = 14.0
 
@@ -69,6 +72,19 @@ def cut_out(radiograph: Radiograph, hand: FoundHand, others: Sequence[FoundHand]
                 return Cutout(radiograph, np.eye(2, 3), radiograph.shape, True)
             return replace(_cut(radiograph, hand, np.full(4, sum(film)), others), whole=True)
     return _cut(radiograph, hand, reach, others)
+
+
+def wider(cutout: Cutout, hand: FoundHand, found: Segmentation) -> FoundHand | None:
+    """``hand`` with a box that reaches further where a bone ``found`` in its cut-out runs into a side, the elbow's
+    excepted; None where none does. A forearm may: it is cut off anywhere.
+    """
+    if cutout.whole:
+        return None
+    bones = [region for name, region in found if found.schema.bone(name).row != "forearm"]
+    top, left = (any(getattr(one, side) < TOUCHED for one in bones) for side in ("top", "left"))
+    right = any(one.right > cutout.radiograph.shape[1] - TOUCHED for one in bones)
+    touched = np.array([top, False, left, right])
+    return replace(hand, box=hand.box + MORE * hand.length * touched) if touched.any() else None
 
 
 def cut_forearm(radiograph: Radiograph, hand: FoundHand, others: Sequence[FoundHand] = ()) -> Cutout | None:

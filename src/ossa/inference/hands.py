@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ossa.hand.geometry import geometry
 from ossa.hand.sides import side_of
-from ossa.inference.cutout import cut_forearm, cut_out, laid_back
+from ossa.inference.cutout import Cutout, cut_forearm, cut_out, laid_back, wider
 from ossa.inference.finder import Found, FoundHand
 from ossa.inference.judge import NO_HAND
 from ossa.segmentation.segmentation import Segmentation
@@ -52,9 +52,19 @@ class Hand:
     where: FoundHand | None = None
 
 
-#: Finds the bones of a radiograph of one hand, none where it sees no hand. The number says how much more than usual
-#: must speak for one (see ``evidence_asked``).
-Look = Callable[["Radiograph", float], Segmentation]
+@dataclass(frozen=True, eq=False)
+class Glance:
+    """``bones``: those of the first look at a picture, by which one sees whether it shows all of the hand;
+    ``finished()``: those of all looks, none where no hand is seen.
+    """
+
+    bones: Segmentation
+    finished: Callable[[], Segmentation]
+
+
+#: Begins to look at a radiograph of one hand. The number says how much more than usual must speak for a hand (see
+#: ``evidence_asked``).
+Look = Callable[["Radiograph", float], Glance]
 
 #: Finds the bones of a wrist with its forearm.
 LookAtForearm = Callable[["Radiograph"], Segmentation]
@@ -75,12 +85,12 @@ def looked_at(radiograph: Radiograph, found: Found, look: Look, look_at_forearm:
     """
     places = [hand for k, hand in enumerate(found.hands) if k == 0 or hand.sure >= ANOTHER]
     if not places:
-        return (_hand(look(radiograph, 1.0), None, 1),)
+        return (_hand(look(radiograph, 1.0).finished(), None, 1),)
     seen = []
     for place in places:
         others = [other for other in places if other is not place]
-        cutout = cut_out(radiograph, place, others)
-        bones = laid_back(look(cutout.radiograph, evidence_asked(place)), cutout)
+        cutout, glance = _all_in_view(radiograph, place, others, look)
+        bones = laid_back(glance.finished(), cutout)
         seen_of_it = any(name in bones.regions for name in bones.schema.in_row("forearm"))
         forearm = cut_forearm(radiograph, place, others) if seen_of_it and not cutout.whole else None
         if forearm is not None:
@@ -90,6 +100,22 @@ def looked_at(radiograph: Radiograph, found: Found, look: Look, look_at_forearm:
     hands = [(place, bones) for place, bones in seen if NO_HAND not in bones.notes] or seen[:1]
     hands.sort(key=lambda hand: float(hand[0].centre[0]))
     return tuple(_hand(bones, place, len(hands)) for place, bones in hands)
+
+
+def _all_in_view(
+    radiograph: Radiograph, place: FoundHand, others: list[FoundHand], look: Look
+) -> tuple[Cutout, Glance]:
+    """The cut-out of a hand and a first look at it; once more with more around it where that look finds bones that run
+    into its sides, as fingers do that are longer than the finder took them for."""
+    asked = evidence_asked(place)
+    cutout = cut_out(radiograph, place, others)
+    glance = look(cutout.radiograph, asked)
+    more = wider(cutout, place, glance.bones)
+    if more is not None:
+        larger = cut_out(radiograph, more, others)
+        if larger.radiograph.shape != cutout.radiograph.shape:
+            return larger, look(larger.radiograph, asked)
+    return cutout, glance
 
 
 def _hand(bones: Segmentation, place: FoundHand | None, count: int) -> Hand:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ossa.hand.sides import side_notes
 from ossa.inference.closer import look_closer
 from ossa.inference.finder import Finder
-from ossa.inference.hands import Hand, looked_at
+from ossa.inference.hands import Glance, Hand, looked_at
 from ossa.inference.judge import SECOND, assess, default_judge, judged
 from ossa.inference.networks import BundlePath, Float, Look, Member, Networks, Prepared
 from ossa.inference.prediction import Prediction
@@ -189,7 +189,7 @@ class Predictor:
 
     def _hands(self, radiograph: Radiograph) -> tuple[Hand, ...]:
         if self.finder is None:
-            return (Hand(self._predict_one(radiograph)),)
+            return (Hand(self._glance(radiograph).finished()),)
         upright = replace(self, networks=replace(self.networks, upright=False))
 
         def look_at_forearm(picture: Radiograph) -> Segmentation:
@@ -200,17 +200,22 @@ class Predictor:
         # Nothing is known of how a hand lies that the finder does not see.
         single = upright if found.hands else self
 
-        def look(picture: Radiograph, asked: float) -> Segmentation:
+        def look(picture: Radiograph, asked: float) -> Glance:
             judge = None if single.judge is None else replace(single.judge, hand=single.judge.hand * asked)
-            return replace(single, judge=judge)._predict_one(picture)
+            return replace(single, judge=judge)._glance(picture)
 
         return looked_at(radiograph, found, look, look_at_forearm)
 
-    def _predict_one(self, radiograph: Radiograph) -> Segmentation:
-        """The bones of a radiograph that is taken for one hand."""
+    def _glance(self, radiograph: Radiograph) -> Glance:
+        """A first look at a radiograph that is taken for one hand."""
         prepared = self.networks.prepare(radiograph)
         look = self.networks.look(prepared)
-        found, agreement = self.found_in(look, radiograph)
+        first = self.first_found(look)
+        return Glance(first, lambda: self._finished(first, look, prepared, radiograph))
+
+    def _finished(self, first: Segmentation, look: Look, prepared: Prepared, radiograph: Radiograph) -> Segmentation:
+        """The bones ``first`` found by ``look``, looked at more closely and judged."""
+        found, agreement = self.looked_closer(first, radiograph)
         if self.judge is None:
             return found
         other = self.second_look(prepared, look)

@@ -52,7 +52,7 @@ def once(measure: Callable[..., Result]) -> Callable[..., Result]:
 class Bones:
     """``traces`` of the bones that are there; ``reasons``: why some give no number; ``cut``: cut off by an edge,
     ``ends_cut``: those of the forearm whose end at the wrist is; ``side``: that of a hand seen from the back;
-    ``known``: what was found already.
+    ``known``: what was found already; ``unseen``: why some have no length (measurement.ends).
     """
 
     schema: BoneSchema
@@ -63,6 +63,7 @@ class Bones:
     scale: Scale
     side: Side | None
     known: dict[tuple[str, ...], Any] = field(default_factory=dict)
+    unseen: Mapping[str, str] = field(default_factory=dict)
 
     def whole(self, name: str) -> Trace:
         """A bone that is there, sure and not cut. Raises Unmeasured."""

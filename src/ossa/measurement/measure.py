@@ -18,6 +18,7 @@ from ossa.hand.sides import side_notes, side_of
 from ossa.measurement.anatomy import Bones, Unmeasured
 from ossa.measurement.cortex import DIGITS, cortex
 from ossa.measurement.definitions import DEFINITIONS
+from ossa.measurement.ends import unseen_ends
 from ossa.measurement.norms import with_scores
 from ossa.measurement.single import OF_A_BONE, Found, applies
 from ossa.measurement.trace import Scale, trace
@@ -66,7 +67,7 @@ def measure_hand(
     # Without millimetres lengths count columns; rows of pixels that are not square are made as long.
     row, column = (1.0, 1.0) if sides is None else (sides.row, sides.column)
     scale = Scale(column, row) if known is not None else Scale(1.0, row / column)
-    seen = bones_of(segmentation, scale, doubtful)
+    seen = bones_of(segmentation, scale, doubtful, radiograph)
     values_only = replace(scale, drawn=False)
     others = [
         replace(
@@ -99,11 +100,16 @@ def measure_hand(
     )
 
 
-def bones_of(segmentation: Segmentation, scale: Scale, doubtful: float = DOUBTFUL) -> Bones:
-    """The bones of a segmentation as they are measured, in the units of ``scale``."""
+def bones_of(
+    segmentation: Segmentation, scale: Scale, doubtful: float = DOUBTFUL, radiograph: Radiograph | None = None
+) -> Bones:
+    """The bones of a segmentation as they are measured, in the units of ``scale``.
+
+    ``radiograph``: the picture in which they lie, which tells the faint ends.
+    """
     cut, ends_cut = cut_bones(segmentation)
     sure = segmentation.confidence
-    return Bones(
+    bones = Bones(
         schema=segmentation.schema,
         traces={bone: trace(region, scale) for bone, region in segmentation},
         reasons={bone: f"doubtful (confidence {sure[bone]:.2f})" for bone in sure if sure[bone] < doubtful},
@@ -112,6 +118,7 @@ def bones_of(segmentation: Segmentation, scale: Scale, doubtful: float = DOUBTFU
         scale=scale,
         side=side_of(geometry(segmentation)),
     )
+    return replace(bones, unseen=unseen_ends(bones, segmentation, radiograph))
 
 
 def _notes(segmentation: Segmentation, radiograph: Radiograph | None) -> tuple[str, ...]:

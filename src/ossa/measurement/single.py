@@ -35,9 +35,17 @@ def area(bones: Bones, name: str) -> Found:
     return Found(bones.whole(name).area)
 
 
-@once
 def length(bones: Bones, name: str) -> Found:
-    """From end to end along the bone's axis."""
+    """From end to end along the bone's axis, where both ends show."""
+    found = extent(bones, name)
+    if name in bones.unseen:
+        raise Unmeasured(bones.unseen[name])
+    return found
+
+
+@once
+def extent(bones: Bones, name: str) -> Found:
+    """From end to end of the outline along the bone's axis; an end that does not show is where it was guessed."""
     bone, axis = bones.whole(name), axis_of(bones, name)
     return Found(bone.extent(axis), (_span(bone, axis, bones.scale),))
 
@@ -90,7 +98,7 @@ def axis_angle(bones: Bones, name: str) -> Found:
 def relative_length(bones: Bones, name: str) -> Found:
     """Length over that of the third metacarpal."""
     _direction(bones, name)
-    return Found(length(bones, name).value / length(bones, bones.metacarpal(3)).value)
+    return Found(length(bones, name).value / extent(bones, bones.metacarpal(3)).value)
 
 
 def joint_space(bones: Bones, name: str) -> Found:

@@ -15,7 +15,7 @@ from ossa.measurement.single import (
     Found,
     axis_of,
     base_and_tip,
-    length,
+    extent,
     width_middle,
 )
 from ossa.measurement.trace import Float, Trace, angle_between, end, left_of, strip, tangent
@@ -84,13 +84,13 @@ def carpal_height(bones: Bones) -> Found:
 
 def carpal_height_ratio(bones: Bones) -> Found:
     """Carpal height over the third metacarpal's length."""
-    height, metacarpal = carpal_height(bones), length(bones, bones.metacarpal(3))
+    height, metacarpal = carpal_height(bones), extent(bones, bones.metacarpal(3))
     return Found(height.value / metacarpal.value, (*height.strokes[:1], *metacarpal.strokes))
 
 
 def carpal_height_ratio_nattrass(bones: Bones) -> Found:
     """Carpal height over the capitate's greatest length."""
-    height, capitate = carpal_height(bones), length(bones, "Capitate")
+    height, capitate = carpal_height(bones), extent(bones, "Capitate")
     return Found(height.value / capitate.value, (*height.strokes[:1], *capitate.strokes))
 
 
@@ -157,7 +157,7 @@ def radius_metacarpal_angle(bones: Bones) -> Found:
 def metacarpal_index(bones: Bones) -> Found:
     """Lengths over middle widths of the second to fifth metacarpals, sum over sum."""
     names = [bones.metacarpal(digit) for digit in (2, 3, 4, 5)]
-    lengths, widths = [length(bones, n) for n in names], [width_middle(bones, n) for n in names]
+    lengths, widths = [extent(bones, n) for n in names], [width_middle(bones, n) for n in names]
     strokes = tuple(stroke for one in (*lengths, *widths) for stroke in one.strokes)
     return Found(sum(one.value for one in lengths) / sum(one.value for one in widths), strokes)
 

@@ -31,6 +31,9 @@ _DERIVED = {
     _STORAGE + "481.2": "a radiotherapy dose",
 }
 
+#: Those of them whose bones are read, as a label.
+_BONES = frozenset({_STORAGE + "66.4"})
+
 _DICOMDIR = "1.2.840.10008.1.3.10"
 
 
@@ -59,7 +62,15 @@ def check_kind(header: Dataset, name: str) -> list[str]:
         )
     expected = "a radiograph (CR, DX or secondary capture)"
     if kind in _DERIVED:
-        raise ImageError("is no radiograph, but made from one", path=name, found=_DERIVED[kind], expected=expected)
+        raise ImageError(
+            "is no radiograph, but made from one",
+            path=name,
+            found=_DERIVED[kind],
+            expected=expected,
+            remedy="Bones in it are read where its folder is given, with --images for the radiographs"
+            if kind in _BONES
+            else None,
+        )
     if not (header.get("Rows") and header.get("Columns")):
         raise ImageError(
             "is a DICOM file without a picture",
