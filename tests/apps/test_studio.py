@@ -307,3 +307,52 @@ def test_what_cannot_be_opened(place: tuple[Path, Path], tmp_path: Path) -> None
     with open_studio(root, read_only=True) as desk:
         assert replace(desk.studio.sources["truth"], title="") is not None
     assert not usual_output(root).exists()
+
+
+def test_export_and_the_way_back(place: tuple[Path, Path], tmp_path: Path) -> None:
+    import io
+    import zipfile
+
+    with opened(place, tmp_path / "studio") as (client, desk, _):
+        assert code(client.post("/api/export", json={})) == (422, "input")
+        key = client.get("/api/pictures", params={"search": "train"}).json()["rows"][0]["id"]
+        told = client.get(f"/api/pictures/{key}/bones", params={"source": PREDICTED}).json()
+        bones = [{k: bone[k] for k in ("name", "state", "polygons")} for bone in told["bones"]]
+        client.put(f"/api/pictures/{key}/bones", json={"revision": 0, "author": "kim", "bones": bones})
+        options = client.get("/api/export").json()
+        assert (options["own"], options["corrected"], options["write_back"]["able"]) == ("competition", 1, False)
+        assert [one["name"] for one in options["formats"] if one["own"]] == ["competition"]
+        made = client.post("/api/export", json={"pictures": "all", "images": True})
+        assert made.status_code == 201
+        assert made.json()["written"] == options["labelled"] == 4
+        archive = client.get(f"/api/export/{made.json()['id']}")
+        assert archive.headers["content-disposition"].startswith("attachment")
+        assert len(zipfile.ZipFile(io.BytesIO(archive.content)).namelist()) == 8
+        assert str(tmp_path) not in made.text
+        for wrong in ([], {"format": 3}, {"images": 1}, {"format": "voc"}, {"pictures": "some"}):
+            assert code(client.post("/api/export", json=wrong)) == (422, "setting")
+        assert code(client.get("/api/export/001-..")) == (404, "not-found")
+        assert code(client.post("/api/write-back")) == (422, "setting")
+        desk.write_back = True
+        label = place[0] / "train" / "outputs_json"
+        before = {path: path.read_bytes() for path in label.rglob("*.json")}
+        done = client.post("/api/write-back").json()
+        assert len(done["written"]) == done["pictures"] == 1
+        changed = place[0] / done["written"][0]
+        assert (tmp_path / "studio" / done["kept"] / done["written"][0]).read_bytes() == before[changed]
+        changed.write_bytes(before[changed])  # the set is shared with the other tests
+        assert "x-ossa-csrf" in client.headers
+        del client.headers["x-ossa-csrf"]
+        assert client.post("/api/write-back").status_code == 403
+
+
+def test_what_a_retraining_takes_and_its_log(at: tuple[TestClient, Desk, Fixed]) -> None:
+    client, _, _ = at
+    told = client.get("/api/jobs/options").json()
+    assert set(told) == {"corrected", "all"}
+    assert told["corrected"]["pictures"] == 0
+    assert told["corrected"]["problem"]["message"]
+    assert code(client.get("/api/jobs/none/log")) == (404, "not-found")
+    assert code(client.get("/api/jobs/none/log?from=x")) == (422, "setting")
+    for sent in ({"epochs": 1, "pictures": "some"}, {"epochs": 1, "pictures": ["all"]}):
+        assert code(client.post("/api/jobs/finetune", json=sent))[0] in (422, 501)

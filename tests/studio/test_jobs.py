@@ -14,13 +14,15 @@ from typing import Any
 import pytest
 
 from helpers_desk import data_set, studio
+from ossa.dataset.folds import Stratum, read_folds
 from ossa.errors import ConfigError, TrainingError
 from ossa.labels.results import open_results
 from ossa.pipeline.studio import Desk
 from ossa.studio.corrections import Missing
 from ossa.studio.finetune import KIND, FineTuning, given_of
-from ossa.studio.jobs import Job, Jobs, Plan, Step, _is_held, last_line
+from ossa.studio.jobs import Job, Jobs, Plan, Step, _is_held, last_line, piece_of
 from ossa.studio.listing import Query
+from ossa.studio.material import deal, lessons_of
 
 #: Plays ossa: "train" writes what a run leaves (slowly, where SLOW is there), "predict" says what the labels say. Where
 #: WHOLE is not there it imports nothing of ossa, and says nothing.
@@ -45,10 +47,7 @@ if kind == "train":
     while (here / "SLOW").exists():
         time.sleep(0.05)
     if (here / "WHOLE").exists():
-        from ossa.dataset.dataset import open_dataset
-        from ossa.dataset.folds import make_folds, strata_of, write_folds
-        data = open_dataset(run.parent / "data")
-        write_folds(run / "folds.json", make_folds(strata_of(data.cases, data.schema), 2, 1))
+        shutil.copyfile(run.parent / "folds.json", run / "folds.json")
     shutil.copytree(os.environ["STUB_MODEL"], run / "bundle0", dirs_exist_ok=True)
     (run / "summary.html").write_text("done")
 elif (here / "WHOLE").exists():
@@ -93,7 +92,7 @@ def open_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Desk
 
 
 def correct(desk: Desk, count: int = 4) -> None:
-    for row in desk.studio.list(Query())["rows"][:count]:
+    for row in desk.studio.list(Query(search="train"))["rows"][:count]:
         bones = [
             {k: b[k] for k in ("name", "state", "polygons")} for b in desk.studio.bones(row["id"], "truth")["bones"]
         ]
@@ -139,10 +138,15 @@ def test_a_job_from_its_queue_to_a_new_source(desk: Desk, tmp_path: Path) -> Non
     done = until(desk, job.id, "done")
     assert done["progress"] == 1.0
     assert done["curves"]["val/dice"] == [[0.0, 0.5], [1.0, 0.6]]
+    log = desk.jobs.log(job.id)
+    assert log["text"].count("$ ") == 3
+    assert log["ended"]
+    assert log["next"] == done["log"]
     source = done["result"]["source"]
     told = done["result"]["comparison"]
     assert told["old"] == told["new"] == 1.0
     assert sorted(row["trained_on"] for row in told["pictures"]) == [False, False, True, True]
+    assert told["held_out"] == 2
     assert told["bones"]["Radius"] == [1.0, 1.0]
     assert source in [one["id"] for one in desk.studio.session()["sources"]]
     key = told["pictures"][0]["id"]
@@ -277,10 +281,90 @@ def test_a_damaged_job_is_passed_over(tmp_path: Path) -> None:
 
 def test_what_is_asked_is_made_plain(desk: Desk) -> None:
     pictures = list(desk.studio.pictures.values())
-    given = given_of("a/b\n<script>", 2, pictures, desk.studio.corrections)
+    lessons = lessons_of(pictures, {one.name: 1 for one in pictures}, "corrected")
+    given = given_of("a/b\n<script>", 2, "corrected", None, lessons, desk.studio.corrections)
     assert given["name"] == "a-b--script-"
-    assert given_of("", 2, [], desk.studio.corrections)["name"] == "corrected"
+    assert given_of("", 2, "corrected", 96, [], desk.studio.corrections)["name"] == "corrected"
     assert len({one["file"] for one in given["pictures"]}) == len(pictures)
+    for size in (0, 100, "96", True, 1 << 20):
+        with pytest.raises(ConfigError, match="grid"):
+            given_of("", 2, "corrected", size, lessons, desk.studio.corrections)
+    with pytest.raises(ConfigError, match="no such pictures"):
+        lessons_of(pictures, {}, "some")
+
+
+def test_corrected_pictures_with_the_rest_of_the_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One corrected picture is enough; all labelled ones are laid down, and both models are asked for the corrected."""
+    data_set(tmp_path, 3, 1)
+    opened = open_desk(tmp_path, monkeypatch)
+    desk = next(opened)
+    correct(desk, 1)
+    options = desk.options()
+    assert options["corrected"]["problem"]["message"] == "too few people were corrected to train on"
+    assert (options["all"]["pictures"], options["all"]["people"], options["all"]["problem"]) == (6, 3, None)
+    broken = next(one for one in desk.studio.pictures.values() if one.subject == "ID007" and one.entry("truth"))
+    entry = broken.entry("truth")
+    assert entry is not None
+    assert entry.file is not None
+    entry.file.write_text("{")
+    job = desk.finetune(3, "mine", "all", 96)
+    assert (job.folder / "log.txt").read_text().count("is left out") == 1
+    laid = open_results(job.folder / "data")
+    assert len(laid) == 5
+    told = desk.jobs.told(job.id)
+    assert told["pictures"] == {"corrected": 1, "others": 5}
+    assert told["log"] > 0
+    [asked] = (job.folder / "asked").rglob("*.png")
+    corrected = job.given["pictures"][0]
+    assert asked.relative_to(job.folder / "asked").as_posix() == corrected["file"]
+    folds = read_folds(job.folder / "folds.json").fold_of
+    assert folds[corrected["subject"]] != 0  # the only corrected person is trained on
+    assert 0 in folds.values()
+    assert "size: 96" in (job.folder / "run.yaml").read_text()
+    assert str(job.folder / "folds.json") in (job.folder / "run.yaml").read_text()
+    opened.close()
+
+
+def test_folds_keep_some_of_the_corrected_from_training() -> None:
+    def people(prefix: str, count: int) -> list[tuple[str, Stratum]]:
+        return [(f"{prefix}{k}", Stratum(False, "L")) for k in range(count)]
+
+    for corrected in range(1, 12):
+        for others in range(12):
+            if corrected + others < 2:
+                continue
+            folds = deal(people("c", corrected), people("o", others))
+            held = {one for one, fold in folds.fold_of.items() if fold == 0}
+            assert held, (corrected, others)
+            assert len(held) <= max(1, -(-corrected // min(5, max(1, corrected)))) + -(
+                -others // min(5, max(1, others))
+            )
+            assert any(one[0] == "c" for one in held) == (corrected > 1)
+            assert any(one[0] == "c" for one in set(folds.fold_of) - held)
+            assert len(folds.fold_of) == corrected + others
+    both = deal(people("c", 2), [("c0", Stratum(True, "R")), ("o0", Stratum(False, "R"))])
+    assert set(both.fold_of) == {"c0", "c1", "o0"}
+    with pytest.raises(ConfigError, match="too few people"):
+        deal(people("c", 1), [])
+
+
+def test_a_log_is_read_piece_by_piece(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    text = "".join(f"{k}: 뼈 – {'é' * (k % 7)}\n" for k in range(300))
+    path.write_text(text, encoding="utf-8")
+    for most in (7, 50, 4096, 1 << 20):
+        found, at, more = "", 0, True
+        while more:
+            piece, at, more = piece_of(path, at, most)
+            found += piece
+        assert found == text
+        assert piece_of(path, at, most) == ("", len(text.encode()), False)
+    tail, after, more = piece_of(path, -30)
+    assert text.endswith(tail)
+    assert tail.startswith("29")
+    assert (after, more) == (len(text.encode()), False)
+    assert piece_of(path, 1 << 30) == ("", len(text.encode()), False)
+    assert piece_of(tmp_path / "none", 5) == ("", 0, False)
 
 
 @pytest.mark.slow

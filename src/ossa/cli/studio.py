@@ -20,6 +20,7 @@ from ossa.cli.options import PATH, device_option, looks_option, model_option, na
 @names_option()
 @click.option("-o", "--output", type=PATH, help="Where corrections are kept.  [default: ROOT-studio, beside ROOT]")
 @click.option("--read-only", is_flag=True, help="Look only: nothing is saved, no folder is made.")
+@click.option("--write-back", is_flag=True, help="Let the page put corrections into ROOT's own label files.")
 @click.option("--no-browser", is_flag=True, help="Open no browser.")
 @device_option()
 @looks_option("auto")
@@ -38,6 +39,7 @@ def command(
     names: Path | None,
     output: Path | None,
     read_only: bool,
+    write_back: bool,
     no_browser: bool,
     device: str,
     looks: str,
@@ -50,8 +52,9 @@ def command(
     """Browse, correct and retrain on a page of this machine.
 
     ROOT is a data set or a folder of radiographs; without it, drop pictures on the page. What you correct is saved in
-    a folder beside ROOT with its history; ROOT itself is never written to. The page is reached from this machine
-    alone; any other --host needs a token.
+    a folder beside ROOT with its history; ROOT itself is never written to, unless --write-back is given and the page
+    is asked to: the files are kept as they were. The page is reached from this machine alone; any other --host needs
+    a token.
 
     For research; not a medical device.
     """
@@ -80,6 +83,7 @@ def command(
         model=model,
         output=output,
         read_only=read_only,
+        write_back=write_back,
     ) as desk:
         kept = "nothing is kept" if read_only else f"corrections are kept in {desk.studio.folder}"
         tell(f"{len(desk.studio.pictures)} pictures; {kept}")

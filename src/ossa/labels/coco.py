@@ -96,14 +96,14 @@ def _load(path: Path) -> _File:
 def _parse(path: Path, _mtime: int, _size: int) -> _File:
     data = read_label_json(path, MAX_BYTES)
     try:
-        categories = {_id(c["id"]): str(c["name"]) for c in data["categories"]}
+        categories = {id_text(c["id"]): str(c["name"]) for c in data["categories"]}
         pictures = [
-            _Picture(_id(i["id"]), str(i["file_name"]), size_of(i.get("height"), i.get("width")), i.get("judged"))
+            _Picture(id_text(i["id"]), str(i["file_name"]), size_of(i.get("height"), i.get("width")), i.get("judged"))
             for i in data["images"]
         ]
         annotations: dict[str, list[Mapping[str, Any]]] = {picture.key: [] for picture in pictures}
         for entry in data["annotations"]:
-            annotations.setdefault(_id(entry["image_id"]), []).append(entry)
+            annotations.setdefault(id_text(entry["image_id"]), []).append(entry)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise LabelError(
             "is not a COCO file",
@@ -118,7 +118,7 @@ def _parse(path: Path, _mtime: int, _size: int) -> _File:
     return _File(categories, {picture.key: picture for picture in pictures}, annotations)
 
 
-def _id(value: object) -> str:
+def id_text(value: object) -> str:
     """An id of any kind as text: 7, 7.0 and "7" are one."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise ValueError(f"{value!r} as an id")
@@ -146,7 +146,7 @@ def read_case(case: Case, schema: BoneSchema, names: BoneNames) -> Truth:
 def _category(entry: Mapping[str, Any], file: _File, case: Case) -> str:
     """The name of an annotation's category. Raises LabelError for one that the file does not list."""
     try:
-        number = _id(entry["category_id"])
+        number = id_text(entry["category_id"])
     except (KeyError, ValueError) as error:
         found = "no category_id" if isinstance(error, KeyError) else str(error)
         raise LabelError(f"an annotation of '{case.name}' is incomplete", path=case.label, found=found) from error
@@ -189,7 +189,7 @@ def _no_bones(path: Path, file: _File, names: BoneNames) -> list[Problem]:
     counts: Counter[str] = Counter()
     for entry in (entry for entries in file.annotations.values() for entry in entries):
         with suppress(KeyError, ValueError):  # told where the picture is read
-            counts[_id(entry["category_id"])] += 1
+            counts[id_text(entry["category_id"])] += 1
     told = ", ".join(f"'{name}' ({counts[key]} annotations)" for key, name in others.items())
     strange = next((name for name in others.values() if names.targets(name) is None), None)
     near = f"; the bone nearest to '{strange}' is '{names.nearest(strange)}', --map tells others" if strange else ""
@@ -256,3 +256,12 @@ def write_set(root: Path, items: Iterable[Item]) -> None:
         for item in items
     )
     write_coco(root / FILE, rows)
+
+
+def file_of(root: Path, case: Case) -> Path | None:
+    """The COCO file that names the picture of a case without annotations; None where none does."""
+    for path in _label_files(root):
+        picture = _load(path).pictures.get(case.key)
+        if picture is not None and picture.file_name.replace("\\", "/").rpartition("/")[2] == case.image.name:
+            return path
+    return None

@@ -37,7 +37,7 @@ from ossa.segmentation.segmentation import Region, Segmentation
 LAYOUT = 'pictures and for each a .json of "shapes", beside it or naming it'
 
 #: Shapes that have an inside.
-_FILLED = ("polygon", "rectangle", "mask")
+FILLED = ("polygon", "rectangle", "mask")
 
 #: JSON files that are looked into to see whether a folder is labelme's.
 _LOOKS = 50
@@ -73,7 +73,7 @@ def parse_labelme(data: object, path: Path, names: BoneNames) -> Truth:
         targets = names.targets(label)
         if targets is None:
             foreign[f"'{label}', which is no bone (the nearest is '{names.nearest(label)}')"] += 1
-        elif targets and kind not in _FILLED:
+        elif targets and kind not in FILLED:
             foreign[f"{kind} of '{label}', which has no inside that is read"] += 1
         elif targets:
             for outline in _outlines(entry, kind, label, size, path):

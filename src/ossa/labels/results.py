@@ -58,7 +58,8 @@ class Entry:
     """One picture of a Results.
 
     ``name`` is its path below what was opened, with its ending where the source knows that. ``labelled``: something is
-    said of it. ``image`` is the picture when the source has it; ``file`` what is read for it.
+    said of it. ``image`` is the picture when the source has it; ``file`` what is read for it; ``case``: that of a data
+    set.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Entry:
     image: Path | None = None
     split: str = ""
     file: Path | None = None
+    case: Case | None = None
 
     @property
     def id(self) -> str:
@@ -82,13 +84,17 @@ class Entry:
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """Entries by their names, without endings where these are not needed; ``kind`` says what was opened, in words."""
+    """Entries by their names, without endings where these are not needed; ``kind`` says what was opened, in words.
+
+    ``form``: the label format of a data set or of a folder of labels.
+    """
 
     path: Path
     kind: str
     schema: BoneSchema
     entries: Mapping[str, Entry]
     problems: Sequence[str] = field(default=())
+    form: str = ""
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -170,12 +176,14 @@ def _labels(path: Path, names: BoneNames, scale_labels: bool) -> Results:
     cases = [replace(case, scale_labels=scale_labels) for case in (*reading.cases, *reading.bare)]
     entries = [_entry(case, schema, case.image if case.name in pictures else None) for case in cases]
     kind = f"data set ({chosen.name})" if reading.cases else "label files"
-    return Results(path, kind, schema, _keyed(path, entries), tuple(map(str, reading.problems)))
+    return Results(path, kind, schema, _keyed(path, entries), tuple(map(str, reading.problems)), chosen.name)
 
 
 def _entry(case: Case, schema: BoneSchema, image: Path | None) -> Entry:
     opened = partial(_open_case, case, schema)
-    return Entry(case.name, opened, case.label is not None, case.subject, case.side, image, case.split, case.label)
+    return Entry(
+        case.name, opened, case.label is not None, case.subject, case.side, image, case.split, case.label, case
+    )
 
 
 def _one_label(path: Path, case: Case, schema: BoneSchema, scale_labels: bool) -> Results:

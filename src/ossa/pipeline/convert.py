@@ -66,20 +66,38 @@ def convert(
     from ossa.dataset.dataset import open_dataset
     from ossa.labels.format import writable
 
-    form = writable(to)
-    bring = _bringing(pictures)
+    writable(to)
+    bringing(pictures)
     refuse_inputs(output, [Path(path)])
     dataset = open_dataset(path, schema, names=names)
     if scale_labels:
         dataset = dataset.with_scaled_labels()
-    places = _places(dataset.labelled, output)
+    return convert_cases(dataset.labelled, dataset.schema, output, to, pictures=pictures, track=track, source=path)
+
+
+def convert_cases(
+    cases: Sequence[Case],
+    schema: BoneSchema,
+    output: Path,
+    to: str,
+    *,
+    pictures: str = "copy",
+    track: Track = silent,
+    source: str | Path | None = None,
+) -> Converted:
+    """``convert`` for labelled ``cases``, wherever they come from; ``source`` is named in errors."""
+    from ossa.labels.format import writable
+
+    form = writable(to)
+    bring = bringing(pictures)
+    places = _places(cases, output)
     skipped: list[str] = []
     left_out: list[str] = []
 
     def items() -> Iterator[Item]:
         for case, name in track(places.items(), len(places), "converting"):
             try:
-                item, told = _item(case, name, dataset.schema, bring)
+                item, told = _item(case, name, schema, bring)
                 form.refuse(item.segmentation, case.image)
             except InputError as error:
                 skipped.append(str(error))
@@ -87,7 +105,7 @@ def convert(
             left_out.extend(told)
             yield item
         if len(skipped) == len(places):  # told before an empty set is written
-            raise DatasetError(f"no label can be written as '{to}'", path=path, found=skipped[0])
+            raise DatasetError(f"no label can be written as '{to}'", path=source, found=skipped[0])
 
     if form.write_set is not None:
         form.write_set(output, items())
@@ -151,7 +169,7 @@ def _places(cases: Sequence[Case], output: Path) -> dict[Case, str]:
     return places
 
 
-def _bringing(pictures: str) -> Callable[[Path, Path], Path] | None:
+def bringing(pictures: str) -> Callable[[Path, Path], Path] | None:
     """What is done with a picture (where it lies, where it would go); it gives the path that labels are to name."""
     ways = {"copy": _copy, "link": _link, "none": None}
     if pictures not in ways:

@@ -13,23 +13,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ossa.errors import ConfigError, MissingExtraError, OutputError
+from ossa.errors import ConfigError, MissingExtraError, OssaError, OutputError
 from ossa.safety import output_folder
 from ossa.studio.collection import MODEL, Collection, Source, open_collection
 from ossa.studio.corrections import Conflict, Missing
 from ossa.studio.finetune import KIND, FineTuning, given_of, model_of, require_training, source_of
 from ossa.studio.jobs import DONE, Job, Jobs
 from ossa.studio.listing import Query
+from ossa.studio.material import CORRECTED, TAKES, Lesson, lessons_of
 from ossa.studio.studio import ModelFacts, Studio
 
 if TYPE_CHECKING:
     from ossa.inference.predictor import Predictor
     from ossa.segmentation.segmentation import Segmentation
 
-__all__ = ["Conflict", "Desk", "Missing", "Query", "Studio", "gradcam", "open_studio", "predict_file"]
+__all__ = ["CORRECTED", "Conflict", "Desk", "Missing", "Query", "Studio", "gradcam", "open_studio", "predict_file"]
 
 #: By these an earlier studio's folder is known.
-MARKS = ("corrections", "dropped", "cache", "jobs", "predictions")
+MARKS = ("corrections", "dropped", "cache", "jobs", "predictions", "exports", "replaced")
 
 #: Longer side of a Grad-CAM picture, px: the maps behind it are far coarser.
 HEAT_SIZE = 768
@@ -40,11 +41,15 @@ _MOST_MODELS = 2
 
 @dataclass(eq=False)
 class Desk:
-    """A ``studio`` with its ``jobs``: what the routes of a page ask."""
+    """A ``studio`` with its ``jobs``: what the routes of a page ask.
+
+    ``write_back``: corrections may go into the data set's own files when a page asks for it.
+    """
 
     studio: Studio
     jobs: Jobs
     tuning: FineTuning
+    write_back: bool = False
 
     def start(self) -> None:
         """Begin to index, and go on with jobs."""
@@ -60,15 +65,42 @@ class Desk:
         self.jobs.close()
         self.studio.close()
 
-    def finetune(self, epochs: Any, name: Any) -> Job:
-        """Retrain the model on the corrected pictures. Raises MissingExtraError, ConfigError, OutputError."""
+    def finetune(self, epochs: Any, name: Any, take: Any = CORRECTED, size: Any = None) -> Job:
+        """Retrain the model on the corrected pictures, or (``take`` "all") on these and the rest of the set.
+
+        Raises MissingExtraError, ConfigError, OutputError.
+        """
         studio = self.studio
         require_training()
         if not studio.writable:
             raise OutputError("this studio keeps nothing", expected="one that was started without --read-only")
-        pictures = [one for one in studio.pictures.values() if one.name in studio.corrected]
-        given = given_of(str(name or ""), epochs, pictures, studio.corrections)
-        return self.jobs.add(KIND, given, lambda job: self.tuning.prepare(job, pictures, studio.corrections))
+        lessons = lessons_of(list(studio.pictures.values()), studio.corrected, take)
+        given = given_of(str(name or ""), epochs, take, size, lessons, studio.corrections)
+        return self.jobs.add(KIND, given, lambda job: self.tuning.prepare(job, lessons, studio.reader))
+
+    def options(self) -> dict[str, Any]:
+        """What a retraining could take: how many pictures of how many people, and why one cannot begin."""
+        told: dict[str, Any] = {}
+        for take in TAKES:
+            lessons: list[Lesson] = []
+            problem = None
+            try:
+                require_training()
+                if not self.studio.writable:
+                    raise OutputError("this studio keeps nothing", expected="one started without --read-only")
+                lessons = lessons_of(list(self.studio.pictures.values()), self.studio.corrected, take)
+            except OssaError as error:
+                problem = {
+                    key: None if value is None else str(value)
+                    for key, value in (
+                        ("message", error.what), ("found", error.found), ("expected", error.expected),
+                        ("remedy", error.remedy),
+                    )
+                }  # fmt: skip
+            told[take] = {
+                "pictures": len(lessons), "people": len({one.subject for one in lessons}), "problem": problem
+            }  # fmt: skip
+        return told
 
     def welcome(self, job: Job) -> None:
         """Make a finished job's model a source, with what it said of the corrected pictures."""
@@ -101,11 +133,13 @@ def open_studio(
     model: str | Path | None = None,
     output: str | Path | None = None,
     read_only: bool = False,
+    write_back: bool = False,
 ) -> Iterator[Desk]:
     """A studio for the data set or folder of pictures ``root``, for as long as the block lasts.
 
     ``predictions`` are folders of results, ``csvs`` submissions; ``images``, ``folds`` and ``names`` as the gallery
-    takes them. ``output``: where corrections and everything else is kept; None for ``root``'s sibling
+    takes them. ``write_back``: the page may put corrections into ``root``'s own label files. ``output``: where
+    corrections and everything else is kept; None for ``root``'s sibling
     "<root>-studio". ``read_only``: nothing is saved. Raises InputError for what cannot be read, OutputError for a
     folder that cannot be written or that another studio holds, BundleError for a model that does not load.
     """
@@ -120,7 +154,9 @@ def open_studio(
         return
     inputs = [path for path in (root, *predictions, *csvs, images, folds, names, model) if path is not None]
     with output_folder(folder, inputs, MARKS):
-        yield _desk(collection, folder, root, facts, writable=True)
+        desk = _desk(collection, folder, root, facts, writable=True)
+        desk.write_back = write_back
+        yield desk
 
 
 def usual_output(root: str | Path | None) -> Path:

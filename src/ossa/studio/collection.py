@@ -62,13 +62,18 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class Collection:
-    """``pictures`` by id, in the order of their names; ``sources`` by id; ``problems``: what could not be used."""
+    """``pictures`` by id, in the order of their names; ``sources`` by id; ``problems``: what could not be used.
+
+    ``form``: the label format of the data set, "" where there is none; ``names``: a map that its names are read by.
+    """
 
     schema: BoneSchema
     pictures: Mapping[str, Picture]
     sources: Mapping[str, Source]
     pairs: Mapping[str, str] = field(default_factory=dict)
     problems: Sequence[str] = ()
+    form: str = ""
+    names: str | Path | None = None
 
     def picture(self, key: str) -> Picture:
         """The picture with this id. Raises Missing."""
@@ -101,12 +106,14 @@ def open_collection(
     """
     bones = schema if schema is not None else load_schema()
     opened: list[tuple[Source, Results]] = []
+    form = ""
     for given, kind in [*((p, "predictions") for p in predictions), *((p, "csv") for p in csvs)]:
         result = open_results(given, bones, names)
         opened.append((Source(f"{kind}-{len(opened) + 1}", _title(Path(given)), kind), result))
     if root is not None:
         own = _root(Path(root), bones, names)
         truth = own.kind.startswith("data set")
+        form = own.form if truth else ""
         source = Source(TRUTH, "Truth", "truth") if truth else Source("root", _title(Path(root)), "predictions")
         opened.insert(0, (source, own))
     if not opened:
@@ -135,7 +142,7 @@ def open_collection(
         problems.append(f"{without} results have no picture here: they are not shown")
     made.sort(key=lambda one: one.name.casefold())
     sources = {source.id: source for source, _ in opened}
-    return Collection(bones, {one.id: one for one in made}, sources, pairs_of(made), problems)
+    return Collection(bones, {one.id: one for one in made}, sources, pairs_of(made), problems, form, names)
 
 
 def _root(root: Path, schema: BoneSchema, names: str | Path | None) -> Results:

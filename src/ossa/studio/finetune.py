@@ -1,43 +1,35 @@
-"""Predict, correct, retrain: ``ossa train`` with the recipe "finetune" on the corrected pictures, and what it brought.
+"""Predict, correct, retrain: ``ossa train`` with the recipe "finetune" on what was corrected, and what it brought.
 
-    JOB/data/           the corrected pictures with their labels as they were when the job was asked for
+    JOB/data/, JOB/asked/, JOB/folds.json    the pictures with their labels (studio.material)
     JOB/run.yaml        the recipe for this model and these pictures
     JOB/run/            the run of ``ossa train``; the new model is JOB/run/bundle0
-    JOB/old, JOB/new    what both models find in these pictures
+    JOB/old, JOB/new    what both models find in the corrected pictures
 
-Subjects are dealt out to folds and one fold is kept from training; old and new are compared on all pictures, and it is
-told which of them the new model was trained on: only the others say how good it is.
+One fold is kept from training; old and new are compared on all corrected pictures, and it is told which of them the new
+model was trained on: only the others say how good it is (studio.compared).
 """
 
 from __future__ import annotations
 
 import math
-import os
-import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from ossa.config import check, recipes, to_yaml
 from ossa.config.load import parse
-from ossa.errors import ConfigError, MissingExtraError, OutputError
-from ossa.labels.competition import write_outlines
-from ossa.labels.results import Entry, open_results
+from ossa.errors import ConfigError, MissingExtraError
 from ossa.pages.run import read_curves
-from ossa.radiograph.read import read_size
 from ossa.safety import write_text
 from ossa.schema import BoneSchema
-from ossa.segmentation.segmentation import Segmentation
-from ossa.studio.collection import Picture
+from ossa.studio.compared import compared
 from ossa.studio.corrections import Corrections
-from ossa.studio.index import scores_of
-from ossa.studio.jobs import Job, Plan, Step
+from ossa.studio.jobs import LOG, Job, Plan, Step
+from ossa.studio.material import ASKED, DATA, FOLDS, Lesson, lay_down
+from ossa.studio.reading import Reader
 
 KIND = "finetune"
-
-#: Most folds: a fifth of the subjects is kept from training.
-MOST_FOLDS = 5
 
 #: Most epochs that a page may ask for.
 MOST_EPOCHS = 1000
@@ -83,23 +75,16 @@ class FineTuning(Plan):
     ) -> None:
         self.schema, self.model, self.program, self.changes = schema, model, program, dict(changes or {})
 
-    def prepare(self, job: Job, pictures: Sequence[Picture], corrections: Corrections) -> None:
-        """Fill the job's folder. Raises ConfigError for too few subjects, OutputError."""
-        subjects = {_subject(one) for one in pictures}
-        if len(subjects) < 2:
-            raise ConfigError(
-                "too few people were corrected to train on",
-                found=f"{len(pictures)} corrected pictures of {len(subjects)} people",
-                expected="pictures of at least 2: one is kept from training, to see what it brings",
-                remedy="Correct a picture of somebody else",
-            )
-        taken: set[str] = set()
-        for one in pictures:
-            _lay_down(job.folder / "data", one, corrections, taken)
-        write_text(job.folder / "run.yaml", self._recipe(job, len(subjects), len(pictures)))
+    def prepare(self, job: Job, lessons: Sequence[Lesson], reader: Reader) -> None:
+        """Fill the job's folder. Raises ConfigError for too few people, OutputError."""
+        left_out = lay_down(job.folder, lessons, reader)
+        if left_out:
+            write_text(job.folder / LOG, "".join(f"{line}\n" for line in left_out))
+        write_text(job.folder / "run.yaml", self._recipe(job, len(lessons) - len(left_out)))
 
-    def _recipe(self, job: Job, subjects: int, pictures: int) -> str:
+    def _recipe(self, job: Job, pictures: int) -> str:
         from ossa.bundle.bundle import Bundle
+        from ossa.dataset.folds import read_folds
 
         bundle = Bundle.load_all(self.model)[0]
         card = bundle.card
@@ -107,14 +92,15 @@ class FineTuning(Plan):
         values["name"] = str(job.given["name"])
         values["output"] = str(job.folder)
         values["data"] |= {
-            "datasets": [{"path": str(job.folder / "data")}],
-            "size": card.preparation.size,
+            "datasets": [{"path": str(job.folder / DATA)}],
+            "size": job.given.get("size") or card.preparation.size,
             "workers": 0,
             "cache": str(job.folder / "cache"),
         }
         values["model"] = {"architecture": card.architecture.name, **card.architecture.options}
         values["finetune"] = {"model": "default" if self.model is None else str(bundle.path)}
-        values["folds"] = {"count": min(MOST_FOLDS, subjects), "run": [0], "store": False}
+        folds = job.folder / FOLDS
+        values["folds"] = {"count": read_folds(folds).count, "run": [0], "store": False, "file": str(folds)}
         values["licence"] = card.licence
         values["train"]["epochs"] = int(job.given["epochs"])
         values["train"]["batch"] = min(int(values["train"]["batch"]), max(1, pictures // 2))
@@ -128,7 +114,9 @@ class FineTuning(Plan):
 
     def steps(self, job: Job) -> Sequence[Step]:
         """Train, then ask both models."""
-        run, data = job.folder / "run", job.folder / "data"
+        run, asked = job.folder / "run", job.folder / ASKED
+        if not asked.is_dir():  # of a job that an earlier version of ossa laid down
+            asked = job.folder / DATA / "train" / "DCM"
         epochs = max(1, int(job.given["epochs"]))
 
         def trained() -> bool:
@@ -145,7 +133,7 @@ class FineTuning(Plan):
         def asking(model: Path | None, out: str) -> Step:
             def command() -> Sequence[str]:
                 given = [] if model is None else ["--model", str(model)]
-                return self.program("predict", str(data / "train" / "DCM"), "-o", str(job.folder / out), *given)
+                return self.program("predict", str(asked), "-o", str(job.folder / out), *given)
 
             def finished() -> bool:
                 return (job.folder / out / "predictions.csv").is_file()
@@ -166,32 +154,8 @@ class FineTuning(Plan):
 
     def result(self, job: Job) -> Mapping[str, Any]:
         """The new source, and old and new compared."""
-        return {"source": source_of(job), "comparison": self._compared(job)}
-
-    def _compared(self, job: Job) -> dict[str, Any]:
-        trained_on = _trained_on(job)
-        truth = _by_name(job.folder / "data", self.schema)
-        answers = {which: _by_name(job.folder / which, self.schema) for which in ("old", "new")}
-        rows, told = [], {which: {name: [] for name in self.schema.names} for which in answers}  # type: ignore[var-annotated]
-        for picture in job.given["pictures"]:
-            row = {"id": picture["id"], "name": picture["name"], "trained_on": picture["subject"] in trained_on}
-            own = truth[str(PurePosixPath(picture["file"]).with_suffix(""))]
-            shape = read_size(own.image or Path(picture["file"]))
-            drawn, judged = own.open().read(shape)
-            for which, found in answers.items():
-                values = _scores(found.get(own.id.rpartition(".")[0] or own.id), drawn, judged, shape)
-                row[which] = values
-                if values is not None and not row["trained_on"]:
-                    for name, value in zip(self.schema.names, values, strict=True):
-                        if value == value:
-                            told[which][name].append(value)
-            rows.append({**row, "old": _mean(row["old"]), "new": _mean(row["new"])})
-        bones = {name: [_mean(told["old"][name]), _mean(told["new"][name])] for name in self.schema.names}
-
-        def means(seen: bool) -> dict[str, float | None]:
-            return {which: _mean([row[which] for row in rows if row["trained_on"] == seen]) for which in answers}
-
-        return {**means(False), "bones": bones, "pictures": rows, "trained_on": means(True)}
+        told = compared(job.folder, job.given["pictures"], self.schema)
+        return {"source": source_of(job), "comparison": told}
 
 
 def source_of(job: Job) -> str:
@@ -204,84 +168,30 @@ def model_of(job: Job) -> Path:
     return job.folder / "run" / "bundle0"
 
 
-def given_of(name: str, epochs: int, pictures: Sequence[Picture], corrections: Corrections) -> dict[str, Any]:
-    """What a job is asked for. Raises ConfigError for a name or a number of epochs that cannot be."""
+def given_of(
+    name: str, epochs: Any, take: str, size: Any, lessons: Sequence[Lesson], corrections: Corrections
+) -> dict[str, Any]:
+    """What a job is asked for, as JSON values; ``size`` of the grid in px, None for the model's own.
+
+    Raises ConfigError for a number of epochs or a size that cannot be.
+    """
     if isinstance(epochs, bool) or not isinstance(epochs, int) or not 1 <= epochs <= MOST_EPOCHS:
         raise ConfigError("no such number of epochs", found=repr(epochs)[:40], expected=f"1 to {MOST_EPOCHS}")
+    if size is not None and (
+        isinstance(size, bool) or not isinstance(size, int) or not 64 <= size <= 4096 or size % 32
+    ):
+        raise ConfigError("no such grid", found=repr(size)[:40], expected="64 to 4096 px, a multiple of 32")
     plain = "".join(c if c.isalnum() or c in "-_ " else "-" for c in str(name)).strip()[:60] or "corrected"
-    taken: set[str] = set()
     listed = [
         {
-            "id": one.id,
-            "name": one.name,
-            "subject": _subject(one),
-            "revision": corrections.revision(one.name),
-            "file": f"{_subject(one)}/{_file_name(one, taken)}",
+            "id": one.picture.id,
+            "name": one.picture.name,
+            "subject": one.subject,
+            "revision": corrections.revision(one.picture.name),
+            "file": one.file,
         }
-        for one in pictures
+        for one in lessons
+        if one.corrected
     ]
-    return {"name": plain, "epochs": epochs, "pictures": listed}
-
-
-def _subject(picture: Picture) -> str:
-    """The folder of a person's pictures: a plain name."""
-    plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in picture.subject or picture.id)
-    return plain[:80] or picture.id
-
-
-def _file_name(picture: Picture, taken: set[str]) -> str:
-    """What a picture is called in the job's folder: its own name, with its id before it where that is taken."""
-    name = picture.path.name
-    if Path(name).stem.casefold() in taken:
-        name = f"{picture.id}_{name}"
-    taken.add(Path(name).stem.casefold())
-    return name
-
-
-def _lay_down(data: Path, picture: Picture, corrections: Corrections, taken: set[str]) -> None:
-    """A picture (a link to it, a copy where links cannot be made) and its label in the competition's layout."""
-    name = _file_name(picture, taken)
-    image = data / "train" / "DCM" / _subject(picture) / name
-    truth = corrections.read(picture.name)
-    said = {"judged": [bone for bone in corrections.schema.names if bone in truth.annotated]}
-    label = data / "train" / "outputs_json" / _subject(picture) / f"{Path(name).stem}.json"
-    assert truth.shape is not None  # corrections say it
-    write_outlines(label, truth.outlines, truth.shape, name, said)
-    try:
-        image.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.symlink(picture.path.resolve(), image)
-        except OSError:
-            shutil.copyfile(picture.path, image)
-    except OSError as error:
-        raise OutputError("the picture cannot be laid down to train on", path=image, found=error.strerror) from error
-
-
-def _trained_on(job: Job) -> set[str]:
-    """The subjects that the new model was trained on."""
-    from ossa.dataset.folds import read_folds
-
-    return {subject for subject, fold in read_folds(job.folder / "run" / "folds.json").fold_of.items() if fold != 0}
-
-
-def _by_name(folder: Path, schema: BoneSchema) -> dict[str, Entry]:
-    """Entries by name, and by their last part."""
-    found = open_results(folder, schema).entries
-    by_stem = {key.rpartition("/")[2]: entry for key, entry in found.items()}
-    long = {"/".join(key.split("/")[-2:]): entry for key, entry in found.items()}
-    return {**by_stem, **long, **found}
-
-
-def _scores(
-    entry: Entry | None, truth: Segmentation, judged: frozenset[str], shape: tuple[int, int]
-) -> list[float] | None:
-    """Dice of every bone; None where the model said nothing of the picture."""
-    if entry is None:
-        return None
-    values: list[float] = scores_of(entry.read(shape), truth, judged).tolist()
-    return values
-
-
-def _mean(values: Sequence[float | None] | None) -> float | None:
-    told = [value for value in values or () if value is not None and value == value]
-    return round(sum(told) / len(told), 4) if told else None
+    others = len(lessons) - len(listed)
+    return {"name": plain, "epochs": epochs, "take": take, "size": size, "pictures": listed, "others": others}

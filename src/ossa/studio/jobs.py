@@ -10,6 +10,7 @@ as long as it lives. A step that left its result is not done again.
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import secrets
@@ -18,9 +19,10 @@ import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from ossa.errors import OssaError, TrainingError
@@ -34,6 +36,9 @@ QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed"
 
 #: A program that is interrupted has so many seconds to keep what it has.
 GRACE = 30.0
+
+#: Longest piece of a log that is handed out, bytes.
+MOST_LOG = 65_536
 
 #: How often a program is looked at, seconds.
 _TICK = 0.2
@@ -79,8 +84,14 @@ class Job:
         """The job in ``folder``. Raises InputError, TypeError."""
         return cls(folder=folder, **read_json(folder / STATE))
 
-    def to_json(self, curves: Mapping[str, Any]) -> dict[str, Any]:
+    @property
+    def ended_for_good(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self.state in (DONE, FAILED, CANCELLED)
+
+    def to_json(self, curves: Mapping[str, Any], eta_seconds: float | None = None) -> dict[str, Any]:
         """As the page gets it."""
+        log = self.folder / LOG
         return {
             "id": self.id,
             "kind": self.kind,
@@ -91,6 +102,9 @@ class Job:
             "ended": self.ended,
             "progress": round(self.progress, 4),
             "message": self.message,
+            "pictures": {"corrected": len(self.given.get("pictures", ())), "others": self.given.get("others", 0)},
+            "eta_seconds": None if eta_seconds is None else round(eta_seconds),
+            "log": log.stat().st_size if log.is_file() else 0,
             "curves": curves,
             "result": self.result,
         }
@@ -133,6 +147,7 @@ class Jobs:
     def __post_init__(self) -> None:
         self._changed = threading.Condition()
         self._cancelled: set[str] = set()
+        self._paces: dict[str, tuple[float, float]] = {}  # job -> (when, how far it was) at the first look at it
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         for path in sorted((self.folder / JOBS).glob(f"*/{STATE}")):
@@ -185,7 +200,27 @@ class Jobs:
     def told(self, key: str) -> dict[str, Any]:
         """A job as the page gets it."""
         job = self.get(key)
-        return job.to_json(self.plans[job.kind].curves(job) if job.kind in self.plans else {})
+        return job.to_json(self.plans[job.kind].curves(job) if job.kind in self.plans else {}, self._eta(job))
+
+    def log(self, key: str, start: int = 0) -> dict[str, Any]:
+        """What a job's programs said: ``text`` from byte ``start`` on, ``next`` to ask for, whether there is ``more``.
+
+        A negative ``start`` counts from the end, and begins with a whole line. ``ended``: nothing more will come.
+        """
+        job = self.get(key)
+        ended = job.ended_for_good  # asked first: what is written afterwards is there to be read
+        text, after, more = piece_of(job.folder / LOG, start)
+        return {"text": text, "next": after, "more": more, "ended": ended and not more}
+
+    def _eta(self, job: Job) -> float | None:
+        """Seconds until a job that runs is done, by its pace since this server saw it; None where nothing is seen."""
+        if job.state != RUNNING:
+            self._paces.pop(job.id, None)
+            return None
+        now = monotonic()
+        begun, at = self._paces.setdefault(job.id, (now, job.progress))
+        done = job.progress - at
+        return None if done <= 0 else (now - begun) * (1.0 - job.progress) / done
 
     def all(self) -> list[dict[str, Any]]:
         """Every job, the newest first."""
@@ -336,11 +371,17 @@ def _is_held(alive: Path) -> bool:
 
 
 def _end(job: Job, state: str, message: str, progress: float | None = None) -> None:
-    job.state, job.message, job.ended = state, message, _now()
-    if progress is not None:
-        job.progress = progress
+    """Write down that a job has ended before anybody is told."""
+    told = {
+        "state": state,
+        "message": message,
+        "ended": _now(),
+        "progress": job.progress if progress is None else progress,
+    }
     with suppress(OssaError):  # a full disk: the page is told all the same
-        job.write()
+        replace(job, **told).write()
+    for name, value in told.items():
+        setattr(job, name, value)
 
 
 def last_line(path: Path, most: int = 20_000) -> str:
@@ -352,6 +393,29 @@ def last_line(path: Path, most: int = 20_000) -> str:
     except OSError:
         return ""
     return next((line.strip() for line in reversed(lines) if line.strip() and not line.startswith("$ ")), "")[:500]
+
+
+def piece_of(path: Path, start: int, most: int = MOST_LOG) -> tuple[str, int, bool]:
+    """(text, where the next piece begins, whether there is one) of a log from byte ``start``, at most ``most`` bytes.
+
+    A character that the end cuts is left for the next piece. A negative ``start`` is so many bytes before the end,
+    from the next line on.
+    """
+    try:
+        with path.open("rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            begin = min(size, start) if start >= 0 else max(0, size + start)
+            stream.seek(begin)
+            data = stream.read(most)
+    except OSError:
+        return "", 0, False
+    more = begin + len(data) < size
+    if start < 0 and begin > 0:
+        cut = data.find(b"\n") + 1
+        begin, data = begin + cut, data[cut:]
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    text = decoder.decode(data)
+    return text, begin + len(data) - len(decoder.getstate()[0]), more
 
 
 def _now() -> str:

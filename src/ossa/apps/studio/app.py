@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 
 from ossa.apps.serve.answers import Refusal, refusal_of
 from ossa.apps.serve.service import Part, Service
-from ossa.apps.studio import jobs, page, pictures
+from ossa.apps.studio import exports, jobs, page, pictures
 from ossa.apps.studio.desk import seat
 from ossa.pipeline.studio import Conflict, Desk, Missing
 
@@ -25,7 +25,7 @@ def studio_part(desk: Desk, browser: bool = False, tell: Callable[[str], None] =
 
     def add(service: Service) -> None:
         seat(service, desk)
-        for router in (pictures.router, jobs.router, page.router):
+        for router in (pictures.router, jobs.router, exports.router, page.router):
             service.include_router(router)
         service.add_exception_handler(Missing, _missing)  # type: ignore[arg-type]
         service.add_exception_handler(Conflict, _conflict)  # type: ignore[arg-type]
