@@ -98,15 +98,26 @@ class Client:
         value: dict[str, Any] = json.loads(self.answer(picture, "json", spacing=spacing))
         return value
 
-    def answer(self, picture: StrPath, form: str, *, spacing: float | None = None, language: str = "en") -> bytes:
+    def answer(
+        self,
+        picture: StrPath,
+        form: str,
+        *,
+        spacing: float | None = None,
+        language: str = "en",
+        hand: str | int | None = None,
+    ) -> bytes:
         """The answer of a ``form`` (json, rle, overlay, measurements, report, dicom-seg, ...) as bytes.
 
-        Several with commas are a ZIP archive.
+        Several with commas are a ZIP archive, and so are overlays of several hands. ``hand``: only this one of a film
+        with several: "left", "right", or its number from the left.
         """
         path = Path(picture)
         query: dict[str, str] = {"format": form, "language": language, "name": path.name}
         if spacing is not None:
             query["spacing"] = f"{spacing:g}"
+        if hand is not None:
+            query["hand"] = str(hand)
 
         def body() -> tuple[Mapping[str, str], Iterator[bytes]]:
             headers = {"Content-Type": "application/octet-stream", "Content-Length": str(path.stat().st_size)}

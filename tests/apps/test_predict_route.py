@@ -6,6 +6,7 @@ import io
 import json
 import tempfile
 import zipfile
+from dataclasses import fields, replace
 from pathlib import Path
 from threading import Event
 
@@ -234,3 +235,48 @@ def test_no_upload_is_left(predictor: Predictor, hand: Path) -> None:
         assert list(app.room.iterdir()) == []
     assert not app.room.exists()
     assert tempfile.gettempdir() != str(app.room)
+
+
+class Two(Predictor):
+    """The same hand twice, a right and a left one, the left one with a bone less."""
+
+    def predict_hands(self, picture):
+        (one,) = super().predict_hands(picture)
+        fewer = dict(list(one.segmentation.regions.items())[1:])
+        left = replace(one, side="L", segmentation=replace(one.segmentation, regions=fewer))
+        return replace(one, side="R"), left
+
+
+def test_a_film_of_two_hands(predictor: Predictor, hand: Path, tmp_path: Path) -> None:
+    from ossa.pipeline.measured import Numbers
+    from ossa.pipeline.predict import predict_with
+
+    two = Two(**{field.name: getattr(predictor, field.name) for field in fields(predictor)})
+    predict_with(lambda: two, [hand], tmp_path, numbers=Numbers())
+    with client_of(service(lambda: two, limits=Limits(megapixels=1))) as client:
+        answer = ask(client, hand, "overlay")
+        assert answer.headers["content-type"] == "application/zip"
+        archive = zipfile.ZipFile(io.BytesIO(answer.content))
+        names = ["hand é_right_overlay.png", "hand é_left_overlay.png"]
+        assert archive.namelist() == names
+        for name in names:
+            assert archive.read(name) == (tmp_path / name).read_bytes()
+        for asked, name in (("left", names[1]), ("2", names[1]), ("1", names[0])):
+            one = ask(client, hand, "overlay", hand=asked)
+            assert (one.headers["content-type"], one.content) == ("image/png", (tmp_path / name).read_bytes())
+        film = ask(client, hand, "json").json()
+        assert [one["name"] for one in film["hands"]] == ["hand é_right", "hand é_left"]
+        (only,) = ask(client, hand, "json", hand="left").json()["hands"]
+        assert only == film["hands"][1]
+        (numbers,) = ask(client, hand, "measurements", hand="right").json()["hands"]
+        assert numbers == json.loads((tmp_path / "hand é_right_measurements.json").read_text())
+        assert "hand%20%C3%A9_left" in ask(client, hand, "report", hand="left").headers["content-disposition"]
+        for asked, status in (("3", 422), ("0", 422), ("both", 422), ("٣", 422)):
+            assert ask(client, hand, "json", hand=asked).status_code == status
+        bare = {"params": {"name": hand.name}, "content": hand.read_bytes()}
+        refused = client.post("/v1/predict", headers={**PNG, "Accept": "image/png"}, **bare)
+        assert code(refused) == (406, "not-acceptable")
+        both = client.post("/v1/predict", headers={**PNG, "Accept": "image/png, application/zip"}, **bare)
+        assert both.headers["content-type"] == "application/zip"
+        of_one = client.post("/v1/predict?hand=1", headers={**PNG, "Accept": "image/png"}, **bare)
+        assert of_one.headers["content-type"] == "image/png"

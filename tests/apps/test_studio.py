@@ -20,6 +20,7 @@ from helpers_serve import HERE, client_of, service
 from ossa.apps.serve.guard import PAGE_CSP
 from ossa.apps.studio.app import studio_part
 from ossa.errors import BundleError, InputError, OutputError
+from ossa.inference.hands import Hand
 from ossa.pipeline.studio import Desk, open_studio, usual_output
 from ossa.segmentation.segmentation import Region, Segmentation
 
@@ -34,11 +35,18 @@ class Fixed:
     """A predictor that finds one square in every picture."""
 
     asked = 0
+    hands: tuple[tuple[int, Any], ...] = ((4, None),)
 
-    def predict(self, picture: str) -> Segmentation:
+    def predict_hands(self, picture: str) -> tuple[Hand, ...]:
         self.asked += 1
         bone = Region(3, 4, np.ones((10, 12), bool))
-        return Segmentation(SCHEMA, (SIZE, SIZE), {"Radius": bone}, {"Radius": 0.25}, ("Radius is doubtful (odd)",))
+        notes = ("Radius is doubtful (odd)",)
+        return tuple(
+            Hand(
+                Segmentation(SCHEMA, (SIZE, SIZE), {"Radius": replace(bone, left=left)}, {"Radius": 0.25}, notes), side
+            )
+            for left, side in self.hands
+        )
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +225,76 @@ def test_drop(at: tuple[TestClient, Desk, Fixed]) -> None:
     assert code(client.post("/api/drop", files={"file": ("x.png", b"no picture")}))[0] == 422
     assert code(client.post("/api/drop", json={}))[0] == 422
     assert client.get("/api/pictures", params={"search": "dropped"}).json()["total"] == 1
+
+
+def test_a_film_of_two_hands_is_two_pictures(at: tuple[TestClient, Desk, Fixed]) -> None:
+    client, desk, predictor = at
+    data = next(iter(desk.studio.pictures.values())).path.read_bytes()
+    predictor.hands = ((4, "R"), (80, "L"))
+    told = client.post("/api/drop", files={"file": ("film.png", data, "image/png")}).json()
+    assert told["id"] == told["ids"][0]
+    rows = [client.get(f"/api/pictures/{key}").json() for key in told["ids"]]
+    assert [row["name"] for row in rows] == ["dropped/film_right.png", "dropped/film_left.png"]
+    assert [row["side"] for row in rows] == ["R", "L"]
+    assert [row["pair"] for row in rows] == told["ids"][::-1]
+    assert [row["film"] for row in rows] == [{"ids": told["ids"], "number": k, "of": 2} for k in (1, 2)]
+    assert predictor.asked == 1
+
+    def lefts(source: str) -> list[float | None]:
+        out = []
+        for key in told["ids"]:
+            bones = client.get(f"/api/pictures/{key}/bones", params={"source": source}).json()["bones"]
+            polygons = next(bone["polygons"] for bone in bones if bone["name"] == "Radius")
+            out.append(min(x for x, _ in polygons[0]) if polygons else None)
+        return out
+
+    found = lefts("model")
+    assert predictor.asked == 1  # one look answers for both
+    assert found[1] == pytest.approx(found[0] + 76)
+    thumbs = [client.get(f"/api/pictures/{key}/thumb") for key in told["ids"]]
+    assert len({thumb.headers["etag"] for thumb in thumbs}) == 2
+    again = client.post("/api/drop", files={"file": ("film_left.png", data, "image/png")}).json()
+    names = [client.get(f"/api/pictures/{key}").json()["name"] for key in again["ids"]]
+    assert len({*names, *(row["name"] for row in rows)}) == 4
+    # Another model that sees one hand says nothing of the other's place.
+    desk.studio.model = replace(desk.studio.model, hash="1" * 12)
+    desk.studio.reader.answers["model"] = "model-other"
+    predictor.hands = ((82, None),)
+    assert lefts("model") == [None, pytest.approx(found[1] + 2)]
+    with open_studio(desk.studio.root, output=desk.studio.folder.parent / "other", read_only=True) as other:
+        assert other.studio.pairs == dict(other.studio.collection.pairs)
+    reopened = type(desk.studio)(desk.studio.collection, desk.studio.folder, True, desk.studio.root, desk.studio.model)
+    assert set(told["ids"]) <= set(reopened.pictures)
+    assert reopened.pairs[told["ids"][0]] == told["ids"][1]
+    reopened.index.close()
+
+
+def test_a_hand_of_a_film_is_trained_on_without_the_other(at: tuple[TestClient, Desk, Fixed], tmp_path: Path) -> None:
+    from ossa.dataset.dataset import open_dataset
+    from ossa.radiograph.read import read_radiograph
+    from ossa.studio.material import lay_down, lessons_of
+
+    client, desk, predictor = at
+    data = next(iter(desk.studio.pictures.values())).path.read_bytes()
+    predictor.hands = ((4, "R"), (80, "L"))
+    told = client.post("/api/drop", files={"file": ("film.png", data, "image/png")}).json()
+    for key in told["ids"]:
+        bones = client.get(f"/api/pictures/{key}/bones", params={"source": "model"}).json()["bones"]
+        plain = [{k: bone[k] for k in ("name", "state", "polygons")} for bone in bones]
+        sent = {"revision": 0, "author": "kim", "bones": plain}
+        assert client.put(f"/api/pictures/{key}/bones", json=sent).status_code == 200
+    lessons = lessons_of(list(desk.studio.pictures.values()), desk.studio.corrected, "all")
+    lay_down(tmp_path / "job", lessons, desk.studio.reader)
+    cases = {case.id: case for case in open_dataset(tmp_path / "job" / "data").labelled}
+    assert {"film_right.png", "film_left.png"} <= set(cases)
+    film = read_radiograph(desk.studio.picture(told["ids"][0]).path).pixels
+    for name, left in (("film_right.png", 4), ("film_left.png", 80)):
+        pixels = cases[name].radiograph().pixels
+        bone = cases[name].segmentation(SCHEMA, pixels.shape).regions["Radius"]
+        assert bone.mask.shape == (10, 12)
+        there = film[3:13, left : left + 12]
+        assert np.array_equal(pixels[bone.top : bone.top + 10, bone.left : bone.left + 12], there)
+        assert pixels.shape[1] < 60  # the other hand is not in it
 
 
 def test_measurements(at: tuple[TestClient, Desk, Fixed]) -> None:

@@ -23,6 +23,7 @@ from ossa.apps.serve.app import create_app
 from ossa.apps.serve.run import listen
 from ossa.apps.serve.settings import Settings
 from ossa.apps.studio.app import studio_part
+from ossa.inference.hands import Hand
 from ossa.pipeline.studio import open_studio
 from ossa.segmentation.segmentation import Region, Segmentation
 
@@ -30,10 +31,11 @@ from ossa.segmentation.segmentation import Region, Segmentation
 class Fixed:
     """A predictor that finds one square in every picture."""
 
-    def predict(self, picture: str) -> Segmentation:
+    def predict_hands(self, picture: str) -> tuple[Hand, ...]:
         import numpy as np
 
-        return Segmentation(SCHEMA, (SIZE, SIZE), {"Radius": Region(30, 40, np.ones((40, 30), bool))}, {"Radius": 0.5})
+        bone = Region(30, 40, np.ones((40, 30), bool))
+        return (Hand(Segmentation(SCHEMA, (SIZE, SIZE), {"Radius": bone}, {"Radius": 0.5})),)
 
 
 @contextmanager

@@ -16,8 +16,10 @@ from helpers_desk import SCHEMA, SIZE, data_set, decoded, predictions, studio
 from ossa.errors import ConfigError, ImageError, InputError, OssaError, OutputError
 from ossa.radiograph.read import read_radiograph
 from ossa.segmentation.compare import dice
+from ossa.segmentation.segmentation import Region, Segmentation
 from ossa.studio.collection import Picture, open_collection, pairs_of
 from ossa.studio.corrections import Conflict, Missing
+from ossa.studio.films import FilmHand, SeenHand, hand_for, read_hands, write_hands
 from ossa.studio.index import Index
 from ossa.studio.listing import Listing, Query, next_doubtful
 from ossa.studio.reading import Reader
@@ -170,7 +172,7 @@ def test_a_read_only_studio_saves_nothing(place: tuple[Path, Path, Path], tmp_pa
     with pytest.raises(OutputError, match="saves nothing"):
         made.save(key, {"revision": 0, "bones": []})
     with pytest.raises(OutputError):
-        made.drop("a.png", b"")
+        made.keep_dropped("a.png", b"")
     assert made.thumb(key)[1]()
     assert not (tmp_path / "studio").exists()
 
@@ -280,8 +282,8 @@ def test_a_start_reads_only_what_has_changed(
 
 def test_a_dropped_picture_is_one_like_any_other(made: Studio, place: tuple[Path, Path, Path]) -> None:
     data = made.picture(first(made)["id"]).path.read_bytes()
-    key = made.drop("../../evil\\name: x.png", data)
-    assert made.drop("name_ x.png", data) != key
+    [key] = made.welcome(made.keep_dropped("../../evil\\name: x.png", data))
+    assert made.welcome(made.keep_dropped("name_ x.png", data)) != [key]
     row = first(made, search="dropped/name_ x.png")
     assert row["id"] == key
     assert row["name"] == "dropped/name_ x.png"
@@ -290,7 +292,7 @@ def test_a_dropped_picture_is_one_like_any_other(made: Studio, place: tuple[Path
     with pytest.raises(Missing, match="nothing is known"):
         made.bones(key, "model")
     other = made.reader.segmentation(made.picture(first(made, search="train")["id"]), "truth")[0]
-    made.answered(key, "model", other)
+    made.answered(key, "model", [SeenHand(other)])
     assert made.unanswered(key, "model") is None
     assert sum(bone["state"] == "found" for bone in made.bones(key, "model")["bones"]) == len(other)
     again = Studio(made.collection, made.folder, True, made.root, made.model)
@@ -299,9 +301,9 @@ def test_a_dropped_picture_is_one_like_any_other(made: Studio, place: tuple[Path
     other_model = Studio(made.collection, made.folder, True, made.root, ModelFacts("another", "1" * 12))
     assert other_model.unanswered(key, "model") is not None
     with pytest.raises(ImageError):
-        made.drop("a.png", b"\x89PNG no picture")
+        made.keep_dropped("a.png", b"\x89PNG no picture")
     with pytest.raises(ImageError):
-        made.drop("a.html", b"<script>")
+        made.keep_dropped("a.html", b"<script>")
     assert {path.name for path in (made.folder / "dropped").iterdir()} == {"name_ x.png", "name_ x (2).png"}
 
 
@@ -412,3 +414,33 @@ def test_a_list_of_ten_thousand_is_sorted_as_the_slow_way_sorts_it(made: Studio)
         else:  # ties of rounded numbers may fall either way in float32
             assert [row[query.sort] for row in rows] == [rounded[k] for k in page]
             assert len({row["id"] for row in rows}) == len(rows)
+
+
+def test_the_hand_that_is_meant() -> None:
+    def hand(left: int, side: Any, sure: float) -> SeenHand:
+        bone = Region(10, left, np.ones((20, 20), bool))
+        return SeenHand(Segmentation(SCHEMA, (SIZE, SIZE), {"Radius": bone}), side, sure)
+
+    one, two = hand(0, "R", 0.5), hand(60, "L", 0.9)
+    both = [one, two]
+    assert hand_for(both, None, None, alone=False) is two.bones
+    assert hand_for(both, None, "R", alone=False) is one.bones
+    assert hand_for(both, (5, 10, 30, 40), "L", alone=False) is one.bones
+    assert hand_for(both, (100, 100, 120, 120), "R", alone=False) is one.bones
+    nothing = hand_for(both, (100, 100, 120, 120), "R", alone=True)
+    assert not nothing.regions
+    assert nothing.notes == ("no hand found at this place of the film",)
+
+
+def test_hands_of_a_film_are_kept(tmp_path: Path) -> None:
+    boxes = ((0, 0, 40, 90), (50, 0, 100, 90))
+    hands = [FilmHand("film_left.png", 1, boxes, "L"), FilmHand("film_right.png", 2, boxes, "R")]
+    film = tmp_path / "film.png"
+    assert read_hands(film) == []
+    write_hands(film, hands)
+    assert read_hands(film) == hands
+    assert hands[0].window(None, (100, 120)) == (0, 0, 45, 95)
+    assert hands[1].window((48, 0, 60, 95), (100, 120)) == (44, 0, 106, 100)
+    for text in ("{", "[]", "[1]", '[{"name": "../x", "number": 1, "boxes": [[0,0,1,1]], "side": null}]'):
+        (tmp_path / "film.png.hands.json").write_text(text)
+        assert read_hands(film) == []

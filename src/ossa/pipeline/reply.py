@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ossa.errors import ConfigError, ImageError
+from ossa.errors import ConfigError, ImageError, InputError
 from ossa.pipeline.films import Film, check_name, name_films
 from ossa.pipeline.several import apart
 
@@ -30,13 +30,16 @@ JSON, CSV, PNG, HTML, DICOM = "application/json", "text/csv", "image/png", "text
 @dataclass(frozen=True)
 class Wanted:
     """What is asked of a picture: ``formats`` of FORMATS; ``spacing`` between rows and columns in mm, before what the
-    file says; ``language`` of the report; ``megapixels``: larger pictures are refused from their headers.
+    file says; ``language`` of the report; ``megapixels``: larger pictures are refused from their headers. ``hand``: of
+    a film with several hands only this one, by its number from the left ("1") or its side ("left", "right"); all where
+    nothing is said.
     """
 
     formats: tuple[str, ...] = ("json",)
     spacing: tuple[float, float] | None = None
     language: str = "en"
     megapixels: float | None = None
+    hand: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,16 @@ class Reply:
 
 @dataclass(frozen=True)
 class Format:
-    """``make`` gives the files of a format; ``measured``: hands are looked at as ``ossa measure`` does."""
+    """``make`` gives the files of a format; ``measured``: hands are looked at as ``ossa measure`` does.
+
+    ``by_hand``: of a film with several hands there is a file for each.
+    """
 
     media: str
     make: Callable[[Seen], Sequence[File]]
     title: str
     measured: bool = False
+    by_hand: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +102,11 @@ class Seen:
         )
 
     @property
+    def name(self) -> str:
+        """How files about all of ``hands`` are called: as the film, or as the one hand that was asked for."""
+        return self.results[0].name if self.wanted.hand is not None else self.film.name
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """The warnings of all hands, each once."""
         return tuple(dict.fromkeys(note for hand in self.hands for note in hand.segmentation.notes))
@@ -115,6 +127,9 @@ def reply(predictor: Predictor, path: str | Path, wanted: Wanted) -> Reply:
         predictor = replace(predictor, edges=True)
     hands = predictor.predict_hands(radiograph)
     results = apart(film, [hand.side for hand in hands], lambda _: False)
+    if wanted.hand is not None:
+        at = _which(wanted.hand, hands, where)
+        hands, results = hands[at : at + 1], results[at : at + 1]
     seen = Seen(film, radiograph, hands, tuple(results), wanted)
     # A report comes with its segmentation, which may be asked for as well: each file is there once.
     files = {file.name: file for name in wanted.formats for file in FORMATS[name].make(seen)}
@@ -147,6 +162,35 @@ def check(wanted: Wanted) -> None:
         )
     if wanted.spacing is not None:
         spacing_by_user(*wanted.spacing)
+    if wanted.hand is not None and wanted.hand not in HANDS and not (wanted.hand.isdecimal() and wanted.hand.isascii()):
+        raise ConfigError(
+            "no hand is called so", found=repr(wanted.hand)[:40], expected="left, right or a number from 1"
+        )
+
+
+#: How a hand may be asked for.
+HANDS = {"left": "L", "right": "R"}
+
+
+def _which(asked: str, hands: Sequence[Hand], path: Path) -> int:
+    """The place of the hand that is asked for. Raises InputError where it is not on the film, or is there twice."""
+    sides = [hand.side for hand in hands]
+    if asked.isdecimal():
+        fits = [int(asked) - 1] if 1 <= int(asked) <= len(hands) else []
+    else:
+        fits = [k for k, side in enumerate(sides) if side == HANDS[asked]]
+    if len(fits) == 1:
+        return fits[0]
+    told = ", ".join(
+        f"{k} ({ {'L': 'left', 'R': 'right', None: 'side unknown'}[side] })" for k, side in enumerate(sides, 1)
+    )
+    raise InputError(
+        f"the film has no hand '{asked}'" if not fits else f"the film has several hands '{asked}'",
+        path=path,
+        found=told,
+        expected="one of these, by its number from the left or its side",
+        remedy="Leave hand out to get all of them",
+    )
 
 
 def _read(path: Path, megapixels: float | None) -> Radiograph:
@@ -199,7 +243,7 @@ def _outlines(seen: Seen) -> list[File]:
         "hands": hands,
     }
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    return [File(f"{seen.film.name}.json", JSON, text.encode("utf-8"))]
+    return [File(f"{seen.name}.json", JSON, text.encode("utf-8"))]
 
 
 def _run_lengths(seen: Seen) -> list[File]:
@@ -214,26 +258,22 @@ def _run_lengths(seen: Seen) -> list[File]:
 
 
 def _overlay(seen: Seen) -> list[File]:
-    """The picture with the bones of one hand; those of several are drawn into one picture, without names beside it."""
+    """A picture for each hand, as ``ossa predict`` writes it."""
     from ossa.export.overlay import annotated_overlay
     from ossa.radiograph.display import png
     from ossa.safety.pictures import OVERLAY_SUFFIX
 
-    if len(seen.hands) == 1:
-        picture = annotated_overlay(seen.radiograph, seen.hands[0].segmentation)
-    else:
-        from ossa.export.dicom.hands import BonesOfHand
-        from ossa.export.dicom.sc import drawn
-
-        picture = drawn(seen.radiograph, [BonesOfHand(hand.segmentation, hand.side) for hand in seen.hands])
-    return [File(f"{seen.film.name}{OVERLAY_SUFFIX}", PNG, png(picture))]
+    return [
+        File(f"{result.name}{OVERLAY_SUFFIX}", PNG, png(annotated_overlay(seen.radiograph, hand.segmentation)))
+        for hand, result in zip(seen.hands, seen.results, strict=True)
+    ]
 
 
 def _measurements(seen: Seen) -> list[File]:
     from ossa.measurement.files import to_json
 
     value = {"image": seen.film.image_name, "hands": [to_json(hand) for hand in seen.measured]}
-    return [File(f"{seen.film.name}_measurements.json", JSON, _json(value))]
+    return [File(f"{seen.name}_measurements.json", JSON, _json(value))]
 
 
 def _bones_table(seen: Seen) -> list[File]:
@@ -263,7 +303,7 @@ def _report(seen: Seen) -> list[File]:
         spacing=seen.spacing,
         language=seen.wanted.language,
     )
-    return [File(f"{seen.film.name}.html", HTML, page.encode("utf-8"))]
+    return [File(f"{seen.name}.html", HTML, page.encode("utf-8"))]
 
 
 def _dicom(kind: str) -> Callable[[Seen], Sequence[File]]:
@@ -278,7 +318,7 @@ def _dicom(kind: str) -> Callable[[Seen], Sequence[File]]:
         for ending in sorted(objects, key=lambda ending: (ending == PICTURE, ending != _ENDINGS[kind])):
             stream = io.BytesIO()
             save_object(stream, objects[ending])
-            out.append(File(f"{seen.film.name}{ending}", DICOM, stream.getvalue()))
+            out.append(File(f"{seen.name}{ending}", DICOM, stream.getvalue()))
         return out
 
     return make
@@ -290,7 +330,7 @@ _ENDINGS: Mapping[str, str] = {"dicom-seg": "_seg.dcm", "dicom-sr": "_sr.dcm", "
 FORMATS: Mapping[str, Format] = {
     "json": Format(JSON, _outlines, "outlines of every bone"),
     "rle": Format(CSV, _run_lengths, "run lengths, a row per bone"),
-    "overlay": Format(PNG, _overlay, "the bones drawn over the radiograph"),
+    "overlay": Format(PNG, _overlay, "the bones drawn over the radiograph", by_hand=True),
     "measurements": Format(JSON, _measurements, "every measurement with its uncertainty", measured=True),
     "bones-csv": Format(CSV, _bones_table, "measurements, a row per bone", measured=True),
     "hands-csv": Format(CSV, _hands_table, "measurements, a row per hand", measured=True),

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossa.errors import ConfigError, MissingExtraError, OssaError, OutputError
+from ossa.pipeline.several import apart
 from ossa.safety import output_folder
 from ossa.studio.collection import MODEL, Collection, Source, open_collection
 from ossa.studio.corrections import Conflict, Missing
+from ossa.studio.films import FilmHand, SeenHand, box_of
 from ossa.studio.finetune import KIND, FineTuning, given_of, model_of, require_training, source_of
 from ossa.studio.jobs import DONE, Job, Jobs
 from ossa.studio.listing import Query
@@ -25,7 +27,6 @@ from ossa.studio.studio import ModelFacts, Studio
 
 if TYPE_CHECKING:
     from ossa.inference.predictor import Predictor
-    from ossa.segmentation.segmentation import Segmentation
 
 __all__ = ["CORRECTED", "Conflict", "Desk", "Missing", "Query", "Studio", "gradcam", "open_studio", "predict_file"]
 
@@ -64,6 +65,29 @@ class Desk:
         """End in good order; running jobs go on at the next start."""
         self.jobs.close()
         self.studio.close()
+
+    def dropped(self, path: Path, hands: Sequence[SeenHand]) -> list[str]:
+        """List a file that was dropped and what the model said of it; the ids of its pictures, one for each hand.
+
+        They are called as ``ossa predict`` calls results. Raises OutputError.
+        """
+        from ossa.pipeline.films import Film
+
+        boxes = [box_of(hand.bones) for hand in hands]
+        several: list[FilmHand] = []
+        if len(hands) > 1 and None not in boxes:
+            listed = {Path(one.name).stem.casefold() for one in self.studio.pictures.values() if one.path != path}
+            film = Film(path, path.stem, path.name)
+            named = apart(film, [hand.side for hand in hands], lambda name: name.casefold() in listed)
+            places = tuple(box for box in boxes if box is not None)
+            several = [
+                FilmHand(one.image_name, k, places, hand.side)
+                for k, (one, hand) in enumerate(zip(named, hands, strict=True), start=1)
+            ]
+        ids = self.studio.welcome(path, several)
+        if hands:
+            self.studio.answered(ids[0], MODEL, hands)
+        return ids
 
     def finetune(self, epochs: Any, name: Any, take: Any = CORRECTED, size: Any = None) -> Job:
         """Retrain the model on the corrected pictures, or (``take`` "all") on these and the rest of the set.
@@ -117,8 +141,11 @@ class Desk:
             entry = next((answers[key] for key in keys if key in answers), None)
             if picture is None or entry is None or self.studio.reader.stamp(picture, source_of(job)) is not None:
                 continue
+            if picture.film is not None:  # it was asked for a part of the film
+                continue
             with suppress(OutputError):
-                self.studio.answered(picture.id, source_of(job), entry.read(self.studio.reader.shape(picture)))
+                found = SeenHand(entry.read(self.studio.reader.shape(picture)))
+                self.studio.answered(picture.id, source_of(job), [found])
 
 
 @contextmanager
@@ -197,8 +224,8 @@ def _model_facts(model: str | Path | None) -> ModelFacts:
 _others: OrderedDict[str, Predictor] = OrderedDict()
 
 
-def predict_file(predictor: Predictor, picture: str, model: str | None = None) -> Segmentation:
-    """The bones of a picture's file by ``predictor``, or by the bundle ``model``. Of several hands the surest one."""
+def predict_file(predictor: Predictor, picture: str, model: str | None = None) -> tuple[SeenHand, ...]:
+    """The hands of a picture's file by ``predictor``, or by the bundle ``model``, from left to right."""
     from ossa.segmentation.segmentation import Segmentation
 
     if model is not None:
@@ -210,9 +237,16 @@ def predict_file(predictor: Predictor, picture: str, model: str | None = None) -
                 _others.popitem(last=False)
         _others.move_to_end(model)
         predictor = _others[model]
-    found = predictor.predict(picture)
-    # Without the radiograph, which would travel back to the server's process for nothing.
-    return Segmentation(found.schema, found.shape, found.regions, found.confidence, found.notes, found.probability)
+    out = []
+    for hand in predictor.predict_hands(picture):
+        found = hand.segmentation
+        # Without what is only of use here, which would travel back to the server's process for nothing.
+        plain = Segmentation(
+            found.schema, found.shape, found.regions, found.confidence, found.notes, found.probability,
+            origin=found.origin,
+        )  # fmt: skip
+        out.append(SeenHand(plain, hand.side, 0.0 if hand.where is None else hand.where.sure))
+    return tuple(out)
 
 
 def gradcam(predictor: Predictor | None, picture: str, bone: str, model: str | None = None) -> bytes:

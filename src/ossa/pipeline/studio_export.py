@@ -219,7 +219,9 @@ def _case(studio: Studio, picture: Picture) -> Case:
     """A picture as its label is to be read now: the correction's, else the set's own."""
     entry = picture.entries.get(TRUTH)
     known = entry.case if entry is not None else None
-    case = known or Case(picture.path.name, picture.subject or picture.id, picture.path, None, picture.side)
+    case = known or Case(
+        picture.name.rpartition("/")[2], picture.subject or picture.id, picture.path, None, picture.side
+    )
     if picture.name not in studio.corrected:
         return case
     reader = partial(read_correction, names=bone_names(studio.collection.schema))

@@ -18,6 +18,7 @@ from ossa.labels.pictures import pictures, subject_of
 from ossa.labels.results import Entry, Results, find_pictures, line_up, open_results, picture_of
 from ossa.schema import BoneSchema, load_schema
 from ossa.studio.corrections import Missing
+from ossa.studio.films import FilmHand
 
 #: The source of what is known of a picture: its correction, else the data set's own label.
 TRUTH = "truth"
@@ -44,7 +45,10 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One picture: ``name`` is its path below the data set's root; ``entries``: source -> what it says."""
+    """One picture: ``name`` is its path below the data set's root; ``entries``: source -> what it says.
+
+    ``film``: which hand it is, where its file shows several.
+    """
 
     id: str
     name: str
@@ -53,6 +57,7 @@ class Picture:
     side: str | None = None
     fold: str | None = None
     entries: Mapping[str, Entry] = field(default_factory=dict)
+    film: FilmHand | None = None
 
     def entry(self, source: str) -> Entry | None:
         """What a source says of the picture, where it says anything."""
@@ -169,10 +174,16 @@ def _picture(row: Sequence[Entry | None], sources: Sequence[str], path: Path, fo
     )
 
 
-def dropped_picture(path: Path) -> Picture:
-    """A picture that somebody dropped on the page."""
-    name = f"{DROPPED}/{path.name}"
-    return Picture(id_of(name), name, path, without_ending(path.name), side_from_name(without_ending(path.name)))
+def dropped_pictures(path: Path, hands: Sequence[FilmHand] = ()) -> list[Picture]:
+    """A picture that somebody dropped on the page; one for each of its ``hands`` where it shows several."""
+    subject = without_ending(path.name)
+    if not hands:
+        name = f"{DROPPED}/{path.name}"
+        return [Picture(id_of(name), name, path, subject, side_from_name(subject))]
+    return [
+        Picture(id_of(f"{DROPPED}/{hand.name}"), f"{DROPPED}/{hand.name}", path, subject, hand.side, film=hand)
+        for hand in hands
+    ]
 
 
 def dropped_files(folder: Path) -> list[Path]:

@@ -16,12 +16,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ossa.dataset.folds import Folds, Stratum, make_folds, stratum_from
 from ossa.errors import ConfigError, OssaError, OutputError
 from ossa.labels.case import Case, Truth
 from ossa.labels.competition import write_outlines
+from ossa.radiograph.display import png
+from ossa.radiograph.read import read_radiograph, read_size
+from ossa.safety import write_bytes
 from ossa.schema import BoneSchema
+from ossa.segmentation.outlines import map_outlines
 from ossa.studio.collection import TRUTH, Picture
+from ossa.studio.films import Box, box_of
 from ossa.studio.reading import Reader
 
 CORRECTED, ALL = "corrected", "all"
@@ -136,19 +143,30 @@ def _stratum(lesson: Lesson, truth: Truth, schema: BoneSchema) -> Stratum:
 
 
 def _lay_down(folder: Path, lesson: Lesson, truth: Truth, schema: BoneSchema) -> None:
-    """A picture and its label; a link to the picture where these are asked for."""
-    from ossa.radiograph.read import read_size
-
+    """A picture and its label; a link to the picture where these are asked for. Of several hands only this one."""
+    picture = lesson.picture
     said = {"judged": [bone for bone in schema.names if bone in truth.annotated]}
     place = Path(lesson.file)
     label = folder / DATA / "train" / "outputs_json" / place.with_name(f"{place.stem}.json")
-    shape = truth.shape or read_size(lesson.picture.path)
-    write_outlines(label, truth.outlines, shape, place.name, said)
+    shape = truth.shape or read_size(picture.path)
+    window: Box | None = None
+    outlines = truth.outlines
+    if picture.film is not None:  # the other hand's bones are nobody's truth here
+        window = picture.film.window(box_of(truth.segmentation(schema, shape)), shape)
+        left, top, right, bottom = window
+        outlines = map_outlines(outlines, lambda ring: ring - (left, top))
+        shape = (bottom - top, right - left)
+    write_outlines(label, outlines, shape, place.name, said)
     for where in (DATA + "/train/DCM", *((ASKED,) if lesson.corrected else ())):
-        _bring(lesson.picture.path, folder / where / place)
+        _bring(picture.path, folder / where / place, window)
 
 
-def _bring(picture: Path, place: Path) -> None:
+def _bring(picture: Path, place: Path, window: Box | None) -> None:
+    """A link to the picture, a copy where links cannot be made, or a part of it as PNG."""
+    if window is not None:
+        left, top, right, bottom = window
+        write_bytes(place, png(np.ascontiguousarray(read_radiograph(picture).pixels[top:bottom, left:right])))
+        return
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -168,6 +186,8 @@ def _subject(picture: Picture) -> str:
 def _file_name(picture: Picture, taken: set[str]) -> str:
     """What a picture is called in the job's folder: its own name, with its id before it where that is taken."""
     name = picture.path.name
+    if picture.film is not None:
+        name = f"{Path(picture.film.name).stem}.png"
     if Path(name).stem.casefold() in taken:
         name = f"{picture.id}_{name}"
     taken.add(Path(name).stem.casefold())

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ossa.errors import ConfigError, OutputError
+from ossa.errors import ConfigError, OssaError, OutputError
 from ossa.labels.case import Truth
 from ossa.pages.viewer import notice
 from ossa.safety import write_bytes
@@ -32,9 +32,11 @@ from ossa.studio.collection import (
     Picture,
     Source,
     dropped_files,
-    dropped_picture,
+    dropped_pictures,
+    pairs_of,
 )
 from ossa.studio.corrections import Corrections, Missing, checked_revision
+from ossa.studio.films import FilmHand, SeenHand, box_of, hand_for, read_hands, write_hands
 from ossa.studio.index import UNREADABLE, Index, flags_of, scores_of
 from ossa.studio.listing import Listing, Query, next_doubtful
 from ossa.studio.reading import Reader
@@ -86,8 +88,7 @@ class Studio:
             self.reader.answers[MODEL] = f"{MODEL}-{self.model.hash}"  # another model's answers are not this one's
         self.pictures: dict[str, Picture] = dict(self.collection.pictures)
         for path in dropped_files(self.folder / DROPPED):
-            one = dropped_picture(path)
-            self.pictures[one.id] = one
+            self.pictures |= {one.id: one for one in dropped_pictures(path, read_hands(path))}
         found = {one.name: self.corrections.revision(one.name) for one in self.pictures.values()}
         self.corrected: dict[str, int] = {name: revision for name, revision in found.items() if revision}
         self.index = Index(
@@ -98,7 +99,9 @@ class Studio:
             self.lexicon.codes,
             None if cache is None else cache / "index.sqlite",
         )
-        self.listing = Listing(self.index, self.collection.pairs, self.corrected)
+        self.pairs = dict(self.collection.pairs)
+        self._pair_dropped()
+        self.listing = Listing(self.index, self.pairs, self.corrected)
         self._bones = self.lexicon.bones()
         self._titles = {**self.lexicon.headings(), UNREADABLE: _UNREADABLE}
         self._flags: tuple[int, list[str]] = (-1, [])
@@ -180,7 +183,7 @@ class Studio:
         """The row of one picture, with the sources that have bones for it."""
         picture = self.picture(key)
         told = [source for source in self.sources if self.reader.stamp(picture, source) is not None]
-        return {**self.listing.one(picture, self._filled(query)), "sources": told}
+        return {**self.listing.one(picture, self._filled(query)), "sources": told, "film": self.film(picture)}
 
     def thumb(self, key: str) -> tuple[str, Callable[[], bytes]]:
         """(ETag, what makes the JPEG) of the small picture."""
@@ -307,11 +310,27 @@ class Studio:
             return None
         return picture.path, self.models.get(source)
 
-    def answered(self, key: str, source: str, found: Segmentation) -> None:
-        """Keep what a model said of a picture. Raises OutputError."""
-        picture = self.picture(key)
-        self.reader.keep(picture, source, found)
-        self.index.update(picture)
+    def answered(self, key: str, source: str, hands: Sequence[SeenHand]) -> None:
+        """Keep what a model said of a picture, and of the other hands on its film. Raises OutputError."""
+        asked = self.picture(key)
+        several = [asked]
+        if asked.film is not None:
+            several += [one for one in self.pictures.values() if one.film is not None and one.path == asked.path]
+        for picture in {one.id: one for one in several}.values():
+            self.reader.keep(picture, source, self._meant(picture, hands))
+            self.index.update(picture)
+
+    def _meant(self, picture: Picture, hands: Sequence[SeenHand]) -> Segmentation:
+        """Which of the hands that a model found is the one that the picture stands for."""
+        if len(hands) == 1 and picture.film is None:
+            return hands[0].bones
+        place = None if picture.film is None else picture.film.box
+        if place is None and self.reader.stamp(picture, TRUTH) is not None:
+            try:
+                place = box_of(self.reader.segmentation(picture, TRUTH)[0])
+            except (OssaError, OSError):  # a label that cannot be read says nothing
+                place = None
+        return hand_for(hands, place, picture.side, alone=picture.film is not None)
 
     def add_model(self, source: Source, path: Path) -> None:
         """One more model that may be asked."""
@@ -320,8 +339,8 @@ class Studio:
             self.sources[source.id] = source
             self.index.add_source(source.id)
 
-    def drop(self, name: str, data: bytes) -> str:
-        """Keep a picture that was dropped on the page; its id. Raises ImageError for what is no radiograph."""
+    def keep_dropped(self, name: str, data: bytes) -> Path:
+        """Keep the file of a picture that was dropped on the page. Raises ImageError for what is no radiograph."""
         from ossa.radiograph.read import read_radiograph
 
         if not self.writable:
@@ -334,10 +353,39 @@ class Studio:
             except BaseException:
                 path.unlink(missing_ok=True)
                 raise
-            picture = dropped_picture(path)
-            self.pictures[picture.id] = picture
-        self.index.add(picture)
-        return picture.id
+        return path
+
+    def welcome(self, path: Path, hands: Sequence[FilmHand] = ()) -> list[str]:
+        """List a dropped file: one picture, or one for each of several ``hands``; their ids. Raises OutputError."""
+        if hands:
+            write_hands(path, hands)
+        made = dropped_pictures(path, hands)
+        with self._lock:
+            self.pictures |= {one.id: one for one in made}
+            self._pair_dropped()
+        for one in made:
+            self.index.add(one)
+        return [one.id for one in made]
+
+    def film(self, picture: Picture) -> dict[str, Any] | None:
+        """Which hand of its film a picture is, and the others; None where it is alone."""
+        if picture.film is None:
+            return None
+        ids = {
+            one.film.number: one.id
+            for one in self.pictures.values()
+            if one.film is not None and one.path == picture.path
+        }
+        return {"ids": [ids[k] for k in sorted(ids)], "number": picture.film.number, "of": len(picture.film.boxes)}
+
+    def _pair_dropped(self) -> None:
+        """The left and the right hand of a film know each other."""
+        films: dict[Path, list[Picture]] = {}
+        for one in self.pictures.values():
+            if one.film is not None:
+                films.setdefault(one.path, []).append(one)
+        for several in films.values():
+            self.pairs |= pairs_of(several)
 
     def _free(self, name: str) -> Path:
         """A name in the folder of dropped pictures that nothing has yet."""
@@ -346,7 +394,8 @@ class Studio:
         folder, number = self.folder / DROPPED, 1
         stem, dot, ending = plain.rpartition(".") if "." in plain else (plain, "", "")
         path = folder / plain
-        while path.exists():
+        taken = {one.name for one in self.pictures.values()}
+        while path.exists() or f"{DROPPED}/{path.name}" in taken:
             number += 1
             path = folder / f"{stem} ({number}){dot}{ending}"
         return path

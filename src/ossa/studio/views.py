@@ -31,7 +31,8 @@ MOST_MEMORY, MOST_DISK = 128_000_000, 500_000_000
 
 def etag(picture: Picture, what: str) -> str:
     """What names this state of the picture in HTTP (RFC 9110, 8.8.3), without quotes."""
-    text = f"{_VERSION} {what} {picture.path} {stamp(picture.path)}"
+    part = picture.film.box if picture.film is not None and what == "thumb" else ""
+    text = f"{_VERSION} {what} {picture.path} {stamp(picture.path)} {part}"
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
@@ -114,6 +115,9 @@ def _thumb(picture: Picture) -> bytes:
     import cv2
 
     pixels: NDArray[Any] = read_radiograph(picture.path).pixels
+    if picture.film is not None:  # one hand of several: itself
+        left, top, right, bottom = picture.film.window(None, (pixels.shape[0], pixels.shape[1]))
+        pixels = pixels[top:bottom, left:right]
     scale = THUMB / max(pixels.shape)
     if scale < 1:
         size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))

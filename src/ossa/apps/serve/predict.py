@@ -10,9 +10,10 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
 
+from ossa.apps.serve.answers import Refusal
 from ossa.apps.serve.describe import BODY, answers_of_predict, errors
 from ossa.apps.serve.service import Service, service_of, too_many
-from ossa.apps.serve.uploads import picture_of, wanted_of
+from ossa.apps.serve.uploads import picture_of, takes_archive, wanted_of
 from ossa.apps.serve.worker import Overload
 from ossa.pipeline.reply import FORMATS, File, Reply, reply
 
@@ -45,6 +46,15 @@ Spacing = Annotated[
         pattern=r"^\s*[0-9.]+\s*([xX]\s*[0-9.]+\s*)?$",
     ),
 ]
+HandAsked = Annotated[
+    str | None,
+    Query(
+        description="Of a film with several hands only this one: `left`, `right`, or its number from the left.",
+        examples=["left"],
+        max_length=10,
+        pattern=r"^(left|right|[1-9][0-9]?)$",
+    ),
+]
 Language = Annotated[str, Query(description="Language of the report: `en` or `ko`.", examples=["en"], max_length=40)]
 
 
@@ -56,7 +66,7 @@ def add(service: Service) -> None:
 @router.post(
     "/predict",
     response_class=Response,
-    responses=answers_of_predict() | errors(400, 408, 413, 415, 422, 429, 501, 503, 507),
+    responses=answers_of_predict() | errors(400, 406, 408, 413, 415, 422, 429, 501, 503, 507),
     openapi_extra=BODY,
 )
 async def predict(
@@ -64,6 +74,7 @@ async def predict(
     form: Formats = None,
     spacing: Spacing = None,
     language: Language = "en",
+    hand: HandAsked = None,
     name: Annotated[
         str | None, Query(description="Name of a picture that is sent as the body itself.", max_length=200)
     ] = None,
@@ -71,19 +82,29 @@ async def predict(
     """Find the bones of one radiograph (PNG, JPEG, TIFF, BMP or DICOM).
 
     Send it as the body itself or as the field `file` of a form. What `ossa predict`, `measure`, `report` and `export`
-    write for the same picture is what comes back, to the byte.
+    write for the same picture is what comes back, to the byte. Overlays of several hands come as a ZIP archive.
     """
     del name  # uploads.picture_of asks the request
     service = service_of(request)
     limits = service.settings.limits
-    wanted = wanted_of(form, request.headers.get("accept", "*/*"), spacing, language, limits.megapixels)
+    accept = request.headers.get("accept", "*/*")
+    wanted = wanted_of(form, accept, spacing, language, limits.megapixels, hand)
     try:
         service.worker.refuse_when_full()  # before a body is read that nobody will look at
     except Overload as overload:
         raise too_many(overload) from overload
     async with picture_of(request, service.room) as path:
         made: Reply = await service.ask(request, reply, path, wanted)
-    return response_of(made.files, single=len(wanted.formats) == 1)
+    several = len(wanted.formats) > 1 or (FORMATS[wanted.formats[0]].by_hand and len(made.files) > 1)
+    if several and form is None and not takes_archive(accept):
+        raise Refusal(
+            406,
+            "there is an answer for each hand of this film, and they come as an archive",
+            found=f"{len(made.files)} hands, Accept: {accept[:100]}",
+            expected="Accept: application/zip besides",
+            remedy="Ask for one hand: ?hand=left, or by its number from the left, ?hand=1",
+        )
+    return response_of(made.files, single=not several)
 
 
 def response_of(files: Sequence[File], single: bool) -> Response:

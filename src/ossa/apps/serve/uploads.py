@@ -97,13 +97,15 @@ def _keep(source: Any, path: Path) -> None:
         shutil.copyfileobj(source, stream, 1 << 20)
 
 
-def wanted_of(formats: str | None, accept: str, spacing: str | None, language: str, megapixels: float) -> Wanted:
+def wanted_of(
+    formats: str | None, accept: str, spacing: str | None, language: str, megapixels: float, hand: str | None = None
+) -> Wanted:
     """What a request asks for: ``formats`` joined by commas, else by its Accept header.
 
     Raises Refusal (406), ConfigError.
     """
     names = by_accept(accept) if formats is None else tuple(name.strip() for name in formats.split(","))
-    wanted = Wanted(names, None if spacing is None else _spacing(spacing), language, megapixels)
+    wanted = Wanted(names, None if spacing is None else _spacing(spacing), language, megapixels, hand)
     check(wanted)
     return wanted
 
@@ -135,6 +137,12 @@ def by_accept(accept: str) -> tuple[str, ...]:
             remedy="Or ask by name: ?format=" + ",".join(FORMATS),
         )
     return (chosen,)
+
+
+def takes_archive(accept: str) -> bool:
+    """Whether an Accept header lets a ZIP archive through."""
+    kinds = {part.partition(";")[0].strip() for part in accept.lower().split(",")}
+    return bool(kinds & {"", "*/*", "application/*", "application/zip"})
 
 
 def _spacing(text: str) -> tuple[float, float]:

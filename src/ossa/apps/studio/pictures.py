@@ -145,13 +145,18 @@ def doubtful(request: Request, after: str = "", source: str = "") -> dict[str, s
 
 
 @router.post("/drop", status_code=201)
-async def drop(request: Request, file: UploadFile) -> dict[str, str]:
-    """A picture from the page: kept, and its bones predicted."""
-    service, studio = service_of(request), desk_of(request).studio
+async def drop(request: Request, file: UploadFile) -> dict[str, Any]:
+    """A picture from the page: kept, and its bones predicted; one picture for each hand on it."""
+    service, desk = service_of(request), desk_of(request)
     try:
         service.worker.refuse_when_full()
     except Overload as overload:
         raise too_many(overload) from overload
-    key = await asyncio.to_thread(studio.drop, file.filename or "picture", await file.read())
-    await _answered(request, key, "model")
-    return {"id": key}
+    path = await asyncio.to_thread(desk.studio.keep_dropped, file.filename or "picture", await file.read())
+    try:
+        hands = await service.ask(request, predict_file, str(path), None)
+    except BaseException:
+        await asyncio.shield(asyncio.to_thread(desk.dropped, path, ()))  # it is there, and asked for when it is opened
+        raise
+    ids = await asyncio.to_thread(desk.dropped, path, hands)
+    return {"id": ids[0], "ids": ids}
