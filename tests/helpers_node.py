@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from ossa.export.dicom.hands import told_apart
 from ossa.export.dicom.seg import segmentation_object
 from ossa.export.dicom.source import source_of
 from ossa.export.dicom.sr import Number, report_object
+from ossa.export.dicom.tls import Tls
 from ossa.pipeline.answer import Answer
 from ossa.pipeline.node import Node
 from ossa.pipeline.node_queue import NodeQueue
@@ -49,6 +51,31 @@ def node_in(folder: Path, *peers: Any, look: Callable[[Path], Answer] = look, li
     return Node(NodeQueue(folder, "OSSA"), look, MAKER, peers, heard.append)
 
 
+def certificates(folder: Path) -> dict[str, Tls]:
+    """Files of a clinic's authority and what it signed ("node", "pacs", "modality"), and of a "stranger" of another.
+
+    By openssl: the keys live as long as the test.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    made = {}
+
+    def openssl(*words: str) -> None:
+        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
+
+    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
+    for authority, names in {"clinic": ("node", "pacs", "modality"), "elsewhere": ("stranger",)}.items():
+        files = ("-keyout", f"{authority}.key", "-out", f"{authority}.pem")
+        openssl("req", "-x509", *curve, "-subj", f"/CN={authority}", *files)
+        for name in names:
+            openssl(
+                "req", "-x509", *curve, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.pem",
+                "-CA", f"{authority}.pem", "-CAkey", f"{authority}.key",
+                "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-addext", "basicConstraints=CA:FALSE",
+            )  # fmt: skip
+            made[name] = Tls(folder / f"{name}.pem", folder / f"{name}.key", folder / "clinic.pem")
+    return made
+
+
 def take(node: Node, data: bytes, told: pydicom.Dataset) -> int:
     return node.take(data, str(told.SOPClassUID), str(told.SOPInstanceUID), "MODALITY").status
 
@@ -67,8 +94,8 @@ class Archive:
 
 
 @contextmanager
-def archive(port: int | None = None, title: str = "PACS") -> Iterator[Archive]:
-    """A peer that takes SEG and SR until the block ends."""
+def archive(port: int | None = None, title: str = "PACS", tls: Tls | None = None) -> Iterator[Archive]:
+    """A peer that takes SEG and SR until the block ends, encrypted where ``tls`` is given."""
     from pynetdicom import AE, evt
 
     here = Archive(port or free_port())
@@ -85,7 +112,12 @@ def archive(port: int | None = None, title: str = "PACS") -> Iterator[Archive]:
     entity = AE(ae_title=title)
     for kind in ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.88.33"):
         entity.add_supported_context(kind, ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"])
-    server = entity.start_server(("127.0.0.1", here.port), block=False, evt_handlers=[(evt.EVT_C_STORE, stored)])
+    server = entity.start_server(
+        ("127.0.0.1", here.port),
+        block=False,
+        evt_handlers=[(evt.EVT_C_STORE, stored)],
+        ssl_context=None if tls is None else tls.listening(),
+    )
     assert server is not None
     try:
         yield here

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ossa.apps.node_tls import start_encrypted
 from ossa.errors import ConfigError, MissingExtraError, OutputError
-from ossa.pipeline.node import TAKEN, Node, printable
+from ossa.pipeline.node import TAKEN, Node, Tls, printable
 
 #: What the node takes: CR and DX for presentation; Secondary Capture where it is told so (PS3.4 B.5).
 CR, DX, SECONDARY = "1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1", "1.2.840.10008.5.1.4.1.1.7"
@@ -45,7 +46,7 @@ class Door:
     """Where a node listens, and to whom.
 
     ``entity``: its own title, which callers must call; ``callers``: their titles, None for all; ``secondary``: take
-    Secondary Captures too.
+    Secondary Captures too; ``tls``: everything that is said is encrypted, None: nothing is.
     """
 
     entity: str
@@ -53,6 +54,7 @@ class Door:
     port: int = 11112
     callers: frozenset[str] | None = frozenset()
     secondary: bool = False
+    tls: Tls | None = None
 
     def __post_init__(self) -> None:
         if self.callers is not None and not self.callers:
@@ -72,12 +74,14 @@ class Door:
 def listening(node: Node, door: Door) -> Iterator[int]:
     """Take what callers bring as long as the block runs; gives the port. At its end callers may finish first.
 
-    Raises OutputError where the port cannot be had, MissingExtraError without pynetdicom.
+    Raises OutputError where the port cannot be had, ConfigError for certificates that cannot be used, MissingExtraError
+    without pynetdicom.
     """
     try:
         from pynetdicom import AE, evt
     except ImportError as error:
         raise MissingExtraError.of("a DICOM node", "dicom", error) from error
+    context = None if door.tls is None else door.tls.listening()
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # it logs names that objects bear
     entity = AE(ae_title=door.entity)
     entity.require_called_aet = True
@@ -91,7 +95,11 @@ def listening(node: Node, door: Door) -> Iterator[int]:
         (evt.EVT_REJECTED, _rejected, [node, door]),
     ]
     try:
-        server = entity.start_server((door.host, door.port), block=False, evt_handlers=handlers)
+        server: Any = (
+            entity.start_server((door.host, door.port), block=False, evt_handlers=handlers)
+            if context is None
+            else start_encrypted(entity, (door.host, door.port), context, handlers, node.tell)
+        )
     except OSError as error:
         raise OutputError(
             f"the node cannot listen at {door.host}:{door.port}",
@@ -99,7 +107,6 @@ def listening(node: Node, door: Door) -> Iterator[int]:
             expected="a port that is free, of an address of this machine",
             remedy="Give another one with --port, or end the program that has it",
         ) from error
-    assert server is not None
     try:
         yield int(server.server_address[1])
     finally:
@@ -227,8 +234,10 @@ def run(
     door: Door,
     *,
     to: tuple[str, ...],
+    to_tls: tuple[str, ...] = (),
     stow: tuple[str, ...],
     token: str | None,
+    tls: Tls | None = None,
     model: Path | None,
     device: str,
     keep: bool,
@@ -238,7 +247,9 @@ def run(
     from ossa.pipeline.node import looker, peers_of, stamped
     from ossa.pipeline.node_queue import NodeQueue
 
-    peers = peers_of(to, stow, door.entity, token)
+    peers = peers_of(to, stow, door.entity, token, to_tls, tls)
+    if door.tls is not None:
+        door.tls.listening()  # before the model is loaded
     queue = NodeQueue(folder, door.entity, keep=keep)
     try:
         look, maker = looker(model, device)
@@ -253,7 +264,9 @@ def run(
         def ready(port: int) -> None:
             here = " (this machine only; --host 0.0.0.0 lets others in)" if door.host == "127.0.0.1" else ""
             who = "anybody" if door.callers is None else ", ".join(sorted(door.callers))
-            log(f"{door.entity} listens at {door.host}:{port}{here} to {who}; answers go to {', '.join(node.peers)}")
+            how = "" if door.tls is None else " encrypted" if door.tls.trust is None else " encrypted, by certificate"
+            peers = ", ".join(node.peers)
+            log(f"{door.entity} listens at {door.host}:{port}{how}{here} to {who}; answers go to {peers}")
 
         serve(node, door, ready=ready)
         log(f"{door.entity} has ended")

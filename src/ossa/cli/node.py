@@ -26,6 +26,15 @@ def command() -> None:
     "--to", multiple=True, metavar="AE@HOST:PORT", help="A peer that gets the answers, by C-STORE; repeat it."
 )
 @click.option("--stow", multiple=True, metavar="URL", help="A DICOMweb root that gets them, by STOW-RS; repeat it.")
+@click.option("--to-tls", multiple=True, metavar="AE@HOST:PORT", help="A peer by C-STORE, encrypted; repeat it.")
+@click.option("--tls", is_flag=True, help="Listen encrypted; needs --tls-certificate.")
+@click.option("--tls-certificate", type=PATH, help="The node's own certificate (PEM).")
+@click.option("--tls-key", type=PATH, help="Its key, where that is in a file of its own (PEM).")
+@click.option(
+    "--tls-trust",
+    type=PATH,
+    help="Whose certificates are trusted (PEM): of peers, and with --tls callers must have one too.",
+)
 @click.option("--aet", default="OSSA", show_default=True, help="The node's own AE title.")
 @click.option("--port", default=11112, show_default=True, help="The port to listen at; 0 for a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at; 0.0.0.0 for all.")
@@ -39,6 +48,11 @@ def start(
     queue: Path,
     to: tuple[str, ...],
     stow: tuple[str, ...],
+    to_tls: tuple[str, ...],
+    tls: bool,
+    tls_certificate: Path | None,
+    tls_key: Path | None,
+    tls_trust: Path | None,
     aet: str,
     port: int,
     host: str,
@@ -58,12 +72,16 @@ def start(
     import os
 
     from ossa.apps.node import Door, run
+    from ossa.pipeline.node import Tls
 
-    callers = None if allow_any else frozenset((*allow, *(peer.rpartition("@")[0] for peer in to)) or ())
+    callers = None if allow_any else frozenset((*allow, *(peer.rpartition("@")[0] for peer in (*to, *to_tls))) or ())
+    files = Tls(tls_certificate, tls_key, tls_trust)
     run(
         queue,
-        Door(aet, host, port, callers, secondary_capture),
+        Door(aet, host, port, callers, secondary_capture, files if tls else None),
         to=to,
+        to_tls=to_tls,
+        tls=files,
         stow=stow,
         token=os.environ.get("OSSA_STOW_TOKEN"),
         model=model,

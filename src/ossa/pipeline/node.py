@@ -13,15 +13,18 @@ import re
 import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ossa.errors import ConfigError, DeviceError, ImageError, MissingExtraError, OssaError, OutputError
+from ossa.export.dicom.tls import Tls, reason_of
 from ossa.pipeline.answer import Answer
 from ossa.pipeline.node_queue import NodeQueue, Waiting
 from ossa.safety import MAX_IMAGE_BYTES
+
+__all__ = ["TAKEN", "Node", "Tls", "Verdict", "looker", "peers_of", "printable", "read_header", "reason_of", "stamped"]
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -260,15 +263,31 @@ def looker(model: str | Path | None, device: str) -> tuple[Callable[[Path], Answ
     return lambda path: answer(path, predictor), maker_of(predictor)
 
 
-def peers_of(to: Sequence[str], stow: Sequence[str], calling: str, token: str | None) -> list[Archive | WebArchive]:
-    """The peers at "AE@host:port" and at DICOMweb addresses. Raises ConfigError for one that is not understood."""
+def peers_of(
+    to: Sequence[str],
+    stow: Sequence[str],
+    calling: str,
+    token: str | None,
+    to_tls: Sequence[str] = (),
+    tls: Tls | None = None,
+) -> list[Archive | WebArchive]:
+    """The peers at "AE@host:port", encrypted (``to_tls``, with ``tls``) or not, and at DICOMweb addresses.
+
+    Raises ConfigError for one that is not understood, and for certificates that cannot be used.
+    """
     from ossa.export.dicom.send import Archive
     from ossa.export.dicom.stow import WebArchive
 
+    secure = tls or Tls()
+    if to_tls:
+        secure.calling()  # what is wrong with the files is told before anything begins
     named: list[Archive | WebArchive] = [Archive.named(text, calling) for text in to]
+    named += [replace(Archive.named(text, calling), tls=secure) for text in to_tls]
     named += [WebArchive.parse(text, token) for text in stow]
     if not named:
-        raise ConfigError("nobody would get the answers", expected="a peer: --to AE@HOST:PORT, or --stow URL")
+        raise ConfigError(
+            "nobody would get the answers", expected="a peer: --to or --to-tls AE@HOST:PORT, or --stow URL"
+        )
     return list({str(peer): peer for peer in named}.values())
 
 

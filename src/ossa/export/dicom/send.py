@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from ssl import SSLContext, SSLError
 from typing import TYPE_CHECKING, Any
 
 from ossa.errors import ConfigError, MissingExtraError, OutputError
 from ossa.export.dicom.source import quietly
+from ossa.export.dicom.tls import Tls, reason_of, shake_hands
 from ossa.progress import Track, silent
 
 if TYPE_CHECKING:
@@ -26,12 +28,16 @@ _DEFLATED = "1.2.840.10008.1.2.1.99"
 
 @dataclass(frozen=True)
 class Archive:
-    """Where to send: ``called`` is the archive's application entity title, ``calling`` the one of ossa."""
+    """Where to send: ``called`` is the archive's application entity title, ``calling`` the one of ossa.
+
+    ``tls``: how the connection is encrypted; None: not at all.
+    """
 
     host: str
     port: int
     called: str = "ANY-SCP"
     calling: str = "OSSA"
+    tls: Tls | None = None
 
     def __str__(self) -> str:
         return f"{self.called} at {self.host}:{self.port}"
@@ -125,9 +131,11 @@ def _associated(archive: Archive, headers: Sequence[Dataset]) -> Iterator[Any]:
     for kind, syntaxes in wanted.items():
         for syntax in sorted(syntaxes):  # a context each: the archive chooses one of several
             entity.add_requested_context(kind, [syntax])
-    _probe(archive, len(headers))
+    context = None if archive.tls is None else archive.tls.calling()
+    _probe(archive, context, len(headers))
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # what it logs is told in one sentence
-    link = entity.associate(archive.host, archive.port, ae_title=archive.called)
+    secure = None if context is None else (context, archive.host)
+    link = entity.associate(archive.host, archive.port, ae_title=archive.called, tls_args=secure)
     try:
         if not link.is_established:
             raise _failed(archive, _why(link), [], len(headers))
@@ -135,14 +143,27 @@ def _associated(archive: Archive, headers: Sequence[Dataset]) -> Iterator[Any]:
     finally:
         if link.is_established:
             link.release()
+        hang_up(link)
 
 
-def _probe(archive: Archive, total: int) -> None:
-    """Ask whether anybody listens: pynetdicom would log a page, and leave a socket open."""
+def hang_up(link: Any) -> None:
+    """Close the socket that pynetdicom leaves open where an association could not be made."""
+    held = link.dul.socket
+    if held is not None and held.socket is not None:
+        held.socket.close()
+
+
+def _probe(archive: Archive, context: SSLContext | None, total: int) -> None:
+    """Ask whether anybody listens: pynetdicom would log a page, leave a socket open, and not say what is wrong."""
     try:
-        socket.create_connection((archive.host, archive.port), PATIENCE).close()
+        if context is None:
+            socket.create_connection((archive.host, archive.port), PATIENCE).close()
+        else:
+            shake_hands(archive.host, archive.port, context, PATIENCE)
     except socket.gaierror as error:
         raise _failed(archive, f"no such host ({error.strerror or error})", [], total) from error
+    except SSLError as error:
+        raise _failed(archive, reason_of(error), [], total) from error
     except OSError as error:
         raise _failed(archive, f"it does not answer ({error.strerror or error})", [], total) from error
 
