@@ -131,8 +131,12 @@ class Client:
         """``answer`` into the file ``output``, whole or not at all."""
         _write(Path(output), self.answer(picture, form, spacing=spacing, language=language))
 
-    def submit(self, pictures: Sequence[StrPath], form: str = "json") -> str:
-        """Begin a batch job; its id."""
+    def submit(self, pictures: Sequence[StrPath], form: str = "json", key: str | None = None) -> str:
+        """Begin a batch job; its id.
+
+        ``key``: a name of this request's own. Where the answer was lost, submit again with the same key: the job that
+        was made is given, and no second one made.
+        """
         paths = [Path(picture) for picture in pictures]
 
         def body() -> tuple[Mapping[str, str], Iterator[bytes]]:
@@ -149,6 +153,8 @@ class Client:
                 yield end
 
             headers = {"Content-Type": f"multipart/form-data; boundary={mark}", "Content-Length": str(size)}
+            if key is not None:
+                headers["Idempotency-Key"] = key
             return headers, stream()
 
         made = json.loads(self._ask("POST", "/v1/jobs?" + urlencode({"format": form}), body))

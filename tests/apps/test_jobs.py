@@ -18,7 +18,7 @@ import pytest
 from helpers_pictures import hand_picture, save
 from helpers_serve import client_of, service
 from ossa.apps.serve.settings import Limits
-from ossa.apps.serve.store import DONE, FACTS, QUEUED, Store
+from ossa.apps.serve.store import DONE, FACTS, QUEUED, KeyTaken, Store
 from ossa.errors import OutputError
 from ossa.inference.predictor import Predictor
 from ossa.pipeline.reply import Wanted
@@ -73,6 +73,50 @@ def test_the_life_of_a_job(predictor: Predictor, hand: bytes, tmp_path: Path) ->
         assert client.delete(f"/v1/jobs/{job}").status_code == 204
         assert code(client.get(f"/v1/jobs/{job}")) == (404, "not-found")
         assert not (tmp_path / "data" / "jobs" / job).exists()
+
+
+def test_a_request_that_comes_again_makes_no_second_job(predictor: Predictor, hand: bytes, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    files = [("files", ("a.png", hand)), ("files", ("b.png", hand))]
+    key = {"Idempotency-Key": '"8e03978e-40d5"'}
+    with client_of(service(lambda: predictor, folder=data, limits=Limits(stored_jobs=2))) as client:
+        first = client.post("/v1/jobs", files=files, headers=key)
+        again = client.post("/v1/jobs", files=files, headers={"Idempotency-Key": "8e03978e-40d5"})
+        assert (first.status_code, again.status_code) == (202, 202)
+        assert again.json()["id"] == first.json()["id"]
+        assert again.headers["location"] == first.headers["location"]
+        for other in (files[:1], files[::-1], [("files", ("a.png", hand)), ("files", ("b.png", hand[:-1]))]):
+            assert code(client.post("/v1/jobs", files=other, headers=key)) == (422, "key")
+        assert code(client.post("/v1/jobs?format=rle", files=files, headers=key)) == (422, "key")
+        for wrong in ("", '""', "a\tb", "x" * 256, "é".encode()):
+            assert client.post("/v1/jobs", files=files, headers={"Idempotency-Key": wrong}).status_code in (400, 422)
+        other = client.post("/v1/jobs", files=files, headers={"Idempotency-Key": "another"})
+        assert other.json()["id"] != first.json()["id"]
+        # The store is full now: what is there already is told all the same.
+        assert code(client.post("/v1/jobs", files=files, headers={"Idempotency-Key": "third"})) == (507, "storage")
+        assert client.post("/v1/jobs", files=files, headers=key).json()["id"] == first.json()["id"]
+        assert client.get("/v1/jobs").json()["total"] == 2
+        assert len([path for path in (data / "jobs").iterdir() if path.is_dir()]) == 2
+        finished(client, other.json()["id"])
+    with client_of(service(lambda: predictor, folder=data)) as client:  # another server of the same folder
+        assert client.post("/v1/jobs", files=files, headers=key).json()["id"] == first.json()["id"]
+        client.delete(first.headers["location"])
+        assert client.post("/v1/jobs", files=files, headers=key).json()["id"] != first.json()["id"]
+
+
+def test_two_at_once_with_one_key(predictor: Predictor, hand: bytes, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    rooms = [store.room() for _ in range(2)]
+    for _, place in rooms:
+        (place / "1").mkdir()
+        (place / "1" / "a.png").write_bytes(hand)
+    assert store.keyed("k") is None  # as both saw it
+    store.add(rooms[0][0], ["a.png"], Wanted(), ("k", "digest"))
+    with pytest.raises(KeyTaken) as taken:
+        store.add(rooms[1][0], ["a.png"], Wanted(), ("k", "digest"))
+    assert (taken.value.job, taken.value.digest) == (rooms[0][0], "digest")
+    assert store.jobs()[0] == 1
+    store.close()
 
 
 def test_what_is_no_job(predictor: Predictor, hand: bytes) -> None:

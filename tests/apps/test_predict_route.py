@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import tempfile
@@ -235,6 +236,21 @@ def test_no_upload_is_left(predictor: Predictor, hand: Path) -> None:
         assert list(app.room.iterdir()) == []
     assert not app.room.exists()
     assert tempfile.gettempdir() != str(app.room)
+
+
+def test_a_full_disk_is_told(client, hand: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ossa.apps.serve.uploads._keep", full)
+        answer = client.post("/v1/predict", files={"file": (hand.name, hand.read_bytes(), "image/png")})
+        assert code(answer) == (507, "storage")
+        patch.setattr("ossa.apps.serve.jobs._keep_all", full)
+        answer = client.post("/v1/jobs", files={"files": (hand.name, hand.read_bytes(), "image/png")})
+        assert code(answer) == (507, "storage")
+    assert client.get("/v1/jobs").json()["total"] == 0
+    assert ask(client, hand, "json").status_code == 200
 
 
 class Two(Predictor):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from errno import EDQUOT, ENOSPC
 from pathlib import PurePath
 from typing import Any
 
@@ -157,6 +158,13 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(OssaError)
     async def _ossa(_request: Request, error: OssaError) -> JSONResponse:
         return refusal_of(error).response()
+
+    @app.exception_handler(OSError)
+    async def _full(_request: Request, error: OSError) -> JSONResponse:
+        if error.errno not in (ENOSPC, EDQUOT):
+            raise error
+        remedy = "Ask again when there is room"
+        return Refusal(507, "the server's disk is full", found=error.strerror, remedy=remedy).response()
 
     @app.exception_handler(Exception)
     async def _defect(_request: Request, error: Exception) -> JSONResponse:  # uvicorn logs it

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import os
-import shutil
 import tempfile
 import zipfile
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,11 +22,14 @@ from starlette.datastructures import UploadFile
 
 from ossa.apps.serve.answers import Refusal
 from ossa.apps.serve.describe import BODIES, Told, errors
+from ossa.apps.serve.keys import Key, plain_key, same_job
 from ossa.apps.serve.predict import REPORT_CSP, Formats, Language, Spacing, disposition
 from ossa.apps.serve.runner import Runner
 from ossa.apps.serve.service import Service, service_of
-from ossa.apps.serve.store import DONE, ID, QUEUED, RUNNING, Item, Job, Store
+from ossa.apps.serve.settings import Limits
+from ossa.apps.serve.store import DONE, ID, QUEUED, RUNNING, Item, Job, KeyTaken, Store
 from ossa.apps.serve.uploads import MULTIPART, plain_name, wanted_of
+from ossa.pipeline.reply import Wanted
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -148,15 +153,22 @@ def _item(request: Request, job: str, number: int) -> Item:
     openapi_extra=BODIES,
 )
 async def create(
-    request: Request, response: Response, form: Formats = "json", spacing: Spacing = None, language: Language = "en"
+    request: Request,
+    response: Response,
+    form: Formats = "json",
+    spacing: Spacing = None,
+    language: Language = "en",
+    key: Key = None,
 ) -> JobTold:
     """Take pictures (fields `files` of a form) and find their bones when there is time.
 
-    The answer comes when everything is on the server's disk: from then on the job outlives the server.
+    The answer comes when everything is on the server's disk: from then on the job outlives the server. With an
+    Idempotency-Key the request may be sent again where its answer was lost: no job is made twice.
     """
     service, store = service_of(request), _store(request)
     limits = service.settings.limits
     wanted = wanted_of(form, "", spacing, language, limits.megapixels)
+    name = None if key is None else plain_key(key)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != MULTIPART:
         raise Refusal(
@@ -165,12 +177,35 @@ async def create(
             found=kind[:100] or "nothing",
             expected=f"{MULTIPART}, a field 'files' for each picture",
         )
-    waiting = await asyncio.to_thread(store.unfinished)
+    if name is None or await asyncio.to_thread(store.keyed, name) is None:  # what is there already takes no room
+        await asyncio.to_thread(_refuse_when_full, store, limits)
+    job, place = await asyncio.to_thread(store.room)
+    try:
+        async with request.form(max_files=limits.job_files, max_fields=20) as sent:
+            files = [value for value in sent.getlist("files") if isinstance(value, UploadFile)]
+            if not files:
+                raise Refusal(400, "a job needs pictures", found="no file in the field 'files'")
+            names, digest = await asyncio.to_thread(_keep_all, files, place, wanted)
+        made = await asyncio.to_thread(store.add, job, names, wanted, None if name is None else (name, digest))
+    except KeyTaken as taken:
+        await asyncio.shield(asyncio.to_thread(store.drop_room, job))
+        made = await asyncio.to_thread(same_job, store, taken, digest)
+    except BaseException:
+        await asyncio.shield(asyncio.to_thread(store.drop_room, job))
+        raise
+    service.state.runner.wake()
+    response.headers["Location"] = f"/v1/jobs/{made.id}"
+    return told(made)
+
+
+def _refuse_when_full(store: Store, limits: Limits) -> None:
+    """Raise Refusal where no further job fits."""
+    waiting = store.unfinished()
     if waiting >= limits.jobs:
         raise Refusal(
             429, "too many jobs wait", found=waiting, expected=f"at most {limits.jobs}", headers={"Retry-After": "60"}
         )
-    total, _ = await asyncio.to_thread(store.jobs, 0, 1)
+    total, _ = store.jobs(0, 1)
     if total >= limits.stored_jobs:
         raise Refusal(
             507,
@@ -179,32 +214,24 @@ async def create(
             expected=f"at most {limits.stored_jobs}",
             remedy="Delete old ones",
         )
-    job, place = await asyncio.to_thread(store.room)
-    try:
-        async with request.form(max_files=limits.job_files, max_fields=20) as sent:
-            files = [value for value in sent.getlist("files") if isinstance(value, UploadFile)]
-            if not files:
-                raise Refusal(400, "a job needs pictures", found="no file in the field 'files'")
-            names = await asyncio.to_thread(_keep_all, files, place)
-        made = await asyncio.to_thread(store.add, job, names, wanted)
-    except BaseException:
-        await asyncio.shield(asyncio.to_thread(store.drop_room, job))
-        raise
-    service.state.runner.wake()
-    response.headers["Location"] = f"/v1/jobs/{job}"
-    return told(made)
 
 
-def _keep_all(files: list[UploadFile], place: Path) -> list[str]:
+def _keep_all(files: list[UploadFile], place: Path, wanted: Wanted) -> tuple[list[str], str]:
+    """Keep the pictures; their names, and a digest of them and of what is asked."""
     names = []
+    whole = hashlib.sha256(json.dumps(asdict(wanted), sort_keys=True).encode())
     for number, file in enumerate(files, start=1):
         name = plain_name(file.filename)
         (place / str(number)).mkdir()
         file.file.seek(0)
+        one = hashlib.sha256()
         with (place / str(number) / name).open("wb") as stream:
-            shutil.copyfileobj(file.file, stream, 1 << 20)
+            while chunk := file.file.read(1 << 20):
+                stream.write(chunk)
+                one.update(chunk)
+        whole.update(json.dumps([name, one.hexdigest()]).encode())
         names.append(name)
-    return names
+    return names, whole.hexdigest()
 
 
 @router.get("", response_model=Jobs, responses=errors(422))

@@ -47,7 +47,18 @@ CREATE TABLE IF NOT EXISTS items (
     state TEXT NOT NULL, bones INTEGER, notes TEXT, files TEXT, error TEXT, PRIMARY KEY (job, number)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS items_by_state ON items (state, job);
+CREATE TABLE IF NOT EXISTS keys (
+    key TEXT PRIMARY KEY, digest TEXT NOT NULL, job TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
 """
+
+
+class KeyTaken(Exception):
+    """A job was entered under this key before; ``digest`` tells what was asked for."""
+
+    def __init__(self, job: str, digest: str) -> None:
+        super().__init__(job)
+        self.job, self.digest = job, digest
 
 
 @dataclass(frozen=True)
@@ -140,11 +151,18 @@ class Store:
         place.mkdir(parents=True)
         return job, place
 
-    def add(self, job: str, names: Sequence[str], wanted: Wanted) -> Job:
-        """Enter a job whose pictures lie in its room: from now on it is kept."""
+    def add(self, job: str, names: Sequence[str], wanted: Wanted, key: tuple[str, str] | None = None) -> Job:
+        """Enter a job whose pictures lie in its room: from now on it is kept.
+
+        ``key``: what its sender calls the request, and a digest of what it asks for; both live as long as the job.
+        Raises KeyTaken where a job has the key already, and enters nothing.
+        """
         place = self.folder / "jobs" / job
         _sync(place)
         with self._base.change() as db:
+            taken = None if key is None else self._keyed(db, key[0])
+            if taken is not None:
+                raise taken
             (number,) = db.execute("SELECT coalesce(max(number), 0) + 1 FROM jobs").fetchone()
             db.execute(
                 "INSERT INTO jobs (id, number, created, wanted) VALUES (?, ?, ?, ?)",
@@ -152,9 +170,21 @@ class Store:
             )
             rows = [(job, k, name, QUEUED) for k, name in enumerate(names, start=1)]
             db.executemany("INSERT INTO items (job, number, name, state) VALUES (?, ?, ?, ?)", rows)
+            if key is not None:
+                db.execute("INSERT INTO keys (key, digest, job) VALUES (?, ?, ?)", (*key, job))
         made = self.job(job)
         assert made is not None
         return made
+
+    def keyed(self, key: str) -> KeyTaken | None:
+        """The job that was entered under ``key``; None where there is none."""
+        with self._base.change() as db:
+            return self._keyed(db, key)
+
+    @staticmethod
+    def _keyed(db: sqlite3.Connection, key: str) -> KeyTaken | None:
+        row = db.execute("SELECT job, digest FROM keys WHERE key = ?", (key,)).fetchone()
+        return None if row is None else KeyTaken(str(row[0]), str(row[1]))
 
     def drop_room(self, job: str) -> None:
         """Forget a room in which no job was entered."""
