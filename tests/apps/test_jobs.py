@@ -85,11 +85,11 @@ def test_a_request_that_comes_again_makes_no_second_job(predictor: Predictor, ha
         assert (first.status_code, again.status_code) == (202, 202)
         assert again.json()["id"] == first.json()["id"]
         assert again.headers["location"] == first.headers["location"]
-        for other in (files[:1], files[::-1], [("files", ("a.png", hand)), ("files", ("b.png", hand[:-1]))]):
-            assert code(client.post("/v1/jobs", files=other, headers=key)) == (422, "key")
+        for others in (files[:1], files[::-1], [("files", ("a.png", hand)), ("files", ("b.png", hand[:-1]))]):
+            assert code(client.post("/v1/jobs", files=others, headers=key)) == (422, "key")
         assert code(client.post("/v1/jobs?format=rle", files=files, headers=key)) == (422, "key")
-        for wrong in ("", '""', "a\tb", "x" * 256, "é".encode()):
-            assert client.post("/v1/jobs", files=files, headers={"Idempotency-Key": wrong}).status_code in (400, 422)
+        for wrong in (b"", b'""', b"a\tb", b"x" * 256, "é".encode()):
+            assert client.post("/v1/jobs", files=files, headers={b"Idempotency-Key": wrong}).status_code in (400, 422)
         other = client.post("/v1/jobs", files=files, headers={"Idempotency-Key": "another"})
         assert other.json()["id"] != first.json()["id"]
         # The store is full now: what is there already is told all the same.

@@ -289,10 +289,13 @@ def test_a_film_of_two_hands(predictor: Predictor, hand: Path, tmp_path: Path) -
         assert "hand%20%C3%A9_left" in ask(client, hand, "report", hand="left").headers["content-disposition"]
         for asked, status in (("3", 422), ("0", 422), ("both", 422), ("٣", 422)):
             assert ask(client, hand, "json", hand=asked).status_code == status
-        bare = {"params": {"name": hand.name}, "content": hand.read_bytes()}
-        refused = client.post("/v1/predict", headers={**PNG, "Accept": "image/png"}, **bare)
+
+        def accepting(accept: str, path: str = "/v1/predict"):
+            return client.post(path, content=hand.read_bytes(), headers={**PNG, "Accept": accept})
+
+        refused = accepting("image/png")
         assert code(refused) == (406, "not-acceptable")
-        both = client.post("/v1/predict", headers={**PNG, "Accept": "image/png, application/zip"}, **bare)
+        both = accepting("image/png, application/zip")
         assert both.headers["content-type"] == "application/zip"
-        of_one = client.post("/v1/predict?hand=1", headers={**PNG, "Accept": "image/png"}, **bare)
+        of_one = accepting("image/png", "/v1/predict?hand=1")
         assert of_one.headers["content-type"] == "image/png"

@@ -23,6 +23,7 @@ from ossa.errors import BundleError, InputError, OutputError
 from ossa.inference.hands import Hand
 from ossa.pipeline.studio import Desk, open_studio, usual_output
 from ossa.segmentation.segmentation import Region, Segmentation
+from ossa.studio.studio import Studio
 
 #: Words of the interface.
 KEYS = ("revision", "author", "note", "bones", "name", "state", "polygons", "epochs")
@@ -240,8 +241,8 @@ def test_a_film_of_two_hands_is_two_pictures(at: tuple[TestClient, Desk, Fixed])
     assert [row["film"] for row in rows] == [{"ids": told["ids"], "number": k, "of": 2} for k in (1, 2)]
     assert predictor.asked == 1
 
-    def lefts(source: str) -> list[float | None]:
-        out = []
+    def lefts(source: str) -> list[Any]:
+        out: list[Any] = []
         for key in told["ids"]:
             bones = client.get(f"/api/pictures/{key}/bones", params={"source": source}).json()["bones"]
             polygons = next(bone["polygons"] for bone in bones if bone["name"] == "Radius")
@@ -257,13 +258,12 @@ def test_a_film_of_two_hands_is_two_pictures(at: tuple[TestClient, Desk, Fixed])
     names = [client.get(f"/api/pictures/{key}").json()["name"] for key in again["ids"]]
     assert len({*names, *(row["name"] for row in rows)}) == 4
     # Another model that sees one hand says nothing of the other's place.
-    desk.studio.model = replace(desk.studio.model, hash="1" * 12)
     desk.studio.reader.answers["model"] = "model-other"
     predictor.hands = ((82, None),)
     assert lefts("model") == [None, pytest.approx(found[1] + 2)]
     with open_studio(desk.studio.root, output=desk.studio.folder.parent / "other", read_only=True) as other:
         assert other.studio.pairs == dict(other.studio.collection.pairs)
-    reopened = type(desk.studio)(desk.studio.collection, desk.studio.folder, True, desk.studio.root, desk.studio.model)
+    reopened = Studio(desk.studio.collection, desk.studio.folder, True, desk.studio.root, desk.studio.model)
     assert set(told["ids"]) <= set(reopened.pictures)
     assert reopened.pairs[told["ids"][0]] == told["ids"][1]
     reopened.index.close()
@@ -290,7 +290,7 @@ def test_a_hand_of_a_film_is_trained_on_without_the_other(at: tuple[TestClient, 
     film = read_radiograph(desk.studio.picture(told["ids"][0]).path).pixels
     for name, left in (("film_right.png", 4), ("film_left.png", 80)):
         pixels = cases[name].radiograph().pixels
-        bone = cases[name].segmentation(SCHEMA, pixels.shape).regions["Radius"]
+        bone = cases[name].segmentation(SCHEMA, (pixels.shape[0], pixels.shape[1])).regions["Radius"]
         assert bone.mask.shape == (10, 12)
         there = film[3:13, left : left + 12]
         assert np.array_equal(pixels[bone.top : bone.top + 10, bone.left : bone.left + 12], there)
@@ -407,7 +407,8 @@ def test_export_and_the_way_back(place: tuple[Path, Path], tmp_path: Path) -> No
         assert archive.headers["content-disposition"].startswith("attachment")
         assert len(zipfile.ZipFile(io.BytesIO(archive.content)).namelist()) == 8
         assert str(tmp_path) not in made.text
-        for wrong in ([], {"format": 3}, {"images": 1}, {"format": "voc"}, {"pictures": "some"}):
+        none: list[Any] = [[], {"format": 3}, {"images": 1}, {"format": "voc"}, {"pictures": "some"}]
+        for wrong in none:
             assert code(client.post("/api/export", json=wrong)) == (422, "setting")
         assert code(client.get("/api/export/001-..")) == (404, "not-found")
         assert code(client.post("/api/write-back")) == (422, "setting")
@@ -432,5 +433,6 @@ def test_what_a_retraining_takes_and_its_log(at: tuple[TestClient, Desk, Fixed])
     assert told["corrected"]["problem"]["message"]
     assert code(client.get("/api/jobs/none/log")) == (404, "not-found")
     assert code(client.get("/api/jobs/none/log?from=x")) == (422, "setting")
-    for sent in ({"epochs": 1, "pictures": "some"}, {"epochs": 1, "pictures": ["all"]}):
+    for asked in ("some", ["all"]):
+        sent = {"epochs": 1, "pictures": asked}
         assert code(client.post("/api/jobs/finetune", json=sent))[0] in (422, 501)

@@ -20,7 +20,7 @@ from ossa.labels.results import open_results
 from ossa.pipeline.studio import Desk
 from ossa.studio.corrections import Missing
 from ossa.studio.finetune import KIND, FineTuning, given_of
-from ossa.studio.jobs import Job, Jobs, Plan, Step, _is_held, last_line, piece_of
+from ossa.studio.jobs import Job, Jobs, Plan, Step, _is_held, piece_of, told_by
 from ossa.studio.listing import Query
 from ossa.studio.material import deal, lessons_of
 
@@ -106,7 +106,7 @@ def until(desk: Desk, job: str, *states: str, seconds: float = 120) -> dict[str,
         if told["state"] in states:
             return told
         time.sleep(0.05)
-    raise AssertionError(f"{desk.jobs.told(job)}: {last_line(desk.jobs.get(job).folder / 'log.txt')}")
+    raise AssertionError(f"{desk.jobs.told(job)}: {told_by(desk.jobs.get(job).folder / 'log.txt')}")
 
 
 def wait_for(path: Path, seconds: float = 120) -> None:
@@ -165,7 +165,7 @@ def test_a_failed_step_is_told(desk: Desk, tmp_path: Path) -> None:
     (tmp_path / "FAIL").touch()
     job = desk.finetune(3, "mine")
     desk.start()
-    assert "the stub was told to fail" in until(desk, job.id, "failed")["message"]
+    assert "the stub was told to fail; the program ended with 2" in until(desk, job.id, "failed")["message"]
     with pytest.raises(Missing):
         desk.jobs.get("../" + job.id)
 

@@ -356,7 +356,13 @@ def test_a_list_of_ten_thousand_is_sorted_as_the_slow_way_sorts_it(made: Studio)
     """Whatever is asked, against a plain sort of plain rows."""
     generator, count = np.random.default_rng(3), 10_000
     pictures = [
-        Picture(f"{k:016x}", f"{chr(97 + k % 7)}/Picture {k * 7919 % count}.png", Path("x"), f"S{k // 2}", "LR"[k % 2])
+        Picture(
+            f"{k:016x}",
+            f"{chr(97 + k % 7)}/Picture {k * 7919 % count}.png",
+            Path("x"),
+            f"S{k // 2}",
+            "R" if k % 2 else "L",
+        )
         for k in range(count)
     ]
     index = Index(SCHEMA, made.reader, pictures, ["truth", PREDICTED], made.lexicon.codes)

@@ -87,7 +87,7 @@ class Desk:
         ids = self.studio.welcome(path, several)
         if hands:
             self.studio.answered(ids[0], MODEL, hands)
-        return ids
+        return list(ids)
 
     def finetune(self, epochs: Any, name: Any, take: Any = CORRECTED, size: Any = None) -> Job:
         """Retrain the model on the corrected pictures, or (``take`` "all") on these and the rest of the set.

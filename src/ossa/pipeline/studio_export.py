@@ -35,6 +35,8 @@ from ossa.studio.corrections import Missing
 from ossa.studio.material import ALL, CORRECTED, TAKES
 from ossa.studio.studio import Studio
 
+__all__ = ["ALL", "CORRECTED", "Exported", "WrittenBack", "archive", "export", "exported", "offers", "write_back"]
+
 EXPORTS, REPLACED = "exports", "replaced"
 
 _ID = re.compile(r"\d{3,}-[a-z0-9-]+")
@@ -128,10 +130,11 @@ def export(studio: Studio, form: str | None = None, take: str = CORRECTED, image
     if not chosen:
         raise InputError("there is nothing to export", found="no picture was corrected", expected="a saved correction")
     folder = _new_folder(studio.folder / EXPORTS, name)
+    left_out: tuple[str, ...] = ()
+    remark = ""
     try:
         if name == own and name in ABLE:
             skipped = _own(studio, chosen, folder, images)
-            left_out, remark = (), ""
         else:
             cases = [_case(studio, one) for one in chosen]
             made = convert_cases(
@@ -220,7 +223,7 @@ def _case(studio: Studio, picture: Picture) -> Case:
     entry = picture.entries.get(TRUTH)
     known = entry.case if entry is not None else None
     case = known or Case(
-        picture.name.rpartition("/")[2], picture.subject or picture.id, picture.path, None, picture.side
+        picture.name.rpartition("/")[2], picture.subject or picture.id, picture.path, None, picture.known_side
     )
     if picture.name not in studio.corrected:
         return case
@@ -242,9 +245,9 @@ def _own(studio: Studio, chosen: Sequence[Picture], folder: Path, images: bool) 
     root = _root(studio)
     bring = bringing("copy")
     done: set[Path] = set()
-    for label, text, _ in _amended(studio, chosen, skipped):
-        write_text(inside(folder, _below(root, label)), text)
-        done.add(label)
+    for amended_one, text, _ in _amended(studio, chosen, skipped):
+        write_text(inside(folder, _below(root, amended_one)), text)
+        done.add(amended_one)
     for picture in chosen:
         entry = picture.entries.get(TRUTH)
         label = entry.case.label if entry is not None and entry.case is not None else None

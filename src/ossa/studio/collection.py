@@ -16,6 +16,7 @@ from ossa.labels.case import side_from_name
 from ossa.labels.match import without_ending
 from ossa.labels.pictures import pictures, subject_of
 from ossa.labels.results import Entry, Results, find_pictures, line_up, open_results, picture_of
+from ossa.radiograph.radiograph import Side
 from ossa.schema import BoneSchema, load_schema
 from ossa.studio.corrections import Missing
 from ossa.studio.films import FilmHand
@@ -58,6 +59,11 @@ class Picture:
     fold: str | None = None
     entries: Mapping[str, Entry] = field(default_factory=dict)
     film: FilmHand | None = None
+
+    @property
+    def known_side(self) -> Side | None:
+        """The side, where it is one."""
+        return "L" if self.side == "L" else "R" if self.side == "R" else None
 
     def entry(self, source: str) -> Entry | None:
         """What a source says of the picture, where it says anything."""

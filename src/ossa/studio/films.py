@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from ossa.errors import InputError
-from ossa.labels.case import side_from_name
-from ossa.labels.match import without_ending
 from ossa.radiograph.radiograph import Side
 from ossa.safety import read_json, write_json
 from ossa.segmentation.segmentation import Segmentation
@@ -82,13 +80,13 @@ class FilmHand:
 
 def box_of(bones: Segmentation) -> Box | None:
     """The box around all bones; None without any."""
-    return _around([(r.left, r.top, r.left + r.mask.shape[1], r.top + r.mask.shape[0]) for r in bones.regions.values()])
+    boxes = [(r.left, r.top, r.left + r.mask.shape[1], r.top + r.mask.shape[0]) for r in bones.regions.values()]
+    return _around(boxes) if boxes else None
 
 
-def _around(boxes: Sequence[Box]) -> Any:
-    if not boxes:
-        return None
-    return (*(min(box[k] for box in boxes) for k in (0, 1)), *(max(box[k] for box in boxes) for k in (2, 3)))
+def _around(boxes: Sequence[Box]) -> Box:
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+    return min(lefts), min(tops), max(rights), max(bottoms)
 
 
 def overlap(one: Box, other: Box) -> float:
@@ -145,8 +143,3 @@ def _hand(told: Mapping[str, Any]) -> FilmHand:
     if Path(name).name != name or not 1 <= number <= len(boxes) or side not in ("L", "R", None):
         raise ValueError(name)
     return FilmHand(name, number, boxes, side)
-
-
-def side_of_name(name: str) -> Side | None:
-    """The side that a picture's name says."""
-    return side_from_name(without_ending(name))

@@ -291,7 +291,7 @@ class Jobs:
         if not step.finished():
             raise TrainingError(
                 f"a step of the job failed: {step.message}",
-                found=last_line(job.folder / LOG) or "nothing in its log",
+                found=told_by(job.folder / LOG) or "nothing in its log",
                 remedy="The log in the job's folder says more",
             )
 
@@ -327,6 +327,9 @@ class Jobs:
             job.progress = progress(min(1.0, step.far()))
             self._closing.wait(_TICK)
         job.progress = progress(1.0)
+        if program.returncode != 0:
+            with (job.folder / LOG).open("ab") as log:
+                log.write(f"{_ending(program.returncode)}\n".encode())
 
     def _look(self, job: Job, program: subprocess.Popen[bytes] | None) -> None:
         """Raise Cancelled or Closing where somebody wants that."""
@@ -337,6 +340,18 @@ class Jobs:
             raise Cancelled
         if self._closing.is_set():
             raise Closing
+
+
+def _ending(code: int) -> str:
+    """How a program ended, in words: one that is killed says nothing itself."""
+    if code >= 0:
+        return f"the program ended with {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = str(-code)
+    short = ", as happens where memory runs short" if name == "SIGKILL" else ""
+    return f"the program was ended by {name}{short}"
 
 
 def _interrupt(program: subprocess.Popen[bytes]) -> None:
@@ -372,7 +387,7 @@ def _is_held(alive: Path) -> bool:
 
 def _end(job: Job, state: str, message: str, progress: float | None = None) -> None:
     """Write down that a job has ended before anybody is told."""
-    told = {
+    told: dict[str, Any] = {
         "state": state,
         "message": message,
         "ended": _now(),
@@ -384,15 +399,23 @@ def _end(job: Job, state: str, message: str, progress: float | None = None) -> N
         setattr(job, name, value)
 
 
-def last_line(path: Path, most: int = 20_000) -> str:
-    """The last line of a log that says something."""
+def told_by(path: Path) -> str:
+    """What a log says last, and how its program ended."""
+    lines = last_lines(path)
+    ended = lines[-1] if lines and lines[-1].startswith("the program ") else ""
+    said = [line for line in lines if line != ended]
+    return "; ".join(text for text in (said[-1] if said else "", ended) if text)[:500]
+
+
+def last_lines(path: Path, most: int = 20_000) -> list[str]:
+    """The lines at the end of a log that say something."""
     try:
         with path.open("rb") as stream:
             stream.seek(max(0, path.stat().st_size - most))
             lines = stream.read().decode("utf-8", "replace").splitlines()
     except OSError:
-        return ""
-    return next((line.strip() for line in reversed(lines) if line.strip() and not line.startswith("$ ")), "")[:500]
+        return []
+    return [line.strip()[:500] for line in lines if line.strip() and not line.startswith("$ ")]
 
 
 def piece_of(path: Path, start: int, most: int = MOST_LOG) -> tuple[str, int, bool]:

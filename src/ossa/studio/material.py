@@ -138,7 +138,7 @@ def _truth(lesson: Lesson, reader: Reader) -> Truth:
 def _stratum(lesson: Lesson, truth: Truth, schema: BoneSchema) -> Stratum:
     picture = lesson.picture
     return stratum_from(
-        Case(picture.path.name, lesson.subject, picture.path, None, picture.side), truth.outlines, schema
+        Case(picture.path.name, lesson.subject, picture.path, None, picture.known_side), truth.outlines, schema
     )
 
 

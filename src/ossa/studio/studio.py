@@ -330,7 +330,7 @@ class Studio:
                 place = box_of(self.reader.segmentation(picture, TRUTH)[0])
             except (OssaError, OSError):  # a label that cannot be read says nothing
                 place = None
-        return hand_for(hands, place, picture.side, alone=picture.film is not None)
+        return hand_for(hands, place, picture.known_side, alone=picture.film is not None)
 
     def add_model(self, source: Source, path: Path) -> None:
         """One more model that may be asked."""
@@ -355,7 +355,7 @@ class Studio:
                 raise
         return path
 
-    def welcome(self, path: Path, hands: Sequence[FilmHand] = ()) -> list[str]:
+    def welcome(self, path: Path, hands: Sequence[FilmHand] = ()) -> Sequence[str]:
         """List a dropped file: one picture, or one for each of several ``hands``; their ids. Raises OutputError."""
         if hands:
             write_hands(path, hands)
