@@ -20,8 +20,9 @@ from ossa.labels.results import open_results
 from ossa.pipeline.studio import Desk
 from ossa.studio.corrections import Missing
 from ossa.studio.finetune import KIND, FineTuning, given_of
-from ossa.studio.jobs import Job, Jobs, Plan, Step, _is_held, piece_of, told_by
+from ossa.studio.jobs import Job, Jobs, Plan, Step, _is_held
 from ossa.studio.listing import Query
+from ossa.studio.log import piece_of, told_by
 from ossa.studio.material import deal, lessons_of
 
 #: Plays ossa: "train" writes what a run leaves (slowly, where SLOW is there), "predict" says what the labels say. Where

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -209,6 +209,15 @@ def pairs_of(made: Sequence[Picture]) -> dict[str, str]:
         if len(own) == len(others) == 1:
             out[own[0].id] = others[0].id
     return out
+
+
+def pairs_on_films(made: Iterable[Picture]) -> dict[str, str]:
+    """The same for the hands of films: the left and the right one of a film know each other."""
+    films: dict[Path, list[Picture]] = defaultdict(list)
+    for one in made:
+        if one.film is not None:
+            films[one.path].append(one)
+    return {key: other for several in films.values() for key, other in pairs_of(several).items()}
 
 
 def _folds(path: str | Path | None) -> dict[str, str]:

@@ -10,7 +10,6 @@ as long as it lives. A step that left its result is not done again.
 
 from __future__ import annotations
 
-import codecs
 import os
 import re
 import secrets
@@ -29,6 +28,7 @@ from ossa.errors import OssaError, TrainingError
 from ossa.safety import read_json, write_json
 from ossa.safety.lock import lock
 from ossa.studio.corrections import Missing
+from ossa.studio.log import ending, piece_of, told_by
 
 JOBS, STATE, LOG, ALIVE = "jobs", "job.json", "log.txt", "alive"
 
@@ -36,9 +36,6 @@ QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed"
 
 #: A program that is interrupted has so many seconds to keep what it has.
 GRACE = 30.0
-
-#: Longest piece of a log that is handed out, bytes.
-MOST_LOG = 65_536
 
 #: How often a program is looked at, seconds.
 _TICK = 0.2
@@ -329,7 +326,7 @@ class Jobs:
         job.progress = progress(1.0)
         if program.returncode != 0:
             with (job.folder / LOG).open("ab") as log:
-                log.write(f"{_ending(program.returncode)}\n".encode())
+                log.write(f"{ending(program.returncode)}\n".encode())
 
     def _look(self, job: Job, program: subprocess.Popen[bytes] | None) -> None:
         """Raise Cancelled or Closing where somebody wants that."""
@@ -340,18 +337,6 @@ class Jobs:
             raise Cancelled
         if self._closing.is_set():
             raise Closing
-
-
-def _ending(code: int) -> str:
-    """How a program ended, in words: one that is killed says nothing itself."""
-    if code >= 0:
-        return f"the program ended with {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = str(-code)
-    short = ", as happens where memory runs short" if name == "SIGKILL" else ""
-    return f"the program was ended by {name}{short}"
 
 
 def _interrupt(program: subprocess.Popen[bytes]) -> None:
@@ -397,48 +382,6 @@ def _end(job: Job, state: str, message: str, progress: float | None = None) -> N
         replace(job, **told).write()
     for name, value in told.items():
         setattr(job, name, value)
-
-
-def told_by(path: Path) -> str:
-    """What a log says last, and how its program ended."""
-    lines = last_lines(path)
-    ended = lines[-1] if lines and lines[-1].startswith("the program ") else ""
-    said = [line for line in lines if line != ended]
-    return "; ".join(text for text in (said[-1] if said else "", ended) if text)[:500]
-
-
-def last_lines(path: Path, most: int = 20_000) -> list[str]:
-    """The lines at the end of a log that say something."""
-    try:
-        with path.open("rb") as stream:
-            stream.seek(max(0, path.stat().st_size - most))
-            lines = stream.read().decode("utf-8", "replace").splitlines()
-    except OSError:
-        return []
-    return [line.strip()[:500] for line in lines if line.strip() and not line.startswith("$ ")]
-
-
-def piece_of(path: Path, start: int, most: int = MOST_LOG) -> tuple[str, int, bool]:
-    """(text, where the next piece begins, whether there is one) of a log from byte ``start``, at most ``most`` bytes.
-
-    A character that the end cuts is left for the next piece. A negative ``start`` is so many bytes before the end,
-    from the next line on.
-    """
-    try:
-        with path.open("rb") as stream:
-            size = stream.seek(0, os.SEEK_END)
-            begin = min(size, start) if start >= 0 else max(0, size + start)
-            stream.seek(begin)
-            data = stream.read(most)
-    except OSError:
-        return "", 0, False
-    more = begin + len(data) < size
-    if start < 0 and begin > 0:
-        cut = data.find(b"\n") + 1
-        begin, data = begin + cut, data[cut:]
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    text = decoder.decode(data)
-    return text, begin + len(data) - len(decoder.getstate()[0]), more
 
 
 def _now() -> str:

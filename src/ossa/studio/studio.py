@@ -33,9 +33,10 @@ from ossa.studio.collection import (
     Source,
     dropped_files,
     dropped_pictures,
-    pairs_of,
+    pairs_on_films,
 )
 from ossa.studio.corrections import Corrections, Missing, checked_revision
+from ossa.studio.drawings import drawings
 from ossa.studio.films import FilmHand, SeenHand, box_of, hand_for, read_hands, write_hands
 from ossa.studio.index import UNREADABLE, Index, flags_of, scores_of
 from ossa.studio.listing import Listing, Query, next_doubtful
@@ -44,7 +45,7 @@ from ossa.studio.views import Views, etag
 from ossa.studio.words import Lexicon
 
 if TYPE_CHECKING:
-    from ossa.measurement.types import HandMeasurements
+    pass
 
 CACHE = "cache"
 
@@ -99,8 +100,7 @@ class Studio:
             self.lexicon.codes,
             None if cache is None else cache / "index.sqlite",
         )
-        self.pairs = dict(self.collection.pairs)
-        self._pair_dropped()
+        self.pairs = {**self.collection.pairs, **pairs_on_films(self.pictures.values())}
         self.listing = Listing(self.index, self.pairs, self.corrected)
         self._bones = self.lexicon.bones()
         self._titles = {**self.lexicon.headings(), UNREADABLE: _UNREADABLE}
@@ -244,7 +244,7 @@ class Studio:
             "unit": "px" if hand.spacing is None else "mm",
             "spacing_source": hand.spacing_source,
             "rows": self.lexicon.rows(hand),
-            "drawings": _drawings(hand),
+            "drawings": drawings(hand),
         }
 
     def doubtful(self, source: str, after: str) -> str | None:
@@ -362,7 +362,7 @@ class Studio:
         made = dropped_pictures(path, hands)
         with self._lock:
             self.pictures |= {one.id: one for one in made}
-            self._pair_dropped()
+            self.pairs |= pairs_on_films(self.pictures.values())
         for one in made:
             self.index.add(one)
         return [one.id for one in made]
@@ -378,15 +378,6 @@ class Studio:
         }
         return {"ids": [ids[k] for k in sorted(ids)], "number": picture.film.number, "of": len(picture.film.boxes)}
 
-    def _pair_dropped(self) -> None:
-        """The left and the right hand of a film know each other."""
-        films: dict[Path, list[Picture]] = {}
-        for one in self.pictures.values():
-            if one.film is not None:
-                films.setdefault(one.path, []).append(one)
-        for several in films.values():
-            self.pairs |= pairs_of(several)
-
     def _free(self, name: str) -> Path:
         """A name in the folder of dropped pictures that nothing has yet."""
         plain = "".join(c if c.isalnum() or c in "._- " else "_" for c in name.rpartition("/")[2].rpartition("\\")[2])
@@ -399,16 +390,3 @@ class Studio:
             number += 1
             path = folder / f"{stem} ({number}){dot}{ending}"
         return path
-
-
-def _drawings(hand: HandMeasurements) -> list[dict[str, Any]]:
-    """The lines of every measurement that has a value: those that are measured, and a place for the number."""
-    out = []
-    for one in hand:
-        lines = [[[round(x, 2), round(y, 2)] for x, y in s.points] for s in one.strokes if s.role == "measured"]
-        if one.value is None or not lines:
-            continue
-        points = [point for line in lines for point in line]
-        middle = [round(sum(p[i] for p in points) / len(points), 2) for i in (0, 1)]
-        out.append({"measurement": one.name, "bone": one.bone, "lines": lines, "text": one.text, "at": middle})
-    return out
