@@ -147,9 +147,13 @@ def _associated(archive: Archive, headers: Sequence[Dataset]) -> Iterator[Any]:
 
 
 def hang_up(link: Any) -> None:
-    """Close the socket that pynetdicom leaves open where an association could not be made."""
+    """Close the socket that pynetdicom leaves open where an association could not be made, when nobody uses it."""
     held = link.dul.socket
-    if held is not None and held.socket is not None:
+    if held is None or held.socket is None:
+        return
+    link.dul.kill_dul()
+    link.dul.join(PATIENCE)
+    if held.socket is not None:
         held.socket.close()
 
 
