@@ -15,6 +15,7 @@ import pydicom
 
 import ossa
 from helpers_clinic import bones, free_port, radiograph
+from ossa.apps.node_tls import start_encrypted
 from ossa.export.dicom.hands import told_apart
 from ossa.export.dicom.seg import segmentation_object
 from ossa.export.dicom.source import source_of
@@ -112,13 +113,11 @@ def archive(port: int | None = None, title: str = "PACS", tls: Tls | None = None
     entity = AE(ae_title=title)
     for kind in ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.88.33"):
         entity.add_supported_context(kind, ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"])
-    server = entity.start_server(
-        ("127.0.0.1", here.port),
-        block=False,
-        evt_handlers=[(evt.EVT_C_STORE, stored)],
-        ssl_context=None if tls is None else tls.listening(),
-    )
-    assert server is not None
+    handlers = [(evt.EVT_C_STORE, stored)]
+    if tls is None:
+        entity.start_server(("127.0.0.1", here.port), block=False, evt_handlers=handlers)
+    else:
+        start_encrypted(entity, ("127.0.0.1", here.port), tls.listening(), handlers, lambda _: None)
     try:
         yield here
     finally:

@@ -46,6 +46,9 @@ def start_encrypted(
                 request.close()
                 tell(f"turned away a caller from {client_address[0]}: {_why(error)}")
                 return
+            if secure.version() is None:  # it had hung up before it was greeted
+                secure.close()
+                return
             secure.settimeout(None)
             super().finish_request(secure, client_address)
 
