@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ossa.errors import DeviceError
-from ossa.parallel import Behind, in_order, in_processes, read_ahead
+from ossa.parallel import Behind, begin, in_order, in_processes, read_ahead
 
 
 def test_results_come_in_order_whatever_finishes_first() -> None:
@@ -123,6 +123,22 @@ def test_processes_give_results_in_order_and_pass_errors_on(workers: int) -> Non
 def test_a_process_that_is_killed_is_told() -> None:
     with pytest.raises(DeviceError, match=r"was killed.*too little memory.*Give fewer"):
         list(in_processes(_dies, range(4), 2, "Give fewer"))
+
+
+def test_a_job_that_is_begun_goes_on_by_itself_and_tells_its_error() -> None:
+    started, go = threading.Event(), threading.Event()
+
+    def job() -> int:
+        started.set()
+        assert go.wait(30)
+        return 3
+
+    result = begin(job)
+    assert started.wait(30)
+    go.set()
+    assert result() == 3
+    with pytest.raises(ZeroDivisionError):
+        begin(lambda: 1 // 0)()
 
 
 def test_jobs_behind_are_done_while_the_caller_goes_on_and_told_in_order() -> None:

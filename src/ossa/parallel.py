@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
+from threading import Thread
 from types import TracebackType
 from typing import Generic, TypeVar
 
@@ -53,6 +54,20 @@ def read_ahead(
             return item, error
 
     return _threads((partial(outcome, item) for item in items), workers, max(1, ahead))
+
+
+def begin(job: Callable[[], T]) -> Callable[[], T]:
+    """Have ``job`` done by a thread of its own from now on; the result is had, or its error raised, by calling back."""
+    result: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            result.set_result(job())
+        except BaseException as error:
+            result.set_exception(error)
+
+    Thread(target=run, name="ossa-begun", daemon=True).start()
+    return result.result
 
 
 class Behind(Generic[T]):

@@ -110,6 +110,28 @@ def test_an_unforeseen_error_skips_its_file_only(
     assert any("b.png: unforeseen ZeroDivisionError: oh" in sentence for sentence in said)
 
 
+def test_the_first_picture_is_read_while_the_model_is_loaded(
+    bright_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        save(tmp_path / "in" / f"{name}.png", hand_picture())
+    read, begun = module._read, threading.Event()
+    seen: list[str] = []
+
+    def reads(film):
+        seen.append(film.name)
+        begun.set()
+        return read(film)
+
+    def load():
+        assert begun.wait(60)
+        return fast_predictor(bright_model, "auto")
+
+    monkeypatch.setattr(module, "_read", reads)
+    outcome = predict_with(load, [tmp_path / "in"], tmp_path / "o")
+    assert [p.film.name for p in outcome.done] == ["a", "b"] == seen  # and once
+
+
 def test_results_are_written_while_the_next_picture_is_looked_at(
     bright_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossa.errors import DeviceError, InputError, OutputError, reason_of
-from ossa.parallel import Behind, cores, read_ahead
+from ossa.parallel import Behind, begin, cores, read_ahead
 from ossa.pipeline.earlier import is_strange, kept_rows, own_names, refuse_strangers, settle
 from ossa.pipeline.films import Film, check_name, find_films
 from ossa.pipeline.measured import Numbers, write_tables
@@ -144,6 +144,9 @@ def predict_with(
         ours = own_names(folder)
         written = Written(folder, single, form, numbers)
         refuse_strangers(written, films, ours)
+        from ossa.radiograph import read  # noqa: F401  (here, so that no two threads import the same at once)
+
+        early = {film: begin(partial(_read, film)) for film in films[:1]}
         predictor = load()
         settings: dict[str, Any] = {"format": label_format, "predictor": predictor.settings()}
         if numbers is not None:
@@ -153,7 +156,7 @@ def predict_with(
         parts = Parts.begin(folder / RUN_FOLDER, settings)
         outcome = Outcome(folder, len(films))
         try:
-            _predict_all(outcome, films, predictor, parts, ours, written, track, tell)
+            _predict_all(outcome, films, predictor, parts, ours, written, track, tell, early)
         except KeyboardInterrupt:
             outcome.interrupted = True
         _drop_lost(outcome, parts, written, tell)
@@ -181,18 +184,17 @@ def _predict_all(
     written: Written,
     track: Track,
     tell: Callable[[str], None],
+    early: dict[Film, Callable[[], Radiograph]],
 ) -> None:
-    """Fill ``outcome`` picture by picture."""
-    from ossa.radiograph.read import read_radiograph
-
+    """Fill ``outcome`` picture by picture; those that are read already are in ``early``."""
     names = {film.name.casefold() for film in films}
 
     def taken(name: str) -> bool:
         return name.casefold() in names or is_strange(written, name, ours)
 
     def read(film: Film) -> Radiograph | Predicted:
-        check_name(film)
-        return _finished(film, parts, written) or read_radiograph(film.path)
+        reading = early.pop(film, partial(_read, film))
+        return _finished(film, parts, written) or reading()
 
     def ended(end: Ended) -> None:
         film, done = end
@@ -214,6 +216,13 @@ def _predict_all(
             if isinstance(found, Predicted):
                 earlier.add(film)
             behind.put(_looked_at(film, found, predictor, finish))
+
+
+def _read(film: Film) -> Radiograph:
+    from ossa.radiograph.read import read_radiograph
+
+    check_name(film)
+    return read_radiograph(film.path)
 
 
 def _looked_at(
