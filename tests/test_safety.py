@@ -71,6 +71,26 @@ def test_a_disk_error_says_what_to_do(tmp_path: Path, monkeypatch: pytest.Monkey
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a.txt", "old")]
 
 
+@pytest.mark.parametrize(
+    ("code", "words"), [(errno.EROFS, "you may write"), (errno.ENOSPC, "Free some space"), (errno.EACCES, "may write")]
+)
+def test_a_disk_that_takes_no_new_file_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, words: str
+) -> None:
+    """The error names the hidden file, which nobody has asked for."""
+    opened = os.open
+
+    def refuses(path: Any, flags: int, *more: Any, **others: Any) -> int:
+        if flags & os.O_CREAT and str(path).startswith(str(tmp_path)):
+            raise OSError(code, os.strerror(code), str(path))
+        return opened(path, flags, *more, **others)
+
+    monkeypatch.setattr(os, "open", refuses)
+    with pytest.raises(OutputError, match=words) as caught:
+        write_text(tmp_path / "a.txt", "new")
+    assert caught.value.path == str(tmp_path / "a.txt")
+
+
 def test_a_file_where_a_folder_is_needed(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError, match="A file stands where a folder is needed"):

@@ -44,6 +44,27 @@ def test_another_file_is_no_table(tmp_path: Path) -> None:
     assert list(rows_by_image(tmp_path / "gone.csv")) == []
 
 
+def test_what_was_begun_and_is_not_done_goes_and_nothing_else(films: list[Film], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    parts = Parts.begin(out / "parts", {})
+    labels = [out / f"{film.name}.json" for film in films[:3]]
+    for label, film in zip(labels, films, strict=False):
+        parts.starting(film, [label, out / f"{film.name}_overlay.png", out / f"{film.name}_masks"])
+        label.parent.mkdir(parents=True, exist_ok=True)
+        label.write_text("{}")
+    (out / f"{films[1].name}_masks").mkdir()
+    (out / f"{films[1].name}_masks" / "Ulna.png").write_text("")
+    parts.put(films[0], Part("x\n"))
+    others = out / "hand" / "other.json"
+    others.write_text("somebody's")
+    [note] = [p for p in (out / "parts").glob("*.begun") if films[2].name in p.read_text()]
+    note.write_text('["../in/0.png"]')  # a name that leaves the folder
+    Parts(out / "parts").drop_unfinished()
+    assert sorted(p.name for p in (out / "hand").iterdir()) == ["0.json", "2.json", "other.json"]
+    assert films[0].path.exists()
+    assert not list((out / "parts").glob("*.begun"))
+
+
 def test_other_settings_or_another_file_start_again(films: list[Film], tmp_path: Path) -> None:
     parts = Parts.begin(tmp_path / "parts", {"model": 1})
     for film in films:

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 
 
 def settle(folder: Path, films: list[Film], settings: Mapping[str, Any], tell: Callable[[str], None]) -> None:
-    """Put what a stopped run had finished into the table: this run may be of other images, or have other settings."""
+    """Put what a stopped run had finished into the table: this run may be of other images, or have other settings.
+
+    What it had not finished is removed.
+    """
     parts = Parts(folder / RUN_FOLDER)
+    parts.drop_unfinished()
     finished = dict(parts.finished())
     if not finished:
         return

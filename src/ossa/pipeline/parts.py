@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,14 @@ from typing import Any
 from ossa.errors import InputError
 from ossa.labels.submission import COLUMNS, first_field
 from ossa.pipeline.films import Film
-from ossa.safety import read_json, replacing, write_json, write_text
+from ossa.safety import inside, read_json, renewing, replacing, write_json, write_text
+from ossa.safety.whole import remove
 
 #: What the folder of a run calls its settings.
 _NOTE = "run.json"
+
+#: How the note of an image that was begun ends.
+_BEGUN = ".begun"
 
 CSV_NAME = "predictions.csv"
 
@@ -88,6 +93,25 @@ class Parts:
             return Part(text, value["facts"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
+
+    def starting(self, film: Film, files: Iterable[Path]) -> None:
+        """Note the files that are about to be written for an image, so that no part of them stays behind."""
+        names = [path.relative_to(self.folder.parent).as_posix() for path in files]
+        with renewing(self._path(film).with_suffix(_BEGUN)) as temporary:
+            temporary.write_text(json.dumps(names), encoding="utf-8")
+
+    def drop_unfinished(self) -> None:
+        """Remove what was written of images that were begun and are not done.
+
+        A run was killed over them, or they could not be finished. No label stays without its overlay, none counts as
+        somebody else's later.
+        """
+        for note in sorted(self.folder.glob(f"*{_BEGUN}")):
+            if not note.with_suffix(".part").is_file():
+                with suppress(OSError, ValueError, TypeError, RecursionError, InputError):
+                    for name in json.loads(note.read_text(encoding="utf-8")):
+                        remove(inside(self.folder.parent, name))
+            note.unlink(missing_ok=True)
 
     def put(self, film: Film, part: Part) -> None:
         """Remember a finished image, at once or not at all."""

@@ -160,6 +160,7 @@ def predict_with(
         except KeyboardInterrupt:
             outcome.interrupted = True
         _drop_lost(outcome, parts, written, tell)
+        parts.drop_unfinished()
         if not outcome.done and not outcome.interrupted:
             parts.remove()
             raise _nothing_done(outcome)
@@ -255,6 +256,7 @@ def _finish(
         results = apart(film, [hand.side for hand in hands], taken)
         for hand in hands:
             written.form.refuse(hand.segmentation, film.path)
+        parts.starting(film, (path for result in results for path in written.every(result.name)))
         for hand, result in zip(hands, results, strict=True):
             written.write(result, found, hand.segmentation)
         done = _done(film, results, hands)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ossa.pipeline.measured import Numbers, measure_and_write, measurements_path
-from ossa.safety.pictures import OVERLAY_SUFFIX
+from ossa.safety.pictures import MEASURED_SUFFIX, OVERLAY_SUFFIX
 
 if TYPE_CHECKING:
     from ossa.labels.format import LabelFormat
@@ -34,6 +34,11 @@ class Written:
     def all_of(self, name: str) -> tuple[Path, ...]:
         """All files of results called ``name``."""
         return (*self.of(name), *([] if self.numbers is None else [measurements_path(self.folder, name)]))
+
+    def every(self, name: str) -> tuple[Path, ...]:
+        """All files that ``write`` may write of results called ``name``."""
+        drawn = self.numbers is not None and self.numbers.draw
+        return (*self.all_of(name), *([self.folder / f"{name}{MEASURED_SUFFIX}"] if drawn else []))
 
     def write(self, film: Film, radiograph: Radiograph, segmentation: Segmentation) -> None:
         """Write the results of one hand."""

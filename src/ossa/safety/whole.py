@@ -75,7 +75,7 @@ def renewing(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(temporary, final)
         temporary = None
     except OSError as error:
-        if error.filename is not None and Path(error.filename) not in (final, temporary, *final.parents):
+        if error.filename is not None and not _concerns(Path(os.fsdecode(error.filename)), final, temporary):
             raise
         raise OutputError(
             "cannot be written",
@@ -96,6 +96,14 @@ def renewing(path: str | os.PathLike[str]) -> Iterator[Path]:
                 temporary.unlink(missing_ok=True)
         if handle is not None:
             os.close(handle)
+
+
+def _concerns(path: Path, final: Path, temporary: Path | None) -> bool:
+    """Whether an error about ``path`` is one about writing ``final``, and not about something else that was opened."""
+    if path in (final, temporary, *final.parents):
+        return True
+    # The hidden file that could not even be made: a read-only disk, or one that is full.
+    return path.parent == final.parent and path.name.startswith(f".{final.name}.") and path.name.endswith(PART)
 
 
 def require_space(folder: Path, needed: float, what: str, *, holds: str, remedy: str) -> None:
