@@ -35,7 +35,7 @@ SECTIONS = {
         "docs/inference", "docs/studio", "docs/napari", "docs/serve", "docs/node", "docs/scale",
     ),
     "Train": ("docs/training", "docs/phantom", "docs/model", "docs/model_card"),
-    "Look up": ("docs/api", "docs/security", "benchmarks/RESULTS", "CHANGELOG", "docs/releases/0.1.0"),
+    "Look up": ("docs/api", "docs/security", "docs/faults", "benchmarks/RESULTS", "CHANGELOG", "docs/releases/0.1.0"),
     "Take part": ("README", "CONTRIBUTING", "SECURITY"),
 }  # fmt: skip
 
