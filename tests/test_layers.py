@@ -58,7 +58,7 @@ OUTSIDE: dict[str, set[str]] = {
     "measurement": {"numpy", "cv2", "pandas"},
     "labels": {"numpy", "cv2", "yaml", "pydicom"},
     "dataset": {"numpy", "cv2", "openpyxl"},
-    "phantom": {"numpy", "cv2", "numba"},
+    "phantom": {"numpy", "cv2", "numba", "pydantic"},
     "inference": {"numpy", "cv2", "onnxruntime", "openvino", "torch"},
     "pages": {"numpy", "cv2", "weasyprint"},
     "studio": {"numpy", "cv2"},

@@ -112,6 +112,8 @@ def _rgb(colour: Any) -> tuple[int, int, int]:
 class BoneSchema:
     """An ordered set of bones. ``schema.index(name)`` is the channel, the bit and the CSV order.
 
+    ``phantom``: what the schema's file says of making phantoms, as it stands there (read by ``ossa.phantom.part``).
+
     >>> schema = ossa.load_schema()
     >>> len(schema), schema.index("Radius"), "Femur" in schema
     (29, 27, False)
@@ -123,6 +125,7 @@ class BoneSchema:
     title: str
     bones: tuple[Bone, ...]
     source: str = ""
+    phantom: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     _index: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -184,6 +187,7 @@ def parse_schema(text: str, origin: str) -> BoneSchema:
             title=str(data["title"]),
             bones=tuple(Bone.from_json(entry) for entry in data["bone"]),
             source=str(data.get("source", "")),
+            phantom=dict(data.get("phantom", {})),
         )
     except SchemaError:
         raise
@@ -194,6 +198,16 @@ def parse_schema(text: str, origin: str) -> BoneSchema:
             found=f"{type(error).__name__}: {error}",
             expected="name, title and [[bone]] entries",
         ) from error
+
+
+def shipped_schemas() -> tuple[str, ...]:
+    """The names of the schemas that ossa brings along.
+
+    >>> ossa.schema.shipped_schemas()
+    ('foot28', 'hand29')
+    """
+    found = (p.name for p in files("ossa").joinpath("schemas").iterdir())
+    return tuple(sorted(name.removesuffix(".toml") for name in found if name.endswith(".toml")))
 
 
 @cache

@@ -8,15 +8,19 @@ import numpy as np
 import pytest
 
 from ossa.phantom.builtin import builtin_anatomy
-from ossa.phantom.growth import CARPAL_SEEN, CHILD, grown, sample_age
+from ossa.phantom.growth import CHILD, grown, sample_age
 from ossa.phantom.injury import broken, lost
 from ossa.phantom.options import FLAT
+from ossa.phantom.part import default_part
 from ossa.phantom.pose import DIGITS, Pose, place
 from ossa.phantom.scene import project
 from ossa.phantom.variation import long_axis
 from ossa.schema import load_schema
 
 SCHEMA = load_schema("hand29")
+
+#: Age at which each carpal is first seen.
+SEEN = SCHEMA.phantom["growth"]["seen"]
 
 
 def test_ages_are_drawn_in_the_given_shares() -> None:
@@ -30,9 +34,9 @@ def test_ages_are_drawn_in_the_given_shares() -> None:
 
 def test_carpals_appear_in_their_order() -> None:
     hand = builtin_anatomy()
-    for age, there in ((2.0, {"Capitate", "Hamate"}), (8.0, set(CARPAL_SEEN) - {"Pisiform"})):
+    for age, there in ((2.0, {"Capitate", "Hamate"}), (8.0, set(SEEN) - {"Pisiform"})):
         missing = [grown(hand, age, np.random.default_rng(seed))[1] for seed in range(40)]
-        often = {n for n in CARPAL_SEEN if np.mean([n in m for m in missing]) < 0.5}
+        often = {n for n in SEEN if np.mean([n in m for m in missing]) < 0.5}
         assert there <= often
     assert grown(hand, 2.0, np.random.default_rng(1))[1] >= {"Trapezoid", "Scaphoid", "Pisiform"}
     assert grown(hand, 30.0, np.random.default_rng(1)) == (hand, frozenset())
@@ -84,7 +88,7 @@ def test_bones_of_a_child_that_are_not_there_are_not_in_the_truth() -> None:
 
 def test_lost_fingers_are_lost_to_their_tips() -> None:
     for seed in range(30):
-        gone = lost(np.random.default_rng(seed))
+        gone = lost(default_part(), np.random.default_rng(seed))
         assert gone
         for bones in DIGITS.values():
             there = [b not in gone for b in bones]

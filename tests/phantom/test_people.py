@@ -13,6 +13,7 @@ from ossa.errors import AnatomyError
 from ossa.hand.bones import CARPALS
 from ossa.phantom.builtin import LENGTHS, builtin_anatomy
 from ossa.phantom.mesh import Mesh, ellipsoid
+from ossa.phantom.part import default_part
 from ossa.phantom.people import lay_over, load_people, spread
 from ossa.phantom.pose import DIGITS, rotation
 from ossa.phantom.variation import Build, _blended, long_axis, vary
@@ -49,7 +50,7 @@ def test_a_hand_lies_between_the_people_and_keeps_its_joints_together() -> None:
     longer = replace(body, forms=(6.0 * t[:, None] * axis)[None])
     build = Build(1.0, 1.0, 1.0, (1.0,) * 5, np.array([0.5]))
     rng = np.random.default_rng(0)
-    blended = [_blended(longer, build, rng) for _ in range(40)]
+    blended = [_blended(longer, build, default_part(), rng) for _ in range(40)]
     gained = [np.ptp(b.mesh.vertices @ axis) - np.ptp(along) for b, _ in blended]
     assert np.mean(gained) == pytest.approx(3.0, abs=0.5)
     for (_, tip), gain in zip(blended, gained, strict=True):

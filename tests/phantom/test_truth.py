@@ -10,11 +10,12 @@ import pytest
 from ossa.phantom import clutter, marks
 from ossa.phantom.builtin import builtin_anatomy
 from ossa.phantom.options import FLAT, WIDE
+from ossa.phantom.part import default_part
 from ossa.phantom.placed import placed
 from ossa.phantom.pose import DIGITS, Pose, place
 from ossa.phantom.projection import thickness
 from ossa.phantom.scene import project, render
-from ossa.phantom.tissue import SESAMOIDS, add_bones, add_sesamoids
+from ossa.phantom.tissue import add_bones, add_sesamoids
 from ossa.schema import load_schema
 
 SCHEMA = load_schema("hand29")
@@ -104,7 +105,8 @@ def test_sesamoids_come_as_often_as_published() -> None:
     hand = builtin_anatomy()
     bones = placed(hand, place(hand, Pose()), (np.eye(3) / mm, np.array([280.0, 480.0, 0.0])), mm)
     rng = np.random.default_rng(1)
-    for name, (rate, _) in SESAMOIDS.items():
+    for kind in default_part().keys.sesamoid:
+        name, rate = kind.bone, kind.chance
         own = [b for b in bones if b.bone in (name, "finger-7", "finger-19")]
         if name in ("finger-7", "finger-19"):
             continue

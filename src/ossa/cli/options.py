@@ -27,14 +27,15 @@ def output(text: str, required: bool = True) -> Callable[[Command], Command]:
     return click.option("-o", "--output", required=required, type=PATH, help=text)
 
 
-def schema_option() -> Callable[[Command], Command]:
-    """``--schema``: which bones there are; the command gets the ``BoneSchema``."""
+def schema_option(default: str | None = "hand29") -> Callable[[Command], Command]:
+    """``--schema``: which bones there are; the command gets the ``BoneSchema``, or None for what the files name."""
+    told = "" if default is not None else "  [default: the one whose bones are named]"
     return click.option(
         "--schema",
-        default="hand29",
-        show_default=True,
+        default=default,
+        show_default=default is not None,
         callback=_read(_schema),
-        help="Bone schema (name or .toml file).",
+        help=f"Bone schema (name or .toml file).{told}",
     )
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
-from ossa.cli.options import PATH
+from ossa.cli.options import PATH, schema_option
+
+if TYPE_CHECKING:
+    from ossa.schema import BoneSchema
 
 
 @click.command("phantom")
@@ -29,8 +33,9 @@ from ossa.cli.options import PATH
     "anatomies",
     multiple=True,
     type=PATH,
-    help="Folder of bone meshes; given again, people between whom hands are drawn.  [default: the built-in hand]",
+    help="Folder of bone meshes; given again, people between whom one is drawn.  [default: the built-in hand]",
 )
+@schema_option()
 @click.option("--rehearsal", is_flag=True, help="Make the hand-bone competition as it was published instead.")
 @click.option("--train", type=int, help="Subjects to train on in a rehearsal, two hands each.  [default: 40]")
 @click.option("--test", type=int, help="Subjects of its test set.  [default: 14]")
@@ -44,6 +49,7 @@ def command(
     size: int,
     world: str,
     anatomies: tuple[Path, ...],
+    schema: BoneSchema,
     rehearsal: bool,
     train: int | None,
     test: int | None,
@@ -65,15 +71,29 @@ def command(
     from ossa.progress import bar
 
     made = make_phantoms(
-        output, count, seed=seed, size=size, options=world, anatomies=anatomies, processes=processes, track=bar
+        output,
+        count,
+        seed=seed,
+        size=size,
+        options=world,
+        anatomies=anatomies,
+        schema=schema,
+        processes=processes,
+        track=bar,
     )
+    if made.without:
+        click.echo(f"note: none with {', '.join(made.without)}: schema {schema.name} says nothing of them", err=True)
     kept = f", {made.kept} were there already" if made.kept else ""
     click.echo(f"{made.made} phantoms made{kept} -> {made.output}")
 
 
 def _refuse_mixed(ctx: click.Context, rehearsal: bool) -> None:
     """Options that the other of the two kinds of folders has."""
-    names = {"count": "-n", "world": "--world"} if rehearsal else {"train": "--train", "test": "--test"}
+    names = (
+        {"count": "-n", "world": "--world", "schema": "--schema"}
+        if rehearsal
+        else {"train": "--train", "test": "--test"}
+    )
     for name, option in names.items():
         if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             raise click.UsageError(f"{option} {'does not go with' if rehearsal else 'needs'} --rehearsal.", ctx)

@@ -14,19 +14,14 @@ from functools import cache
 import numpy as np
 
 from ossa.phantom.mesh import F64, Mesh, ellipsoid, tube
+from ossa.phantom.part import default_part
 from ossa.phantom.pose import DIGITS
 from ossa.phantom.skeleton import Anatomy, Body, Joint, long_shaft, triple, with_styloid
 
 Triple = tuple[float, float, float]
 
 #: Digit -> lengths of metacarpal and phalanges from the wrist to the tip (Buryanov & Kotiuk 2010).
-LENGTHS = {
-    1: (46.22, 31.57, 21.67),
-    2: (68.12, 39.78, 22.38, 15.82),
-    3: (64.60, 44.63, 26.33, 17.40),
-    4: (58.00, 41.37, 25.65, 17.30),
-    5: (53.69, 32.74, 18.11, 15.96),
-}
+LENGTHS = {digit: tuple(default_part().keys.length[bone] for bone in bones) for digit, bones in DIGITS.items()}
 #: Schematic (base, waist, head) widths in mm per row, before the digit's factor.
 WIDTHS = {
     "metacarpal": (15.0, 8.5, 14.5),

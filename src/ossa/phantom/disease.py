@@ -6,49 +6,40 @@ schematic and drawn wide; lengths in mm.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ossa.phantom.part import Part, default_part
 from ossa.phantom.placed import PlacedBone, along_axis
 from ossa.phantom.projection import F32
-
-#: How much a bone takes part: the finger's end joints wear first, then the thumb's base, then the middle joints
-#: (47, 36 and 18 % of 3,906 people from 55 on: S. Dahaghin et al., Ann Rheum Dis 64:682-687, 2005); knuckles and
-#: wrist hardly ever (I. Haugen et al., Ann Rheum Dis 70:1581-1586, 2011).
-_WEAR = {
-    **{f"finger-{k}": 1.0 for k in (1, 2, 4, 5, 8, 9, 12, 13, 16, 17)},
-    **{f"finger-{k}": 0.4 for k in (6, 10, 14, 18)},
-    **dict.fromkeys(("finger-3", "Trapezium", "Scaphoid"), 0.8),
-}
-
-#: Bones that rheumatoid arthritis hardly erodes: those beyond the end joints, and the shafts of the forearm.
-_SPARED = ("finger-1", "finger-4", "finger-8", "finger-12", "finger-16", "Radius", "Ulna")
 
 
 @dataclass(frozen=True)
 class Disease:
     """``wear``: 0 (none) to 1 (severe osteoarthritis); ``broken``: the bones with a fracture line; ``erosion``: 0 to 1
-    (severe rheumatoid arthritis)."""
+    (severe rheumatoid arthritis); ``part``: whose bones these are."""
 
     wear: float
     broken: tuple[str, ...]
     erosion: float = 0.0
+    part: Part = field(default_factory=default_part)
 
 
-def sample_disease(names: tuple[str, ...], age: float, rng: np.random.Generator) -> Disease:
-    """Worn joints in half of the hands from 50 on (Haugen), a fracture line or two in one of twelve, eroded joints in
-    one of thirty from 25 on: more than among all people, for such hands are often filmed."""
+def sample_disease(names: tuple[str, ...], age: float, rng: np.random.Generator, part: Part | None = None) -> Disease:
+    """Worn joints in half of the people from 50 on (of hands: I. Haugen et al., Ann Rheum Dis 70:1581-1586, 2011), a
+    fracture line or two in one of twelve, eroded joints in one of thirty from 25 on: more than among all people, for
+    such joints are often filmed."""
     wear = float(rng.uniform(0.1, 1.0)) if age > 50 and rng.uniform() < 0.5 else 0.0
     count = int(rng.integers(1, 3)) if rng.uniform() < 0.08 else 0
     broken = tuple(str(n) for n in rng.choice(names, count, replace=False))
     eroded = float(rng.uniform(0.2, 1.0)) if age > 25 and rng.uniform() < 1 / 30 else 0.0
-    return Disease(wear, broken, eroded)
+    return Disease(wear, broken, eroded, part or default_part())
 
 
 def spurred(bone: PlacedBone, disease: Disease, mm: float, rng: np.random.Generator) -> PlacedBone:
     """The bone with osteophytes: its ends swollen by up to 1.3 mm, here and there more than elsewhere."""
-    wear = disease.wear * _WEAR.get(bone.bone, 0.0) * rng.uniform(0.2, 1.0)
+    wear = disease.wear * disease.part.keys.wear.get(bone.bone, 0.0) * rng.uniform(0.2, 1.0)
     if wear == 0.0:
         return bone
     end = np.exp(-(((1 - np.abs(bone.t)) / 0.12) ** 2))
@@ -59,12 +50,13 @@ def spurred(bone: PlacedBone, disease: Disease, mm: float, rng: np.random.Genera
 
 
 def eroded(bone: PlacedBone, disease: Disease, mm: float, rng: np.random.Generator) -> PlacedBone:
-    """The bone with bites of up to 2.5 mm out of its ends, or all around a carpal; finger tips are spared."""
+    """The bone with bites of up to 2.5 mm out of its ends, or all around a short one; tips are spared."""
     depth = disease.erosion * rng.uniform(-0.6, 1.0)
-    if depth <= 0 or bone.bone in _SPARED:
+    # Rheumatoid arthritis hardly erodes what lies beyond the end joints, and the shafts.
+    if depth <= 0 or bone.bone in disease.part.tips or bone.bone in disease.part.shafts:
         return bone
     points = bone.points - bone.points.mean(axis=0)
-    near_joint = np.exp(-(((1 - np.abs(bone.t)) / 0.15) ** 2)) if bone.bone.startswith("finger") else 1.0
+    near_joint = np.exp(-(((1 - np.abs(bone.t)) / 0.15) ** 2)) if bone.bone in disease.part.tubular else 1.0
     bites = np.zeros(len(points))
     for _ in range(int(rng.integers(2, 6))):
         at = points[int(rng.integers(len(points)))]
@@ -75,7 +67,7 @@ def eroded(bone: PlacedBone, disease: Disease, mm: float, rng: np.random.Generat
 
 def sclerosis(bone: PlacedBone, disease: Disease, box: tuple[int, int, int, int], mm: float) -> F32 | float:
     """How much denser (h, w) the bone is under its worn ends, within ``box`` (top, left, h, w); 0 when it is not."""
-    wear = disease.wear * _WEAR.get(bone.bone, 0.0)
+    wear = disease.wear * disease.part.keys.wear.get(bone.bone, 0.0)
     if wear == 0.0:
         return 0.0
     along, _, length = along_axis(bone, box)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ossa.phantom.mesh import F64
+from ossa.phantom.part import Part, default_part
 from ossa.phantom.placed import PlacedBone, axis_of
-from ossa.phantom.pose import DIGITS, View
+from ossa.phantom.pose import View
 from ossa.radiograph.radiograph import Side
-
-FOREARM = ("Radius", "Ulna")
 
 
 @dataclass(frozen=True)
@@ -36,30 +35,33 @@ class DrawnHand:
     box: tuple[float, float, float, float]
     bones: tuple[str, ...] = ()
     rays: tuple[int, ...] = ()
+    part: Part = field(default_factory=default_part, repr=False)
 
     def with_truth(self, bits: NDArray[np.uint32], names: tuple[str, ...]) -> DrawnHand:
         """The same hand with ``bones`` and ``rays`` told from its truth ``bits`` (H, W), whose bit k is names[k]."""
         seen = int(np.bitwise_or.reduce(bits, axis=None))
         present = tuple(name for k, name in enumerate(names) if seen >> k & 1)
-        rays = tuple(digit for digit, own in DIGITS.items() if set(own) & set(present))
+        rays = tuple(digit for digit, own in self.part.digits.items() if set(own) & set(present))
         return replace(self, bones=present, rays=rays)
 
 
-def drawn_hand(bones: list[PlacedBone], view: View, side: Side) -> DrawnHand:
+def drawn_hand(bones: list[PlacedBone], view: View, side: Side, part: Part | None = None) -> DrawnHand:
     """The record of a hand whose ``bones`` lie in picture space, its truth not told yet."""
+    part = part or default_part()
     by_name = {bone.bone: bone for bone in bones}
-    wrist = (_middle(by_name["Lunate"]) + _middle(by_name["Capitate"])) / 2
-    near, direction, reach = axis_of(by_name["finger-11"])
+    wrist = np.mean([_middle(by_name[bone]) for bone in part.keys.centre], axis=0)
+    near, direction, reach = axis_of(by_name[part.digits[part.keys.middle_digit][0]])
     to_knuckle = near + direction * reach - wrist
-    points = np.concatenate([b.points[:, :2] for b in bones if b.bone not in FOREARM])
+    points = np.concatenate([b.points[:, :2] for b in bones if b.bone not in part.shafts])
     (left_edge, top), (right_edge, bottom) = points.min(axis=0), points.max(axis=0)
     return DrawnHand(
         view,
         side,
         (float(wrist[0]), float(wrist[1])),
         _unit(to_knuckle),
-        _stretched(by_name),
+        _stretched(by_name, part),
         (float(top), float(left_edge), float(bottom), float(right_edge)),
+        part=part,
     )
 
 
@@ -72,11 +74,12 @@ def _unit(vector: F64) -> tuple[float, float]:
     return float(vector[0]) / length, float(vector[1]) / length
 
 
-def _stretched(bones: Mapping[str, PlacedBone]) -> float:
+def _stretched(bones: Mapping[str, PlacedBone], part: Part) -> float:
     """From the middle of the wrist to the tip of the middle finger along the bones, in space: px."""
-    chain = [(bones["Lunate"].points.mean(axis=0) + bones["Capitate"].points.mean(axis=0)) / 2]
-    for name in DIGITS[3]:
+    chain = [np.mean([bones[name].points.mean(axis=0) for name in part.keys.centre], axis=0)]
+    digit = part.digits[part.keys.middle_digit]
+    for name in digit:
         bone = bones[name]
         chain += [bone.points[bone.t < -0.9].mean(axis=0), bone.points[bone.t > 0.9].mean(axis=0)]
-    chain[-1] = bones[DIGITS[3][-1]].points[int(np.argmax(bones[DIGITS[3][-1]].t))]
+    chain[-1] = bones[digit[-1]].points[int(np.argmax(bones[digit[-1]].t))]
     return float(np.linalg.norm(np.diff(chain, axis=0), axis=1).sum())

@@ -6,61 +6,21 @@ the folder is read, never copied.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ossa.errors import AnatomyError
-from ossa.phantom.mesh import F64, Mesh, closed
+from ossa.phantom.glb import read_glb
+from ossa.phantom.mesh import F64, Mesh
 from ossa.phantom.pose import rotation
 from ossa.phantom.projection import F32, thickness
 from ossa.phantom.sprites import SIDE, Sprite, bare_sprite
 
 #: Words in the names of the bones of a foot and its leg.
 _FOOT = ("toe", "metatarsal", "cuneiform", "cuboid", "navicular", "calcaneus", "talus", "tibia", "fibula")
-
-#: numpy types of glTF's component types, and the number of components of its element types.
-_COMPONENTS: Mapping[int, str] = {5121: "u1", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
-_WIDTHS = {"SCALAR": 1, "VEC3": 3}
-
-_GLB_HEAD = 20
-
-
-def read_glb(path: Path) -> Mesh:
-    """The first mesh of a binary glTF file, in the file's own axes and units.
-
-    Raises AnatomyError when the file is missing, damaged, or holds no plain triangles.
-    """
-    try:
-        data = path.read_bytes()
-        length = int.from_bytes(data[12:16], "little")
-        head = json.loads(data[_GLB_HEAD : _GLB_HEAD + length])
-        body = data[_GLB_HEAD + length + 8 :]
-        part = head["meshes"][0]["primitives"][0]
-        vertices = _accessor(head, body, int(part["attributes"]["POSITION"]), 3)
-        faces = _accessor(head, body, int(part["indices"]), 1).reshape(-1, 3)
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-        raise AnatomyError(
-            "cannot be read", path=path, found=str(error), expected="a binary glTF file with one mesh of triangles"
-        ) from error
-    unique, index = np.unique(vertices, axis=0, return_inverse=True)
-    joined = index.reshape(-1)[faces].astype(np.int32)
-    keep = (joined[:, 0] != joined[:, 1]) & (joined[:, 1] != joined[:, 2]) & (joined[:, 0] != joined[:, 2])
-    return closed(Mesh(unique.astype(np.float64), np.ascontiguousarray(joined[keep]))).outward()
-
-
-def _accessor(head: dict[str, Any], body: bytes, number: int, width: int) -> Any:
-    accessor = head["accessors"][number]
-    view = head["bufferViews"][accessor["bufferView"]]
-    if _WIDTHS[accessor["type"]] != width or "byteStride" in view:
-        raise ValueError(f"accessor {number} is not laid out plainly")
-    start = int(view.get("byteOffset", 0)) + int(accessor.get("byteOffset", 0))
-    flat = np.frombuffer(body, _COMPONENTS[accessor["componentType"]], int(accessor["count"]) * width, start)
-    return flat.reshape(-1, width) if width > 1 else flat
 
 
 def load_foot(folder: str | Path) -> dict[str, Mesh]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ossa.hand.bones import CARPALS
 from ossa.phantom.mesh import F64
 from ossa.phantom.options import PhantomOptions
-from ossa.phantom.pose import DIGITS, FINGERS, rotation
+from ossa.phantom.part import Part
+from ossa.phantom.pose import rotation
 from ossa.phantom.skeleton import Anatomy
 from ossa.radiograph.radiograph import Side
 
@@ -24,29 +24,33 @@ def frame(
     points = {b.bone: (b.mesh.vertices @ frames[b.bone][0].T + frames[b.bone][1]) @ turn.T for b in hand.bodies}
     kind = rng.uniform()
     if kind < options.wrist_only:
-        centre, mm, target = _wrist(points, shape, rng)
+        centre, mm, target = _wrist(points, hand.part, shape, rng)
     elif kind < options.wrist_only + options.digits_only:
-        centre, mm, target = _digits(points, shape, rng)
+        centre, mm, target = _digits(points, hand.part, shape, rng)
     elif kind < options.wrist_only + options.digits_only + options.parts:
-        centre, mm, target = _part(points, shape, rng)
+        centre, mm, target = _part(points, hand.part, shape, rng)
     else:
-        centre, mm, target = _whole(points, shape, options, rng)
+        centre, mm, target = _whole(points, hand.part, shape, options, rng)
     shift = np.array([target[0] - centre[0] / mm, target[1] - centre[1] / mm, 0.0])
     return (turn / mm, shift), mm
 
 
-def _wrist(points: dict[str, F64], shape: tuple[int, int], rng: np.random.Generator) -> tuple[F64, float, F64]:
+def _wrist(
+    points: dict[str, F64], part: Part, shape: tuple[int, int], rng: np.random.Generator
+) -> tuple[F64, float, F64]:
     """(point of the hand in mm, pixel size, where that point lies in the picture) of a wrist alone."""
-    centre = points["Capitate"][:, :2].mean(axis=0) + rng.normal(0, 6, 2)
+    centre = points[part.keys.centre[-1]][:, :2].mean(axis=0) + rng.normal(0, 6, 2)
     return centre, float(rng.uniform(70, 130)) / max(shape), np.array([shape[1] / 2, shape[0] / 2])
 
 
-def _digits(points: dict[str, F64], shape: tuple[int, int], rng: np.random.Generator) -> tuple[F64, float, F64]:
+def _digits(
+    points: dict[str, F64], part: Part, shape: tuple[int, int], rng: np.random.Generator
+) -> tuple[F64, float, F64]:
     """The same of the four fingers, or of the thumb with the palm, with some room around them."""
-    if rng.uniform() < 0.5:
-        seen = [b for d in FINGERS for b in DIGITS[d][1:]]
+    if rng.uniform() < 0.5 or part.keys.apart is None:
+        seen = [b for d in part.together for b in part.digits[d][1:]]
     else:
-        seen = [*DIGITS[1], *(DIGITS[d][0] for d in FINGERS)]
+        seen = [*part.digits[part.keys.apart], *(part.digits[d][0] for d in part.together)]
     low, extent = _box(np.concatenate([points[b][:, :2] for b in seen]))
     mm = max(float(extent[1]) / shape[0], float(extent[0]) / shape[1]) / rng.uniform(0.72, 1.0)
     target = np.array([shape[1] / 2, shape[0] / 2]) + rng.normal(0, 0.03, 2) * max(shape)
@@ -54,11 +58,11 @@ def _digits(points: dict[str, F64], shape: tuple[int, int], rng: np.random.Gener
 
 
 def _whole(
-    points: dict[str, F64], shape: tuple[int, int], options: PhantomOptions, rng: np.random.Generator
+    points: dict[str, F64], part: Part, shape: tuple[int, int], options: PhantomOptions, rng: np.random.Generator
 ) -> tuple[F64, float, F64]:
     """The same of a whole hand without its forearm, which shows as far as the picture reaches."""
     uniform = rng.uniform
-    bones = np.concatenate([p[:, :2] for name, p in points.items() if name not in ("Radius", "Ulna")])
+    bones = np.concatenate([p[:, :2] for name, p in points.items() if name not in part.shafts])
     low, extent = _box(bones)
     fill = uniform(*options.fill)
     mm = max(float(extent[1]) / (shape[0] * fill), float(extent[0]) / (shape[1] * min(1.06, fill + 0.15)))
@@ -68,39 +72,44 @@ def _whole(
     return low + extent / 2, mm, target
 
 
-def _part(points: dict[str, F64], shape: tuple[int, int], rng: np.random.Generator) -> tuple[F64, float, F64]:
+def _part(
+    points: dict[str, F64], part: Part, shape: tuple[int, int], rng: np.random.Generator
+) -> tuple[F64, float, F64]:
     """The same of a part of a hand, which fills the picture; what lies beside it is cut off by the border."""
-    low, extent = _box(_part_points(points, rng))
+    low, extent = _box(_part_points(points, part, rng))
     fill = rng.uniform(0.75, 1.1)
     mm = max(float(extent[1]) / shape[0], float(extent[0]) / shape[1]) / fill
     target = np.array([shape[1] / 2, shape[0] / 2]) + rng.normal(0, 0.04, 2) * max(shape)
     return low + extent / 2, mm, target
 
 
-def _part_points(points: dict[str, F64], rng: np.random.Generator) -> F64:
+def _part_points(points: dict[str, F64], part: Part, rng: np.random.Generator) -> F64:
     """Points (N, 2) of what a close view is taken of."""
-    kind = rng.choice(["fingers", "digit", "palm", "no wrist", "forearm"], p=[0.25, 0.25, 0.15, 0.15, 0.2])
-    if kind == "fingers":
-        first = int(rng.integers(2, 5))
-        digits = range(first, min(first + int(rng.integers(1, 4)), 6))
-        return np.concatenate([points[b][:, :2] for d in digits for b in DIGITS[d][1:]])
+    digits, last = part.digits, max(part.digits)
+    kind = rng.choice(["digits", "digit", "roots", "no short bones", "shafts"], p=[0.25, 0.25, 0.15, 0.15, 0.2])
+    if kind == "digits":
+        first = int(rng.integers(2, last))
+        some = range(first, min(first + int(rng.integers(1, 4)), last + 1))
+        return np.concatenate([points[b][:, :2] for d in some for b in digits[d][1:]])
     if kind == "digit":
-        names = DIGITS[int(rng.integers(1, 6))]
+        names = digits[int(rng.integers(1, last + 1))]
         return np.concatenate([points[b][:, :2] for b in names[int(rng.integers(0, 2)) :]])
-    if kind == "palm":
-        wide = [b for d in FINGERS for b in DIGITS[d][:2]] + [DIGITS[1][0]]
+    if kind == "roots":
+        apart = [] if part.keys.apart is None else [digits[part.keys.apart][0]]
+        wide = [b for d in part.together for b in digits[d][:2]] + apart
         return np.concatenate([points[b][:, :2] for b in wide])
-    if kind == "no wrist":
-        fingers = np.concatenate([points[b][:, :2] for d in DIGITS for b in DIGITS[d][1:]])
-        palm = np.concatenate([points[DIGITS[d][0]][:, :2] for d in FINGERS])
-        # The border cuts the metacarpals at any height.
+    if kind == "no short bones":
+        fingers = np.concatenate([points[b][:, :2] for d in digits for b in digits[d][1:]])
+        palm = np.concatenate([points[digits[d][0]][:, :2] for d in part.together])
+        # The border cuts the roots at any height.
         towards = fingers.mean(axis=0) - palm.mean(axis=0)
         along = (palm - palm.mean(axis=0)) @ towards / float(np.linalg.norm(towards))
         return np.concatenate([fingers, palm[along > np.quantile(along, rng.uniform(0.05, 0.95))]])
-    carpals = np.concatenate([points[b][:, :2] for b in CARPALS])
-    radius = points["Radius"][:, :2]
-    away = np.linalg.norm(radius - carpals.mean(axis=0), axis=1)
-    return np.concatenate([carpals, radius[away < rng.uniform(60, 230)], points[DIGITS[3][0]][:, :2]])
+    short = np.concatenate([points[b][:, :2] for b in part.short])
+    shaft = points[(part.keys.loaded or part.shafts)[0]][:, :2]
+    away = np.linalg.norm(shaft - short.mean(axis=0), axis=1)
+    root = digits[part.keys.middle_digit][0]
+    return np.concatenate([short, shaft[away < rng.uniform(60, 230)], points[root][:, :2]])
 
 
 def _box(points: F64) -> tuple[F64, F64]:

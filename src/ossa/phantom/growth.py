@@ -1,7 +1,7 @@
-"""Children's hands: bones that are not there yet, small round carpals, ends that growth plates part from their shafts.
+"""Children: bones that are not there yet, small round ones, ends that growth plates part from their shafts.
 
-Ages in years, lengths in mm. Ages at which a bone's centre is first seen are means of both sexes, rounded, after the
-usual tables (V. Gilsanz, O. Ratib, Hand Bone Age, Springer 2005); how fast centres grow is schematic.
+Ages in years, lengths in mm. Ages at which a bone's centre is first seen stand in the schema; how fast centres
+grow is schematic.
 """
 
 from __future__ import annotations
@@ -10,24 +10,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from ossa.hand.bones import CARPALS
 from ossa.phantom.mesh import F64, Mesh
+from ossa.phantom.part import Growth, Part
 from ossa.phantom.skeleton import Anatomy, Body
-from ossa.phantom.variation import TUBULAR, long_axis
+from ossa.phantom.variation import long_axis
 
 #: Up to this age the plates are gaps between bones; later they are thin lines (tissue.py).
 CHILD = 9.0
-#: Age at which a carpal's centre is first seen; all are shaped like an adult's at ``FORMED``.
-CARPAL_SEEN = {
-    "Capitate": 0.3, "Hamate": 0.4, "Triquetrum": 2.2, "Lunate": 3.2, "Trapezium": 4.5,
-    "Trapezoid": 5.0, "Scaphoid": 5.2, "Pisiform": 9.5,
-}  # fmt: skip
+#: Age at which all short bones are shaped like an adult's.
 FORMED = 13.0
-#: Age at which the ends beyond the plates are first seen: fingers, the thumb, radius and ulna.
-END_SEEN = {"Radius": 1.0, "Ulna": 6.2, "finger-1": 1.4, "finger-2": 2.0, "finger-3": 2.1}
-FINGER_END_SEEN = 1.5
-#: Ends that lie at the finger's side of their bone; all others lie at the elbow's side.
-HEADS = ("finger-7", "finger-11", "finger-15", "finger-19", "Radius", "Ulna")
 #: Breadth in mm of the rings of vertices that close the faces of a gap: more than the vertices' distance.
 _RING = 0.8
 
@@ -43,28 +34,34 @@ def sample_age(young: float, children: float, rng: np.random.Generator) -> float
 def grown(hand: Anatomy, age: float, rng: np.random.Generator) -> tuple[Anatomy, frozenset[str]]:
     """The hand at ``age``, and the bones that cannot be seen yet. From ``CHILD`` on the hand itself, with all bones.
 
-    A child's hand is smaller as a whole. Every child is a little ahead or behind.
+    A child is smaller as a whole. Every child is a little ahead or behind.
     """
+    part = hand.part
     if age >= CHILD:
         return hand, frozenset()
+    growth = part.keys.growth
+    assert growth is not None  # nobody is a child where nothing is known of children (scene)
     bone_age = max(0.6, age + rng.normal(0, 0.08 * age))
     size = 0.42 + 0.045 * age
     absent, bodies = [], []
     for body in hand.bodies:
-        seen = CARPAL_SEEN.get(body.bone, 0.0) + (rng.normal(0, 0.4) if body.bone in CARPALS else 0.0)
+        seen = growth.seen.get(body.bone, 0.0) + (rng.normal(0, 0.4) if body.bone in part.short else 0.0)
         if bone_age < seen:
             absent.append(body.bone)
-        points = _centre_of(body, bone_age, seen) if body.bone in CARPALS else _with_plate(body, bone_age, rng)
+        if body.bone in part.short:
+            points = _centre_of(body, bone_age, seen)
+        else:
+            points = _with_plate(body, part, growth, bone_age, rng)
         offset = (body.offset[0] * size, body.offset[1] * size, body.offset[2] * size)
         joints = tuple(
             replace(j, centre=(j.centre[0] * size, j.centre[1] * size, j.centre[2] * size)) for j in body.joints
         )
         bodies.append(Body(body.bone, body.parent, offset, joints, Mesh(points * size, body.mesh.faces)))
-    return Anatomy(hand.name, tuple(bodies)), frozenset(absent)
+    return replace(hand, bodies=tuple(bodies)), frozenset(absent)
 
 
 def _centre_of(body: Body, age: float, seen: float) -> F64:
-    """A carpal (V, 3) as a small round centre that grows into its shape."""
+    """A short bone (V, 3) as a small round centre that grows into its shape."""
     share = float(np.clip((age - seen) / (FORMED - seen), 0.0, 1.0))
     scale, roundness = 0.35 + 0.6 * share**0.7, 0.9 * (1 - share)
     middle = body.mesh.vertices.mean(axis=0)
@@ -74,22 +71,21 @@ def _centre_of(body: Body, age: float, seen: float) -> F64:
     return np.asarray(middle + scale * (roundness * ball + (1 - roundness) * local))
 
 
-def _with_plate(body: Body, age: float, rng: np.random.Generator) -> F64:
+def _with_plate(body: Body, part: Part, growth: Growth, age: float, rng: np.random.Generator) -> F64:
     """A long bone (V, 3) whose end is narrower than its shaft and parted from it, or not there yet."""
-    points = body.mesh.vertices
+    points, heads = body.mesh.vertices, part.keys.heads
     axis = long_axis(points)
     along = points @ axis
     # Distance from the growing end, whichever end that is.
-    depth = along.max() - along if body.bone in HEADS else along - along.min()
-    into = -axis if body.bone in HEADS else axis
-    forearm = body.bone not in TUBULAR
-    # The radius' styloid reaches about 10 mm beyond its joint with the lunate.
-    deep = {"Radius": 16.5, "Ulna": 11.0}.get(body.bone, 0.075 * float(np.ptp(along)) + 2.1)
+    depth = along.max() - along if body.bone in heads else along - along.min()
+    into = -axis if body.bone in heads else axis
+    shaft_bone = body.bone not in part.tubular
+    deep = growth.deep.get(body.bone, 0.075 * float(np.ptp(along)) + 2.1)
     plate = deep + rng.normal(0, 0.06 * deep)
-    if body.bone in HEADS and not forearm:
+    if body.bone in heads and not shaft_bone:
         plate += 5.0
-    seen = END_SEEN.get(body.bone, FINGER_END_SEEN) + rng.normal(0, 0.3)
-    gap = plate * (0.12 + 0.02 * max(CHILD - age, 0)) * (0.5 if forearm else 1.0) + 0.6
+    seen = growth.ends.get(body.bone, growth.end) + rng.normal(0, 0.3)
+    gap = plate * (0.12 + 0.02 * max(CHILD - age, 0)) * (0.5 if shaft_bone else 1.0) + 0.6
     shaft = depth >= plate
     if age < seen:
         # The end is cartilage: the shaft closes with a blunt face.

@@ -1,4 +1,4 @@
-"""Broken and displaced bones, joints out of place, fingers that are lost. Lengths in mm, angles in radians."""
+"""Broken and displaced bones, joints out of place, digits that are lost. Lengths in mm, angles in radians."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ from dataclasses import replace
 import numpy as np
 
 from ossa.phantom.mesh import F64, Mesh
-from ossa.phantom.pose import DIGITS, Pose, rotation
+from ossa.phantom.part import Part
+from ossa.phantom.pose import Pose, rotation
 from ossa.phantom.skeleton import Anatomy, triple
 from ossa.phantom.variation import long_axis
 
-#: Bones that break and displace, the frequent ones named more than once (schematic).
-_BROKEN = ("Radius",) * 4 + ("finger-19",) * 3 + tuple(bone for bones in DIGITS.values() for bone in bones)
 #: Breadth in mm over which a broken surface passes from one fragment to the other.
 _STEP = 1.2
 
 
 def injured(hand: Anatomy, pose: Pose, rng: np.random.Generator) -> tuple[Anatomy, Pose]:
     """The hand after an accident: one bone broken and displaced, or one joint out of place."""
+    digits = hand.part.digits
     if rng.uniform() < 0.3:
-        bone = str(rng.choice([b for bones in DIGITS.values() for b in bones[1:]]))
+        bone = str(rng.choice([b for bones in digits.values() for b in bones[1:]]))
         out = np.array([rng.choice((-1, 1)) * rng.uniform(2, 7), rng.uniform(-1, 4), rng.normal(0, 3)])
         return hand, replace(pose, shift={**pose.shift, bone: pose.shift.get(bone, np.zeros(3)) + out})
-    return broken(hand, pose, str(rng.choice(_BROKEN)), rng)
+    often = [bone for bone, times in hand.part.keys.broken.items() for _ in range(times)]
+    return broken(hand, pose, str(rng.choice([*often, *(bone for bones in digits.values() for bone in bones)])), rng)
 
 
 def broken(hand: Anatomy, pose: Pose, bone: str, rng: np.random.Generator) -> tuple[Anatomy, Pose]:
@@ -33,7 +34,7 @@ def broken(hand: Anatomy, pose: Pose, bone: str, rng: np.random.Generator) -> tu
     axis = long_axis(points)
     along = points @ axis
     length = float(np.ptp(along))
-    at = along.max() - (rng.uniform(12, 60) if bone == "Radius" else rng.uniform(0.2, 0.85) * length)
+    at = along.max() - (rng.uniform(12, 60) if bone in hand.part.shafts else rng.uniform(0.2, 0.85) * length)
     middle = points[np.abs(along - at) < 3.0].mean(axis=0)
     width = float(np.linalg.norm(points[np.abs(along - at) < 3.0] - middle, axis=1).mean())
     turn = rng.normal(0, 0.30, 3) * (1.0, 0.4, 1.0)
@@ -57,14 +58,14 @@ def broken(hand: Anatomy, pose: Pose, bone: str, rng: np.random.Generator) -> tu
             other = replace(other, offset=triple(moved(np.asarray(other.offset)[None])[0]))
             turns[other.bone] = turns.get(other.bone, np.zeros(3)) + turn
         bodies.append(other)
-    return Anatomy(hand.name, tuple(bodies)), replace(pose, turn=turns)
+    return replace(hand, bodies=tuple(bodies)), replace(pose, turn=turns)
 
 
-def lost(rng: np.random.Generator) -> frozenset[str]:
+def lost(part: Part, rng: np.random.Generator) -> frozenset[str]:
     """The bones of one or two digits, from some level on: an amputation, or a ray that never grew."""
-    digits = rng.choice([1, 2, 3, 4, 5], int(rng.integers(1, 3)), replace=False)
+    digits = rng.choice([*part.digits], int(rng.integers(1, 3)), replace=False)
     gone: set[str] = set()
     for digit in digits:
-        bones = DIGITS[int(digit)]
+        bones = part.digits[int(digit)]
         gone |= set(bones[int(rng.integers(0 if rng.uniform() < 0.2 else 1, len(bones))) :])
     return frozenset(gone)

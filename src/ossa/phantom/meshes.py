@@ -6,23 +6,30 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from ossa.phantom.part import Part, default_part
 from ossa.phantom.skeleton import Anatomy
 
-#: A hand with its wrist is about 230 mm long: vertices closer than 1.2 px of it cannot be told apart in a picture, and
-#: only cost time.
-_HAND_MM, _PIXELS = 230.0, 1.2
+#: Vertices closer than so many px cannot be told apart in a picture of the whole part, and only cost time.
+_PIXELS = 1.2
 
 
-def meshes(folders: Sequence[str | Path], size: int) -> Anatomy | None:
+def meshes(folders: Sequence[str | Path], size: int, part: Part | None = None) -> Anatomy | None:
     """The anatomy of ``folders`` for pictures of ``size`` px; None, the built-in hand, when there are none.
 
-    Raises AnatomyError for a folder without bone meshes. Kept for the process.
+    Raises AnatomyError for a folder without bone meshes, and for a part that has no built-in bones. Kept for the
+    process.
     """
-    return _meshes(tuple(str(Path(folder).resolve()) for folder in folders), size) if folders else None
+    from ossa.phantom.ways import builtin
+
+    part = part or default_part()
+    if not folders:
+        builtin(part)
+        return None
+    return _meshes(tuple(str(Path(folder).resolve()) for folder in folders), size, part)
 
 
 @cache
-def _meshes(folders: tuple[str, ...], size: int) -> Anatomy:
-    from ossa.phantom.people import load_people
+def _meshes(folders: tuple[str, ...], size: int, part: Part) -> Anatomy:
+    from ossa.phantom.ways import ways_of
 
-    return load_people(folders).lightened(_HAND_MM / size * _PIXELS)
+    return ways_of(part).people(folders, part).lightened(part.keys.extent / size * _PIXELS)

@@ -21,6 +21,8 @@ from ossa.quiet import may_keep_beside
 
 #: A surface farther than this from the one that it was laid over (mean, mm) is another bone or another shape.
 MAX_MISFIT = 0.8
+#: A bone larger than those of a hand is fitted with points farther apart; so much of their distance is no misfit.
+_COARSE = 0.3
 
 #: Widths of the smoothing of a fit in mm, from the whole bone to its details, and rounds at each.
 _SCALES, _ROUNDS = (9.0, 6.0, 4.0, 2.6, 1.8, 1.2), 5
@@ -45,7 +47,7 @@ def _people(first: str, others: tuple[str, ...]) -> Anatomy:
     bodies = []
     for body in anatomy.bodies:
         found = [_mesh_of(Path(folder), body.bone) for folder in others]
-        forms = [_form(body, mesh) for mesh in found if mesh is not None]
+        forms = [form_of(body, mesh) for mesh in found if mesh is not None]
         bodies.append(replace(body, forms=np.stack(forms) if forms else body.forms))
     name = "+".join([anatomy.name, *(Path(folder).name for folder in others)])
     return Anatomy(name, tuple(bodies))
@@ -66,15 +68,16 @@ def _mesh_of(folder: Path, bone: str) -> Mesh | None:
     return closed(read_stl(path, 1000.0)).outward()
 
 
-def _form(body: Body, other: Mesh) -> F64:
+def form_of(body: Body, other: Mesh) -> F64:
     """Where ``body``'s vertices lie on another person's same bone, as displacements (V, 3)."""
     light = cluster(body.mesh, _cell(body.mesh, _VERTICES))
     points, moved, misfit = lay_over(light, other)
-    if misfit > MAX_MISFIT:
+    most = max(MAX_MISFIT, _COARSE * _cell(body.mesh, _VERTICES))
+    if misfit > most:
         raise AnatomyError(
             f"{body.bone} does not fit the first person's",
             found=f"{misfit:.2f} mm apart after fitting",
-            expected=f"at most {MAX_MISFIT} mm",
+            expected=f"at most {most:.2g} mm",
             remedy="Look at the mesh: another bone, a left one, or torn",
         )
     return spread(points, moved - points, body.mesh.vertices, 0.8 * _cell(body.mesh, _VERTICES))
@@ -99,8 +102,8 @@ def lay_over(template: Mesh, other: Mesh) -> tuple[F64, F64, float]:
         for _ in range(_ROUNDS):
             pull = _pull(moved, surface)
             moved = moved + kernel @ pull
-    there, _ = _nearest(moved, surface)
-    back, _ = _nearest(surface, moved)
+    there, _ = nearest(moved, surface)
+    back, _ = nearest(surface, moved)
     misfit = (
         np.linalg.norm(surface[there] - moved, axis=1).mean() + np.linalg.norm(moved[back] - surface, axis=1).mean()
     )
@@ -127,8 +130,8 @@ def spread(at: F64, values: F64, points: F64, width: float) -> F64:
 
 def _pull(moved: F64, surface: F64) -> F64:
     """How each moved vertex is drawn: the mean of its nearest surface point and of those it is nearest to."""
-    there, _ = _nearest(moved, surface)
-    back, _ = _nearest(surface, moved)
+    there, _ = nearest(moved, surface)
+    back, _ = nearest(surface, moved)
     count = np.bincount(back, minlength=len(moved))
     total = np.stack([np.bincount(back, surface[:, k], minlength=len(moved)) for k in range(3)], axis=1)
     drawn = surface[there]
@@ -158,23 +161,23 @@ def _rigid(points: F64, surface: F64, turn: F64) -> tuple[float, F64]:
     matrix, shift = turn, middle - turn @ surface.mean(axis=0)
     for _ in range(15):
         laid = few @ matrix.T + shift
-        there, _ = _nearest(laid, points)
-        back, _ = _nearest(points, laid)
+        there, _ = nearest(laid, points)
+        back, _ = nearest(points, laid)
         source, target = np.concatenate([few, few[back]]), np.concatenate([points[there], points])
         a, b = source.mean(axis=0), target.mean(axis=0)
         u, _, vt = np.linalg.svd((target - b).T @ (source - a))
         matrix = u @ np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))]) @ vt
         shift = b - matrix @ a
     laid = few @ matrix.T + shift
-    _, d1 = _nearest(laid, points)
-    _, d2 = _nearest(points, laid)
+    _, d1 = nearest(laid, points)
+    _, d2 = nearest(points, laid)
     return float(np.sqrt(d1).mean() + np.sqrt(d2).mean()), np.asarray(surface @ matrix.T + shift)
 
 
 _compiled: Any = None
 
 
-def _nearest(of: F64, among: F64) -> tuple[Any, F64]:
+def nearest(of: F64, among: F64) -> tuple[Any, F64]:
     """For each point ``of`` (N, 3) the index of the nearest ``among`` (M, 3), and the squared distance."""
     global _compiled
     if _compiled is None:

@@ -11,6 +11,7 @@ import numpy as np
 from ossa.hand.bones import CARPALS
 from ossa.phantom.mesh import F64
 from ossa.phantom.options import PhantomOptions
+from ossa.phantom.part import Part, default_part
 from ossa.phantom.skeleton import Anatomy, Body
 
 View = Literal["frontal", "oblique", "lateral"]
@@ -21,13 +22,7 @@ View = Literal["frontal", "oblique", "lateral"]
 PROXIMAL_ROW_SHARE = 0.45
 
 #: Digit (1: thumb) -> its hand29 bones from the metacarpal to the tip.
-DIGITS = {
-    1: ("finger-3", "finger-2", "finger-1"),
-    2: ("finger-7", "finger-6", "finger-5", "finger-4"),
-    3: ("finger-11", "finger-10", "finger-9", "finger-8"),
-    4: ("finger-15", "finger-14", "finger-13", "finger-12"),
-    5: ("finger-19", "finger-18", "finger-17", "finger-16"),
-}
+DIGITS = default_part().digits
 #: Least distance in mm of the thumb's end bones from the index finger's line when the thumb lies beside the hand.
 THUMB_CLEARANCE = 13.0
 FINGERS = (2, 3, 4, 5)
@@ -175,6 +170,14 @@ def with_thumb_beside(hand: Anatomy, pose: Pose, rng: np.random.Generator) -> Po
     return best
 
 
+def posed_hand(hand: Anatomy, options: PhantomOptions, rng: np.random.Generator) -> Pose:
+    """A pose of this hand, its thumb beside it in all but a share of ``thumb_across``."""
+    pose = sample_pose(rng, options)
+    if pose.kind != "lateral" and rng.uniform() >= options.thumb_across:
+        pose = with_thumb_beside(hand, pose, rng)
+    return pose
+
+
 def _thumb_clearance(hand: Anatomy, frames: dict[str, tuple[F64, F64]]) -> float:
     """How far (mm, across the picture) the thumb's two end bones lie beyond the index finger's line."""
     ends = {}
@@ -210,16 +213,16 @@ def place(anatomy: Anatomy, pose: Pose) -> dict[str, tuple[F64, F64]]:
         frames[body.bone] = (turn, origin)
         if body.bone in pose.nudge:
             vector, displacement = pose.nudge[body.bone]
-            origin, turn = _about(origin, turn, _middle(body), rotation(vector))
+            origin, turn = _about(origin, turn, _middle(body, anatomy.part), rotation(vector))
             origin = origin + displacement
         out[body.bone] = (pose.view @ turn, pose.view @ origin)
     return out
 
 
-def _middle(body: Body) -> F64:
-    """Where a bone turns on its own (3,): about its middle, a forearm bone about its end at the wrist."""
+def _middle(body: Body, part: Part) -> F64:
+    """Where a bone turns on its own (3,): about its middle, a shaft about its far end."""
     points = body.mesh.vertices
-    if body.parent is None or body.bone == "Radius":
+    if body.bone in part.shafts:
         points = points[points[:, 1] < points[:, 1].min() + 15.0]
     return np.asarray(points.mean(axis=0))
 

@@ -7,22 +7,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.phantom.builtin import builtin_anatomy
+from ossa.phantom import limb
 from ossa.phantom.drawn import drawn_hand
 from ossa.phantom.exposure import expose
 from ossa.phantom.framing import frame
 from ossa.phantom.growth import grown, sample_age
 from ossa.phantom.injury import injured, lost
 from ossa.phantom.options import PhantomOptions as PhantomOptions
+from ossa.phantom.part import default_part
 from ossa.phantom.placed import placed
-from ossa.phantom.pose import DIGITS, place, sample_pose, with_thumb_beside
+from ossa.phantom.pose import place
 from ossa.phantom.skeleton import Anatomy
-from ossa.phantom.soft import soft_tissue
 from ossa.phantom.tissue import Projection, add_bones, add_sesamoids
 from ossa.phantom.treatment import hardware
 from ossa.phantom.variation import vary
+from ossa.phantom.ways import builtin, settled, ways_of
 from ossa.radiograph.radiograph import Provenance, Radiograph, Side, Spacing
-from ossa.schema import load_schema
 from ossa.segmentation.segmentation import Segmentation
 
 #: How much farther from the middle of their joint a sitter's thumb shows its sesamoids: beside the bone, where
@@ -45,7 +45,7 @@ class Sitter:
         """The person's age in years, hand, and bones that cannot be seen yet."""
         rng = np.random.default_rng(np.random.SeedSequence([20260102, self.person]))
         age = sample_age(options.young, options.children, rng)
-        return age, *grown(vary(anatomy or builtin_anatomy(), rng), age, rng)
+        return age, *grown(vary(anatomy or builtin(), rng), age, rng)
 
 
 def age_of(person: int, options: PhantomOptions) -> float:
@@ -59,11 +59,10 @@ def generate(
 ) -> tuple[Radiograph, Segmentation]:
     """A phantom whose longer side has ``size`` px, with truth; the same arguments give the same pixels.
 
-    Without ``anatomy`` the built-in one is used.
+    Without ``anatomy`` the built-in one is used; the truth has the bones of the anatomy's schema.
     """
     picture, scene = render(seed, size, options or PhantomOptions(), anatomy)
-    schema = load_schema("hand29")
-    truth = Segmentation.from_bits(scene.bits, schema)
+    truth = Segmentation.from_bits(scene.bits, scene.hand.part.schema)
     spacing = Spacing(scene.mm, scene.mm, "phantom")
     return Radiograph(picture, spacing, scene.hand.side, Provenance(format="phantom", remarks=(f"seed {seed}",))), truth
 
@@ -79,7 +78,7 @@ def render(
     bits = np.where(seen, scene.bits, np.uint32(0))
     if rng.uniform() < options.inverted:
         picture = 255 - picture
-    return picture, replace(scene, bits=bits, hand=scene.hand.with_truth(bits, load_schema("hand29").names))
+    return picture, replace(scene, bits=bits, hand=scene.hand.with_truth(bits, scene.hand.part.schema.names))
 
 
 def project(
@@ -89,33 +88,35 @@ def project(
     anatomy: Anatomy | None = None,
     sitter: Sitter | None = None,
 ) -> Projection:
-    """A hand drawn from ``rng`` (whose, ``sitter`` may say), posed, framed and projected; the longer side has ``size``
-    px."""
-    schema = load_schema("hand29")
+    """A hand, or what else the anatomy is, drawn from ``rng`` (whose, ``sitter`` may say), posed, framed and projected;
+    the longer side has ``size`` px. What nothing is known of for this part is left out of ``options``."""
+    part = default_part() if anatomy is None else anatomy.part
+    ways, options = ways_of(part), settled(options, part)
     shape = (size, max(32, round(size * rng.uniform(*options.aspect))))
     if sitter is None:
         age = sample_age(options.young, options.children, rng)
-        hand, absent = grown(vary(anatomy or builtin_anatomy(), rng), age, rng)
+        hand, absent = grown(vary(anatomy or builtin(), rng), age, rng)
     else:
         age, hand, absent = sitter.grow(options, anatomy)
-    pose = sample_pose(rng, options)
-    if pose.kind != "lateral" and rng.uniform() >= options.thumb_across:
-        pose = with_thumb_beside(hand, pose, rng)
+    pose = ways.posed(hand, options, rng)
     if rng.uniform() < options.injured:
         hand, pose = injured(hand, pose, rng)
     if rng.uniform() < options.missing:
-        absent |= lost(rng)
+        absent |= lost(part, rng)
     frames = place(hand, pose)
     chance: Side = "R" if rng.uniform() < 0.5 else "L"
     side = chance if sitter is None else sitter.side
     to_picture, mm = frame(hand, frames, shape, options, side, rng)
     bones = placed(hand, frames, to_picture, mm)
     there = [bone for bone in bones if bone.bone not in absent]
-    cortex, spongy, bits = add_bones(there, schema, shape, mm, age, rng)
-    at_thumb = add_sesamoids(there, cortex, spongy, mm, age, rng, 1.0 if sitter is None else SESAMOIDS_ASIDE)
-    if sitter is not None and sitter.sesamoid:
-        bits[at_thumb] |= np.uint32(1 << schema.index(DIGITS[1][0]))
-    soft = soft_tissue(bones, absent, shape, mm, rng)
-    metal = hardware(there, shape, mm, options.treated, rng)
-    drawn = drawn_hand(bones, pose.kind, side).with_truth(bits, schema.names)
+    cortex, spongy, bits = add_bones(there, part.schema, shape, mm, age, rng)
+    aside = 1.0 if sitter is None else SESAMOIDS_ASIDE
+    at_first = add_sesamoids(there, cortex, spongy, mm, age, rng, aside, part)
+    if sitter is not None and sitter.sesamoid and part.sesamoid_bone is not None:
+        bits[at_first] |= np.uint32(1 << part.schema.index(part.sesamoid_bone))
+    soft = ways.flesh(bones, bits, absent, mm, rng)
+    if part.keys.latitude is not None:
+        cortex, spongy = limb.saturated(cortex, spongy, part.keys.latitude)
+    metal = hardware(there, shape, mm, options.treated, rng, part)
+    drawn = drawn_hand(bones, pose.kind, side, part).with_truth(bits, part.schema.names)
     return Projection(cortex, spongy, soft, metal, bits, mm, drawn)

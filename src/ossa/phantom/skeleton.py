@@ -15,6 +15,7 @@ import numpy as np
 
 from ossa.errors import AnatomyError
 from ossa.phantom.mesh import F64, Mesh, cells, closed, cluster, ellipsoid, means, merged, read_stl, two_sheets
+from ossa.phantom.part import Part, default_part
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Joint:
 class Body:
     """One bone in the tree: its ``offset`` (3,) in the parent's frame, its joints and its mesh.
 
-    ``bone`` is a name of the hand29 schema. ``forms`` (P, V, 3): how the mesh's vertices would have to be displaced to
+    ``bone`` is a name of the schema. ``forms`` (P, V, 3): how the mesh's vertices would have to be displaced to
     give the bone of each of P other people; without other people P is 0.
     """
 
@@ -50,14 +51,15 @@ class Body:
 
 @dataclass(frozen=True, eq=False)
 class Anatomy:
-    """``bodies`` in an order in which parents precede children; ``name`` for the record."""
+    """``bodies`` in an order in which parents precede children; ``name`` for the record; ``part``: their part."""
 
     name: str
     bodies: tuple[Body, ...]
+    part: Part = field(default_factory=default_part)
 
     def lightened(self, cell: float) -> Anatomy:
-        """The same hand with vertices closer than ``cell`` mm merged: enough for pixels of that size."""
-        return Anatomy(self.name, tuple(body.lightened(cell) for body in self.bodies))
+        """The same bones with vertices closer than ``cell`` mm merged: enough for pixels of that size."""
+        return replace(self, bodies=tuple(body.lightened(cell) for body in self.bodies))
 
 
 #: Mesh name in a MyoHand folder -> hand29 bone.

@@ -12,25 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.hand.bones import CARPALS
 from ossa.phantom.disease import eroded, fracture, sample_disease, sclerosis, spurred
 from ossa.phantom.drawn import DrawnHand
 from ossa.phantom.growth import CHILD
 from ossa.phantom.mesh import F64, ellipsoid
+from ossa.phantom.part import Part, default_part, part_of
 from ossa.phantom.placed import PlacedBone, along_axis, axis_of
 from ossa.phantom.projection import F32, thickness
-from ossa.phantom.variation import DISTAL, TUBULAR
 from ossa.schema import BoneSchema
 
-#: Bones whose growth plate lies at their far end; phalanges and the first metacarpal have it at their
-#: base (as every bone-age atlas shows).
-FINGER_METACARPALS = ("finger-7", "finger-11", "finger-15", "finger-19")
-FOREARM = ("Radius", "Ulna")
-PLATE_AT_HEAD = (*FINGER_METACARPALS, *FOREARM)
-
-#: Cortex in mm at the ends of a tube and all around a carpal (schematic), and a pixel's least path through bone
+#: Cortex in mm at the ends of a tube and all around a short bone (schematic), and a pixel's least path through bone
 #: in mm to belong to the truth: an edge thinner than this cannot be seen.
-END_WALL, CARPAL_WALL, LEAST_BONE = 0.35, 0.5, 0.05
+END_WALL, SHORT_WALL, LEAST_BONE = 0.35, 0.5, 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,38 +50,39 @@ def add_bones(
     ``age`` in years opens growth plates and thins the cortex from 50 on. How thick, grainy and dense bone is
     is drawn, for the hand and then for each bone, from schematic ranges.
     """
+    part = part_of(schema)
     cortex, spongy = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     bits = np.zeros(shape, np.uint32)
     thick = rng.uniform(0.55, 1.35) * (1.0 if age < 50 else rng.uniform(0.55, 1.0))
     grain = (0.5 * rng.uniform() ** 1.5, rng.uniform(0.8, 2.2))
     plates = _plate_state(age, rng)
-    disease = sample_disease(schema.names, age, rng)
+    disease = sample_disease(schema.names, age, rng, part)
     for whole in bones:
         bone = eroded(spurred(whole, disease, mm, rng), disease, mm, rng)
         top, left, full = thickness(bone.points, bone.faces, shape)
         if full.size == 0:
             continue
         full = np.clip(full * mm, 0, None)
-        wall = thick * rng.normal(1, 0.08) * _wall(bone) + _joint_plate(bone, rng)
+        wall = thick * rng.normal(1, 0.08) * _wall(bone, part) + _joint_plate(bone, part, rng)
         inner_points = bone.points - bone.normals * (wall / mm)[:, None]
         inner = np.zeros_like(full)
-        y, x, part = thickness(inner_points, bone.faces, shape)
-        if part.size:
-            _overlay(inner, part * mm, y - top, x - left)
+        y, x, core = thickness(inner_points, bone.faces, shape)
+        if core.size:
+            _overlay(inner, core * mm, y - top, x - left)
         inner = np.clip(inner, 0, full)
         shell = full - inner
         density = max(float(rng.normal(1, 0.08)), 0.7)
-        if bone.bone in DISTAL:
+        if bone.bone in part.tips:
             fade = _tuft_fade(bone, (top, left, *full.shape), mm, rng)
             shell, inner = shell * fade, inner * fade
-        marrow = inner * density * (0.25 + 0.75 * rng.uniform() if bone.bone in TUBULAR else rng.uniform(0.7, 1.0))
-        marrow *= _trabeculae(bone, full.shape, mm, grain, rng)
+        marrow = inner * density * (0.25 + 0.75 * rng.uniform() if bone.bone in part.tubular else rng.uniform(0.7, 1.0))
+        marrow *= _trabeculae(bone, full.shape, mm, grain, bone.bone in part.short, rng)
         box = (slice(top, top + full.shape[0]), slice(left, left + full.shape[1]))
-        if plates is not None and bone.bone not in CARPALS:
-            gap, edge = _plate(bone, full.shape, top, left, mm, plates, rng)
+        if plates is not None and bone.bone not in part.short:
+            gap, edge = _plate(bone, part, full.shape, top, left, mm, plates, rng)
             shell, marrow = shell * gap + full * edge * 0.25, marrow * gap
         extent = (top, left, *full.shape)
-        if bone.bone == "Radius" and age >= CHILD:
+        if bone.bone in part.keys.loaded and age >= CHILD:
             lip, band = _joint_rim(bone, full, extent, mm, rng)
             shell, marrow = shell * lip + full * band, marrow * lip
         line = fracture(bone, disease, extent, mm, rng)
@@ -107,27 +101,27 @@ def _overlay(target: F32, part: F32, top: int, left: int) -> None:
         target[y0:y1, x0:x1] += part[y0 - top : y1 - top, x0 - left : x1 - left]
 
 
-def _wall(bone: PlacedBone) -> F64:
+def _wall(bone: PlacedBone, part: Part) -> F64:
     """Cortex thickness in mm at each vertex. At mid-shaft of a tube about a fifth of its width, before
     the hand's own factor (second metacarpal: both cortices together are 46 % of the width in women,
     53 % in men; Ekpo et al., J. Radiography & Radiation Sciences 21:1-6, 2007)."""
     middle = 0.20 * min(bone.width, 11.0)
-    if bone.bone in TUBULAR:
+    if bone.bone in part.tubular:
         bump = np.clip(1 - (bone.t / 0.75) ** 2, 0, 1) ** 1.5
         return np.asarray(END_WALL + (middle - END_WALL) * bump)
-    if bone.bone in FOREARM:
+    if bone.bone in part.shafts:
         # From the broad end, thinly walled, to the shaft.
         bump = np.clip((bone.from_end - 12.0) / 55.0, 0, 1)
         return np.asarray(END_WALL + (middle - END_WALL) * bump)
-    return np.full(len(bone.points), CARPAL_WALL)
+    return np.full(len(bone.points), SHORT_WALL)
 
 
-def _joint_plate(bone: PlacedBone, rng: np.random.Generator) -> F64 | float:
+def _joint_plate(bone: PlacedBone, part: Part, rng: np.random.Generator) -> F64 | float:
     """Extra thickness in mm where a bone carries load: the plate under the radius' joint surface, which films show as
     a white band below the lunate and scaphoid, and all around a carpal. Schematic."""
-    if bone.bone == "Radius":
+    if bone.bone in part.keys.loaded:
         return np.asarray(rng.uniform(0.0, 1.5) * np.clip((10.5 - bone.from_end) / 6.0, 0, 1))
-    return float(rng.uniform(0.0, 0.3)) if bone.bone in CARPALS else 0.0
+    return float(rng.uniform(0.0, 0.3)) if bone.bone in part.short else 0.0
 
 
 def _tuft_fade(bone: PlacedBone, box: tuple[int, int, int, int], mm: float, rng: np.random.Generator) -> F32:
@@ -190,7 +184,12 @@ _tiles: list[F32] = []
 
 
 def _trabeculae(
-    bone: PlacedBone, shape: tuple[int, int], mm: float, grain: tuple[float, float], rng: np.random.Generator
+    bone: PlacedBone,
+    shape: tuple[int, int],
+    mm: float,
+    grain: tuple[float, float],
+    short: bool,
+    rng: np.random.Generator,
 ) -> F32:
     """A factor around 1 that follows the bone's long axis, as trabeculae follow the load."""
     import cv2
@@ -200,8 +199,8 @@ def _trabeculae(
     strength, spacing = grain
     tile = _tiles[int(rng.integers(len(_tiles)))]
     _, direction, _ = axis_of(bone)
-    # In carpals the pattern runs any way.
-    angle = np.arctan2(direction[0], direction[1]) + rng.normal(0, 0.8 if bone.bone in CARPALS else 0.2)
+    # In short bones the pattern runs any way.
+    angle = np.arctan2(direction[0], direction[1]) + rng.normal(0, 0.8 if short else 0.2)
     # One tile pixel is spacing * .09 mm: the band's wavelength of 9 px then is about .8 mm.
     scale = mm / (0.09 * spacing)
     c, s = np.cos(angle) * scale, np.sin(angle) * scale
@@ -232,6 +231,7 @@ def _plate_state(age: float, rng: np.random.Generator) -> tuple[float, float, fl
 
 def _plate(
     bone: PlacedBone,
+    part: Part,
     shape: tuple[int, int],
     top: int,
     left: int,
@@ -246,10 +246,10 @@ def _plate(
     """
     near, direction, length = axis_of(bone)
     gap, width, margin = state
-    depth = rng.uniform(4.5, 8.0) if bone.bone in ("Radius", "Ulna") else rng.uniform(2.2, 4.2)
-    if bone.bone in FINGER_METACARPALS:
+    depth = rng.uniform(4.5, 8.0) if bone.bone in part.shafts else rng.uniform(2.2, 4.2)
+    if bone.bone in part.keys.heads and bone.bone not in part.shafts:
         depth = rng.uniform(7.0, 10.0)
-    at = length - depth / mm if bone.bone in PLATE_AT_HEAD else depth / mm
+    at = length - depth / mm if bone.bone in part.keys.heads else depth / mm
     y, x = np.mgrid[top : top + shape[0], left : left + shape[1]].astype(np.float32)
     along = (x - near[0]) * direction[0] + (y - near[1]) * direction[1]
     across = (x - near[0]) * -direction[1] + (y - near[1]) * direction[0]
@@ -268,15 +268,6 @@ def _plate(
     return np.asarray(1 - gap * inside, np.float32), np.asarray(edge, np.float32)
 
 
-#: Metacarpal or phalanx before whose head sesamoids lie -> how often, and on which sides (metacarpophalangeal joints of
-#: the thumb, index, middle, ring and little finger, and the thumb's interphalangeal joint: K. Yammine, Clin Anat
-#: 27:1291-1303, 2014, a review of 17,000 hands).
-SESAMOIDS = {
-    "finger-3": (0.999, (-1, 1)), "finger-2": (0.478, (0,)), "finger-7": (0.40, (1,)),
-    "finger-11": (0.013, (1,)), "finger-15": (0.008, (-1,)), "finger-19": (0.628, (-1,)),
-}  # fmt: skip
-
-
 def add_sesamoids(
     bones: list[PlacedBone],
     cortex: F32,
@@ -284,35 +275,38 @@ def add_sesamoids(
     mm: float,
     age: float,
     rng: np.random.Generator,
-    thumb_aside: float = 1.0,
+    first_aside: float = 1.0,
+    part: Part | None = None,
 ) -> NDArray[np.bool_]:
-    """Small round bones before the heads of ``SESAMOIDS``, from the ages of 11 to 14 on; sizes schematic. They are not
-    in the truth, as no bone of the hand's 29; where (H, W) those at the thumb's base lie is told. ``thumb_aside``: how
-    much farther from the middle of the head these lie, since a thumb is often seen from its side."""
+    """Small round bones before the heads of bones, as the schema says, from the ages of 11 to 14 on; sizes schematic.
+    They are not in the truth, as no bones of the schema; where (H, W) those of its first entry lie is told.
+    ``first_aside``: how much farther from the middle of the head these lie, since a thumb is often seen from its
+    side."""
+    part = part or default_part()
     shape = (cortex.shape[0], cortex.shape[1])
-    at_thumb = np.zeros(shape, bool)
+    at_first = np.zeros(shape, bool)
     if age < rng.uniform(11, 14):
-        return at_thumb
+        return at_first
     by_name = {bone.bone: bone for bone in bones}
-    for name, (chance, sides) in SESAMOIDS.items():
-        if name not in by_name or rng.uniform() > chance:
+    for kind in part.keys.sesamoid:
+        if kind.bone not in by_name or rng.uniform() > kind.chance:
             continue
-        bone = by_name[name]
+        bone, small, first = by_name[kind.bone], kind.size, kind.bone == part.sesamoid_bone
         near, direction, length = axis_of(bone)
-        small = 0.6 if name == "finger-2" else 1.0
-        for side in sides:
+        for side in kind.sides:
             radii = small * rng.uniform(1.2, 2.8, 3) / mm
             mesh = ellipsoid((float(radii[0]), float(radii[1] * 1.2), float(radii[2])), 8)
             aside = side * rng.uniform(1.0, 5.5) if side else rng.normal(0, 1.0)
-            aside *= thumb_aside if name == "finger-3" else 1.0
+            aside *= first_aside if first else 1.0
             across = np.array([-direction[1], direction[0]]) * aside / mm
             middle = near + direction * (length - small * rng.uniform(0.5, 6.0) / mm) + across
             points = mesh.vertices + np.array([middle[0], middle[1], 0.0])
-            y, x, part = thickness(points, mesh.faces, shape)
-            if part.size:
-                depth = np.clip(part * mm, 0, None)
-                cortex[y : y + part.shape[0], x : x + part.shape[1]] += 0.3 * depth
-                spongy[y : y + part.shape[0], x : x + part.shape[1]] += 0.7 * depth
-                if name == "finger-3":
-                    at_thumb[y : y + part.shape[0], x : x + part.shape[1]] |= depth > LEAST_BONE
-    return at_thumb
+            y, x, crossed = thickness(points, mesh.faces, shape)
+            if crossed.size:
+                depth = np.clip(crossed * mm, 0, None)
+                box = (slice(y, y + depth.shape[0]), slice(x, x + depth.shape[1]))
+                cortex[box] += 0.3 * depth
+                spongy[box] += 0.7 * depth
+                if first:
+                    at_first[box] |= depth > LEAST_BONE
+    return at_first

@@ -9,30 +9,34 @@ import numpy as np
 
 from ossa.phantom.drawn import DrawnHand
 from ossa.phantom.mesh import F64
+from ossa.phantom.part import Part, default_part
 from ossa.phantom.placed import PlacedBone, axis_of
 from ossa.phantom.projection import F32
 
-#: Bones that carry plates and screws; of those that are not there none does.
-_PLATED = ("Radius", "Radius", "Ulna", "finger-7", "finger-11", "finger-15", "finger-19", "finger-3", "finger-10")
-_RINGED = ("finger-6", "finger-10", "finger-14", "finger-14", "finger-18")
-
 
 def hardware(
-    bones: list[PlacedBone], shape: tuple[int, int], mm: float, treated: float, rng: np.random.Generator
+    bones: list[PlacedBone],
+    shape: tuple[int, int],
+    mm: float,
+    treated: float,
+    rng: np.random.Generator,
+    part: Part | None = None,
 ) -> F32:
-    """Metal on or in the hand, in mm of its path (H, W): finger rings, and plates, screws and pins.
+    """Metal on or in the part, in mm of its path (H, W): rings, and plates, screws and pins; none on bones that are not
+    there.
 
     A share of ``treated`` carries one kind or two of the latter, beside the few of every world.
     """
+    part = part or default_part()
     out = np.zeros(shape, np.float32)
     by_name = {bone.bone: bone for bone in bones}
-    if rng.uniform() < 0.06 and (ringed := [b for b in _RINGED if b in by_name]):
+    if rng.uniform() < 0.06 and (ringed := [b for b in part.keys.ringed if b in by_name]):
         _ring(out, by_name[str(rng.choice(ringed))], mm, rng)
-    plated = [b for b in _PLATED if b in by_name]
+    plated = [b for b in part.keys.plated if b in by_name]
     if not plated:
         return out
     if rng.uniform() < 0.03 + 0.25 * treated:
-        _plate(out, by_name[str(rng.choice(plated))], mm, rng)
+        _plate(out, by_name[str(rng.choice(plated))], part, mm, rng)
     if rng.uniform() < 0.25 * treated:
         bone = by_name[str(rng.choice(sorted(by_name)))]
         for _ in range(int(rng.integers(1, 4))):
@@ -50,8 +54,8 @@ def _ring(out: F32, bone: PlacedBone, mm: float, rng: np.random.Generator) -> No
     cv2.ellipse(out, _point(centre), axes, angle, 0, 360, 3.0, max(1, int(rng.uniform(1.2, 4.0) / mm)))
 
 
-def _plate(out: F32, bone: PlacedBone, mm: float, rng: np.random.Generator) -> None:
-    """A plate along the bone's far part, with holes or screws; on the radius with a broad head."""
+def _plate(out: F32, bone: PlacedBone, part: Part, mm: float, rng: np.random.Generator) -> None:
+    """A plate along the bone's far part, with holes or screws; on the loaded shaft with a broad head."""
     import cv2
 
     near, direction, length = axis_of(bone)
@@ -60,7 +64,7 @@ def _plate(out: F32, bone: PlacedBone, mm: float, rng: np.random.Generator) -> N
     side = np.array([-direction[1], direction[0]])
     width = rng.uniform(3, 8) / mm
     cv2.line(out, _point(start), _point(start + direction * span), 2.0, max(1, int(width)))
-    if bone.bone == "Radius" and rng.uniform() < 0.6:
+    if bone.bone in part.keys.loaded and rng.uniform() < 0.6:
         head = start + direction * span
         cv2.line(out, _point(head - side * 9 / mm), _point(head + side * 9 / mm), 2.0, max(1, int(1.4 * width)))
         for k in (-0.8, -0.3, 0.3, 0.8):

@@ -1,4 +1,4 @@
-"""No two hands are alike: a person between those of the anatomy, and a size and proportions of its own. Lengths in mm.
+"""No two people are alike: a person between those of the anatomy, and a size and proportions of its own. Lengths in mm.
 
 Shapes come from the people whose bones the anatomy holds; lengths are drawn around published means. How far single
 bones differ beyond that is schematic: a few percent in length per row and per bone, more in width.
@@ -10,35 +10,28 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ossa.hand.bones import CARPALS
-from ossa.phantom.builtin import LENGTHS
 from ossa.phantom.mesh import F64, Mesh
-from ossa.phantom.pose import DIGITS
+from ossa.phantom.part import Part
 from ossa.phantom.skeleton import Anatomy, Body, triple
-
-TUBULAR = tuple(f"finger-{k}" for k in range(1, 20))
-DISTAL = ("finger-1", "finger-4", "finger-8", "finger-12", "finger-16")
-
-#: Bone -> mean length in mm.
-_MEAN_LENGTH = {bone: mm for digit, bones in DIGITS.items() for bone, mm in zip(bones, LENGTHS[digit], strict=True)}
 
 
 @dataclass(frozen=True)
 class Build:
-    """A hand's own factors: ``width`` of its bones, ``carpus`` (one size for all carpals, which scale isometrically:
-    J. Crisco et al., J Bone Joint Surg Am 87:2729-2740, 2005), ``closeness`` of the carpals to each other (below 1:
-    thin cartilage), ``row``: lengths by ``_row_of``, and the person's ``place`` (P,) between the anatomy's people.
+    """A person's own factors: ``width`` of the bones, ``short`` (one size for all short bones: carpals scale
+    isometrically, J. Crisco et al., J Bone Joint Surg Am 87:2729-2740, 2005), ``closeness`` of the short bones to each
+    other (below 1: thin cartilage), ``row``: lengths by ``Part.row_of``, and the person's
+    ``place`` (P,) between the anatomy's people.
     """
 
     width: float
-    carpus: float
+    short: float
     closeness: float
     row: tuple[float, ...]
     place: F64
 
 
 def sample_build(people: int, rng: np.random.Generator) -> Build:
-    """The factors of a hand from an anatomy of ``people`` others beside the first."""
+    """The factors of a person from an anatomy of ``people`` others beside the first."""
     width = rng.uniform(0.84, 1.2)
     row = tuple(float(rng.normal(1, 0.035)) for _ in range(5))
     # Evenly between all people, and up to a fifth of the way beyond each.
@@ -49,43 +42,44 @@ def sample_build(people: int, rng: np.random.Generator) -> Build:
 
 
 def vary(anatomy: Anatomy, rng: np.random.Generator) -> Anatomy:
-    """Another person's hand: between the anatomy's people in shape, each bone stretched, widened and bent a little.
+    """Another person's bones: between the anatomy's people in shape, each bone stretched, widened and bent a little.
 
     A bone's stretch moves the joint at its far end with it, so that neighbours still meet.
     """
+    part = anatomy.part
     build = sample_build(max(len(body.forms) for body in anatomy.bodies), rng)
     stretch: dict[str | None, F64] = {None: np.eye(3)}
     reach: dict[str | None, F64] = {None: np.zeros(3)}
     bodies = []
     for body in anatomy.bodies:
-        blended, tip = _blended(body, build, rng)
-        matrix = _stretch(blended, build, rng)
+        blended, tip = _blended(body, build, part, rng)
+        matrix = _stretch(blended, build, part, rng)
         offset = stretch[body.parent] @ (np.asarray(body.offset) + reach[body.parent])
-        if body.parent in CARPALS:
+        if body.parent in part.short:
             offset = offset * build.closeness
         joints = tuple(replace(j, centre=triple(matrix @ np.asarray(j.centre))) for j in body.joints)
-        points = _shaped(blended, rng) @ matrix.T
+        points = _shaped(blended, part, rng) @ matrix.T
         bodies.append(Body(body.bone, body.parent, triple(offset), joints, Mesh(points, body.mesh.faces)))
         stretch[body.bone], reach[body.bone] = matrix, tip
-    return Anatomy(anatomy.name, tuple(bodies))
+    return replace(anatomy, bodies=tuple(bodies))
 
 
 def long_axis(points: F64) -> F64:
-    """The direction (3,) of greatest extent, pointing to the finger tips (-y)."""
+    """The direction (3,) of greatest extent, pointing to the digits' tips (-y)."""
     centred = points - points.mean(axis=0)
     axis = np.linalg.svd(centred.T @ centred)[0][:, 0]
     return np.asarray(-axis if axis[1] > 0 else axis)
 
 
-def _blended(body: Body, build: Build, rng: np.random.Generator) -> tuple[Body, F64]:
+def _blended(body: Body, build: Build, part: Part, rng: np.random.Generator) -> tuple[Body, F64]:
     """The bone of the person at ``build.place``, a little nearer to one or the other on its own, and how far its far
-    end (3,) has moved: a carpal stays about its middle, a long bone keeps its near end."""
+    end (3,) has moved: a short bone stays about its middle, a long bone keeps its near end."""
     if not len(body.forms):
         return body, np.zeros(3)
     place = build.place + rng.normal(0, 0.12, len(build.place))
     points = body.mesh.vertices
     moved = np.tensordot(place, body.forms, axes=1)
-    if body.bone not in TUBULAR:
+    if body.bone not in part.tubular:
         moved = moved - moved.mean(axis=0)
         return replace(body, mesh=Mesh(points + moved, body.mesh.faces)), np.zeros(3)
     along = points @ long_axis(points)
@@ -94,41 +88,34 @@ def _blended(body: Body, build: Build, rng: np.random.Generator) -> tuple[Body, 
     return replace(body, mesh=Mesh(points + moved, body.mesh.faces)), moved[t > 0.92].mean(axis=0)
 
 
-def _stretch(body: Body, build: Build, rng: np.random.Generator) -> F64:
-    """A linear map (3, 3): lengths along the bone's axis, widths across it; carpals about keep their proportions."""
-    if body.bone in CARPALS:
-        return np.asarray(np.diag(build.carpus * rng.normal(1, 0.04, 3)))
+def _stretch(body: Body, build: Build, part: Part, rng: np.random.Generator) -> F64:
+    """A linear map (3, 3): lengths along the bone's axis, widths across it; short bones keep their proportions."""
+    if body.bone in part.short:
+        return np.asarray(np.diag(build.short * rng.normal(1, 0.04, 3)))
     axis = long_axis(body.mesh.vertices)
-    length = build.row[_row_of(body.bone)]
-    # Radius and ulna are lengthened alike: their ends stay side by side.
-    if body.bone in _MEAN_LENGTH:
+    length = build.row[part.row_of(body.bone)]
+    # Shafts are lengthened alike: their ends stay side by side.
+    if body.bone in part.tubular:
         length *= rng.normal(1, 0.03)
-        length *= _MEAN_LENGTH[body.bone] / float(np.ptp(body.mesh.vertices @ axis))
+    if body.bone in part.keys.length:
+        length *= part.keys.length[body.bone] / float(np.ptp(body.mesh.vertices @ axis))
     across = build.width * rng.normal(1, 0.05)
-    if body.bone in DISTAL:
-        # A CT's threshold takes off the thin rim of a finger tip, which films show: all three people's are slim.
+    if body.bone in part.tips:
+        # A CT's threshold takes off the thin rim of a tip, which films show: all three people's are slim.
         across *= rng.normal(1.10, 0.06)
     return np.asarray(across * np.eye(3) + (length - across) * np.outer(axis, axis))
 
 
-def _row_of(bone: str) -> int:
-    """Bones of a row share a part of their variation in length: 0 distal .. 3 metacarpal, 4 forearm and carpals."""
-    if not bone.startswith("finger-"):
-        return 4
-    k = int(bone.split("-")[1])
-    return k - 1 if k == 1 else (k if k <= 3 else (k - 4) % 4)
-
-
-def _shaped(body: Body, rng: np.random.Generator) -> F64:
+def _shaped(body: Body, part: Part, rng: np.random.Generator) -> F64:
     """Vertices (V, 3) after smooth random bulges, and, for long bones, another waist and other ends."""
     points = body.mesh.vertices
     centre = points.mean(axis=0)
     local = points - centre
     extent = float(np.abs(local).max())
-    if body.bone in TUBULAR:
-        local = _reshaped_tube(local, long_axis(points), body.bone in DISTAL, extent, rng)
+    if body.bone in part.tubular:
+        local = _reshaped_tube(local, long_axis(points), body.bone in part.tips, extent, rng)
         amplitude = 0.22 * rng.uniform(0.2, 1.3)
-    elif body.bone in CARPALS:
+    elif body.bone in part.short:
         amplitude = 0.30 * rng.uniform(0.3, 1.3)
     else:
         extent, amplitude = 25.0, 0.5 * rng.uniform(0.3, 1.4)
@@ -140,7 +127,7 @@ def _shaped(body: Body, rng: np.random.Generator) -> F64:
 
 
 def _reshaped_tube(local: F64, axis: F64, distal: bool, extent: float, rng: np.random.Generator) -> F64:
-    """A long bone (V, 3) about its middle with another waist, other ends, a bow, and at finger tips another tuft."""
+    """A long bone (V, 3) about its middle with another waist, other ends, a bow, and at tips another tuft."""
     along = local @ axis
     t = along / max(float(np.abs(along).max()), 1e-6)
     radial = local - along[:, None] * axis

@@ -20,6 +20,7 @@ from ossa.errors import ConfigError, InputError
 from ossa.parallel import cores, in_processes
 from ossa.progress import Track, silent
 from ossa.safety import contents, output_folder, read_json, write_json
+from ossa.schema import BoneSchema, load_schema
 
 if TYPE_CHECKING:
     from ossa.phantom.scene import PhantomOptions
@@ -33,11 +34,13 @@ SIZES = (64, 8192)
 
 @dataclass(frozen=True)
 class Made:
-    """What a run did: ``made`` new pictures, ``kept`` that were there before."""
+    """What a run did: ``made`` new pictures, ``kept`` that were there before; ``without``: shares of the options that
+    are none, since nothing is known of them for these bones."""
 
     output: Path
     made: int
     kept: int
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class _Job:
     size: int
     options: PhantomOptions
     anatomies: tuple[Path, ...]
+    schema: BoneSchema
 
 
 def make_phantoms(
@@ -58,6 +62,7 @@ def make_phantoms(
     size: int = 2048,
     options: PhantomOptions | str = "flat",
     anatomies: Sequence[str | Path] = (),
+    schema: BoneSchema | None = None,
     processes: int | None = None,
     track: Track = silent,
 ) -> Made:
@@ -65,29 +70,44 @@ def make_phantoms(
 
     ``size`` is the longest side in px; ``options`` what kinds of films there are, or a world's name. ``anatomies`` are
     folders of bone meshes (none: the built-in hand): a MyoHand folder and, if several, other people's bones.
+    ``schema``: the bones (None: the hand's), whose file has a [phantom] section; other parts than the hand need meshes.
     ``processes`` None takes one per core. Raises ConfigError for settings out of range and for a folder that was made
-    with others or holds something else, AnatomyError, MissingExtraError, OutputError.
+    with others or holds something else, AnatomyError, SchemaError, MissingExtraError,
+    OutputError.
     """
     check(count, seed, size, processes)
     from ossa.errors import MissingExtraError
 
     try:
         from ossa.phantom.options import WORLDS
+        from ossa.phantom.part import part_of
         from ossa.phantom.scene import PhantomOptions
+        from ossa.phantom.ways import builtin, settled
     except ImportError as error:
         raise MissingExtraError.of("making phantoms", "phantom", error) from error
-    chosen = options if isinstance(options, PhantomOptions) else WORLDS[options]
+    asked = options if isinstance(options, PhantomOptions) else WORLDS[options]
+    bones = schema or load_schema()
+    part = part_of(bones)
+    chosen = settled(asked, part)
+    if not anatomies:
+        builtin(part)  # refuses bones that need meshes before anything is written
     folder = Path(output)
     meshes = tuple(Path(anatomy).resolve() for anatomy in anatomies)
     with output_folder(folder, meshes, (RECORD,)):
-        claim(folder, RECORD, {"seed": seed, "size": size, "anatomy": anatomy_name(meshes), "options": asdict(chosen)})
+        told = {"seed": seed, "size": size, "anatomy": anatomy_name(meshes), "options": asdict(chosen)}
+        if part.keys.own is None:  # folders of hands were begun before there were others
+            told["schema"] = part.schema.name
+        claim(folder, RECORD, told)
         present = _present(folder)
-        jobs = [_Job(folder, seed, i, size, chosen, meshes) for i in range(count) if _stem(seed, i) not in present]
+        jobs = [
+            _Job(folder, seed, i, size, chosen, meshes, bones) for i in range(count) if _stem(seed, i) not in present
+        ]
         workers = min(processes if processes is not None else cores(), max(len(jobs), 1))
         remedy = "Give fewer processes with -j or a smaller --size; the same command continues"
         for _ in track(in_processes(_make, jobs, workers, remedy), len(jobs), "Making phantoms"):
             pass
-    return Made(folder, len(jobs), count - len(jobs))
+    without = tuple(key for key, share in asdict(asked).items() if share != getattr(chosen, key))
+    return Made(folder, len(jobs), count - len(jobs), without)
 
 
 def check(count: int, seed: int, size: int, processes: int | None) -> None:
@@ -155,10 +175,12 @@ def _make(job: _Job) -> None:
 
     from ossa.labels.competition import write_case
     from ossa.phantom.meshes import meshes
+    from ossa.phantom.part import part_of
     from ossa.phantom.scene import generate
 
     # Neighbouring (seed, index) pairs give unrelated streams (numpy's SeedSequence, after O'Neill's seed_seq).
     seed = int(np.random.SeedSequence([job.seed, job.index]).generate_state(1)[0])
-    radiograph, segmentation = generate(seed, job.size, job.options, meshes(job.anatomies, job.size))
+    part = part_of(job.schema)
+    radiograph, segmentation = generate(seed, job.size, job.options, meshes(job.anatomies, job.size, part))
     name = f"{_stem(job.seed, job.index)}_{radiograph.side or 'R'}.png"
     write_case(job.output, f"ID{job.index // 2 + 1:03d}", name, radiograph.pixels, segmentation, SPLIT)

@@ -16,6 +16,7 @@ from ossa.dataset.folds import refuse_leak
 from ossa.dataset.known_labels import label_hash
 from ossa.errors import ConfigError, TrainingError
 from ossa.labels.case import Case
+from ossa.phantom.part import part_of
 from ossa.radiograph.prepare import Placement, Preparation, normalise, pad
 from ossa.schema import BoneSchema
 from ossa.training.augment import Variation
@@ -107,8 +108,7 @@ def phantom_sources(config: RunConfig, schema: BoneSchema) -> list[tuple[Phantom
     keys = config.data.phantoms
     if keys is None:
         return []
-    if schema.name != "hand29":
-        raise ConfigError("phantoms have the bones of 'hand29'", found=f"bones={schema.name}")
+    part_of(schema)  # says what is missing where a schema knows nothing of phantoms
     pool = keys.pool if keys.pool is not None else config.output / "phantoms"
     out = []
     for kind in phantom_sets(keys, config.data.size):

@@ -22,6 +22,7 @@ from ossa.config import PhantomKeys, check_arguments, unknown_name
 from ossa.errors import ConfigError
 from ossa.phantom.meshes import meshes
 from ossa.phantom.options import WORLDS, PhantomOptions
+from ossa.phantom.part import part_of
 from ossa.radiograph.prepare import Preparation
 from ossa.safety import renewing, sha256
 from ossa.schema import BoneSchema
@@ -154,9 +155,10 @@ def stored_phantoms(
 
     Files of other options, meshes or versions of the generator lie in other folders.
     """
-    anatomy = meshes(keys.anatomy, kind.size)
+    part = part_of(schema)
+    anatomy = meshes(keys.anatomy, kind.size, part)
     bones = [_folder_hash(folder) for folder in keys.anatomy] or "built-in"
-    told = json.dumps([kind.size, repr(kind.options), bones, _generator_version()])
+    told = json.dumps([kind.size, repr(kind.options), bones, _generator_version(), schema.names, schema.phantom])
     folder = pool / f"{kind.size}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
     source = PhantomSource(count, schema, Preparation(kind.size, 32), first_seed, kind.options, anatomy, kind.name)
     return StoredPhantoms(source, folder, renew)
@@ -168,7 +170,7 @@ def _generator_version() -> str:
     import ossa.phantom
 
     folder = Path(str(ossa.phantom.__file__)).parent
-    parts = [sha256(path) for path in sorted(folder.glob("*.py"))]
+    parts = [sha256(path) for path in sorted(folder.rglob("*.py"))]
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
