@@ -142,17 +142,6 @@ def test_what_nothing_is_known_of_is_left_out_and_told(folder: Path, tmp_path: P
     assert (again.made, again.kept) == (0, 2)
 
 
-def test_another_persons_bones_give_shapes_between_both(folder: Path, tmp_path: Path) -> None:
-    for name, mesh in foot(part().schema).items():
-        wider = mesh.vertices * np.array([1.1, 1.0, 1.0]) if name in part().tubular else mesh.vertices
-        write_stl(tmp_path / f"{name}.stl", Mesh(wider + 40.0, mesh.faces))
-    both = limb.load_limbs([folder, tmp_path], part())
-    body = next(b for b in both.bodies if b.bone == "metatarsal-1")
-    assert body.forms.shape == (1, *body.mesh.vertices.shape)
-    across = body.mesh.vertices[:, 0]
-    assert np.polyfit(across, body.forms[0][:, 0], 1)[0] == pytest.approx(0.1, abs=0.05)
-
-
 def test_faulty_folders_are_told(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(AnatomyError, match="no bone meshes"):
         limb.load_limbs([tmp_path], part())
@@ -165,6 +154,8 @@ def test_faulty_folders_are_told(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "FMA24528.stl").write_bytes((folder / "tibia.stl").read_bytes())
     with pytest.raises(AnatomyError, match="cuboid has several meshes"):
         limb.load_limbs([tmp_path], part())
+    with pytest.raises(AnatomyError, match="not blended"):
+        limb.load_limbs([folder, folder], part())
     with pytest.raises(AnatomyError, match="no built-in bones"):
         meshes([], 256, part())
 

@@ -116,3 +116,10 @@ def test_what_the_command_needs() -> None:
         result = CliRunner().invoke(cli, ["train", *arguments], prog_name="ossa")
         assert result.exit_code == 2
         assert word in result.stderr
+
+
+def test_a_set_of_other_bones_is_planned_with_them(measured: Fingerprint) -> None:
+    assert "bones" not in {line.key for line in plan(measured, LAPTOP, None, {}).lines}
+    foot = replace(measured, schema="foot28")
+    assert plan(foot, LAPTOP, None, {})["bones"] == "foot28"
+    assert "bones" not in {line.key for line in plan(foot, LAPTOP, None, {"bones": "feet.toml"}).lines}

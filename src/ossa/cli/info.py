@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from ossa.cli.options import PATH, names_option
+from ossa.cli.options import PATH, names_option, schema_option
+
+if TYPE_CHECKING:
+    from ossa.schema import BoneSchema
 
 #: Lines that one fact may take; a program asks for all of it with --json.
 _MOST_LINES = 3
@@ -15,8 +19,9 @@ _MOST_LINES = 3
 @click.command("info")
 @click.argument("path", required=False, type=PATH)
 @names_option()
+@schema_option(None)
 @click.option("--json", "as_json", is_flag=True, help="All facts as JSON, for programs.")
-def command(path: Path | None, names: Path | None, as_json: bool) -> None:
+def command(path: Path | None, names: Path | None, schema: BoneSchema | None, as_json: bool) -> None:
     """Say what PATH is: an image, a model, a data set, labels (also labelme and COCO files), a submission, a training
     run, saved probabilities, folds, an evaluation, a gallery, or a folder of results.
 
@@ -24,7 +29,7 @@ def command(path: Path | None, names: Path | None, as_json: bool) -> None:
     """
     from ossa.pipeline.info import describe
 
-    facts = describe(path, names)
+    facts = describe(path, names, schema)
     if as_json:
         import json
 

@@ -300,7 +300,7 @@ class Logging(Section):
 class CloserLook(Section):
     """Bones that a prediction looks at again, cut out and enlarged; the network should have seen them so."""
 
-    bones: list[str] = Field(default=[], description="Which bones; the carpals when empty")
+    bones: list[str] = Field(default=[], description="Which bones; the short ones (carpals, tarsals) when empty")
     size: Annotated[int, Field(ge=64, le=4096)] = Field(default=384, description="Longer side of the closer grid, px")
     margin: Annotated[float, Field(ge=0.0, le=4.0)] = Field(
         default=0.6, description="What is seen around the bones, as a share of their own extent"

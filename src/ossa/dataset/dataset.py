@@ -12,7 +12,8 @@ from ossa.labels.case import Case, Problem, Truth
 from ossa.labels.format import formats
 from ossa.labels.match import pair
 from ossa.labels.names import bone_names
-from ossa.schema import BoneSchema, load_schema
+from ossa.labels.whose import schema_of
+from ossa.schema import BoneSchema
 
 __all__ = ["Case", "Dataset", "Problem", "Truth", "open_dataset"]
 
@@ -127,15 +128,16 @@ def open_dataset(
 ) -> Dataset:
     """Open a data set folder; its format is recognised from its layout unless ``format_name`` names it.
 
-    ``names``: a file that maps the data set's own names to bones (see ``ossa.labels.names``). Raises DatasetError when
-    the folder is missing, of no known layout, of one that is not read, or holds no picture.
+    ``schema``: None takes the shipped one whose bones are named there. ``names``: a file that maps the data set's own
+    names to bones (see ``ossa.labels.names``). Raises DatasetError when the folder is missing, of no known layout, of
+    one that is not read, or holds no picture.
 
     >>> dataset = ossa.open_dataset("data")
     >>> dataset.format, len(dataset)
     ('flat', 1)
     """
     root = Path(path)
-    bones = schema if schema is not None else load_schema()
+    bones = schema if schema is not None else schema_of(root)
     if not root.is_dir():
         raise DatasetError(
             "there is no such data set folder", path=root, remedy="Give the folder that holds the data set"

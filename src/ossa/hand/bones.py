@@ -1,4 +1,4 @@
-"""How a schema's bones make up a hand: rays, rows, digits, and which way the fingers point. No list of names elsewhere.
+"""How a schema's bones make up a hand or a foot: rays, rows, digits, and which way they point. No such list elsewhere.
 
 Bones are meant by their channel (index in the schema), places by arrays with one row per bone.
 """
@@ -12,8 +12,14 @@ from ossa.schema import BoneSchema
 
 Float = NDArray[np.float64]
 
-#: The bones of a digit from the wrist to the tip, as a schema calls their rows.
-ROWS = ("metacarpal", "proximal", "middle", "distal")
+#: What schemas call the bones at the roots of digits, the short bones that carry them and the shafts beyond: those of a
+#: hand, and those of a foot, which has the same plan.
+ROOTS = ("metacarpal", "metatarsal")
+SHORT = ("carpal", "tarsal")
+SHAFTS = ("forearm", "leg")
+
+#: The bones of a digit from its root to the tip, as schemas call their rows.
+ROWS = (*ROOTS, "proximal", "middle", "distal")
 
 #: The two rows of carpals, each from the thumb's side; schemas call them all "carpal".
 DISTAL_CARPALS = ("Trapezium", "Trapezoid", "Capitate", "Hamate")
@@ -21,8 +27,13 @@ PROXIMAL_CARPALS = ("Scaphoid", "Lunate", "Triquetrum", "Pisiform")
 CARPALS = DISTAL_CARPALS + PROXIMAL_CARPALS
 
 
+def called(schema: BoneSchema) -> str:
+    """What a reader is told that a schema's bones make up: "foot" where it has metatarsals, else "hand"."""
+    return "foot" if schema.in_row("metatarsal") else "hand"
+
+
 def rays(schema: BoneSchema) -> list[list[int]]:
-    """The digits, the thumb first, as lists of bones from the metacarpal to the tip."""
+    """The digits, the thumb first, as lists of bones from the root to the tip."""
     digits = sorted({bone.digit for bone in schema.bones if bone.digit is not None})
     return [
         [schema.index(bone.name) for row in ROWS for bone in schema.bones if bone.digit == d and bone.row == row]

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.hand.bones import middle, rays, towards_fingers
+from ossa.hand.bones import ROOTS, called, middle, rays, towards_fingers
 from ossa.hand.geometry import Float, Geometry, geometry
 from ossa.radiograph.radiograph import Side
 from ossa.schema import BoneSchema
@@ -32,9 +32,9 @@ _WORDS = {"L": "left", "R": "right"}
 
 def side_pairs(schema: BoneSchema) -> tuple[tuple[int, int], ...]:
     """Channels (thumb's side, little finger's side) of the pairs that a schema has."""
-    metacarpals = [ray[0] for ray in rays(schema) if ray and schema.bones[ray[0]].row == "metacarpal"]
+    roots = [ray[0] for ray in rays(schema) if ray and schema.bones[ray[0]].row in ROOTS]
     across = [(schema.index(a), schema.index(b)) for a, b in _ACROSS if a in schema and b in schema]
-    return (*pairwise(metacarpals), *across)
+    return (*pairwise(roots), *across)
 
 
 def votes(measured: Geometry) -> NDArray[np.int8]:
@@ -83,15 +83,16 @@ def side_notes(found: Segmentation, marked: Side | None) -> tuple[str, ...]:
     total = int(said.sum())
     if abs(total) < CERTAIN:
         return ()
-    notes = []
+    notes: list[str] = []
+    whole = called(schema)
     for (thumb, little), vote in zip(side_pairs(schema), said.tolist(), strict=True):
         if vote * total < 0:
             a, b = schema.names[thumb], schema.names[little]
-            notes.append(f"{a} and {b} lie the other way round than the rest of the hand: they may be exchanged")
+            notes.append(f"{a} and {b} lie the other way round than the rest of the {whole}: they may be exchanged")
     side: Side = "R" if total > 0 else "L"
     if marked is not None and marked != side:
         notes.append(
-            f"the film is marked as a {_WORDS[marked]} hand, the bones lie as in a {_WORDS[side]} one seen from the "
-            "back: mirrored, taken from the palm, or marked wrongly"
+            f"the film is marked as a {_WORDS[marked]} {whole}, the bones lie as in a {_WORDS[side]} one seen from the "
+            f"back: mirrored, taken from the {'palm' if whole == 'hand' else 'sole'}, or marked wrongly"
         )
     return tuple(notes)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ossa.hand.bones import called
 from ossa.hand.sides import side_notes
 from ossa.inference.closer import look_closer
 from ossa.inference.finder import Finder
@@ -285,7 +286,8 @@ def _told_if_few(found: Segmentation) -> Segmentation:
     if count >= FEW_BONES * of or any(note.startswith("no hand found") for note in found.notes):
         return found
     names = ", ".join(found.regions) or "none"
-    note = f"few bones found: {count} of {of} ({names}). Is this a radiograph of one hand, and is all of it in view?"
+    asked = f"Is this a radiograph of one {called(found.schema)}, and is all of it in view?"
+    note = f"few bones found: {count} of {of} ({names}). {asked}"
     return replace(found, notes=(*found.notes, note))
 
 

@@ -25,8 +25,9 @@ from ossa.labels.pictures import below, pictures
 from ossa.labels.store import Probabilities, Store
 from ossa.labels.submission import Submission, read_submission
 from ossa.labels.texts import read_label_json
+from ossa.labels.whose import schema_of
 from ossa.radiograph.radiograph import Side
-from ossa.schema import BoneSchema, load_schema
+from ossa.schema import BoneSchema
 from ossa.segmentation.decode import decode_at
 from ossa.segmentation.origin import Origin
 from ossa.segmentation.segmentation import Segmentation
@@ -109,12 +110,13 @@ def open_results(
     """Open a submission CSV, a folder of ``ossa predict``, saved probabilities, a data set, a folder of label files, or
     one label file (.json).
 
-    ``names``: a file that maps names of labels to bones; ``scale_labels`` as in ``Case``. Sizes are asked for when an
+    ``schema``: None takes the shipped one whose bones are named there. ``names``: a file that maps names of labels to
+    bones; ``scale_labels`` as in ``Case``. Sizes are asked for when an
     entry is read: a CSV does not know them. Raises InputError for a path that is none of these, and what the format's
     reader raises for a broken one.
     """
     where = Path(path)
-    bones = schema if schema is not None else load_schema()
+    bones = schema if schema is not None else schema_of(where)
     if where.is_file():
         label = read_one(where, bone_names(bones, names)) if where.suffix.lower() == ".json" else None
         return _submission(where, bones) if label is None else _one_label(where, label, bones, scale_labels)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ossa.hand.bones import rays, row, towards_fingers
+from ossa.hand.bones import SHORT, rays, row, towards_fingers
 from ossa.measurement.trace import Float, Scale, Trace, left_of, midline, pointing, shaft_axis
 from ossa.radiograph.radiograph import Side
 from ossa.schema import BoneSchema
@@ -28,6 +28,10 @@ class Unmeasured(Exception):
     """A number cannot be had; the text says why, for the reader of a table."""
 
 
+class Foreign(Unmeasured):
+    """A number means nothing for this schema: it has no such bones."""
+
+
 def once(measure: Callable[..., Result]) -> Callable[..., Result]:
     """A function of ``Bones`` (and a bone's name) whose answer, or reason for none, is kept: others build on it."""
 
@@ -41,7 +45,7 @@ def once(measure: Callable[..., Result]) -> Callable[..., Result]:
                 bones.known[key] = reason
         found = bones.known[key]
         if isinstance(found, Unmeasured):
-            raise Unmeasured(str(found))
+            raise type(found)(str(found))
         result: Result = found
         return result
 
@@ -73,7 +77,9 @@ class Bones:
         return found
 
     def part(self, name: str) -> Trace:
-        """A bone that is there and sure; it may be cut. Raises Unmeasured."""
+        """A bone that is there and sure; it may be cut. Raises Unmeasured, and Foreign for no bone of the schema."""
+        if name not in self.schema:
+            raise Foreign(f"schema '{self.schema.name}' has no {name}")
         if name in self.reasons:
             raise Unmeasured(self._said(name, self.reasons[name]))
         if name not in self.traces:
@@ -100,14 +106,14 @@ class Bones:
         return f"{self.schema.bone(name).title}: {reason}"
 
     def metacarpal(self, digit: int) -> str:
-        """The name of a digit's metacarpal (1: thumb). Raises Unmeasured for a schema without it."""
+        """The name of a digit's metacarpal (1: thumb). Raises Foreign for a schema without it."""
         return self.of_digit(digit)["metacarpal"]
 
     def of_digit(self, digit: int) -> Mapping[str, str]:
-        """Row ("metacarpal" to "distal") -> bone of a digit. Raises Unmeasured for a schema without that digit."""
+        """Row ("metacarpal" to "distal") -> bone of a digit. Raises Foreign for a schema without that digit."""
         found = {bone.row: bone.name for bone in self.schema.bones if bone.digit == digit}
         if "metacarpal" not in found:
-            raise Unmeasured("the bone schema has no such digit")
+            raise Foreign(f"schema '{self.schema.name}' has no such digit of a hand")
         return found
 
     @cached_property
@@ -135,7 +141,7 @@ class Bones:
     @cached_property
     def directions(self) -> Mapping[str, Float]:
         """Digit bone -> unit vector along the midline of its shaft, pointing away from the elbow."""
-        wrist = self.centres[[i for i in row(self.schema, "carpal") if np.isfinite(self.centres[i, 0])]]
+        wrist = self.centres[[i for i in row(self.schema, *SHORT) if np.isfinite(self.centres[i, 0])]]
         out = {}
         for ray in rays(self.schema):
             there = [i for i in ray if np.isfinite(self.centres[i, 0])]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ossa.hand.bones import SHORT
 from ossa.measurement.anatomy import Bones
 from ossa.measurement.trace import Float, left_of
 from ossa.radiograph.radiograph import Radiograph
@@ -49,7 +50,7 @@ def unseen_ends(bones: Bones, segmentation: Segmentation, radiograph: Radiograph
     for name, region in segmentation:
         if name in bones.cut or name in bones.reasons:
             continue
-        if bones.schema.bone(name).row == "carpal":
+        if bones.schema.bone(name).row in SHORT:
             # Carpals lie over each other in every view: one is hidden when most of it is.
             box = (slice(region.top, region.bottom), slice(region.left, region.right))
             if float((cover[box][region.mask] > 1).mean()) >= HIDDEN:

@@ -12,10 +12,11 @@ from dataclasses import replace
 import numpy as np
 
 from ossa.errors import InputError
+from ossa.hand.bones import SHAFTS
 from ossa.hand.cut import find_cut
 from ossa.hand.geometry import geometry
 from ossa.hand.sides import side_notes, side_of
-from ossa.measurement.anatomy import Bones, Unmeasured
+from ossa.measurement.anatomy import Bones, Foreign, Unmeasured
 from ossa.measurement.cortex import DIGITS, cortex
 from ossa.measurement.definitions import DEFINITIONS
 from ossa.measurement.ends import unseen_ends
@@ -154,9 +155,9 @@ def cut_bones(segmentation: Segmentation) -> tuple[frozenset[str], frozenset[str
     schema = segmentation.schema
     bones = find_cut(outlines, schema, segmentation.shape).bones
     cut = frozenset(bone for bone, _ in segmentation if bones[schema.index(bone)])
-    hand = [one for name, one in segmentation if schema.bone(name).row != "forearm"]
+    hand = [one for name, one in segmentation if schema.bone(name).row not in SHAFTS]
     ends = []
-    for bone in schema.in_row("forearm"):
+    for bone in (one.name for one in schema.bones if one.row in SHAFTS):
         region = segmentation.get(bone)
         if region is not None and hand:
             ends += [bone] * _end_at_border(region, hand, segmentation.shape)
@@ -181,18 +182,23 @@ def measured_values(bones: Bones) -> dict[Key, float]:
 
 
 def _found(bones: Bones) -> Iterator[tuple[Key, Found | str]]:
-    """Every measurement, or the reason why there is none; bone by bone, then those of the hand."""
+    """Every measurement, or the reason why there is none; bone by bone, then those of the hand; none for what needs
+    bones that the schema does not have."""
     for bone in bones.schema.names:
         for name, of_bone in OF_A_BONE.items():
             if not applies(bones, name, bone):
                 continue
             try:
                 yield (name, bone), of_bone(bones, bone)
+            except Foreign:
+                continue
             except Unmeasured as reason:
                 yield (name, bone), str(reason).removeprefix(f"{bones.schema.bone(bone).title}: ")
     for name, of_hand in OF_A_HAND.items():
         try:
             yield (name, None), of_hand(bones)
+        except Foreign:
+            continue
         except Unmeasured as reason:
             yield (name, None), str(reason)
 

@@ -33,7 +33,11 @@ LENGTHS: Mapping[tuple[str, int], tuple[float, float]] = MappingProxyType(
 
 
 def with_scores(numbers: Iterable[Measurement], schema: BoneSchema) -> Iterator[Measurement]:
-    """``numbers``, each length of a bone that has a norm followed by its z-score, or by the reason for none."""
+    """``numbers``, each length of a bone that has a norm followed by its z-score, or by the reason for none. Bones of
+    other parts than a hand have no norm."""
+    if not schema.in_row("metacarpal"):  # toes have phalanges too
+        yield from numbers
+        return
     for one in numbers:
         yield one
         bone = None if one.bone is None or one.name != "length" else schema.bone(one.bone)

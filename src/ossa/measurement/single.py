@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from ossa.hand.bones import ROOTS, ROWS, SHAFTS, SHORT
 from ossa.measurement.anatomy import Bones, Unmeasured, once
 from ossa.measurement.trace import Float, Scale, Trace, end, left_of, sides_at, strip
 from ossa.measurement.types import Stroke
@@ -52,7 +53,7 @@ def extent(bones: Bones, name: str) -> Found:
 
 def width(bones: Bones, name: str) -> Found:
     """A carpal's extent across its greatest diameter."""
-    if name in bones.directions or bones.schema.bone(name).row == "forearm":
+    if name in bones.directions or bones.schema.bone(name).row in SHAFTS:
         raise Unmeasured("a tubular bone has widths of base, middle and head")
     bone, across = bones.whole(name), left_of(axis_of(bones, name))
     return Found(bone.extent(across), (_span(bone, across, bones.scale),))
@@ -85,7 +86,7 @@ def width_middle(bones: Bones, name: str) -> Found:
 def axis_angle(bones: Bones, name: str) -> Found:
     """Degrees from the picture's upward direction to the axis, clockwise."""
     bone = bones.part(name)
-    if bones.schema.bone(name).row == "forearm":
+    if bones.schema.bone(name).row in SHAFTS:
         point, axis = bones.forearm(name)
     else:
         bone, axis = bones.whole(name), _direction(bones, name)
@@ -149,7 +150,7 @@ def axis_of(bones: Bones, name: str) -> Float:
     """A bone's axis: of a digit's bone its principal axis away from the elbow, of a carpal its greatest diameter."""
     if name in bones.directions:
         return bones.directions[name]
-    if bones.schema.bone(name).row == "forearm":
+    if bones.schema.bone(name).row in SHAFTS:
         return bones.forearm(name)[1]
     return greatest_diameter(bones.traces[name])
 
@@ -198,8 +199,8 @@ def _direction(bones: Bones, name: str) -> Float:
 
 
 def _ray(bones: Bones, digit: int) -> tuple[str, ...]:
-    rows = bones.of_digit(digit)
-    return tuple(rows[row] for row in ("metacarpal", "proximal", "middle", "distal") if row in rows)
+    rows = {bone.row: bone.name for bone in bones.schema.bones if bone.digit == digit}
+    return tuple(rows[row] for row in ROWS if row in rows)
 
 
 def _span(bone: Trace, axis: Float, scale: Scale) -> Stroke:
@@ -234,11 +235,11 @@ def applies(bones: Bones, measure: str, name: str) -> bool:
     bone = bones.schema.bone(name)
     tubular = bone.digit is not None
     if measure in ("area", "length"):
-        return bone.row != "forearm"
+        return bone.row not in SHAFTS
     if measure == "axis_angle":
-        return tubular or bone.row == "forearm"
+        return tubular or bone.row in SHAFTS
     if measure == "width":
-        return bone.row == "carpal"
+        return bone.row in SHORT
     if measure == "joint_space":
-        return tubular and bone.row != "metacarpal"
+        return tubular and bone.row not in ROOTS
     return tubular

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from ossa.phantom.glb import read_glb
 from ossa.phantom.mesh import F64, Mesh, closed, read_stl
 from ossa.phantom.options import PhantomOptions
 from ossa.phantom.part import Part
-from ossa.phantom.people import form_of, nearest
+from ossa.phantom.people import nearest
 from ossa.phantom.pose import Pose, View, rotation
 from ossa.phantom.projection import F32
 from ossa.phantom.skeleton import Anatomy, Body, Joint, triple
@@ -38,23 +37,25 @@ _ENDINGS = (".glb", ".stl")
 
 
 def load_limbs(folders: Sequence[str | Path], part: Part) -> Anatomy:
-    """The bones in the first folder, which know the shapes of those in all others.
+    """The bones in a folder.
 
-    A folder holds one .glb or binary .stl file per bone, of a right part, all in one frame (the others' may be
-    another); its name holds FMA and the bone's ``fma_right``, or is the bone's name or an alias. Raises AnatomyError
-    for missing, damaged or doubled files. Kept for the process.
+    It holds one .glb or binary .stl file per bone, of a right part, all in one frame; a file's name holds FMA and the
+    bone's ``fma_right``, or is the bone's name or an alias. Raises AnatomyError for missing, damaged or doubled files,
+    and for several folders. Kept for the process.
     """
-    return _limbs(tuple(str(Path(folder).resolve()) for folder in folders), part)
+    if len(folders) != 1:
+        raise AnatomyError(
+            f"several people's bones are not blended of schema '{part.schema.name}'",
+            found=f"{len(folders)} folders",
+            expected="one folder",
+            remedy="Give --anatomy once",
+        )
+    return _limb(str(Path(folders[0]).resolve()), part)
 
 
 @cache
-def _limbs(folders: tuple[str, ...], part: Part) -> Anatomy:
-    first, *others = (_load(Path(folder), part) for folder in folders)
-    anatomy = _jointed(first, part, "+".join(Path(folder).name for folder in folders))
-    if not others:
-        return anatomy
-    bodies = [replace(body, forms=np.stack([form_of(body, o[body.bone]) for o in others])) for body in anatomy.bodies]
-    return replace(anatomy, bodies=tuple(bodies))
+def _limb(folder: str, part: Part) -> Anatomy:
+    return _jointed(_load(Path(folder), part), part, Path(folder).name)
 
 
 def _load(folder: Path, part: Part) -> dict[str, Mesh]:

@@ -21,8 +21,6 @@ from ossa.quiet import may_keep_beside
 
 #: A surface farther than this from the one that it was laid over (mean, mm) is another bone or another shape.
 MAX_MISFIT = 0.8
-#: A bone larger than those of a hand is fitted with points farther apart; so much of their distance is no misfit.
-_COARSE = 0.3
 
 #: Widths of the smoothing of a fit in mm, from the whole bone to its details, and rounds at each.
 _SCALES, _ROUNDS = (9.0, 6.0, 4.0, 2.6, 1.8, 1.2), 5
@@ -47,7 +45,7 @@ def _people(first: str, others: tuple[str, ...]) -> Anatomy:
     bodies = []
     for body in anatomy.bodies:
         found = [_mesh_of(Path(folder), body.bone) for folder in others]
-        forms = [form_of(body, mesh) for mesh in found if mesh is not None]
+        forms = [_form(body, mesh) for mesh in found if mesh is not None]
         bodies.append(replace(body, forms=np.stack(forms) if forms else body.forms))
     name = "+".join([anatomy.name, *(Path(folder).name for folder in others)])
     return Anatomy(name, tuple(bodies))
@@ -68,16 +66,15 @@ def _mesh_of(folder: Path, bone: str) -> Mesh | None:
     return closed(read_stl(path, 1000.0)).outward()
 
 
-def form_of(body: Body, other: Mesh) -> F64:
+def _form(body: Body, other: Mesh) -> F64:
     """Where ``body``'s vertices lie on another person's same bone, as displacements (V, 3)."""
     light = cluster(body.mesh, _cell(body.mesh, _VERTICES))
     points, moved, misfit = lay_over(light, other)
-    most = max(MAX_MISFIT, _COARSE * _cell(body.mesh, _VERTICES))
-    if misfit > most:
+    if misfit > MAX_MISFIT:
         raise AnatomyError(
             f"{body.bone} does not fit the first person's",
             found=f"{misfit:.2f} mm apart after fitting",
-            expected=f"at most {most:.2g} mm",
+            expected=f"at most {MAX_MISFIT} mm",
             remedy="Look at the mesh: another bone, a left one, or torn",
         )
     return spread(points, moved - points, body.mesh.vertices, 0.8 * _cell(body.mesh, _VERTICES))

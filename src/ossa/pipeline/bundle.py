@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ossa.errors import ConfigError, MissingExtraError
 from ossa.safety import output_folder, sha256, write_json, write_text
+from ossa.schema import load_schema
 
 if TYPE_CHECKING:
     from ossa.bundle.bundle import Bundle
@@ -181,8 +182,7 @@ def _export(
         preparation = bundle.card.preparation
         reference, named = _reference(bundle)
         pictures = [
-            (name, *prepare(radiograph, preparation))
-            for name, radiograph in _pictures(images, PHANTOM_SEEDS, preparation)
+            (name, *prepare(radiograph, preparation)) for name, radiograph in _pictures(images, PHANTOM_SEEDS, bundle)
         ]
         made: list[tuple[str, Path, Engine, tuple[int, int] | None]] = []
 
@@ -197,7 +197,7 @@ def _export(
         if eight_bit:
             path = folder / "model_int8.onnx"
             tell(path.name)
-            radiographs = (radiograph for _, radiograph in _pictures(images, CALIBRATION_SEEDS, preparation))
+            radiographs = (radiograph for _, radiograph in _pictures(images, CALIBRATION_SEEDS, bundle))
             deploy.int8_onnx(bundle, path, asked_of(bundle, radiographs))
             made.append(("8-bit", path, OnnxEngine(path), None))
         if openvino:
@@ -299,19 +299,28 @@ def asked_of(bundle: Bundle, radiographs: Iterable[Radiograph]) -> Iterator[Floa
         asked.clear()
 
 
-def _pictures(images: Sequence[str | Path], seeds: Iterable[int], preparation: Any) -> Iterator[tuple[str, Radiograph]]:
+def _pictures(images: Sequence[str | Path], seeds: Iterable[int], bundle: Bundle) -> Iterator[tuple[str, Radiograph]]:
+    """The pictures to compare on: those given, or phantoms of a hand. Raises ConfigError for other bones without."""
     if images:
         from ossa.radiograph.read import read_radiograph
 
         for path in images:
             yield Path(path).name, read_radiograph(path)
         return
+    bones = bundle.card.schema
+    if bones.names != load_schema().names:
+        raise ConfigError(
+            "there are no phantoms of these bones without meshes",
+            found=f"a model of schema {bones.name}",
+            expected="pictures to compare the network's forms on",
+            remedy="Give some with --images",
+        )
     try:
         from ossa.phantom.scene import generate
     except ImportError as error:
         raise MissingExtraError.of("comparing on phantoms (or give --images)", "phantom", error) from error
     for seed in seeds:
-        yield f"phantom {seed}", generate(seed, 2 * preparation.size)[0]
+        yield f"phantom {seed}", generate(seed, 2 * bundle.card.preparation.size)[0]
 
 
 def _parity(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossa.errors import InputError
+from ossa.labels.whose import schema_of
 from ossa.pipeline.facts import Facts
 from ossa.pipeline.info_labels import LABEL_ENDINGS, coco_file, label_file
 from ossa.safety.pictures import MASKS_SUFFIX
-from ossa.schema import load_schema
+from ossa.schema import BoneSchema
 
 if TYPE_CHECKING:
     from ossa.bundle.bundle import Bundle
@@ -25,12 +26,15 @@ LISTED_PROBLEMS = 5
 LISTED_SETTINGS = 12
 
 
-def describe(path: str | Path | None = None, names: str | Path | None = None) -> Facts:
+def describe(
+    path: str | Path | None = None, names: str | Path | None = None, schema: BoneSchema | None = None
+) -> Facts:
     """Facts about a radiograph, a model, a data set, labels of any form that is read, a submission, a training run,
     saved probabilities, folds, an evaluation, a gallery, or the results of ``ossa predict``.
 
     None is the shipped model. A folder is known by the files in it, and is else a data set; a file by its ending
-    (.csv, .json and those of labels) or else by its content. ``names``: a file that maps names of labels to bones.
+    (.csv, .json and those of labels) or else by its content. ``names``: a file that maps names of labels to bones;
+    ``schema``: the bones of data sets, labels, submissions and results (None: the shipped ones that they name).
     Raises the error of the reader that the path belongs to.
     """
     if path is None:
@@ -38,25 +42,26 @@ def describe(path: str | Path | None = None, names: str | Path | None = None) ->
     from ossa.bundle.packed import is_packed
 
     where = Path(path)
+    bones = schema_of(where) if schema is None else schema
     if is_packed(where) or is_packed(where.parent):
         return _model(where)
     if not where.exists():
         raise InputError("there is no such file or folder", path=where)
     if where.is_dir():
         if where.name.endswith(MASKS_SUFFIX):
-            return label_file(where, names)
+            return label_file(where, names, bones)
         known = next((read for mark, read in _FOLDERS.items() if (where / mark).exists()), None)
-        return _dataset(where, names) if known is None else known(where)
+        return _dataset(where, names, bones) if known is None else known(where, bones)
     if where.name in ("card.json", "store.json"):
-        return describe(where.parent, names)
+        return describe(where.parent, names, bones)
     if where.suffix.lower() == ".csv":
-        return _submission(where)
+        return _submission(where, bones)
     if where.suffix.lower() == ".json":
-        return _json(where, names)
+        return _json(where, names, bones)
     if where.name == "data.yaml":
-        return _dataset(where.parent, names)
+        return _dataset(where.parent, names, bones)
     if where.suffix.lower() in LABEL_ENDINGS:
-        return label_file(where, names)
+        return label_file(where, names, bones)
     return _image(where)
 
 
@@ -176,10 +181,10 @@ def _leaves(value: Any) -> int:
     return sum(map(_leaves, value.values())) if isinstance(value, Mapping) else 1
 
 
-def _dataset(path: Path, names: str | Path | None) -> Facts:
+def _dataset(path: Path, names: str | Path | None, schema: BoneSchema) -> Facts:
     from ossa.dataset.dataset import open_dataset
 
-    dataset = open_dataset(path, names=names)
+    dataset = open_dataset(path, schema=schema, names=names)
     splits = Counter(case.split for case in dataset)
     sides = Counter({"L": "left", "R": "right"}.get(case.side or "", "not said") for case in dataset)
     rows = [
@@ -208,18 +213,18 @@ def _dataset(path: Path, names: str | Path | None) -> Facts:
     return Facts("data set", tuple(rows), values)
 
 
-def _json(path: Path, names: str | Path | None) -> Facts:
+def _json(path: Path, names: str | Path | None, schema: BoneSchema) -> Facts:
     """A label file of one picture, a COCO file of many, nnU-Net's description of a set, or folds."""
     from ossa.labels.texts import read_label_json
 
     data = read_label_json(path)
     if isinstance(data, dict) and {"images", "annotations"} <= data.keys():
-        return coco_file(path, data, names)
+        return coco_file(path, data, names, schema)
     if isinstance(data, dict) and {"labels", "file_ending"} <= data.keys():
-        return _dataset(path.parent, names)
+        return _dataset(path.parent, names, schema)
     if isinstance(data, dict) and {"hash", "subjects", "count"} <= data.keys():
         return _folds(path)
-    return label_file(path, names)
+    return label_file(path, names, schema)
 
 
 def _folds(path: Path) -> Facts:
@@ -239,10 +244,9 @@ def _folds(path: Path) -> Facts:
     return Facts("folds", rows, values)
 
 
-def _submission(path: Path) -> Facts:
+def _submission(path: Path, schema: BoneSchema) -> Facts:
     from ossa.labels.submission import read_submission
 
-    schema = load_schema()
     submission = read_submission(path, schema)
     texts = map(submission.texts, submission)
     empty = Counter(name for of_image in texts for name in schema.names if not of_image[name])
@@ -256,12 +260,14 @@ def _submission(path: Path) -> Facts:
     return Facts("submission", rows, values)
 
 
-def _predictions(path: Path) -> Facts:
+def _predictions(path: Path, schema: BoneSchema) -> Facts:
     """What ``ossa predict`` left in a folder."""
     from ossa.pipeline.parts import CSV_NAME, RUN_FOLDER
 
     stopped = (path / RUN_FOLDER).exists()
-    table = _submission(path / CSV_NAME) if (path / CSV_NAME).is_file() else Facts("submission", (), {"images": 0})
+    table = Facts("submission", (), {"images": 0})
+    if (path / CSV_NAME).is_file():
+        table = _submission(path / CSV_NAME, schema)
     overlays = sum(1 for _ in path.rglob("*_overlay.png"))
     rows = (
         ("folder", str(path)),
@@ -297,11 +303,11 @@ def _gallery(path: Path) -> Facts:
     return Facts("gallery", rows, {"folder": str(path), "images": images, "page": page})
 
 
-def _store(path: Path) -> Facts:
+def _store(path: Path, schema: BoneSchema) -> Facts:
     """Saved probabilities."""
     from ossa.labels.store import Store
 
-    store = Store.open(path, load_schema())
+    store = Store.open(path, schema)
     images = store.images()
     rows = (
         ("folder", str(path)),
@@ -348,12 +354,12 @@ def _run(path: Path) -> Facts:
 
 
 #: A file that a folder of a kind always holds -> what tells of it; asked in this order.
-_FOLDERS = {
-    "card.json": _model,
-    "config.yaml": _run,
+_FOLDERS: Mapping[str, Callable[[Path, BoneSchema], Facts]] = {
+    "card.json": lambda path, _: _model(path),
+    "config.yaml": lambda path, _: _run(path),
     "store.json": _store,
-    "evaluation.html": _evaluation,
-    "gallery.js": _gallery,
+    "evaluation.html": lambda path, _: _evaluation(path),
+    "gallery.js": lambda path, _: _gallery(path),
     "predictions.csv": _predictions,
     ".ossa-run": _predictions,
 }

@@ -9,52 +9,53 @@ from typing import TYPE_CHECKING, Any
 
 from ossa.errors import LabelError
 from ossa.pipeline.facts import Facts
-from ossa.schema import load_schema
 
 if TYPE_CHECKING:
     from ossa.labels.case import Truth
+    from ossa.schema import BoneSchema
 
 #: Endings of label files beside .json.
 LABEL_ENDINGS = (".xml", ".txt", ".npz", ".npy")
 
 
-def label_file(path: Path, user: str | Path | None = None) -> Facts:
-    """Facts about a label file, or a folder of masks; ``user``: a file that maps names to bones.
+def label_file(path: Path, user: str | Path | None, schema: BoneSchema) -> Facts:
+    """Facts about a label file, or a folder of masks; ``user``: a file that maps names to bones of the
+    ``schema``.
 
     Raises LabelError that names it for what is none.
     """
     ending = path.suffix.lower()
     if ending == ".xml":
-        return _cvat(path, user)
+        return _cvat(path, user, schema)
     if ending == ".txt":
-        return _yolo(path, user)
+        return _yolo(path, user, schema)
     from ossa.labels.names import bone_names
 
-    names = bone_names(load_schema(), user)
+    names = bone_names(schema, user)
     if path.is_dir():
         from ossa.labels.masks import read_masks
 
-        return _one(path, "masks", read_masks(path, names))
+        return _one(path, "masks", schema, read_masks(path, names))
     if ending == ".npz":
         from ossa.labels.bits import parse
 
-        return _one(path, "bit planes", parse(path, names))
+        return _one(path, "bit planes", schema, parse(path, names))
     if ending == ".npy":
         from ossa.labels.case import Case
         from ossa.labels.ramw600 import read_case
 
-        return _one(path, "RAM-W600", read_case(Case(path.name, path.stem, path, path), names.schema))
+        return _one(path, "RAM-W600", schema, read_case(Case(path.name, path.stem, path, path), names.schema))
     from ossa.labels.beside import read_truth, stated_size
     from ossa.labels.texts import read_label_json
 
     data = read_label_json(path)
     form = "labelme" if isinstance(data, dict) and "shapes" in data else "competition"
-    return _one(path, form, read_truth(path, names), stated_size(data, path))
+    return _one(path, form, schema, read_truth(path, names), stated_size(data, path))
 
 
-def _one(path: Path, form: str, truth: Truth, size: tuple[int, int] | None = None) -> Facts:
+def _one(path: Path, form: str, schema: BoneSchema, truth: Truth, size: tuple[int, int] | None = None) -> Facts:
     """Facts about the label of one picture."""
-    schema, found = load_schema(), truth.outlines
+    found = truth.outlines
     size = size or truth.shape
     missing = [name for name in schema.names if name not in found]
     parts = {name: len(outlines) for name, outlines in found.items()}
@@ -81,23 +82,23 @@ def _one(path: Path, form: str, truth: Truth, size: tuple[int, int] | None = Non
     return Facts("label", tuple(rows), values)
 
 
-def coco_file(path: Path, data: Mapping[str, Any], user: str | Path | None = None) -> Facts:
+def coco_file(path: Path, data: Mapping[str, Any], user: str | Path | None, schema: BoneSchema) -> Facts:
     """Facts about a COCO file, whose JSON is ``data``."""
     images, annotations, categories = (data.get(key, []) for key in ("images", "annotations", "categories"))
     if not all(isinstance(part, list) for part in (images, annotations, categories)):
         raise LabelError("is no COCO file", path=path, expected="lists of images, annotations and categories")
     called = [str(c.get("name", "")) for c in categories if isinstance(c, dict)]
-    return _many(path, "COCO", len(images), len(annotations), called, user)
+    return _many(path, "COCO", len(images), len(annotations), called, user, schema)
 
 
-def _cvat(path: Path, user: str | Path | None) -> Facts:
+def _cvat(path: Path, user: str | Path | None, schema: BoneSchema) -> Facts:
     from ossa.labels.cvat import labels_of, load
 
     labels = labels_of(path)
-    return _many(path, "CVAT XML", len(load(path)), sum(labels.values()), list(labels), user)
+    return _many(path, "CVAT XML", len(load(path)), sum(labels.values()), list(labels), user, schema)
 
 
-def _yolo(path: Path, user: str | Path | None) -> Facts:
+def _yolo(path: Path, user: str | Path | None, schema: BoneSchema) -> Facts:
     """Rows of a text of YOLO; which bones they are is told where a file above it names the classes."""
     from ossa.labels.yolo import find_classes, rows_of
 
@@ -105,17 +106,26 @@ def _yolo(path: Path, user: str | Path | None) -> Facts:
     classes = next((found for folder in folders if (found := find_classes(folder)) is not None), None)
     counts = Counter(rows_of(path))
     named = {} if classes is None else classes.names
-    facts = _many(path, "YOLO", 1, sum(counts.values()), [named.get(n, f"class {n}") for n in sorted(counts)], user)
+    called = [named.get(n, f"class {n}") for n in sorted(counts)]
+    facts = _many(path, "YOLO", 1, sum(counts.values()), called, user, schema)
     return Facts(
         facts.kind, (*facts.rows, ("classes", str(classes.path) if classes else "no file names them")), facts.values
     )
 
 
-def _many(path: Path, form: str, images: int, annotations: int, called: list[str], user: str | Path | None) -> Facts:
+def _many(
+    path: Path,
+    form: str,
+    images: int,
+    annotations: int,
+    called: list[str],
+    user: str | Path | None,
+    schema: BoneSchema,
+) -> Facts:
     """Facts about a file that holds labels by names of its own."""
     from ossa.labels.names import bone_names
 
-    names = bone_names(load_schema(), user)
+    names = bone_names(schema, user)
     bones = {bone for name in called for bone in names.targets(name) or ()}
     strange = [name for name in called if not names.targets(name)]
     rows = (

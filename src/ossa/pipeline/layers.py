@@ -41,15 +41,15 @@ def layers_at(path: str | Path) -> list[Layer]:
     """
     from ossa.labels.beside import read_truth
     from ossa.labels.names import bone_names
+    from ossa.labels.whose import schema_of
     from ossa.radiograph.read import read_radiograph
-    from ossa.schema import load_schema
 
     where = Path(path)
     radiograph = read_radiograph(where)
     layers = [image_layer(radiograph, where.name)]
     label = where.with_suffix(".json")
     if label.is_file():
-        schema = load_schema()
+        schema = schema_of(label)
         bones = read_truth(label, bone_names(schema)).segmentation(schema, radiograph.shape)
         layers.append(bones_layer(bones, where.name, radiograph.spacing))
     return layers

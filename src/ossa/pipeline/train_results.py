@@ -125,13 +125,14 @@ def write_bundle(
 def closer_of(config: RunConfig, schema: BoneSchema) -> tuple[Closer, ...]:
     """The closer looks of a run's models; ConfigError or SchemaError for bones that the schema does not have."""
     from ossa.bundle.card import Closer
+    from ossa.hand.bones import SHORT
 
     looks = []
     for look in config.closer:
-        bones = look.bones or schema.in_row("carpal")
+        bones = look.bones or tuple(bone.name for bone in schema.bones if bone.row in SHORT)
         if not bones:
             raise ConfigError(
-                f"the schema '{schema.name}' has no carpals to look at closely", remedy="Set closer.bones"
+                f"the schema '{schema.name}' has no short bones to look at closely", remedy="Set closer.bones"
             )
         for bone in bones:
             schema.index(bone)

@@ -16,6 +16,7 @@ from ossa.labels.case import side_from_name
 from ossa.labels.match import without_ending
 from ossa.labels.pictures import pictures, subject_of
 from ossa.labels.results import Entry, Results, find_pictures, line_up, open_results, picture_of
+from ossa.labels.whose import schema_of
 from ossa.radiograph.radiograph import Side
 from ossa.schema import BoneSchema, load_schema
 from ossa.studio.corrections import Missing
@@ -115,7 +116,9 @@ def open_collection(
     ``names`` maps names of labels to bones. Raises InputError for a source that cannot be read, and where there are
     sources but no picture.
     """
-    bones = schema if schema is not None else load_schema()
+    given_first = next((path for path in (root, *predictions, *csvs) if path is not None), None)
+    named = load_schema() if given_first is None else schema_of(given_first)
+    bones = named if schema is None else schema
     opened: list[tuple[Source, Results]] = []
     form = ""
     for given, kind in [*((p, "predictions") for p in predictions), *((p, "csv") for p in csvs)]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from ossa.dataset.fingerprint import Fingerprint
 from ossa.errors import ConfigError, DatasetError
+from ossa.schema import load_schema, shipped_schemas
 
 #: Grids that a network may work on, px of the longer side: multiples of 32, as the networks ask.
 GRIDS = (256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 2048)
@@ -182,6 +183,8 @@ def plan(
         )
     lines = [Line("name", "planned", "the run's folder is called so")]
     lines.append(Line("data.datasets", [{"path": fingerprint.root}], "the data set that was measured"))
+    if "bones" not in given and fingerprint.schema != load_schema().name and fingerprint.schema in shipped_schemas():
+        lines.append(Line("bones", fingerprint.schema, "its labels name these bones"))
     network, why_network = _network(machine)
     decided = "model.architecture" in given
     if decided:

@@ -15,8 +15,13 @@ if TYPE_CHECKING:
     from highdicom.sr import CodedConcept
 
 #: What the bones of a row lie in (CID 4031, Common Anatomic Regions; the wrist: CID 7482).
-_REGIONS = {"carpal": ("8205005", "Wrist region"), "forearm": ("14975008", "Forearm")}
-_HAND = ("85562004", "Hand")
+_REGIONS = {
+    "carpal": ("8205005", "Wrist region"),
+    "forearm": ("14975008", "Forearm"),
+    "leg": ("30021000", "Lower leg"),
+}
+#: What the bones of a schema make up, told by a row that it has: DICOM's word (PS3.16, annex L) and region (CID 4031).
+_PARTS = {"metacarpal": ("HAND", ("85562004", "Hand")), "metatarsal": ("FOOT", ("56459004", "Foot"))}
 
 #: Any bone, where no code of a smaller group is published (CID 6202).
 _BONE = ("272673000", "Bone")
@@ -39,9 +44,15 @@ def side_code(side: Side) -> CodedConcept:
     return _sct(_SIDES[side])
 
 
-def region_code(bone: Bone) -> CodedConcept:
-    """What part of the body a bone lies in: hand, wrist or forearm."""
-    return _sct(_REGIONS.get(bone.row, _HAND))
+def part_of_body(schema: BoneSchema) -> str | None:
+    """What the bones of a schema make up, as BodyPartExamined has it; None where DICOM's word is not known here."""
+    return next((word for row, (word, _) in _PARTS.items() if schema.in_row(row)), None)
+
+
+def region_code(schema: BoneSchema, bone: Bone) -> CodedConcept:
+    """What part of the body a bone lies in: hand, wrist, forearm, foot or leg; elsewhere a bone."""
+    whole = next((code for row, (_, code) in _PARTS.items() if schema.in_row(row)), _BONE)
+    return _sct(_REGIONS.get(bone.row, whole))
 
 
 def is_own_code(schema: BoneSchema, code: str) -> bool:

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from ossa import safety
 from ossa.errors import InputError
-from ossa.export.dicom.codes import needs_side, region_code, side_code, type_code
+from ossa.export.dicom.codes import needs_side, part_of_body, region_code, side_code, type_code
 from ossa.export.dicom.hands import BonesOfHand, Segment, segments
 from ossa.export.dicom.source import Source, quietly, require, uid
+from ossa.hand.bones import called
 
 if TYPE_CHECKING:
     from highdicom import AlgorithmIdentificationSequence
@@ -94,7 +95,9 @@ def segmentation_object(
     charset = source.header.get("SpecificCharacterSet")
     if charset:
         out.SpecificCharacterSet = charset
-    out.BodyPartExamined = "HAND"
+    part = part_of_body(listed[0].schema)
+    if part is not None:
+        out.BodyPartExamined = part
     out.PatientOrientation = source.header.get("PatientOrientation") or ""
     return out
 
@@ -153,6 +156,7 @@ def _built(source: Source, listed: Sequence[Segment], own: str, drawn: bool) -> 
     from highdicom.seg import Segmentation, SegmentationTypeValues
     from pydicom.uid import ExplicitVRLittleEndian
 
+    whole = called(listed[0].schema)
     small = deepcopy(source.header)
     small.Rows = small.Columns = _SMALL
     small.pop("NumberOfFrames", None)
@@ -168,9 +172,9 @@ def _built(source: Source, listed: Sequence[Segment], own: str, drawn: bool) -> 
             sop_instance_uid=uid(own, "segmentation"),
             instance_number=1,
             **equipment(),
-            content_label="HAND_BONES",
-            content_description="Bones of the hand; for research, not for diagnosis",
-            series_description="Bones of the hand (ossa)",
+            content_label=f"{whole.upper()}_BONES",
+            content_description=f"Bones of the {whole}; for research, not for diagnosis",
+            series_description=f"Bones of the {whole} (ossa)",
             transfer_syntax_uid=ExplicitVRLittleEndian,
             specific_character_set=None,
         )
@@ -191,7 +195,7 @@ def _description(segment: Segment, source: Source, drawn: bool) -> SegmentDescri
         algorithm_identification=None if drawn else algorithm(segment.origin),
         tracking_uid=tracking_uid(source, segment),
         tracking_id=segment.tracking_id,
-        anatomic_regions=[region_code(segment.bone)],
+        anatomic_regions=[region_code(segment.schema, segment.bone)],
         display_color=CIELabColor.from_rgb(*segment.bone.colour),
     )
     out.SegmentDescription = segment.bone.name

@@ -16,6 +16,7 @@ from ossa.export.dicom.codes import WORDS, region_code, side_code, type_code
 from ossa.export.dicom.hands import BonesOfHand, Segment, segments
 from ossa.export.dicom.seg import SR_SERIES, equipment, tracking_uid, version, version_of
 from ossa.export.dicom.source import Source, quietly, require, uid
+from ossa.hand.bones import called
 from ossa.radiograph.radiograph import Side
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def report_object(
             is_complete=True,
             is_final=False,
             is_verified=False,
-            series_description="Measurements of the hand (ossa)",
+            series_description=f"Measurements of the {called(hands[0].segmentation.schema)} (ossa)",
             coding_schemes=[CodingSchemeIdentificationItem(SCHEME, name="Measurements of ossa", version=version())],
         )
     _name_segments(out)
@@ -170,7 +171,7 @@ def _of_bone(
         ),
         finding_type=type_code(segment.schema, segment.bone, segment.side),
         algorithm_id=_algorithm(segment.origin),
-        finding_sites=[FindingSite(region_code(segment.bone), _laterality(segment.side))],
+        finding_sites=[FindingSite(region_code(segment.schema, segment.bone), _laterality(segment.side))],
         measurements=[_measurement(number) for number in few],
     )
 

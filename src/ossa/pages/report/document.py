@@ -18,7 +18,10 @@ from ossa.radiograph.dicom.patient import Patient
 from ossa.segmentation.origin import Origin
 
 #: Rows of bones that are switched together.
-_ROWS = {"distal": "digits", "middle": "digits", "proximal": "digits", "metacarpal": "digits"}
+_ROWS = {
+    **dict.fromkeys(("distal", "middle", "proximal", "metacarpal", "metatarsal"), "digits"),
+    **{row: row for row in ("carpal", "forearm", "tarsal", "leg")},
+}
 
 
 def report_page(report: Report, language: str = "en") -> str:
@@ -81,7 +84,9 @@ def _layers(hands: Sequence[ReportHand], words: Words) -> str:
         if not any(bone.name in hand.segmentation for hand in hands):
             continue
         colour = "#{:02x}{:02x}{:02x}".format(*bone.colour)
-        kind = _ROWS.get(bone.row, bone.row if bone.row in ("carpal", "forearm") else "other")
+        kind = _ROWS.get(bone.row, "other")
+        if kind == "digits" and words.schema.in_row("metatarsal"):
+            kind = "toes"
         groups.setdefault(kind, []).append(
             f'<label><input type=checkbox checked data-toggle="{index}"><span class=no>{index}</span>'
             f'<i style="background:{colour}"></i>{escape(words.bone(bone))}</label>'

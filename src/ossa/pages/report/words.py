@@ -69,6 +69,8 @@ class Words:
         """The anatomical name of a bone; its title where the table has none."""
         one = self.schema.bone(bone) if isinstance(bone, str) else bone
         table, digit = _table(), str(one.digit)
+        if not self.schema.in_row("metacarpal"):  # toes are no fingers
+            return one.title
         if one.row in table["row"] and digit in table["digit"]:
             return self("of", "phalanx").format(row=self(one.row, "row"), digit=self(digit, "digit"))
         if one.row == "metacarpal" and digit in table["metacarpal"]:
