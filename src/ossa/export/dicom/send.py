@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: Seconds to wait for the archive: for a connection, and for each answer.
 PATIENCE = 30
 
+#: Seconds for an archive to say what it has against a certificate, where no association came about.
+_AFTERTHOUGHT = 5
+
 _PLAIN = "1.2.840.10008.1.2.1"
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 
@@ -138,7 +141,7 @@ def _associated(archive: Archive, headers: Sequence[Dataset]) -> Iterator[Any]:
     link = entity.associate(archive.host, archive.port, ae_title=archive.called, tls_args=secure)
     try:
         if not link.is_established:
-            raise _failed(archive, _why(link), [], len(headers))
+            raise _failed(archive, _why(link, archive, context), [], len(headers))
         yield link
     finally:
         if link.is_established:
@@ -172,10 +175,17 @@ def _probe(archive: Archive, context: SSLContext | None, total: int) -> None:
         raise _failed(archive, f"it does not answer ({error.strerror or error})", [], total) from error
 
 
-def _why(link: Any) -> str:
+def _why(link: Any, archive: Archive, context: SSLContext | None) -> str:
     if link.is_rejected:
         told = link.acceptor.primitive
         return f"it refused the connection: {told.reason_str if told is not None else 'no reason given'}"
+    if context is not None:
+        try:
+            shake_hands(archive.host, archive.port, context, PATIENCE, listen=_AFTERTHOUGHT)
+        except SSLError as error:
+            return reason_of(error)
+        except OSError:
+            pass
     return "it does not answer"
 
 

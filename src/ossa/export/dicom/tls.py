@@ -78,16 +78,20 @@ def _words(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def shake_hands(host: str, port: int, context: ssl.SSLContext, patience: float) -> None:
-    """Call, greet and hang up. Raises OSError: ssl.SSLCertVerificationError where the peer is not who it should be."""
+def shake_hands(host: str, port: int, context: ssl.SSLContext, patience: float, listen: float = 0.0) -> None:
+    """Call, greet and hang up. Raises OSError: ssl.SSLCertVerificationError where the peer is not who it should be.
+
+    ``listen``: seconds for the peer to say what it thinks of our own certificate, which comes after the greeting by
+    TLS 1.3; a peer that is content says nothing.
+    """
     with (
         socket.create_connection((host, port), patience) as plain,
         context.wrap_socket(plain, server_hostname=host) as link,
     ):
-        # What the peer thinks of our own certificate it says afterwards (TLS 1.3): a moment is enough.
-        link.settimeout(0.2)
-        with suppress(TimeoutError):
-            link.recv(1)
+        if listen > 0:
+            link.settimeout(listen)
+            with suppress(TimeoutError):
+                link.recv(1)
 
 
 def reason_of(error: OSError) -> str:
