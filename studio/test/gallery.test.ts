@@ -77,6 +77,7 @@ describe("a gallery's answers", () => {
     const page = await api.pictures({ offset: 1, limit: 1 });
     expect([page.total, page.rows.map((row) => row.name)]).toEqual([3, ["p2"]]);
     await expect(api.picture("p1")).rejects.toMatchObject({ trouble: { found: "no picture" } });
+    await expect(api.bones("p1", "truth", 0)).rejects.toMatchObject({ status: 422 }); // no file is asked for
     await expect(api.picture("elsewhere")).rejects.toMatchObject({ status: 404 });
     expect((await api.scores("p10", "set0", "truth")).bones).toEqual({ a: 0.9, b: null, c: 0.5 });
     expect(api.write).toBeNull();

@@ -49,6 +49,11 @@ export function files(shelf: Shelf): Api {
     if (number === undefined) throw new Refused(404, { code: "not_found", message: t("no_such_picture"), found: id }, null);
     return [number, data.items[number]!];
   };
+  const readable = (id: string): [number, Item] => {
+    const [number, item] = find(id);
+    if (item.error) throw new Refused(422, { code: "unprocessable", message: t("cannot_read"), found: item.error }, null);
+    return [number, item];
+  };
   const wantedOf = (asked: Record<string, unknown>): Wanted => {
     const word = (name: string, otherwise = ""): string => String(asked[name] ?? "") || otherwise;
     return {
@@ -73,14 +78,13 @@ export function files(shelf: Shelf): Api {
       return { total: order.length, rows: rows.map((number) => rowOf(data.items[number]!, wanted, names, null)) };
     },
     picture: async (id) => {
-      const [number, item] = find(id);
-      if (item.error) throw new Refused(422, { code: "unprocessable", message: t("cannot_read"), found: item.error }, null);
+      const [number, item] = readable(id);
       return rowOf(item, wantedOf({}), names, pairOf(data.items, number));
     },
     thumb: (id) => `thumbs/${id}.jpg`,
     image: (id) => id,
     bones: async (id, source) => {
-      const [number, item] = find(id);
+      const [number, item] = readable(id);
       const parts = await shelf.parts(number);
       const [width, height] = parts.size;
       const warnings = item.flags.map((flag) => ({ code: flag, count: 1, text: { en: flag, ko: flag } }));
