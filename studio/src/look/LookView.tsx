@@ -1,6 +1,6 @@
 // The screen of one picture: bar above, tools at the left, stages in the middle, panel at the right.
 
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { useSignal, useSignalEffect } from "@preact/signals";
 import type View from "ol/View";
 import { api } from "../kit/api";
@@ -188,6 +188,21 @@ export function LookView({ id, neighbours }: { id: string; neighbours: Neighbour
     },
   });
 
+  const row = look.row.value;
+  const layout = look.layout.value;
+  const sitting = look.edit.sitting.value;
+  const selected = look.edit.bone(look.selected.value);
+  const panes: { key: string; picture: string; source: string }[] = [{ key: id, picture: id, source: look.source.value }];
+  if (layout === "beside") for (const source of look.beside.value) panes.push({ key: source, picture: id, source });
+  if (layout === "hands" && row?.pair) panes.push({ key: row.pair, picture: row.pair, source: look.source.value });
+  // A picture that was seen whole is seen whole in narrower panes too.
+  const whole = main()?.wide(film.width) ?? false;
+  useLayoutEffect(() => {
+    if (!whole || !main()) return;
+    main()!.map.updateSize();
+    main()!.fit(null, false, film.width, film.height);
+  }, [panes.length]);
+
   if (look.failed.value) {
     const { trouble } = look.failed.value;
     return (
@@ -201,13 +216,6 @@ export function LookView({ id, neighbours }: { id: string; neighbours: Neighbour
     );
   }
 
-  const row = look.row.value;
-  const layout = look.layout.value;
-  const sitting = look.edit.sitting.value;
-  const selected = look.edit.bone(look.selected.value);
-  const panes: { key: string; picture: string; source: string }[] = [{ key: id, picture: id, source: look.source.value }];
-  if (layout === "beside") for (const source of look.beside.value) panes.push({ key: source, picture: id, source });
-  if (layout === "hands" && row?.pair) panes.push({ key: row.pair, picture: row.pair, source: look.source.value });
   const layouts: { to: Layout; key: KeyName }[] = [
     { to: "beside", key: "beside" },
     { to: "difference", key: "difference" },
