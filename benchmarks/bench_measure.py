@@ -78,7 +78,7 @@ def hands(args: argparse.Namespace) -> Iterator[tuple[Radiograph, Segmentation]]
 
         anatomy = load_people(args.anatomy) if args.anatomy else None
         for k in range(args.n):
-            yield generate(SEED + k, args.size, FLAT, anatomy)
+            yield generate(args.seed + k, args.size, FLAT, anatomy)
         return
     from ossa.labels.results import find_pictures, open_results
 
@@ -259,6 +259,7 @@ def main() -> None:
     parser.add_argument("--anatomy", type=Path, action="append", default=[], help="again: people blended")
     parser.add_argument("-n", type=int, default=30)
     parser.add_argument("--size", type=int, default=1400)
+    parser.add_argument("--seed", type=int, default=SEED, help="of the first phantom; others than these to develop on")
     parser.add_argument("--fit", action="store_true", help="fit uncertainty.json on every other hand")
     parser.add_argument("--record", action="store_true", help="put the figures into RESULTS.md")
     args = parser.parse_args()
