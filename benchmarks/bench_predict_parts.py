@@ -59,11 +59,11 @@ def ours(image: Path, model: str | None, folder: Path) -> tuple[Callable[[], dic
         clock.lap("network")
         segmentation = predictor.tidied(predictor.decode(look))
         clock.lap("regions")
-        segmentation, agreement = predictor.looked_closer(segmentation, radiograph)
+        segmentation, closely = predictor.looked_closer(segmentation, radiograph)
         clock.lap("closer looks")
         if predictor.judge is not None:
             other = predictor.second_look(prepared, look)
-            assessment = assess(segmentation, look.logits, predictor.judge, other, predictor.thresholds, agreement)
+            assessment = assess(segmentation, look.logits, predictor.judge, other, predictor.thresholds, closely)
             segmentation = judged(segmentation, assessment, predictor.judge)
         clock.lap("second look, confidences, warnings")
         for _, region in segmentation:

@@ -28,8 +28,9 @@ from _real import read_hands, read_wrists, real_folder, truth_of
 from _record import record
 from ossa.hand.geometry import geometry
 from ossa.hand.usual import Usual, load_usual
-from ossa.inference.judge import GOOD_DICE, SIGNS, Assessment, Judge, assess, signs_of
-from ossa.inference.judge_fit import fit_confidence, fit_cover, fit_hand, fit_limits
+from ossa.inference.certainty import Closely
+from ossa.inference.judge import GOOD_DICE, SIGNS, Assessment, Judge, assess, inputs_of, signs_of
+from ossa.inference.judge_fit import fit_cover, fit_hand, fit_limits, fit_suspicion
 from ossa.inference.predictor import Predictor
 from ossa.phantom.meshes import meshes
 from ossa.phantom.options import WIDE, PhantomOptions
@@ -44,6 +45,9 @@ from ossa.training.finder_pool import open_sprites
 
 #: Seeds far from those of training (from 0) and of its own held-out phantoms.
 ANATOMY_SEED, FIT_SEED, TEST_SEED, HANDS_SEED = 70_000_000, 71_000_000, 72_000_000, 73_000_000
+
+#: Share of right bones that are named as doubtful, for the sake of the wrong ones.
+RIGHT_NAMED = 0.016
 
 FITTED = Path(__file__).resolve().parents[1] / "src" / "ossa" / "inference" / "judge.json"
 
@@ -65,14 +69,14 @@ class Case:
     found: Segmentation
     logits: Logits
     other: Logits
-    agreement: dict[str, float]
+    closely: dict[str, Closely]
     dice: NDArray[np.float64]
     in_truth: NDArray[np.bool_]
     kind: str
 
     def assessed(self, judge: Judge) -> Assessment:
         """What a judge says of it."""
-        return assess(self.found, self.logits, judge, self.other, None, self.agreement)
+        return assess(self.found, self.logits, judge, self.other, None, self.closely)
 
 
 def hard(radiograph: Radiograph, rng: np.random.Generator) -> Radiograph:
@@ -144,44 +148,60 @@ def results(predictor: Predictor, seed: int, count: int, anatomy: Folders = ()) 
         if kind == "planted":
             logits, other, kind = plant(logits, other, rng)
             # A closer look would see what was planted into the first one for what it is.
-            found, agreement = predictor.tidied(predictor.decode(replace(look, logits=logits))), {}
+            found, closely = predictor.tidied(predictor.decode(replace(look, logits=logits))), {}
         else:
-            found, agreement = predictor.found_in(look, radiograph)
+            found, closely = predictor.found_in(look, radiograph)
         in_truth = np.array([name in truth.regions for name in SCHEMA.names])
-        yield Case(found, logits, other, agreement, dice_per_bone(found, truth), in_truth, kind)
+        yield Case(found, logits, other, closely, dice_per_bone(found, truth), in_truth, kind)
 
 
-def table(cases: list[Case], judge: Judge) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """(N, signs) and whether each bone found was right."""
+def signs_in(case: Case, usual: Usual, cover: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(C, signs) of a case."""
+    return signs_of(case.found, case.logits, usual, cover, geometry(case.found), case.other, None, case.closely)
+
+
+def there(case: Case, signs: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(C,) the bones that are judged: those of the first look."""
+    return geometry(case.found).found & np.isfinite(signs[:, 0])
+
+
+def judged_bones(case: Case, judge: Judge) -> NDArray[np.bool_]:
+    """(C,) the same, by a judge's own usual hand."""
+    return there(case, signs_in(case, judge.usual, judge.cover))
+
+
+def table(cases: list[Case], usual: Usual, cover: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """(N, inputs) and whether each bone found was right."""
     rows, right = [], []
     for case in cases:
-        measured = geometry(case.found)
-        signs = signs_of(case.found, case.logits, judge.usual, judge.cover, measured, case.other, None, case.agreement)
-        there = measured.found & np.isfinite(signs[:, 0])
-        rows.append(signs[there])
-        right.append(case.dice[there] >= GOOD_DICE)
+        signs = signs_in(case, usual, cover)
+        judged = there(case, signs)
+        rows.append(inputs_of(signs)[judged])
+        right.append(case.dice[judged] >= GOOD_DICE)
     return np.concatenate(rows), np.concatenate(right)
 
 
 def fit(predictor: Predictor, count: int, anatomy: Folders, pool: Path | None) -> Judge:
-    """Cover from truths, the regression from predictions, the limits from the fit's own cases."""
+    """Cover from truths, the suspicion from predictions, the limits from the fit's own cases."""
     truths = [generate(ANATOMY_SEED + k, 384, PhantomOptions())[1] for k in range(count)]
     usual, cover = fitted_usual(), fit_cover(truths)
-    zeros = np.zeros(len(SIGNS))
-    free = zeros + 1e9
-    judge = Judge(usual, cover, np.zeros(len(SIGNS) + 1), zeros, zeros + 1, free, 0.5, 0.0)
-    cases = list(results(predictor, FIT_SEED, count, anatomy))
-    signs, right = table(cases, judge)
-    weights, centre, spread = fit_confidence(signs, right)
-    signs = np.where(np.isnan(signs), centre, signs)
-    judge = Judge(usual, cover, weights, centre, spread, free, 0.5, 0.0)
-    # Named are bones below the confidence under which one right bone in fifty lies.
-    unsure = round(float(np.clip(np.quantile(judge.confidence(signs)[right], 0.02), 0.1, 0.9)), 3)
-    judge = replace(judge, unsure=unsure, limits=fit_limits(signs, right))
+    inputs, right = table(list(results(predictor, FIT_SEED, count, anatomy)), usual, cover)
+    judge = fitted_judge(usual, cover, inputs, right)
     bones = meshes(anatomy, 512)
     hands = [evidence_of(predictor, judge, generate(HANDS_SEED + k, 512, FRONTAL, bones)[0]) for k in range(count)]
     others = [evidence_of(predictor, judge, Radiograph(grey)) for _, grey in negatives(count // 40, 4, pool)]
     return replace(judge, hand=round(fit_hand(np.array(hands), np.array(others)), 3))
+
+
+def fitted_judge(
+    usual: Usual, cover: NDArray[np.float64], inputs: NDArray[np.float64], right: NDArray[np.bool_]
+) -> Judge:
+    """The judge of bones; what is a hand is still open (0)."""
+    suspicion = fit_suspicion(inputs, right, len(SIGNS))
+    limits = fit_limits(suspicion.usual(inputs)[:, : len(SIGNS)], right)
+    # Named are bones below the confidence under which RIGHT_NAMED of the right bones lie.
+    unsure = round(float(np.clip(np.quantile(suspicion(inputs)[right], RIGHT_NAMED), 0.1, 0.9)), 3)
+    return Judge(usual, cover, suspicion, limits, unsure, 0.0)
 
 
 def negatives(count: int, seed: int, pool: Path | None) -> Iterator[tuple[str, NDArray[np.uint8]]]:
@@ -214,9 +234,11 @@ def auc(score: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
 
 def judge_bones(cases: list[Case], judge: Judge) -> list[str]:
     """The lines about bones."""
-    signs, right = table(cases, judge)
-    signs = np.where(np.isnan(signs), judge.centre, signs)
-    sure = judge.confidence(signs)
+    inputs, right = table(cases, judge.usual, judge.cover)
+    signs = judge.suspicion.usual(inputs)[:, : len(SIGNS)]
+    sure = np.concatenate(
+        [case.assessed(judge).confidence[there(case, signs_in(case, judge.usual, judge.cover))] for case in cases]
+    )
     lines = [
         f"{len(right)} bones found in {len(cases)} phantoms, {int((~right).sum())} of them wrong (Dice < {GOOD_DICE}). "
         f"AUC {auc(sure, right):.3f}.",
@@ -261,9 +283,9 @@ def looked_at(predictor: Predictor, radiograph: Radiograph, judge: Judge) -> tup
     """What was found, as it was decoded, and its assessment."""
     prepared = predictor.networks.prepare(radiograph)
     look = predictor.networks.look(prepared)
-    found, agreement = predictor.found_in(look, radiograph)
+    found, closely = predictor.found_in(look, radiograph)
     other = predictor.second_look(prepared, look)
-    return found, assess(found, look.logits, judge, other, predictor.thresholds, agreement)
+    return found, assess(found, look.logits, judge, other, predictor.thresholds, closely)
 
 
 def evidence_of(predictor: Predictor, judge: Judge, radiograph: Radiograph) -> float:
@@ -335,8 +357,7 @@ def main() -> None:
     if args.fit:
         judge = fit(predictor, args.count, anatomy, args.pool)
         args.fitted.write_text(json.dumps(judge.to_json(), separators=(",", ":")) + "\n", encoding="utf-8")
-        weights = ", ".join(f"{n} {w:+.2f}" for n, w in zip((*SIGNS, "constant"), judge.weights, strict=True))
-        print(f"fitted: {weights}; unsure {judge.unsure}, hand {judge.hand}")
+        print(f"fitted: unsure {judge.unsure}, hand {judge.hand}")
     value: dict[str, Any] = json.loads(args.fitted.read_text(encoding="utf-8"))
     judge = Judge.from_json(value, fitted_usual())
     cases = list(results(predictor, TEST_SEED, args.count, anatomy))

@@ -88,8 +88,9 @@ def test_turned_films_and_more_bits_are_seen_as_well(predictor: Predictor, turns
     networks = replace(predictor.networks, members=halves, upright=True, schema=SCHEMA)
     seen = look_closer(networks, film, found, closer, {})
     assert seen is not None
-    assert overlap(seen, "Lunate", truth) > 0.9
-    assert list(seen.regions) == ["Lunate"]
+    assert overlap(seen.bones, "Lunate", truth) > 0.9
+    assert list(seen.bones.regions) == list(seen.certainty) == ["Lunate"]
+    assert 0 <= seen.certainty["Lunate"].doubt < 0.2
 
 
 def test_high_pixels_give_a_window_of_the_same_millimetres() -> None:

@@ -14,6 +14,7 @@ from ossa.hand.bones import rays
 from ossa.hand.geometry import geometry
 from ossa.hand.usual import Usual
 from ossa.hand.usual_fit import fit_usual
+from ossa.inference.certainty import Closely
 from ossa.inference.judge import (
     NO_HAND,
     SIGNS,
@@ -21,11 +22,13 @@ from ossa.inference.judge import (
     assess,
     covered_shares,
     hand_evidence,
+    inputs_of,
     judged,
     notes_of,
     signs_of,
 )
-from ossa.inference.judge_fit import fit_confidence, fit_cover, fit_hand, fit_limits
+from ossa.inference.judge_fit import fit_cover, fit_hand, fit_limits, fit_suspicion
+from ossa.inference.suspicion import AROUND, Suspicion, surroundings
 from ossa.segmentation.segmentation import Segmentation
 
 SIZE = 256
@@ -73,13 +76,13 @@ def judge(usual: Usual) -> Judge:
         found = with_planes(truth, change)
         signs = signs_of(found, logits_of(found), usual, cover, geometry(found), logits_of(found))
         there = np.isfinite(signs[:, 0])
-        rows.append(signs[there])
+        rows.append(inputs_of(signs)[there])
         fine = np.ones(len(SCHEMA), bool)
         fine[[a, b] if k % 2 else [a]] = False
         right.append(fine[there])
-    signs, good = np.concatenate(rows), np.concatenate(right)
-    weights, centre, spread = fit_confidence(signs, good)
-    return Judge(usual, cover, weights, centre, spread, fit_limits(signs, good), 0.5, 0.3)
+    inputs, good = np.concatenate(rows), np.concatenate(right)
+    suspicion = fit_suspicion(inputs, good, len(SIGNS))
+    return Judge(usual, cover, suspicion, fit_limits(inputs[:, : len(SIGNS)], good), 0.5, 0.3)
 
 
 def test_geometry_is_that_of_plain_moments() -> None:
@@ -240,16 +243,64 @@ def test_the_judge_survives_its_file(judge: Judge) -> None:
         Judge.from_json({**judge.to_json(), "cover": [[0, 1]]}, judge.usual)
 
 
-def test_the_regression_finds_planted_weights_and_never_a_reward_for_a_sign() -> None:
+def test_the_suspicion_finds_what_was_planted_and_never_a_reward_for_a_sign() -> None:
+    """A sign counts where another one is high; a third speaks for a bone, which is not believed; what lies around
+    may."""
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(4000, 3))
-    p = 1 / (1 + np.exp(-(1.0 - 2.0 * x[:, 0] + 0.7 * x[:, 2])))
-    weights, _, spread = fit_confidence(x, rng.random(4000) < p, ridge=1e-3)
-    assert weights[0] / spread[0] == pytest.approx(-2.0, rel=0.15)
-    assert abs(weights[1]) < 0.15
-    assert weights[2] == 0  # what speaks for a bone is not believed
+    x = rng.normal(size=(6000, 4))
+    planted = 2.0 - 3.0 * np.maximum(x[:, 0] + x[:, 1], 0.0) + 1.0 * x[:, 2] + 1.5 * x[:, 3]
+    right = rng.random(6000) < 1 / (1 + np.exp(-planted))
+    suspicion = fit_suspicion(x, right, 3, ridge=0.1)
+    without = planted - x[:, 2]  # the best that may be believed
+    assert np.corrcoef(suspicion.logit(x), without)[0, 1] > 0.97
+    for sign in range(3):
+        worse = x.copy()
+        worse[:, sign] += rng.uniform(0, 3, 6000)
+        assert (suspicion(worse) <= suspicion(x) + 1e-12).all()
+    better = x + np.eye(4)[3]
+    assert (suspicion(better) > suspicion(x)).mean() > 0.9
     with pytest.raises(ConfigError, match="one kind"):
-        fit_confidence(x, np.ones(4000, bool))
+        fit_suspicion(x, np.ones(6000, bool), 3)
+
+
+def test_a_suspicion_says_the_same_each_time_and_from_its_file(judge: Judge) -> None:
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(500, 5))
+    right = rng.random(500) < 1 / (1 + np.exp(x[:, 0]))
+    first, again = (fit_suspicion(x, right, 4) for _ in range(2))
+    np.testing.assert_array_equal(first(x), again(x))
+    back = Suspicion.from_json(json.loads(json.dumps(first.to_json())))
+    np.testing.assert_allclose(back(x), first(x), atol=1e-4)
+    x[3, 0] = np.nan
+    known = x[3].copy()
+    known[0] = first.centre[0]
+    assert first(x[3:4]) == pytest.approx(first(known[None]))
+
+
+def test_the_sign_that_speaks_most_is_the_one_whose_absence_helps_most() -> None:
+    one = np.array([1.0, 1.0])
+    plain = Suspicion(np.zeros(3), np.ones(3), np.array([0.5, 2.0]), np.zeros((1, 3)), np.zeros(1), np.zeros(1), 1.0)
+    np.testing.assert_allclose(plain.speaks(np.array([*one, 9.0])), [0.5, 2.0])
+    np.testing.assert_allclose(plain.speaks(np.array([-1.0, np.nan, 0.0])), [0.0, 0.0])
+
+
+def test_surroundings_are_the_means_of_the_other_bones_there() -> None:
+    rng = np.random.default_rng(2)
+    signs = rng.normal(size=(6, len(SIGNS)))
+    signs[4] = np.nan
+    signs[1, SIGNS.index("disagreement")] = np.nan
+    out = surroundings(signs, SIGNS)
+    for bone in range(6):
+        if bone == 4:
+            assert np.isnan(out[bone]).all()
+            continue
+        for k, name in enumerate(AROUND):
+            others = [signs[j, SIGNS.index(name)] for j in range(6) if j != bone]
+            assert out[bone, k] == pytest.approx(np.nanmean(others))
+        assert out[bone, -1] == pytest.approx(5 / 6)
+    alone = np.full((3, len(SIGNS)), np.nan)
+    alone[1] = 0.5
+    assert np.isnan(surroundings(alone, SIGNS)[1, :-1]).all()
 
 
 def test_the_limit_of_evidence_keeps_hands() -> None:
@@ -265,13 +316,16 @@ def test_too_few_hands_teach_nothing() -> None:
 def test_a_bone_that_looks_different_closely_is_less_sure(judge: Judge) -> None:
     truth = hand(3)
     name = "finger-10"
-    alike = assess(truth, logits_of(truth), judge, logits_of(truth), agreement={name: 0.97})
-    unlike = assess(truth, logits_of(truth), judge, logits_of(truth), agreement={name: 0.2})
+    alike = assess(truth, logits_of(truth), judge, logits_of(truth), closely={name: Closely(0.97)})
+    unlike = assess(truth, logits_of(truth), judge, logits_of(truth), closely={name: Closely(0.2)})
     other = [k for k in range(len(SCHEMA)) if k != i(name)]
-    assert unlike.signs[i(name), -1] == pytest.approx(0.8)
+    closely = SIGNS.index("closely")
+    assert unlike.signs[i(name), closely] == pytest.approx(0.8)
     assert unlike.confidence[i(name)] <= alike.confidence[i(name)]
     np.testing.assert_array_equal(unlike.confidence[other], alike.confidence[other])
-    # Where no bone was looked at closely, that is taken to be as usual.
-    np.testing.assert_array_equal(
-        assess(truth, logits_of(truth), judge, logits_of(truth)).signs[other, -1], judge.centre[-1]
-    )
+    # Of a bone that was not looked at closely that is not known, and the first look stands for how sure it is.
+    plain = assess(truth, logits_of(truth), judge, logits_of(truth)).signs
+    assert np.isnan(plain[:, closely]).all()
+    np.testing.assert_array_equal(plain[:, closely + 1 :], plain[:, :2])
+    unsure = assess(truth, logits_of(truth), judge, logits_of(truth), closely={name: Closely(0.97, 0.4, 0.9)}).signs
+    np.testing.assert_array_equal(unsure[i(name), closely + 1 :], [0.4, 0.9])

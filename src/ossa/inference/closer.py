@@ -9,14 +9,15 @@ model's card).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ossa.hand.bones import towards_fingers
+from ossa.inference.certainty import Certainty, certainty
 from ossa.radiograph.prepare import Preparation, height_of_a_pixel, place
-from ossa.segmentation.decode import decode
+from ossa.segmentation.decode import decode, threshold_logits
 from ossa.segmentation.edges import with_edges
 from ossa.segmentation.segmentation import Region, Segmentation
 
@@ -32,6 +33,14 @@ LEAST_GAIN = 1.2
 MOST_ENLARGED = 2.0
 
 
+@dataclass(frozen=True, eq=False)
+class CloserLook:
+    """The ``bones`` that were looked at closely, as they were seen, and how sure of each the network is."""
+
+    bones: Segmentation
+    certainty: Mapping[str, Certainty] = field(default_factory=dict)
+
+
 def look_closer(
     networks: Networks,
     radiograph: Radiograph,
@@ -39,7 +48,7 @@ def look_closer(
     closer: Closer,
     thresholds: Mapping[str, float],
     edges: bool = False,
-) -> Segmentation | None:
+) -> CloserLook | None:
     """The bones of ``closer`` as the closer look sees them, in the whole picture; None where nothing is to be gained.
 
     ``found``: the bones of the first look, by which the wrist's place is known. Only bones that the closer look finds
@@ -72,7 +81,10 @@ def look_closer(
 
     regions = {name: placed(region) for name, region in seen if name in closer.bones}
     plausible = {name: tuple(map(placed, several)) for name, several in seen.plausible.items()}
-    return replace(found, regions=regions, probability=seen.probability, plausible=plausible)
+    bones = replace(found, regions=regions, probability=seen.probability, plausible=plausible)
+    limits = threshold_logits(found.schema, thresholds)
+    index = {name: found.schema.index(name) for name in regions}
+    return CloserLook(bones, {name: certainty(look.logits[i], float(limits[i])) for name, i in index.items()})
 
 
 def window_of(found: Segmentation, closer: Closer, tall: float = 1.0) -> tuple[int, int, int, int] | None:

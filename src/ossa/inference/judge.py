@@ -2,9 +2,9 @@
 
 A Segmentation and the logits it was decoded from flow in, the same Segmentation with ``confidence``
 and ``notes`` flows out. Confidence is the estimated probability that a bone's Dice is at least
-``GOOD_DICE``: a logistic regression on a few signs of failure, fitted on synthetic hands that the
-network had not seen, some of them with planted faults (benchmarks/bench_quality.py says how many wrong
-bones it catches, and at what cost in false alarms).
+``GOOD_DICE``: what a few signs of failure say together (``suspicion``), fitted on synthetic hands that
+the network had not seen, some of them with planted faults (benchmarks/bench_quality.py says how many
+wrong bones it catches, and at what cost in false alarms).
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from ossa.errors import ConfigError
 from ossa.hand.bones import row
 from ossa.hand.geometry import Geometry, geometry
 from ossa.hand.usual import Usual, load_usual
+from ossa.inference.certainty import Closely, certainty
+from ossa.inference.suspicion import Suspicion, short, surroundings
 from ossa.inference.views import View
 from ossa.schema import BoneSchema
 from ossa.segmentation.decode import threshold_logits
@@ -41,7 +43,10 @@ GOOD_DICE = 0.8
 HIDDEN = float(np.log1p(8.0))
 
 #: The signs of failure, in the order of the regression's weights.
-SIGNS = ("doubt", "blur", "disagreement", "size", "length", "shape", "place", "order", "parts", "cover", "closely")
+SIGNS = (
+    "doubt", "blur", "disagreement", "size", "length", "shape", "place", "order", "parts", "cover",
+    "closely", "close doubt", "close blur",
+)  # fmt: skip
 
 #: What is said of a bone whose strongest sign is this one.
 _REASONS = {
@@ -56,6 +61,8 @@ _REASONS = {
     "parts": "in several parts",
     "cover": "mostly covered by another bone",
     "closely": "it looks different more closely",
+    "close doubt": "the network is unsure about much of it, looked at closely",
+    "close blur": "its border is blurred, looked at closely",
 }
 
 #: The file that holds what was fitted.
@@ -64,9 +71,8 @@ _FITTED = "judge.json"
 
 @dataclass(frozen=True, eq=False)
 class Judge:
-    """What was fitted: what is usual in a hand, the regression, and the limits of the warnings.
+    """What was fitted: what is usual in a hand, what the signs say together, and the limits of the warnings.
 
-    ``weights`` (signs + 1,) with the constant last; ``centre`` and ``spread`` (signs,) standardise the signs.
     ``limits`` (signs,): beyond it a sign alone makes a bone doubtful; hardly any right bone goes so far.
     ``unsure``: a bone below this confidence is named. ``hand``: below this evidence (``hand_evidence``) there is no
     hand. ``cover`` (C, 2): mean and SD of the share of a bone that another one covers.
@@ -74,9 +80,7 @@ class Judge:
 
     usual: Usual
     cover: Float
-    weights: Float
-    centre: Float
-    spread: Float
+    suspicion: Suspicion
     limits: Float
     unsure: float
     hand: float
@@ -87,10 +91,9 @@ class Judge:
         return self.usual.schema
 
     def confidence(self, signs: Float) -> Float:
-        """(C,) probability that a bone is right, from signs (C, signs); NaN for an absent bone."""
-        z = (signs - self.centre) / self.spread
-        with np.errstate(over="ignore"):
-            out: Float = 1.0 / (1.0 + np.exp(-(z @ self.weights[:-1] + self.weights[-1])))
+        """(C,) probability that a bone is right, from all signs of a hand (C, signs); NaN for an absent bone."""
+        there = np.isfinite(signs).any(axis=1)
+        out = np.where(there, self.suspicion(inputs_of(signs)), np.nan)
         beyond = (signs > self.limits).any(axis=1)
         return np.where(beyond, np.minimum(out, self.unsure / 2), out)
 
@@ -98,11 +101,9 @@ class Judge:
         """As plain values."""
         return {
             "signs": list(SIGNS),
-            "cover": _short(self.cover),
-            "weights": _short(self.weights),
-            "centre": _short(self.centre),
-            "spread": _short(self.spread),
-            "limits": _short(self.limits),
+            "cover": short(self.cover),
+            "suspicion": self.suspicion.to_json(),
+            "limits": short(self.limits),
             "unsure": self.unsure,
             "hand": self.hand,
         }
@@ -112,17 +113,11 @@ class Judge:
         """From ``to_json``, fitted with ``usual``; ConfigError when it was fitted with other signs or bones."""
         if list(value.get("signs", ())) != list(SIGNS):
             raise ConfigError("quality was fitted with other signs", found=value.get("signs"), expected=list(SIGNS))
-        arrays = {k: np.array(value[k], np.float64) for k in ("cover", "weights", "centre", "spread", "limits")}
-        if len(arrays["cover"]) != len(usual.schema):
-            raise ConfigError(
-                "quality was fitted for other bones", found=len(arrays["cover"]), expected=usual.schema.name
-            )
-        return cls(usual=usual, unsure=float(value["unsure"]), hand=float(value["hand"]), **arrays)
-
-
-def _short(array: Float) -> Any:
-    """Nested lists of six significant digits."""
-    return [_short(x) for x in array] if array.ndim > 1 else [float(f"{x:.6g}") for x in array.tolist()]
+        cover, limits = (np.array(value[name], np.float64) for name in ("cover", "limits"))
+        if len(cover) != len(usual.schema):
+            raise ConfigError("quality was fitted for other bones", found=len(cover), expected=usual.schema.name)
+        suspicion = Suspicion.from_json(value["suspicion"])
+        return cls(usual, cover, suspicion, limits, float(value["unsure"]), float(value["hand"]))
 
 
 @cache
@@ -133,6 +128,11 @@ def default_judge(schema: BoneSchema) -> Judge | None:
         return None
     text = files("ossa").joinpath("inference", _FITTED).read_text(encoding="utf-8")
     return Judge.from_json(json.loads(text), usual)
+
+
+def inputs_of(signs: Float) -> Float:
+    """(C, inputs) of a suspicion: the signs of a hand (C, signs) and what each bone has around it."""
+    return np.concatenate([signs, surroundings(signs, SIGNS)], axis=1)
 
 
 # Signs ----------------------------------------------------------------------------------------
@@ -146,14 +146,15 @@ def signs_of(
     measured: Geometry,
     other: NDArray[Any] | None = None,
     thresholds: Mapping[str, float] | None = None,
-    agreement: Mapping[str, float] | None = None,
+    closely: Mapping[str, Closely] | None = None,
 ) -> Float:
     """(C, signs) float; NaN rows for absent bones. Every sign grows with the suspicion that a bone is wrong.
 
     ``logits`` (C, h, w) as decoded; ``other``: the logits of another look at the same picture (mirrored, scaled), on
     the same grid, without which the disagreement is taken to be usual (NaN, see ``assess``). A bone that only a closer
-    look found is not in ``logits``: doubt, blur, disagreement and parts are NaN. ``agreement``: Dice of the first look
-    and the closer one, of the bones that were looked at closely; NaN for the others.
+    look found is not in ``logits``: doubt, blur, disagreement and parts are NaN. ``closely``: what the closer looks say
+    of the bones that they looked at; of others the disagreement with them is not known, and how sure the first look is
+    stands for how sure they were.
     """
     schema = segmentation.schema
     limits = threshold_logits(schema, thresholds)
@@ -164,48 +165,24 @@ def signs_of(
         region = segmentation.get(name)
         if region is None:
             continue
-        doubt, blur, parts = _certainty(logits[i], float(limits[i]))
+        sure = certainty(logits[i], float(limits[i]))
+        close = (closely or {}).get(name, Closely(np.nan))
         differ = np.nan if other is None else _disagreement(logits[i], other[i], float(limits[i]))
         usual, spread = cover[i]
         hidden = max(0.0, (covered[i] - usual) / max(spread, 0.05))
         out[i] = (
-            doubt,
-            blur,
+            sure.doubt,
+            sure.blur,
             differ,
             *(np.log1p(float(x[i])) for x in (odd.size, odd.length, odd.shape, odd.place)),
             odd.order[i],
-            parts,
+            sure.parts,
             np.log1p(min(hidden, 20.0)),
-            1.0 - (agreement or {}).get(name, np.nan),
+            1.0 - close.agreement,
+            sure.doubt if np.isnan(close.doubt) else close.doubt,
+            sure.blur if np.isnan(close.blur) else close.blur,
         )
     return out
-
-
-def _certainty(plane: NDArray[Any], limit: float) -> tuple[float, float, float]:
-    """Doubt: 1 - soft Dice of the probabilities with their own mask (Dice that the network itself expects, to a first
-    approximation). Blur: mean binary entropy (bits) of the mask's border pixels and their outer neighbours. Parts: the
-    share of the mask outside its largest part. NaN without any mask.
-    """
-    import cv2
-
-    rows, columns = np.flatnonzero(plane.max(axis=1) > -3.0), np.flatnonzero(plane.max(axis=0) > -3.0)
-    if rows.size == 0 or columns.size == 0:
-        return np.nan, np.nan, np.nan
-    box = plane[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float64) - limit
-    p = 1.0 / (1.0 + np.exp(-np.clip(box, -30, 30)))
-    mask = box > 0
-    inside = float(mask.sum())
-    if inside == 0:
-        return np.nan, np.nan, np.nan
-    doubt = 1.0 - 2.0 * float(p[mask].sum()) / (float(p.sum()) + inside)
-    framed = cv2.copyMakeBorder(mask.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    kernel = np.ones((3, 3), np.uint8)
-    band = (cv2.dilate(framed, kernel) - cv2.erode(framed, kernel))[1:-1, 1:-1] > 0
-    q = np.clip(p[band], 1e-6, 1 - 1e-6)
-    blur = float(np.mean(-(q * np.log2(q) + (1 - q) * np.log2(1 - q))))
-    count, _, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
-    parts = 1.0 - float(stats[1:count, cv2.CC_STAT_AREA].max()) / inside if count > 2 else 0.0
-    return doubt, blur, parts
 
 
 def _disagreement(plane: NDArray[Any], other: NDArray[Any], limit: float) -> float:
@@ -253,7 +230,7 @@ def assess(
     judge: Judge,
     other: NDArray[Any] | None = None,
     thresholds: Mapping[str, float] | None = None,
-    agreement: Mapping[str, float] | None = None,
+    closely: Mapping[str, Closely] | None = None,
 ) -> Assessment:
     """Judge a result; see ``signs_of`` for the arguments. Raises ConfigError when the bones are not the judge's."""
     if segmentation.schema.names != judge.schema.names:
@@ -261,12 +238,11 @@ def assess(
             "quality was fitted for other bones", found=segmentation.schema.name, expected=judge.schema.name
         )
     measured = geometry(segmentation)
-    signs = signs_of(segmentation, logits, judge.usual, judge.cover, measured, other, thresholds, agreement)
-    known = np.where(np.isnan(signs) & measured.found[:, None], judge.centre, signs)
-    confidence = judge.confidence(known)
+    signs = signs_of(segmentation, logits, judge.usual, judge.cover, measured, other, thresholds, closely)
+    confidence = judge.confidence(signs)
     doubtful = tuple(int(i) for i in np.flatnonzero(measured.found & (confidence < judge.unsure)))
     missing = _missing(segmentation, judge.usual, measured)
-    return Assessment(confidence, known, hand_evidence(confidence, known), doubtful, missing)
+    return Assessment(confidence, signs, hand_evidence(confidence, signs), doubtful, missing)
 
 
 def hand_evidence(confidence: Float, signs: Float) -> float:
@@ -306,7 +282,7 @@ def notes_of(assessment: Assessment, judge: Judge) -> tuple[str, ...]:
     if len(assessment.doubtful) > len(names) // 3:
         notes.append(f"{len(assessment.doubtful)} bones are doubtful: check this image before you use it")
     else:
-        notes.extend(f"{names[i]} is doubtful ({reason(assessment.signs[i], judge)})" for i in assessment.doubtful)
+        notes.extend(f"{names[i]} is doubtful ({reason(assessment.signs, i, judge)})" for i in assessment.doubtful)
     if assessment.missing:
         notes.append("not found though they should be in view: " + ", ".join(names[i] for i in assessment.missing))
     return tuple(notes)
@@ -316,11 +292,12 @@ def notes_of(assessment: Assessment, judge: Judge) -> tuple[str, ...]:
 NO_HAND = "no hand found: nothing here looks enough like the bones of a hand"
 
 
-def reason(signs: Float, judge: Judge) -> str:
-    """The sign that speaks most against a bone, in words."""
-    push = -judge.weights[:-1] * (signs - judge.centre) / judge.spread
-    push = np.where(signs > judge.limits, 1e3 + signs - judge.limits, push)
-    return _REASONS[SIGNS[int(np.argmax(push))]]
+def reason(signs: Float, bone: int, judge: Judge) -> str:
+    """The sign that speaks most against a bone, an index of ``signs`` (C, signs), in words."""
+    own = signs[bone]
+    speaks = judge.suspicion.speaks(inputs_of(signs)[bone])
+    speaks = np.where(own > judge.limits, 1e3 + own - judge.limits, speaks)
+    return _REASONS[SIGNS[int(np.argmax(speaks))]]
 
 
 def judged(segmentation: Segmentation, assessment: Assessment, judge: Judge) -> Segmentation:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ossa.errors import ConfigError
 from ossa.inference.judge import SIGNS, covered_shares
+from ossa.inference.suspicion import FAR, Suspicion
 from ossa.segmentation.segmentation import Segmentation
 
 Float = NDArray[np.float64]
@@ -36,51 +38,61 @@ def fit_cover(truths: Sequence[Segmentation]) -> Float:
     return np.stack([mean, spread], axis=1)
 
 
-def fit_confidence(signs: Float, right: NDArray[np.bool_], ridge: float = 1.0) -> tuple[Float, Float, Float]:
-    """(weights, centre, spread) of a logistic regression of ``right`` (N,) on signs (N, S), by Newton's method.
+def fit_suspicion(
+    inputs: Float, right: NDArray[np.bool_], signs: int, hidden: int = 16, ridge: float = 2.0, seed: int = 0
+) -> Suspicion:
+    """What best tells ``right`` (N,) bones from wrong ones by inputs (N, I), the first ``signs`` of them signs.
 
-    A sign may only speak against a bone: weights that come out positive are set to 0 and the rest is fitted again.
-    A sign that is not known of a bone (NaN) is taken to be what right bones show on average. ``ridge`` keeps weights
-    finite when a sign separates perfectly. Raises ConfigError when all or none are right.
+    Likelihood with a ridge on all weights but the constant, by L-BFGS from a start drawn by ``seed``. What is not known
+    of a bone (NaN) is taken to be what right bones show on average. Raises ConfigError when all or none are right.
     """
     if right.all() or not right.any():
         raise ConfigError("quality is fitted on right and on wrong bones", found="only one kind")
-    centre = _means(signs[right])
-    signs = np.where(np.isnan(signs), centre, signs)
-    spread = np.maximum(signs.std(axis=0), 1e-6)
-    x = np.c_[(signs - centre) / spread, np.ones(len(signs))]
-    free = np.ones(x.shape[1], bool)
-    while True:
-        weights = np.zeros(x.shape[1])
-        weights[free] = _newton(x[:, free], right.astype(np.float64), ridge)
-        wrong_way = free & (weights > 0)
-        wrong_way[-1] = False
-        if not wrong_way.any():
-            return weights, centre, spread
-        free &= ~wrong_way
+    import torch
+
+    centre = _means(inputs[right])
+    known = np.where(np.isnan(inputs), centre, inputs)
+    spread = np.maximum(known.std(axis=0), 1e-6)
+    z = torch.from_numpy(np.clip((known - centre) / spread, -FAR, FAR))
+    y = torch.from_numpy(right.astype(np.float64))
+    draw = torch.Generator().manual_seed(seed)
+
+    def started(*shape: int) -> Any:
+        return (0.5 * torch.randn(*shape, generator=draw, dtype=torch.float64)).requires_grad_()
+
+    linear, of_signs, around = started(signs), started(hidden, signs), started(hidden, inputs.shape[1] - signs)
+    offset, outer, constant = started(hidden), started(hidden), started(1)
+    free = [linear, of_signs, around, offset, outer, constant]
+    positive = torch.nn.functional.softplus
+
+    def weights() -> list[Any]:
+        return [positive(linear), torch.cat([positive(of_signs), around], 1), offset, positive(outer), constant]
+
+    def loss() -> Any:
+        own, within, shift, out, start = weights()
+        logit = start - z[:, :signs] @ own - torch.tanh(z @ within.T + shift) @ out
+        penalty = (own**2).sum() + (within**2).sum() + (out**2).sum()
+        return torch.nn.functional.binary_cross_entropy_with_logits(logit, y) + ridge * penalty / (2 * len(y))
+
+    search = torch.optim.LBFGS(free, max_iter=500, line_search_fn="strong_wolfe")
+
+    def step() -> Any:
+        search.zero_grad()
+        value = loss()
+        value.backward()
+        return value
+
+    search.step(step)
+    own, within, shift, out, start = (w.detach().numpy() for w in weights())
+    return Suspicion(centre, spread, own, within, shift, out, float(start[0]))
 
 
-def _means(signs: Float) -> Float:
-    """(S,) mean of each sign over the rows that know it, 0 where none does."""
-    known = np.isfinite(signs)
-    total: Float = np.where(known, signs, 0.0).sum(axis=0)
+def _means(table: Float) -> Float:
+    """(I,) mean of each column over the rows that know it, 0 where none does."""
+    known = np.isfinite(table)
+    total: Float = np.where(known, table, 0.0).sum(axis=0)
     out: Float = total / np.maximum(known.sum(axis=0), 1)
     return out
-
-
-def _newton(x: Float, y: Float, ridge: float) -> Float:
-    weights = np.zeros(x.shape[1])
-    penalty = np.full(x.shape[1], ridge)
-    penalty[-1] = 0.0
-    for _ in range(50):
-        p = 1.0 / (1.0 + np.exp(-np.clip(x @ weights, -30, 30)))
-        slope = x.T @ (y - p) - penalty * weights
-        curve = (x * (p * (1 - p))[:, None]).T @ x + np.diag(penalty + 1e-9)
-        step = np.linalg.solve(curve, slope)
-        weights = weights + step
-        if float(np.abs(step).max()) < 1e-8:
-            break
-    return weights
 
 
 def fit_limits(signs: Float, right: NDArray[np.bool_]) -> Float:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ossa.hand.bones import called
 from ossa.hand.sides import side_notes
+from ossa.inference.certainty import Certainty, Closely
 from ossa.inference.closer import look_closer
 from ossa.inference.finder import Finder
 from ossa.inference.hands import Glance, Hand, looked_at
@@ -216,17 +217,17 @@ class Predictor:
 
     def _finished(self, first: Segmentation, look: Look, prepared: Prepared, radiograph: Radiograph) -> Segmentation:
         """The bones ``first`` found by ``look``, looked at more closely and judged."""
-        found, agreement = self.looked_closer(first, radiograph)
+        found, closely = self.looked_closer(first, radiograph)
         if self.judge is None:
             return found
         other = self.second_look(prepared, look)
-        assessment = assess(found, look.logits, self.judge, other, self.thresholds, agreement)
+        assessment = assess(found, look.logits, self.judge, other, self.thresholds, closely)
         if self.edges:
             found = with_look(found, other, look.placement, self.thresholds)
         result = judged(found, assessment, self.judge)
         return replace(result, notes=(*result.notes, *side_notes(result, radiograph.side)))
 
-    def found_in(self, look: Look, radiograph: Radiograph) -> tuple[Segmentation, dict[str, float]]:
+    def found_in(self, look: Look, radiograph: Radiograph) -> tuple[Segmentation, dict[str, Closely]]:
         """The bones of ``look``, some of them looked at again more closely (``looked_closer``); not judged."""
         return self.looked_closer(self.first_found(look), radiograph)
 
@@ -235,21 +236,24 @@ class Predictor:
         found = self.tidied(self.decode(look))
         return with_edges(found, look.logits, look.placement, self.thresholds) if self.edges else found
 
-    def looked_closer(self, found: Segmentation, radiograph: Radiograph) -> tuple[Segmentation, dict[str, float]]:
-        """The bones ``found`` at the first look, those of ``closer`` as the closer looks see them; and how far both
-        agree: the Dice of each bone that was looked at closely, 0 where one look alone found it.
+    def looked_closer(self, found: Segmentation, radiograph: Radiograph) -> tuple[Segmentation, dict[str, Closely]]:
+        """The bones ``found`` at the first look, those of ``closer`` as the closer looks see them; and what these say
+        of each bone that they looked at, with an agreement of 0 where one look alone found it.
         """
         first, networks = found, replace(self.networks, views=self.closer_views)
-        agreement: dict[str, float] = {}
+        closely: dict[str, Closely] = {}
         for closer in self.closer:
             # Where to look is known from the first look alone, so that the order of the looks does not matter.
-            seen = look_closer(networks, radiograph, first, closer, self.thresholds, self.edges)
-            if seen is None:
+            look = look_closer(networks, radiograph, first, closer, self.thresholds, self.edges)
+            if look is None:
                 continue
+            seen = look.bones
             found = _with(found, seen, self.tidied(seen))
             names = [name for name in closer.bones if name in first.regions or name in seen.regions]
-            agreement |= {name: dice(first.get(name), seen.get(name)) for name in names}
-        return found, agreement
+            for name in names:
+                sure = look.certainty.get(name, Certainty())
+                closely[name] = Closely(dice(first.get(name), seen.get(name)), sure.doubt, sure.blur)
+        return found, closely
 
     def decode(self, look: Look) -> Segmentation:
         """Bones at the picture's size from logits, with this predictor's thresholds, not tidied."""
