@@ -63,7 +63,7 @@ export function ExportDialog({ onClose }: { onClose: () => void }) {
             <form class="row end" onSubmit={(event) => { event.preventDefault(); void write(); }}>
               <Choice
                 label={t("format")} value={format.value} onChange={(value) => (format.value = value)}
-                options={found.formats.map((one) => ({ value: one.name, text: one.own ? t("format_own", { title: one.title }) : one.title }))}
+                options={found.formats.map((one) => ({ value: one.name, text: one.own ? t("format_own", { title: one.name }) : one.name }))}
               />
               <Choice
                 label={t("which_pictures")} value={pictures.value} onChange={(value) => (pictures.value = value === "all" ? "all" : "corrected")}
@@ -72,6 +72,7 @@ export function ExportDialog({ onClose }: { onClose: () => void }) {
               <label class="check"><input type="checkbox" checked={images.value} onChange={() => (images.value = !images.value)} />{t("with_images")}</label>
               <button type="submit" class="button main" disabled={busy.value || (pictures.value === "all" ? found.labelled : found.corrected) === 0}>{t("export_write")}</button>
             </form>
+            {chosen && <p class="soft">{chosen.title}</p>}
             {chosen?.loses && <p class="soft">{chosen.loses}</p>}
             {written.value && <Written one={written.value} />}
           </section>

@@ -172,7 +172,9 @@ export class Stage {
 
   /** Whether the picture of this width lies in the window from edge to edge: then there is nothing to pan to. */
   wide(width: number): boolean {
-    const [left, , right] = this.map.getView().calculateExtent(this.map.getSize());
+    const view = this.map.getView();
+    if (!view.isDef()) return false; // the film is not here yet
+    const [left, , right] = view.calculateExtent(this.map.getSize());
     return left! <= 0 && right! >= width;
   }
 
