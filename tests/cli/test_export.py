@@ -89,6 +89,20 @@ def test_an_old_file_without_meta_information_is_made_anonymous(clinic: Path) ->
     assert np.array_equal(pydicom.dcmread(clinic / "out" / "anonymous_0001_picture.dcm").pixel_array, film())
 
 
+def test_results_whose_radiograph_is_not_there_or_is_there_twice_are_told(clinic: Path) -> None:
+    again = clinic / "films" / "again"
+    again.mkdir()
+    (again / "hand.dcm").write_bytes((clinic / "films" / "hand.dcm").read_bytes())
+    (clinic / "films" / "plain.png").unlink()
+    told = run("dicom-seg", clinic / "results", "--images", clinic / "films", "-o", clinic / "out")
+    assert told.exit_code == 0, told.output
+    assert "hand, plain: left out" in told.output
+    assert [path.name for path in (clinic / "out").iterdir()] == ["both_seg.dcm"]
+    # Whoever names one picture means that one.
+    told = run("dicom-seg", clinic / "results", "--images", again / "hand.dcm", "-o", clinic / "one")
+    assert "left out" not in told.output
+
+
 def test_what_cannot_be_used_is_told(clinic: Path) -> None:
     told = run("dicom-seg", clinic / "results", "-o", clinic / "out")
     assert told.exit_code == 2

@@ -75,7 +75,7 @@ def export(
 
     require()
     opened = open_results(results)
-    films = _films(opened.entries.values(), opened.path, images)
+    films = _films(opened.entries.values(), opened.path, images, tell)
     folder = Path(output)
     files: list[Path] = []
     skipped: list[str] = []
@@ -104,8 +104,13 @@ def _secret() -> Secret:
     return Secret()
 
 
-def _films(entries: Iterable[Entry], results: Path, images: str | Path | None) -> dict[Path, list[Entry]]:
-    """Picture -> the results of its hands. Raises InputError where a result has no picture."""
+def _films(
+    entries: Iterable[Entry], results: Path, images: str | Path | None, tell: Callable[[str], None]
+) -> dict[Path, list[Entry]]:
+    """Picture -> the results of its hands. Raises InputError where no result has a picture.
+
+    Results of pictures that are not there are told, unless one picture was asked for.
+    """
     from ossa.labels.match import without_ending
     from ossa.labels.pictures import below, pictures
 
@@ -132,6 +137,10 @@ def _films(entries: Iterable[Entry], results: Path, images: str | Path | None) -
             expected="the radiographs that they were made of",
             remedy="Name their folder: --images FOLDER" if root is None else f"Look into {root}",
         )
+    if lost and (root is None or not root.is_file()):
+        where = "" if root is None else f" in {root}"
+        named = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
+        tell(f"{named}: left out, since no radiograph{where} is theirs alone")
     return films
 
 
