@@ -23,7 +23,7 @@ from rounds import KILLS, Ground, Tally
 from running import Command
 
 #: Longest wait for a service to have answered everything, seconds.
-PATIENCE = 120.0
+PATIENCE = 600.0
 
 #: Batch jobs that a client of the server brings.
 JOBS = 2
