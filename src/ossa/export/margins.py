@@ -54,11 +54,14 @@ def with_names(picture: Picture, segmentation: Segmentation) -> Picture:
     line = max(8, min(line, height // max(len(sides[0]), len(sides[1]), 1)))
     scale = line / 44
     bones = segmentation.schema
-    margins = [max((_text_size(bones.bone(n).title, scale)[0] for n in side), default=0) + 3 * line for side in sides]
-    out: Any = cv2.copyMakeBorder(picture, 0, 0, *margins, cv2.BORDER_CONSTANT, value=_GROUND)
+    left, right = (
+        max((_text_size(bones.bone(n).title, scale)[0] for n in side), default=0) + 3 * line for side in sides
+    )
+    framed: Any = cv2.copyMakeBorder(picture, 0, 0, left, right, cv2.BORDER_CONSTANT, value=_GROUND)
+    out: Picture = framed
     for k, side in enumerate(sides):
         for label in _labels(segmentation, side, k == 0, height, line):
-            _draw(out, label, margins[0], width, k == 0, line)
+            _draw(out, label, left, width, k == 0, line)
     return out
 
 
