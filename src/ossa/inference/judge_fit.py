@@ -74,7 +74,7 @@ def fit_suspicion(
         penalty = (own**2).sum() + (within**2).sum() + (out**2).sum()
         return torch.nn.functional.binary_cross_entropy_with_logits(logit, y) + ridge * penalty / (2 * len(y))
 
-    search = torch.optim.LBFGS(free, max_iter=500, line_search_fn="strong_wolfe")
+    search: Any = torch.optim.LBFGS(free, max_iter=500, line_search_fn="strong_wolfe")
 
     def step() -> Any:
         search.zero_grad()

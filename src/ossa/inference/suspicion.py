@@ -23,6 +23,8 @@ FAR = 6.0
 #: The signs whose means over a hand's other bones are told of each bone, and the share of the bones that are there.
 AROUND = ("doubt", "blur", "disagreement", "place")
 
+_ARRAYS = ("centre", "spread", "linear", "hidden", "offset", "outer")
+
 
 @dataclass(frozen=True, eq=False)
 class Suspicion:
@@ -76,14 +78,13 @@ class Suspicion:
 
     def to_json(self) -> dict[str, Any]:
         """As plain values of six significant digits."""
-        arrays = ("centre", "spread", "linear", "hidden", "offset", "outer")
-        return {name: short(getattr(self, name)) for name in arrays} | {"constant": float(f"{self.constant:.6g}")}
+        return {name: short(getattr(self, name)) for name in _ARRAYS} | {"constant": float(f"{self.constant:.6g}")}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Suspicion:
         """From ``to_json``."""
-        arrays = ("centre", "spread", "linear", "hidden", "offset", "outer")
-        return cls(*(np.array(value[name], np.float64) for name in arrays), constant=float(value["constant"]))
+        arrays: dict[str, Any] = {name: np.array(value[name], np.float64) for name in _ARRAYS}
+        return cls(constant=float(value["constant"]), **arrays)
 
 
 def surroundings(signs: Float, names: tuple[str, ...]) -> Float:
@@ -91,7 +92,7 @@ def surroundings(signs: Float, names: tuple[str, ...]) -> Float:
     that are there; NaN for absent bones and where nobody else is there. ``signs`` (C, S) with columns ``names``.
     """
     columns = signs[:, [names.index(name) for name in AROUND]]
-    there = np.isfinite(signs).any(axis=1)
+    there = np.asarray(np.isfinite(signs).any(axis=1))
     known = np.isfinite(columns) & there[:, None]
     total = np.where(known, columns, 0.0)
     others = known.sum(axis=0) - known
