@@ -113,7 +113,7 @@ def archive(port: int | None = None, title: str = "PACS", tls: Tls | None = None
     entity = AE(ae_title=title)
     for kind in ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.88.33"):
         entity.add_supported_context(kind, ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"])
-    handlers = [(evt.EVT_C_STORE, stored)]
+    handlers: list[Any] = [(evt.EVT_C_STORE, stored)]
     if tls is None:
         entity.start_server(("127.0.0.1", here.port), block=False, evt_handlers=handlers)
     else:
