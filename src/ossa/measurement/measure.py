@@ -32,7 +32,7 @@ from ossa.segmentation.segmentation import Region, Segmentation
 
 #: A bone below this confidence is doubtful and gives no number: the limit of the judge's warnings
 #: (``unsure`` of inference/judge.json).
-DOUBTFUL = 0.31
+DOUBTFUL = 0.308
 
 #: So many other edges of each bone are measured: a lower and a higher threshold, another look. More cost time and say
 #: little.

@@ -136,7 +136,9 @@ class Parts:
 
     def _path(self, film: Film) -> Path:
         # Names may hold folders or be too long for a file name; a hash never is.
-        return self.folder / f"{hashlib.sha256(film.image_name.encode()).hexdigest()[:32]}.part"
+        # Names that are no text are turned away later, with their reason.
+        digest = hashlib.sha256(film.image_name.encode(errors="surrogateescape")).hexdigest()
+        return self.folder / f"{digest[:32]}.part"
 
 
 def _plain(settings: Mapping[str, Any]) -> Any:
