@@ -37,7 +37,7 @@ BARE = """
 import sys, time
 from pathlib import Path
 from ossa.pipeline.reply import Wanted, reply
-from ossa.pipeline.predict import asked_predictor
+from ossa.pipeline.asked import asked_predictor
 
 predictor = asked_predictor(None, "cpu", "flip", {}, fast=%r)
 pictures = [Path(name) for name in sys.argv[1:]]

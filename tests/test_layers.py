@@ -9,7 +9,7 @@ import pytest
 
 SRC = Path(__file__).parents[1] / "src"
 
-GROUND = {"quiet", "errors", "safety", "schema", "config", "progress", "parallel"}
+GROUND = {"quiet", "errors", "safety", "schema", "config", "progress", "parallel", "places"}
 PICTURES = GROUND | {"radiograph", "segmentation"}
 HANDS = PICTURES | {"hand", "labels"}
 LOOKS = HANDS | {"models", "bundle", "inference", "ensemble"}
@@ -21,6 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "progress": set(),
     "parallel": {"errors"},
     "safety": {"errors"},
+    "places": {"errors", "safety"},
     "schema": {"errors"},
     "config": {"errors", "safety", "schema"},
     "radiograph": GROUND,
@@ -49,6 +50,7 @@ OUTSIDE: dict[str, set[str]] = {
     "quiet": set(),
     "errors": set(),
     "safety": {"yaml"},
+    "places": {"fsspec"},
     "schema": set(),
     "progress": {"rich"},
     "config": {"annotated_types", "pydantic", "pydantic_core", "yaml"},

@@ -18,6 +18,7 @@ _SILENCE = {
     "ORT_DISABLE_TELEMETRY": "1",  # onnxruntime: device id, interpreter, model names and errors, kept and sent
     "HF_HUB_DISABLE_TELEMETRY": "1",  # huggingface_hub, below transformers and timm
     "WANDB_ERROR_REPORTING": "false",  # wandb's reports of its own crashes; runs are logged as the run file says
+    "RAY_USAGE_STATS_ENABLED": "0",  # ray: machines, versions and library use of a cluster that is started
     "DO_NOT_TRACK": "1",
 }
 

@@ -19,10 +19,11 @@ from ossa.labels.competition import write_case, write_label
 from ossa.labels.labelme import write_labelme
 from ossa.labels.store import Store
 from ossa.labels.submission import write_submission
+from ossa.pipeline.asked import fast_predictor
 from ossa.pipeline.evaluate import evaluate
 from ossa.pipeline.gallery import gallery
 from ossa.pipeline.info import describe
-from ossa.pipeline.predict import fast_predictor, predict_with
+from ossa.pipeline.predict import predict_with
 from ossa.radiograph.prepare import Placement
 from ossa.safety import write_text
 from ossa.schema import load_schema

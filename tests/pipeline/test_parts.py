@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from ossa.pipeline.films import Film
 from ossa.pipeline.parts import HEADER, Part, Parts, is_table, rows_by_image
+from ossa.safety.log import Log
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ def test_what_was_begun_and_is_not_done_goes_and_nothing_else(films: list[Film],
     parts = Parts.begin(out / "parts", {})
     labels = [out / f"{film.name}.json" for film in films[:3]]
     for label, film in zip(labels, films, strict=False):
-        parts.starting(film, [label, out / f"{film.name}_overlay.png", out / f"{film.name}_masks"])
+        parts.starting(film, [f"{film.name}.json", f"{film.name}_overlay.png", f"{film.name}_masks"])
         label.parent.mkdir(parents=True, exist_ok=True)
         label.write_text("{}")
     (out / f"{films[1].name}_masks").mkdir()
@@ -58,8 +60,9 @@ def test_what_was_begun_and_is_not_done_goes_and_nothing_else(films: list[Film],
     others = out / "hand" / "other.json"
     others.write_text("somebody's")
     [note] = [p for p in (out / "parts").glob("*.begun") if films[2].name in p.read_text()]
-    note.write_text('["../in/0.png"]')  # a name that leaves the folder
-    Parts(out / "parts").drop_unfinished()
+    told = json.loads(note.read_text())
+    note.write_text(json.dumps({**told, "files": ["../in/0.png"]}))  # a name that leaves the folder
+    Parts(Log(out / "parts")).drop_unfinished()
     assert sorted(p.name for p in (out / "hand").iterdir()) == ["0.json", "2.json", "other.json"]
     assert films[0].path.exists()
     assert not list((out / "parts").glob("*.begun"))
@@ -85,7 +88,7 @@ def test_other_settings_or_another_file_start_again(films: list[Film], tmp_path:
 def test_a_damaged_part_counts_as_absent(films: list[Film], tmp_path: Path) -> None:
     parts = Parts.begin(tmp_path / "parts", {})
     parts.put(films[0], Part("x\n"))
-    (path,) = (tmp_path / "parts").glob("*.part")
+    (path,) = (tmp_path / "parts").glob("*.jsonl")
     whole = path.read_text()
     for damaged in (b"\xff\xff", b"[" * 100_000, b"{}", b"2", b"", whole.replace("{}", "2").encode()):
         path.write_bytes(damaged)

@@ -22,10 +22,13 @@ from ossa.inference.hands import Hand
 from ossa.labels.competition import read_label
 from ossa.labels.submission import read_submission
 from ossa.pipeline import predict as module
+from ossa.pipeline.asked import fast_predictor, with_thresholds
+from ossa.pipeline.films import read_film
 from ossa.pipeline.parts import RUN_FOLDER
-from ossa.pipeline.predict import fast_predictor, predict, predict_with, with_thresholds
+from ossa.pipeline.predict import predict, predict_with
 from ossa.pipeline.written import Written
 from ossa.radiograph.radiograph import Radiograph
+from ossa.safety.log import Log
 from ossa.schema import load_schema
 from ossa.segmentation.outlines import region_from_outlines
 from ossa.segmentation.segmentation import Region, Segmentation
@@ -115,7 +118,7 @@ def test_the_first_picture_is_read_while_the_model_is_loaded(
 ) -> None:
     for name in ("a", "b"):
         save(tmp_path / "in" / f"{name}.png", hand_picture())
-    read, begun = module._read, threading.Event()
+    read, begun = read_film, threading.Event()
     seen: list[str] = []
 
     def reads(film):
@@ -127,7 +130,8 @@ def test_the_first_picture_is_read_while_the_model_is_loaded(
         assert begun.wait(60)
         return fast_predictor(bright_model, "auto")
 
-    monkeypatch.setattr(module, "_read", reads)
+    monkeypatch.setattr(module, "read_film", reads)
+    monkeypatch.setattr("ossa.pipeline.parts.read_film", reads)
     outcome = predict_with(load, [tmp_path / "in"], tmp_path / "o")
     assert [p.film.name for p in outcome.done] == ["a", "b"] == seen  # and once
 
@@ -203,7 +207,9 @@ def test_an_interrupted_run_keeps_what_is_done(bright_model: Path, tmp_path: Pat
 
     outcome = predict([tmp_path / "in"], tmp_path / "o", model=bright_model, track=stops_at_the_third)
     assert outcome.interrupted
-    assert list(read_submission(tmp_path / "o" / "predictions.csv", SCHEMA, (240, 200))) == ["a.png", "b.png"]
+    rows = list(read_submission(tmp_path / "o" / "predictions.csv", SCHEMA, (240, 200)))
+    assert rows[:2] == ["a.png", "b.png"]  # and the one in hand, where it was finished by then
+    assert all((tmp_path / "o" / name).with_suffix(".json").is_file() for name in rows)
 
 
 def test_a_full_disk_while_writing(bright_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,7 +333,7 @@ def test_a_folder_that_is_removed_during_the_run_is_counted(
         count += 1
         if count == 3:
             until = time.monotonic() + 60
-            while len(list((tmp_path / "o" / RUN_FOLDER).glob("*.part"))) < 2 and time.monotonic() < until:
+            while len(Log(tmp_path / "o" / RUN_FOLDER).keys()) < 2 and time.monotonic() < until:
                 time.sleep(0.01)  # results are written behind the network
             shutil.rmtree(tmp_path / "o")
         return whole(radiograph, predictor)
@@ -358,7 +364,8 @@ def slow(radiograph, predictor):
     return whole(radiograph, predictor)
 module.predict_one = slow
 model, given, output = sys.argv[1:]
-module.predict_with(lambda: module.fast_predictor(model, "auto"), [given], output)
+from ossa.pipeline.asked import fast_predictor
+module.predict_with(lambda: fast_predictor(model, "auto"), [given], output)
 """
 
 
@@ -413,13 +420,13 @@ def test_a_damaged_memory_of_a_run_is_made_again(bright_model: Path, tmp_path: P
 
     fast = lambda: fast_predictor(bright_model, "auto")  # noqa: E731
     assert predict_with(fast, [image], tmp_path / "o", track=stops).interrupted
-    (part,) = (tmp_path / "o" / ".ossa-run").glob("*.part")
+    (part,) = (tmp_path / "o" / ".ossa-run").glob("*.jsonl")
     whole = part.read_text()
     for wrong in (whole.replace('"bones": 29', '"bones": "many"'), whole.replace('"results": [', '"results": [1, ')):
         assert wrong != whole
         part.write_text(wrong)
         assert predict_with(fast, [image], tmp_path / "o", track=stops).done[0].bones == 29
-        assert part.read_text() == whole
+        assert part.read_text().splitlines(keepends=True)[-1] == whole
     assert predict_with(fast, [image], tmp_path / "o").done[0].bones == 29
 
 

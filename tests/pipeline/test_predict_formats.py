@@ -12,7 +12,8 @@ from ossa.errors import InputError, OutputError
 from ossa.labels.case import Case
 from ossa.labels.format import formats
 from ossa.labels.submission import read_submission
-from ossa.pipeline.predict import fast_predictor, predict_with
+from ossa.pipeline.asked import fast_predictor
+from ossa.pipeline.predict import predict_with
 from ossa.schema import load_schema
 
 SCHEMA = load_schema()

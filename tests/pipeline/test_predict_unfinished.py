@@ -21,6 +21,7 @@ class Ulnas:
     """A predictor that finds one bone in everything; ``removed`` is a picture that disappears meanwhile."""
 
     schema = load_schema()
+    description = "one bone in everything"
 
     def __init__(self, removed: Path | None = None) -> None:
         self.removed = removed

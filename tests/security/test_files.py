@@ -19,6 +19,7 @@ from ossa.errors import BundleError, ImageError, OssaError
 from ossa.labels.format import writable
 from ossa.pipeline.earlier import kept_rows, own_names
 from ossa.pipeline.written import Written
+from ossa.places import Folder
 from ossa.radiograph.read import read_radiograph
 from ossa.segmentation.segmentation import Region, Segmentation
 
@@ -132,7 +133,7 @@ def test_a_table_of_earlier_results(name: str, tmp_path: Path, watch: Watch) -> 
     out = tmp_path / "out"
     out.mkdir()
     (out / "predictions.csv").write_text("image_name,class,rle\n" + rows)
-    written = Written(out, writable("competition"), writable("competition"))
+    written = Written(Folder(out), writable("competition"), writable("competition"))
     assert list(kept_rows(written, [])) == []
     assert own_names(out) is not None
 

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 import click
 
 from ossa.cli import EXIT_SKIPPED
-from ossa.cli.options import FORMATS, PATH, dataset_options, output, scale_labels_option, some, tell, tell_some
+from ossa.cli.options import (
+    FORMATS,
+    PATH,
+    dataset_options,
+    engine_options,
+    output,
+    scale_labels_option,
+    some,
+    tell,
+    tell_some,
+)
 
 if TYPE_CHECKING:
     from ossa.schema import BoneSchema
@@ -80,6 +90,7 @@ def info(
 @dataset_options
 @output("Write all findings to this .csv or .json file.", required=False)
 @click.option("--workers", type=click.IntRange(min=1), help="Processes (default: one per core, at most 8).")
+@engine_options(workers=False)
 @click.pass_context
 def audit(
     context: click.Context,
@@ -88,15 +99,19 @@ def audit(
     names: Path | None,
     output: Path | None,
     workers: int | None,
+    engine: str,
+    address: str | None,
 ) -> None:
     """Find label errors: exchanged bones, rings, missing bones, wrong pictures, duplicates.
 
     Findings are reasons to look, not verdicts. The exit code is 1 when there are any.
     """
+    from ossa.parallel.engines import pool_of
     from ossa.pipeline.data import audit_dataset
     from ossa.progress import bar
 
-    found = audit_dataset(dataset, output, schema=schema, workers=workers, track=bar, names=names)
+    pool = None if engine == "local" and address is None else pool_of(engine, address, workers)
+    found = audit_dataset(dataset, output, schema=schema, workers=workers, pool=pool, track=bar, names=names)
     for finding in found.findings:
         click.echo(str(finding))
     kinds = Counter(finding.kind for finding in found.findings)

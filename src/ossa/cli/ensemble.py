@@ -62,8 +62,8 @@ def models_command(
 
     All models are held at once and every image is read once. Repeat a run that was stopped: it goes on.
     """
+    from ossa.pipeline.asked import with_thresholds
     from ossa.pipeline.ensemble import load_models, predict_models
-    from ossa.pipeline.predict import with_thresholds
     from ossa.progress import bar
 
     predictor = with_thresholds(load_models(models, device, read_numbers(weights), looks, tile), thresholds)

@@ -18,13 +18,26 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 #: A file or a folder; whether it is there, and what is in it, is for the reader to tell.
 PATH = click.Path(path_type=Path)
 
+
+class _Where(click.Path):
+    """A folder, or the URL of a prefix of an object store, which stays text."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from ossa.places import is_url
+
+        return value if is_url(value) else super().convert(value, param, ctx)
+
+
+#: Where results go that may go into a store too.
+WHERE = _Where(path_type=Path)
+
 #: The label formats that help texts name; the table of ossa.labels.format, which takes time to import, has them all.
 FORMATS = "competition, coco, labelme, cvat, yolo, masks, bits, nnunet, nnunet-regions, ramw600, dicom-seg"
 
 
-def output(text: str, required: bool = True) -> Callable[[Command], Command]:
+def output(text: str, required: bool = True, kind: click.Path = PATH) -> Callable[[Command], Command]:
     """``-o``: the file or the folder that is written."""
-    return click.option("-o", "--output", required=required, type=PATH, help=text)
+    return click.option("-o", "--output", required=required, type=kind, help=text)
 
 
 def schema_option(default: str | None = "hand29") -> Callable[[Command], Command]:
@@ -60,6 +73,24 @@ def device_option() -> Callable[[Command], Command]:
     return click.option(
         "--device", default="auto", show_default=True, help="Where the network runs: auto, cpu, cuda, cuda:1, ..."
     )
+
+
+def engine_options(workers: bool = True) -> Callable[[Command], Command]:
+    """``--engine``, ``--address`` and, where the command has no option of its own, ``--workers``: who does the work."""
+
+    def add(command: Command) -> Command:
+        if workers:
+            many = "With --engine ray: how many workers at most.  [default: as many as the cluster has room for]"
+            command = click.option("--workers", type=click.IntRange(min=1), help=many)(command)
+        where = "A Ray cluster: HOST:6379, or auto for this machine's.  [default: one that is started for this run]"
+        command = click.option("--address", help=where)(command)
+        who, kinds = (
+            "Who does the work: this machine, or a Ray cluster (docs/scale.md).",
+            click.Choice(["local", "ray"]),
+        )
+        return click.option("--engine", type=kinds, default="local", show_default=True, help=who)(command)
+
+    return add
 
 
 def looks_option(default: str) -> Callable[[Command], Command]:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from ossa.cli.options import PATH, schema_option
+from ossa.cli.options import PATH, WHERE, engine_options, schema_option
 
 if TYPE_CHECKING:
     from ossa.schema import BoneSchema
 
 
 @click.command("phantom")
-@click.argument("output", metavar="OUT", type=PATH)
+@click.argument("output", metavar="OUT", type=WHERE)
 @click.option(
     "-n", "--count", type=int, default=100, show_default=True, help="How many pictures the folder shall hold."
 )
@@ -39,11 +39,12 @@ if TYPE_CHECKING:
 @click.option("--rehearsal", is_flag=True, help="Make the hand-bone competition as it was published instead.")
 @click.option("--train", type=int, help="Subjects to train on in a rehearsal, two hands each.  [default: 40]")
 @click.option("--test", type=int, help="Subjects of its test set.  [default: 14]")
-@click.option("-j", "--processes", type=int, help="Parallel processes.  [default: one per core]")
+@click.option("-j", "--processes", type=int, help="Parallel processes, or workers of a cluster.  [default: all]")
+@engine_options(workers=False)
 @click.pass_context
 def command(
     ctx: click.Context,
-    output: Path,
+    output: str | Path,
     count: int,
     seed: int,
     size: int,
@@ -54,6 +55,8 @@ def command(
     train: int | None,
     test: int | None,
     processes: int | None,
+    engine: str,
+    address: str | None,
 ) -> None:
     """Make synthetic radiographs with perfect, overlapping truth.
 
@@ -65,8 +68,9 @@ def command(
     """
     _refuse_mixed(ctx, rehearsal)
     if rehearsal:
-        _rehearse(output, train, test, seed, size, anatomies, processes)
+        _rehearse(Path(output), train, test, seed, size, anatomies, processes)
         return
+    from ossa.parallel.engines import pool_of
     from ossa.pipeline.phantom import make_phantoms
     from ossa.progress import bar
 
@@ -79,6 +83,7 @@ def command(
         anatomies=anatomies,
         schema=schema,
         processes=processes,
+        pool=None if engine == "local" and address is None else pool_of(engine, address, processes),
         track=bar,
     )
     if made.without:
@@ -89,11 +94,8 @@ def command(
 
 def _refuse_mixed(ctx: click.Context, rehearsal: bool) -> None:
     """Options that the other of the two kinds of folders has."""
-    names = (
-        {"count": "-n", "world": "--world", "schema": "--schema"}
-        if rehearsal
-        else {"train": "--train", "test": "--test"}
-    )
+    ours = {"count": "-n", "world": "--world", "schema": "--schema", "engine": "--engine", "address": "--address"}
+    names = ours if rehearsal else {"train": "--train", "test": "--test"}
     for name, option in names.items():
         if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             raise click.UsageError(f"{option} {'does not go with' if rehearsal else 'needs'} --rehearsal.", ctx)
@@ -122,4 +124,4 @@ def _rehearse(
         track=bar,
     )
     kept = f", {made.kept} were there already" if made.kept else ""
-    click.echo(f"{made.made} films taken{kept} -> {made.output}; the truth of the test set -> {made.output / TRUTH}")
+    click.echo(f"{made.made} films taken{kept} -> {made.output}; the truth of the test set -> {output / TRUTH}")

@@ -47,8 +47,8 @@ def command(
 
     Exit codes: 0 all done; 1 some pictures were skipped, the rest is written; 2 nothing done.
     """
+    from ossa.pipeline.asked import asked_predictor
     from ossa.pipeline.measure import given_spacing
-    from ossa.pipeline.predict import asked_predictor
     from ossa.pipeline.report import report
     from ossa.progress import bar
 

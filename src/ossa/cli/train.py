@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ossa.cli import EXIT_INTERRUPTED
-from ossa.cli.options import PATH, tell
+from ossa.cli.options import PATH, engine_options, tell
 
 
 @click.command("train")
@@ -20,6 +20,7 @@ from ossa.cli.options import PATH, tell
 @click.option("--dry-run", is_flag=True, help="With auto: write the recipe and train nothing.")
 @click.option("--find-lr", is_flag=True, help="Train nothing; print the learning rate at which the loss falls fastest.")
 @click.option("--find-lr-steps", type=click.IntRange(10), default=100, show_default=True, help="Steps of --find-lr.")
+@engine_options()
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -31,6 +32,9 @@ def command(
     dry_run: bool,
     find_lr: bool,
     find_lr_steps: int,
+    engine: str,
+    address: str | None,
+    workers: int | None,
 ) -> None:
     """Train networks on a data set, on phantoms, or on both.
 
@@ -38,10 +42,11 @@ def command(
     train.epochs=5. With --resume CONFIG may be left out. Ctrl-C finishes the batch in hand and writes a checkpoint.
 
     "ossa train auto ROOT" measures the data set ROOT and this machine, tells a recipe with a reason for each setting,
-    writes it to OUTPUT/planned.yaml and trains it.
+    writes it to OUTPUT/planned.yaml and trains it. With --engine ray folds are trained side by side by a cluster.
     """
     began = time.monotonic()
     from ossa.config import load_config
+    from ossa.parallel.engines import pool_of
     from ossa.pipeline.train import train
     from ossa.progress import bar
 
@@ -76,8 +81,9 @@ def command(
             click.echo(f"{rate:.2e}  {loss:.4f}", err=True)
         click.echo(f"optimiser.lr={found.rate:.2e}")
         return
+    pool = pool_of(engine, address, workers)
     try:
-        done = train(settings, folder=folder, resume=resume, track=bar, tell=tell)
+        done = train(settings, folder=folder, resume=resume, pool=pool, track=bar, tell=tell)
     except KeyboardInterrupt:
         ctx.exit(EXIT_INTERRUPTED)  # the run has said how to go on with it
     for bundle in done.bundles:

@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,8 @@ from ossa.hand.sides import side_of
 from ossa.hand.usual import Usual, load_usual
 from ossa.hand.wrist import wrist_angle
 from ossa.labels.case import Case, Truth
-from ossa.parallel import cores, in_processes
+from ossa.parallel import cores
+from ossa.parallel.pool import Here, Lost, Needs, Pool, doing
 from ossa.progress import Track, silent
 from ossa.radiograph.prepare import Placement, Preparation
 from ossa.radiograph.radiograph import Side
@@ -77,6 +79,18 @@ class CaseFindings:
     thumbnail: NDArray[np.uint8] | None = None
 
 
+class Memory(Protocol):
+    """What an audit that was stopped had looked at (dataset.audit_memory)."""
+
+    def get(self, case: Case) -> CaseFindings | None:
+        """What was found of a case, None where it was not looked at or has changed since."""
+        ...
+
+    def put(self, case: Case, found: CaseFindings) -> None:
+        """Remember what was found of a case."""
+        ...
+
+
 @dataclass(frozen=True)
 class Audit:
     """``findings`` sorted by case; ``cases`` with at least one; ``measured`` side and wrist angle per case."""
@@ -91,14 +105,36 @@ class Audit:
         return tuple(dict.fromkeys(finding.case for finding in self.findings))
 
 
-def audit(dataset: Dataset, workers: int | None = None, track: Track = silent) -> Audit:
-    """Check every case of a data set, in ``workers`` processes (as many as cores, at most 8)."""
+def audit(
+    dataset: Dataset,
+    workers: int | None = None,
+    track: Track = silent,
+    *,
+    pool: Pool | None = None,
+    memory: Memory | None = None,
+) -> Audit:
+    """Check every case of a data set, in ``workers`` processes (as many as cores, at most 8), or by ``pool``.
+
+    What ``memory`` holds of an audit that was stopped is not looked at again. A case that ends its worker again and
+    again becomes a finding.
+    """
     times = Counter(case.id for case in dataset.cases)
     # Findings are told by base names; where these repeat, by paths below the root.
     cases = [case if times[case.id] == 1 else replace(case, id=case.name) for case in dataset.cases]
-    jobs = [(case, dataset.schema) for case in cases]
-    count = min(workers if workers is not None else min(8, cores()), max(1, len(jobs) // 8))
-    looked_at = list(track(in_processes(_job, jobs, count, "Give fewer --workers"), len(jobs), "auditing"))
+    known = {number: kept for number, case in enumerate(cases) if memory and (kept := memory.get(case)) is not None}
+    waiting = [number for number in range(len(cases)) if number not in known]
+    jobs = [(cases[number], dataset.schema) for number in waiting]
+    here = Here(min(workers if workers is not None else min(8, cores()), max(1, len(jobs) // 8)))
+    stream = (pool or here).each(doing(_job), jobs, Needs(remedy="Give fewer --workers"))
+    for number, one in track(stream, len(jobs), "auditing"):
+        case = jobs[number][0]
+        if isinstance(one, Lost):
+            known[waiting[number]] = CaseFindings(case.id, (Finding(case.id, "picture", one.reason),))
+            continue
+        known[waiting[number]] = one
+        if memory is not None:
+            memory.put(case, one)
+    looked_at = [known[number] for number in range(len(cases))]
     findings = [finding for one in looked_at for finding in one.findings]
     findings += [Finding(p.path.name, "folder", f"{p.message} ({p.path})") for p in dataset.problems]
     findings += area_outliers(looked_at, dataset.schema) + duplicates(looked_at)

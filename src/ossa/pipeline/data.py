@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ossa.errors import ConfigError, DatasetError, InputError, LabelError, reason_of
+from ossa.parallel.pool import Pool
 from ossa.progress import Track, silent
 from ossa.safety import parse_yaml, refuse_inputs, write_bytes, write_json, write_text
+from ossa.safety.log import Log
 from ossa.schema import BoneSchema
 
 if TYPE_CHECKING:
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from ossa.dataset.dataset import Dataset
     from ossa.training.augment_keys import AugmentConfig
     from ossa.training.batches import Sample
+
+
+#: What follows the name of an audit's table: the log of one that is not complete lies beside it, hidden.
+RUN = ".ossa-run"
 
 
 @dataclass(frozen=True)
@@ -95,14 +101,18 @@ def audit_dataset(
     *,
     schema: BoneSchema | None = None,
     workers: int | None = None,
+    pool: Pool | None = None,
     track: Track = silent,
     names: str | Path | None = None,
 ) -> Audit:
     """Look for label errors; ``output`` gets all findings as a table (.csv) or with the measurements (.json).
 
-    ``names``: a file that maps names of labels to bones.
+    ``names``: a file that maps names of labels to bones. ``pool``: who does the work, if not ``workers`` processes of
+    this machine. With an ``output`` an audit that was stopped goes on where it was.
     """
+    from ossa import __version__
     from ossa.dataset.audit import audit
+    from ossa.dataset.audit_memory import LoggedAudit
     from ossa.dataset.dataset import open_dataset
 
     if output is not None:
@@ -110,22 +120,30 @@ def audit_dataset(
             expected = "a name in .csv or .json"
             raise ConfigError("the findings cannot be written so", found=output.name, expected=expected)
         refuse_inputs(output, [path])
-    found = audit(open_dataset(path, schema, names=names), workers, track)
+    dataset = open_dataset(path, schema, names=names)
     if output is None:
-        return found
+        return audit(dataset, workers, track, pool=pool)
+    settings = {"ossa": __version__, "bones": dataset.schema.name, "names": None if names is None else str(names)}
+    log = Log.begin(output.with_name(f".{output.name}{RUN}"), settings)
+    found = audit(dataset, workers, track, pool=pool, memory=LoggedAudit(log))
+    _write_findings(output, found)
+    log.remove()
+    return found
+
+
+def _write_findings(output: Path, found: Audit) -> None:
     if output.suffix.lower() == ".json":
         findings = [
             {"case": f.case, "kind": f.kind, "bones": list(f.bones), "message": f.message} for f in found.findings
         ]
         measured = {case: {"side": side, "wrist_angle": angle} for case, (side, angle) in found.measured.items()}
         write_json(output, {"checked": found.checked, "findings": findings, "measured": measured})
-        return found
+        return
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["case", "kind", "bones", "message"])
     table.writerows([f.case, f.kind, " ".join(f.bones), f.message] for f in found.findings)
     write_text(output, text.getvalue())
-    return found
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,17 @@
-"""What lies in the output folder of ``ossa predict`` already: an earlier run's results, which stay as long as they are
-not made anew, and files that no run of ossa wrote, which are not replaced.
-"""
+"""What earlier runs of ``ossa predict`` left in its folder: rows of the table, and whose files lie there."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ossa.errors import OutputError
+from ossa.pipeline.films import Film
 from ossa.pipeline.parts import CSV_NAME, HEADER, RUN_FOLDER, Parts, is_table, rows_by_image, rows_of
-from ossa.pipeline.written import names_of
+from ossa.pipeline.written import Written, names_of
 from ossa.safety import write_text
-
-if TYPE_CHECKING:
-    from ossa.pipeline.films import Film
-    from ossa.pipeline.written import Written
+from ossa.safety.log import Log
 
 
 def settle(folder: Path, films: list[Film], settings: Mapping[str, Any], tell: Callable[[str], None]) -> None:
@@ -24,7 +19,7 @@ def settle(folder: Path, films: list[Film], settings: Mapping[str, Any], tell: C
 
     What it had not finished is removed.
     """
-    parts = Parts(folder / RUN_FOLDER)
+    parts = Parts(Log(folder / RUN_FOLDER))
     parts.drop_unfinished()
     finished = dict(parts.finished())
     if not finished:
@@ -44,13 +39,13 @@ def settle(folder: Path, films: list[Film], settings: Mapping[str, Any], tell: C
 def kept_rows(written: Written, done: list[Film]) -> Iterable[str]:
     """The rows that earlier runs wrote of images whose results are still in the folder.
 
-    A table may have been changed by anybody: ``os.path.exists`` takes names that no file can have for absent ones.
+    A table may have been changed by anybody: names that no file can have are of nothing there.
     """
     new = {film.image_name for film in done}
     held: dict[str, bool] = {}
-    for image, row in rows_by_image(written.folder / CSV_NAME):
+    for image, row in rows_by_image(written.place.folder / CSV_NAME):
         if image not in held:
-            held[image] = image not in new and any(os.path.exists(written.of(name)[0]) for name in names_of(image))
+            held[image] = image not in new and any(written.has_label(name) for name in names_of(image))
         if held[image]:
             yield row
 
@@ -63,27 +58,26 @@ def own_names(folder: Path) -> set[str] | None:
     return {name for image in images for name in names_of(image)}
 
 
-def is_strange(written: Written, name: str, ours: set[str] | None) -> bool:
+def is_strange(written: Written, name: str, ours: Collection[str] | None) -> bool:
     """Whether results called ``name`` would replace something that no run of ossa wrote."""
-    return ours is not None and name not in ours and written.of(name)[0].exists()
+    return ours is not None and name not in ours and written.has_label(name)
 
 
 def refuse_strangers(written: Written, films: list[Film], ours: set[str] | None) -> None:
     """Refuse to replace labels or a table that no run of ossa wrote."""
     if ours is None:
         return
-    folder = written.folder
-    csv = folder / CSV_NAME
-    strange = [written.of(s.name)[0] for s in films if is_strange(written, s.name, ours)]
+    csv = written.place.folder / CSV_NAME
+    strange = [written.label(film.name) for film in films if is_strange(written, film.name, ours)]
     if csv.exists() and not is_table(csv):
-        strange.append(csv)
-    if written.form.mark and (folder / written.form.mark).exists() and not csv.exists():
-        strange.append(folder / written.form.mark)
+        strange.append(CSV_NAME)
+    if written.form.mark and written.place.has(written.form.mark) and not csv.exists():
+        strange.append(written.form.mark)
     if strange:
         more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
         raise OutputError(
             "the output folder holds files of the same names that ossa did not write",
-            path=folder,
-            found=f"{strange[0].relative_to(folder)}{more}",
+            path=written.place.told,
+            found=f"{strange[0]}{more}",
             remedy="Give another output folder, or remove them",
         )

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice, takewhile
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 from ossa.errors import InputError
-from ossa.radiograph.find import find_pictures
-from ossa.safety.pictures import ENDINGS, OVERLAY_SUFFIX
+from ossa.places import fetch, head, in_store, is_url, listed
+from ossa.radiograph.find import Found, find_pictures, may_be_picture
+from ossa.radiograph.kinds import HEAD
+from ossa.safety.log import stamp
+from ossa.safety.pictures import ENDINGS, MASKS_SUFFIX, MEASURED_SUFFIX, OVERLAY_SUFFIX
+
+if TYPE_CHECKING:
+    from ossa.radiograph.radiograph import Radiograph
 
 #: Longest name of a result, in bytes: 255 on usual file systems, less what a temporary file beside it adds.
 LONGEST_NAME = 230
+
+#: How names end below a URL that are no radiographs: what ossa wrote beside them.
+LEFT_OUT = (OVERLAY_SUFFIX, MEASURED_SUFFIX, MASKS_SUFFIX)
 
 
 @dataclass(frozen=True)
@@ -21,11 +36,34 @@ class Film:
     """One radiograph to be read and the name of its results.
 
     ``name`` has no ending and may hold folders ("ID001/hand"); ``image_name`` is what a submission calls the image.
+    ``url``: of one in an object store, whose ``path`` is a name and no file; ``version`` tells it from a later one.
     """
 
     path: Path
     name: str
     image_name: str
+    url: str | None = None
+    version: str = ""
+
+    @property
+    def told(self) -> str:
+        """What messages call it."""
+        return self.url or str(self.path)
+
+    @contextmanager
+    def at_hand(self) -> Iterator[Path]:
+        """A file of this machine to read the radiograph from. Raises InputError where it cannot be fetched."""
+        if self.url is None:
+            yield self.path
+            return
+        with tempfile.TemporaryDirectory(prefix="ossa-") as work:
+            path = Path(work) / self.path.name
+            fetch(self.url, path)
+            yield path
+
+    def stamp(self) -> list[Any]:
+        """What tells whether it is still the same file. Raises OSError when it is gone."""
+        return stamp(self.path) if self.url is None else [self.url, self.version]
 
 
 def find_films(
@@ -33,11 +71,15 @@ def find_films(
 ) -> list[Film]:
     """Every radiograph that ``paths`` (files, folders, glob patterns) mean, as ``find_pictures`` has it, with its name.
 
-    What lies in ``output`` is left out; ``tell`` hears in one sentence what was passed over. Raises InputError when
-    there is nothing at all.
+    Of an object store a URL (text) means every picture below it. What lies in ``output`` is left out; ``tell`` hears in
+    one sentence what was passed over. Raises InputError when there is nothing at all.
     """
-    given = [Path(path) for path in paths]
-    found = find_pictures(given, output)
+    given = list(paths)
+    found = find_pictures([path for path in given if not is_url(path)], None if is_url(output) else output)
+    stored: dict[Path, tuple[str, str]] = {}
+    for url in given:
+        if is_url(url):
+            stored |= _in_store(str(url).rstrip("/"), output, found)
     remark = found.remark()
     if not found.files:
         raise InputError(
@@ -49,7 +91,40 @@ def find_films(
         )
     if remark is not None:
         tell(remark)
-    return name_films(found.files)
+    films = name_films(found.files)
+    return [replace(film, url=at[0], version=at[1]) if (at := stored.get(film.path)) else film for film in films]
+
+
+def _in_store(url: str, output: str | Path | None, found: Found) -> dict[Path, tuple[str, str]]:
+    """Add the pictures below ``url`` to ``found``: name of a file -> (URL, version)."""
+    own = f"{str(output).rstrip('/')}/" if is_url(output) else None
+    stored: dict[Path, tuple[str, str]] = {}
+    for name, version in listed(url):
+        at = f"{url}/{name}" if name else url
+        if own is not None and at.startswith(own):
+            continue
+        path = in_store(url) / name
+        if name and any(part.startswith(".") or part.endswith(LEFT_OUT) for part in PurePosixPath(name).parts):
+            continue
+        if name and not may_be_picture(path, partial(head, at, HEAD)):  # a file that is named is taken as it is
+            found.passed_over[path.suffix.lower() or path.name] += 1
+        elif path not in stored:
+            stored[path] = at, version
+            found.files.append(path)
+    return stored
+
+
+class Beginnings:
+    """Names, asked for those that begin as the results of one film's hands do (``pipeline.several``): NAME_..."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = sorted(names)
+
+    def of(self, name: str) -> frozenset[str]:
+        """Every name that is NAME_ and more."""
+        start = f"{name}_"
+        first = bisect_left(self._names, start)
+        return frozenset(takewhile(lambda one: one.startswith(start), islice(self._names, first, None)))
 
 
 def name_films(files: list[Path]) -> list[Film]:
@@ -75,6 +150,20 @@ def _stem(name: str) -> str:
     return stem if stem and not ending.isdigit() else name
 
 
+def read_film(film: Film) -> Radiograph:
+    """The radiograph of a film whose name may be that of results. Raises InputError."""
+    from ossa.radiograph.read import read_radiograph
+
+    check_name(film)
+    try:
+        with film.at_hand() as path:
+            return read_radiograph(path)
+    except InputError as error:
+        if film.url is not None:
+            error.args, error.path = (str(error).replace(str(error.path), film.url), *error.args[1:]), film.url
+        raise
+
+
 def check_name(film: Film) -> None:
     """Refuse with InputError, before any work, a file whose name cannot be that of results or stand in a CSV row."""
     text = film.image_name.encode("utf-8", "replace")
@@ -89,7 +178,7 @@ def check_name(film: Film) -> None:
         return
     raise InputError(
         "results cannot be named after this file",
-        path=repr(str(film.path)),
+        path=repr(film.told),
         found=found,
         expected=f"a printable name whose results have at most {LONGEST_NAME} bytes",
         remedy="Rename the file",

@@ -9,27 +9,27 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from ossa.errors import ConfigError, DeviceError, InputError, OutputError, reason_of
 from ossa.parallel import read_ahead
-from ossa.pipeline.films import Film, check_name, find_films
-from ossa.pipeline.measured import BONES, HANDS, LEFT_RIGHT, kept_path, measure_and_write, write_tables
-from ossa.pipeline.several import apart
+from ossa.parallel.pool import HERE, Pool
+from ossa.pipeline.asked import Loaded
+from ossa.pipeline.films import Beginnings, Film, find_films, read_film
+from ossa.pipeline.measure_films import RUN_FOLDER, How, Seen, Shown, look_and_measure, looker, person_of
+from ossa.pipeline.measured import BONES, HANDS, LEFT_RIGHT, SUFFIX, kept_path, write_tables
+from ossa.places import is_url, place_for
 from ossa.progress import Track, silent
-from ossa.safety import output_folder
+from ossa.safety.log import Log
 
 if TYPE_CHECKING:
     from ossa.inference.predictor import Predictor
     from ossa.labels.results import Entry
     from ossa.measurement.spacing import KnownLength
     from ossa.measurement.types import HandMeasurements
-    from ossa.radiograph.radiograph import Radiograph, Spacing
-    from ossa.segmentation.segmentation import Segmentation
-
-#: A picture, where it is known, and the bones of each hand with its side.
-Seen = tuple["Radiograph | None", Sequence[tuple["Segmentation", "str | None"]]]
+    from ossa.radiograph.radiograph import Spacing
 
 
 class SpacingGiven(TypedDict):
@@ -46,7 +46,7 @@ class Work:
     """
 
     film: Film
-    read: Callable[[], Seen]
+    read: Callable[[], Shown]
     person: str | None = None
     here: bool = False
     kept: Path | None = None
@@ -59,13 +59,20 @@ class Measured:
     ``compared``: how many left and right hands were compared.
     """
 
-    output: Path
+    output: str | Path
     total: int
     hands: list[HandMeasurements] = field(default_factory=list)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
     films: list[list[str]] = field(default_factory=list)
     people: dict[str, list[tuple[str, str | None]]] = field(default_factory=lambda: defaultdict(list))
     compared: int = 0
+
+    def add(self, seen: Seen) -> None:
+        """Count the hands of one picture; left and right hands of one person become pairs."""
+        self.films.append([hand.name for hand in seen.hands])
+        self.hands += seen.hands
+        if seen.person is not None:
+            self.people[seen.person] += [(hand.name, hand.side) for hand in seen.hands]
 
 
 def measure(
@@ -77,6 +84,7 @@ def measure(
     spacing: Spacing | None = None,
     known: KnownLength | None = None,
     draw: bool = False,
+    pool: Pool = HERE,
     track: Track = silent,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Measured:
@@ -84,42 +92,71 @@ def measure(
 
     ``load`` gives the predictor for pictures without labels (None: that of ``ossa predict``). ``images``: the folder of
     the pictures that predictions and labels belong to. ``spacing``: mm per px, before what the files say; ``known``: a
-    thing of known length, of a single picture. A file that cannot be used is skipped and told.
+    thing of known length, of a single picture. ``pool``: who looks for bones and measures them (``parallel.pool``). A
+    file that cannot be used is skipped and told. A run that was stopped goes on when it is started again.
 
     Raises InputError when nothing could be measured, ConfigError for settings that do not fit together, OutputError
     when results cannot be written or would replace what is read.
     """
-    given = [Path(path) for path in paths]
-    folder = Path(output)
+    given = [path if is_url(path) else Path(path) for path in paths]
     if spacing is not None and known is not None:
         raise ConfigError("two spacings were given", found="--spacing and --known-length", expected="one of them")
-    held = [path for path in given if holds_results(path)]
+    held = [path for path in given if isinstance(path, Path) and holds_results(path)]
     works = list(works_of_results(held, images))
-    films = find_films([path for path in given if path not in held], folder, tell) if len(held) < len(given) else []
+    films = find_films([path for path in given if path not in held], output, tell) if len(held) < len(given) else []
     if known is not None and len(works) + len(films) != 1:
         raise ConfigError(
             "a known length belongs to one picture", found=f"{len(works) + len(films)} pictures", expected="one"
         )
-    inputs = [*given, *(film.path for film in films), *([] if images is None else [images])]
-    with output_folder(folder, inputs, (BONES, HANDS, LEFT_RIGHT)):
-        done = Measured(folder, len(works) + len(films))
-        taken: set[str] = set()
-        for work in track(all_works(works, films, given, load), done.total, "Measuring"):
-            try:
-                _one(done, work, taken, spacing, known, draw)
-            except (DeviceError, OutputError):
-                raise
-            except Exception as error:  # whatever one file does, the others are measured
-                done.skipped.append((work.film.path, reason_of(error, work.film.path)))
-                if done.total > 1:
-                    tell(f"skipped: {done.skipped[-1][1]}")
+    inputs = [*given, *(film.url or film.path for film in films), *([] if images is None else [images])]
+    with place_for(output, inputs, (BONES, HANDS, LEFT_RIGHT, RUN_FOLDER)) as place:
+        pictures = [*(work.film for work in works), *films]
+        done = Measured(output, len(pictures))
+        how = How(place, spacing, known, draw)
+        log: list[Log] = []
+        stream = chain(
+            enumerate(_held(works, how)),
+            (
+                (len(works) + k, made)
+                for k, made in look_and_measure(films, given, Loaded(load or _usual), how, pool, log)
+            ),
+        )
+        found: dict[int, Seen] = {}
+        for number, made in track(stream, done.total, "Measuring"):
+            if isinstance(made, Seen):
+                found[number] = made
+                continue
+            done.skipped.append(
+                ((works[number].film if number < len(works) else films[number - len(works)]).path, made)
+            )
+            if done.total > 1:
+                tell(f"skipped: {made}")
+        for _, one in sorted(found.items()):
+            done.add(one)
         if not done.hands:
             raise _nothing(done)
         # Two hands of one film are compared as such.
         together = {name for film in done.films if len(film) > 1 for name in film}
         pairs = [pair for pair in _pairs(done.people) if not together & set(pair)]
-        done.compared = write_tables(folder, done.films, pairs)
+        place.bring(f"{name}{SUFFIX}" for film in done.films for name in film)
+        done.compared = write_tables(place.folder, done.films, pairs)
+        for own in log:
+            own.remove()
     return done
+
+
+def _held(works: Sequence[Work], how: How) -> Iterator[Seen | str]:
+    """What holds bones already is measured by this process: it takes no network."""
+    names = Beginnings(work.film.name.casefold() for work in works)
+    for work in works:
+        try:
+            hands = how.measured(work.film, work.read(), names.of(work.film.name.casefold()), work.kept)
+        except (DeviceError, OutputError):
+            raise
+        except Exception as error:  # whatever one file does, the others are measured
+            yield reason_of(error, work.film.told)
+            continue
+        yield Seen(hands, work.person)
 
 
 def holds_results(path: Path) -> bool:
@@ -140,33 +177,17 @@ def all_works(
     works: Sequence[Work], films: Sequence[Film], given: Sequence[Path], load: Callable[[], Predictor] | None
 ) -> Iterator[Work]:
     """What holds bones first, then pictures, read ahead of the network."""
-    from ossa.radiograph.read import read_radiograph
-
     yield from works
     if not films:
         return
     predictor = replace((load or _usual)(), edges=True)
 
-    def read(film: Film) -> Radiograph:
-        check_name(film)
-        return read_radiograph(film.path)
-
-    for film, found in read_ahead(films, read):
-        yield Work(film, _looker(found, predictor), _person(film, given), here=True)
-
-
-def _looker(found: Radiograph | Exception, predictor: Predictor) -> Callable[[], Seen]:
-    def look() -> Seen:
-        if isinstance(found, Exception):
-            raise found
-        hands = predictor.predict_hands(found)
-        return found, [(hand.segmentation, hand.side) for hand in hands]
-
-    return look
+    for film, found in read_ahead(films, read_film):
+        yield Work(film, looker(found, predictor), person_of(film, given), here=True)
 
 
 def _usual() -> Predictor:
-    from ossa.pipeline.predict import usual_predictor
+    from ossa.pipeline.asked import usual_predictor
 
     return usual_predictor(None, "auto", "auto")
 
@@ -189,8 +210,8 @@ def works_of_results(held: Sequence[Path], images: str | Path | None) -> Iterato
             yield Work(film, _reader(entry, picture), person, kept=kept_path(path, key))
 
 
-def _reader(entry: Entry, picture: Path | None) -> Callable[[], Seen]:
-    def read() -> Seen:
+def _reader(entry: Entry, picture: Path | None) -> Callable[[], Shown]:
+    def read() -> Shown:
         from ossa.labels.results import Saved
         from ossa.radiograph.read import read_radiograph
         from ossa.segmentation.edges import with_edges
@@ -214,39 +235,6 @@ def _reader(entry: Entry, picture: Path | None) -> Callable[[], Seen]:
     return read
 
 
-def _one(
-    done: Measured,
-    work: Work,
-    taken: set[str],
-    spacing: Spacing | None,
-    known: KnownLength | None,
-    draw: bool,
-) -> None:
-    """Measure the hands of one picture; left and right hands of one film, or of one person, become pairs."""
-    radiograph, seen = work.read()
-    films = apart(work.film, [side for _, side in seen], lambda name: name.casefold() in taken)
-    hands = []
-    for (segmentation, _), film in zip(seen, films, strict=True):
-        taken.add(film.name.casefold())
-        hands.append(
-            measure_and_write(
-                done.output,
-                film.name,
-                segmentation,
-                radiograph,
-                spacing=spacing,
-                known=known,
-                draw=draw,
-                kept=work.kept,
-            )
-        )
-    done.films.append([hand.name for hand in hands])
-    # The numbers of every bone are in the files by now: of many pictures they are not all held.
-    done.hands += [replace(hand, measurements=hand.of_hand()) for hand in hands]
-    if work.person is not None:
-        done.people[work.person] += [(hand.name, hand.side) for hand in hands]
-
-
 def _pairs(people: Mapping[str, Sequence[tuple[str, str | None]]]) -> list[tuple[str, str]]:
     """Names of a left and a right hand, of everybody of whom there is one of each and no more."""
     out = []
@@ -255,16 +243,6 @@ def _pairs(people: Mapping[str, Sequence[tuple[str, str | None]]]) -> list[tuple
         if len(of["L"]) == len(of["R"]) == 1:
             out.append((of["L"][0], of["R"][0]))
     return out
-
-
-def _person(film: Film, given: Sequence[Path]) -> str:
-    """Whose hand a picture shows, as data sets are read: its folder below the one that was given, or its stem less the
-    side."""
-    from ossa.labels.pictures import subject_of
-
-    path = film.path.resolve()
-    top = next((folder for one in given if (folder := one.resolve()) in path.parents), path.parent)
-    return f"{top}/{subject_of(path.relative_to(top).as_posix())}"
 
 
 def _nothing(done: Measured) -> InputError:

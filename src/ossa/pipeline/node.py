@@ -256,7 +256,7 @@ def looker(model: str | Path | None, device: str) -> tuple[Callable[[Path], Answ
     """What answers a DICOM file with ``model`` (None: the shipped one), and what its answers are known by."""
     from ossa.export.dicom.source import require
     from ossa.pipeline.answer import answer, maker_of
-    from ossa.pipeline.predict import usual_predictor
+    from ossa.pipeline.asked import usual_predictor
 
     require()
     predictor = usual_predictor(model, device, "auto")

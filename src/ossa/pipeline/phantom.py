@@ -11,15 +11,17 @@ that was stopped is continued by the same command, and a larger count extends a 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ossa.errors import ConfigError, InputError
-from ossa.parallel import cores, in_processes
+from ossa.errors import ConfigError, DeviceError, InputError
+from ossa.parallel import cores
+from ossa.parallel.pool import Here, Lost, Needs, Pool, doing
+from ossa.places import Place, place_for
 from ossa.progress import Track, silent
-from ossa.safety import contents, output_folder, read_json, write_json
+from ossa.safety import contents, read_json, write_json
 from ossa.schema import BoneSchema, load_schema
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ class Made:
     """What a run did: ``made`` new pictures, ``kept`` that were there before; ``without``: shares of the options that
     are none, since nothing is known of them for these bones."""
 
-    output: Path
+    output: str | Path
     made: int
     kept: int
     without: tuple[str, ...] = ()
@@ -45,7 +47,7 @@ class Made:
 
 @dataclass(frozen=True)
 class _Job:
-    output: Path
+    place: Place
     seed: int
     index: int
     size: int
@@ -64,6 +66,7 @@ def make_phantoms(
     anatomies: Sequence[str | Path] = (),
     schema: BoneSchema | None = None,
     processes: int | None = None,
+    pool: Pool | None = None,
     track: Track = silent,
 ) -> Made:
     """Make phantoms 0 .. ``count`` - 1 of ``seed`` in ``output``; those already there are kept.
@@ -71,9 +74,9 @@ def make_phantoms(
     ``size`` is the longest side in px; ``options`` what kinds of films there are, or a world's name. ``anatomies`` are
     folders of bone meshes (none: the built-in hand): a MyoHand folder and, if several, other people's bones.
     ``schema``: the bones (None: the hand's), whose file has a [phantom] section; other parts than the hand need meshes.
-    ``processes`` None takes one per core. Raises ConfigError for settings out of range and for a folder that was made
-    with others or holds something else, AnatomyError, SchemaError, MissingExtraError,
-    OutputError.
+    ``processes`` None takes one per core; ``pool``: who does the work, if not they. Raises ConfigError for settings out
+    of range and for a folder that was made with others or holds something else, AnatomyError, SchemaError,
+    MissingExtraError, OutputError, and DeviceError when workers are killed: the same call goes on.
     """
     check(count, seed, size, processes)
     from ossa.errors import MissingExtraError
@@ -91,23 +94,23 @@ def make_phantoms(
     chosen = settled(asked, part)
     if not anatomies:
         builtin(part)  # refuses bones that need meshes before anything is written
-    folder = Path(output)
     meshes = tuple(Path(anatomy).resolve() for anatomy in anatomies)
-    with output_folder(folder, meshes, (RECORD,)):
+    with place_for(output, meshes, (RECORD,)) as place:
         told = {"seed": seed, "size": size, "anatomy": anatomy_name(meshes), "options": asdict(chosen)}
         if part.keys.own is None:  # folders of hands were begun before there were others
             told["schema"] = part.schema.name
-        claim(folder, RECORD, told)
-        present = _present(folder)
+        claim(place.folder, RECORD, told)
+        present = _present(place.names())
         jobs = [
-            _Job(folder, seed, i, size, chosen, meshes, bones) for i in range(count) if _stem(seed, i) not in present
+            _Job(place, seed, i, size, chosen, meshes, bones) for i in range(count) if _stem(seed, i) not in present
         ]
-        workers = min(processes if processes is not None else cores(), max(len(jobs), 1))
-        remedy = "Give fewer processes with -j or a smaller --size; the same command continues"
-        for _ in track(in_processes(_make, jobs, workers, remedy), len(jobs), "Making phantoms"):
-            pass
+        here = Here(min(processes if processes is not None else cores(), max(len(jobs), 1)))
+        needs = Needs(remedy="Give fewer processes with -j or a smaller --size; the same command continues")
+        for number, made in track((pool or here).each(doing(_make), jobs, needs), len(jobs), "Making phantoms"):
+            if isinstance(made, Lost):
+                raise DeviceError(f"phantom {jobs[number].index} {made.reason}")
     without = tuple(key for key, share in asdict(asked).items() if share != getattr(chosen, key))
-    return Made(folder, len(jobs), count - len(jobs), without)
+    return Made(output, len(jobs), count - len(jobs), without)
 
 
 def check(count: int, seed: int, size: int, processes: int | None) -> None:
@@ -165,9 +168,10 @@ def _stem(seed: int, index: int) -> str:
     return f"phantom{seed}_{index:06d}"
 
 
-def _present(folder: Path) -> set[str]:
+def _present(names: Iterable[str]) -> set[str]:
     """Stems of finished pictures. A label is written before its picture, so a picture is complete."""
-    return {path.stem.rpartition("_")[0] for path in (folder / SPLIT / "DCM").glob("*/*.png")}
+    pictures = (name for name in names if name.startswith(f"{SPLIT}/DCM/") and name.endswith(".png"))
+    return {Path(name).stem.rpartition("_")[0] for name in pictures}
 
 
 def _make(job: _Job) -> None:
@@ -183,4 +187,5 @@ def _make(job: _Job) -> None:
     part = part_of(job.schema)
     radiograph, segmentation = generate(seed, job.size, job.options, meshes(job.anatomies, job.size, part))
     name = f"{_stem(job.seed, job.index)}_{radiograph.side or 'R'}.png"
-    write_case(job.output, f"ID{job.index // 2 + 1:03d}", name, radiograph.pixels, segmentation, SPLIT)
+    with job.place.writing() as folder:
+        write_case(folder, f"ID{job.index // 2 + 1:03d}", name, radiograph.pixels, segmentation, SPLIT)

@@ -11,22 +11,26 @@ With measurements also what pipeline.measured names. A film with several hands h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossa.errors import DeviceError, InputError, OutputError, reason_of
-from ossa.parallel import Behind, begin, cores, read_ahead
+from ossa.parallel import Behind, begin, helpers, read_ahead
+from ossa.parallel.pool import HERE, Lost, Pool
+from ossa.pipeline.asked import Loaded, asked_predictor
 from ossa.pipeline.earlier import is_strange, kept_rows, own_names, refuse_strangers, settle
-from ossa.pipeline.films import Film, check_name, find_films
-from ossa.pipeline.measured import Numbers, write_tables
-from ossa.pipeline.parts import CSV_NAME, RUN_FOLDER, Part, Parts
+from ossa.pipeline.films import Beginnings, Film, find_films, read_film
+from ossa.pipeline.measured import SUFFIX, Numbers, write_tables
+from ossa.pipeline.parts import CSV_NAME, RUN_FOLDER, Keeper, Part, Parts
 from ossa.pipeline.several import apart
 from ossa.pipeline.written import Written
+from ossa.places import place_for
 from ossa.progress import Track, silent
-from ossa.safety import output_folder
 
 if TYPE_CHECKING:
     from ossa.inference.hands import Hand
@@ -60,15 +64,11 @@ class Skipped:
     reason: str
 
 
-#: How a film ended: what was found, or what went wrong.
-Ended = tuple[Film, Predicted | Exception]
-
-
 @dataclass
 class Outcome:
     """What a run of ``predict`` did. ``interrupted``: the user stopped it; what was done is written."""
 
-    output: Path
+    output: str | Path
     total: int
     done: list[Predicted] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
@@ -86,11 +86,13 @@ def predict(
     tile: int | None = None,
     label_format: str = "competition",
     numbers: Numbers | None = None,
+    pool: Pool = HERE,
     track: Track = silent,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Find the bones in every radiograph of ``paths`` (files, folders, glob patterns) and write the results.
 
+    ``paths`` and ``output`` may be URLs (text) of an object store (``ossa.places``).
     ``model`` is the folder of a bundle (None: the shipped one). ``looks``: test-time augmentation as
     ``inference.views.parse_views`` reads it, or "auto": mirrored too where a bone's outline is taken.
     ``thresholds``: bone -> probability from which a pixel is bone, "*" for every bone; those of the model where
@@ -98,23 +100,25 @@ def predict(
     without the closer look and the finder. Results are judged (confidences, warnings, "no hand found");
     ``predict_with`` and ``fast_predictor`` leave that out. ``label_format``: one that can be written;
     a format that keeps a set together (COCO, YOLO, CVAT, nnU-Net) is written at the end, for the pictures of this run,
-    and each picture has the competition's label besides. ``numbers``: measure the hands too, like ``ossa measure``. A
-    file that cannot be used is skipped, and the others are still done; ``tell`` hears of it at once, and of the
-    warnings of a picture in one line. Results are written image by image; the CSV at the end, also when the user
-    interrupts. It lists what the folder holds: rows of earlier runs stay as long as their results do; tables of
-    measurements list this run's. A run that was stopped, by whatever, goes on when it is started again with the same
-    model, settings and output folder.
+    and each picture has the competition's label besides. ``numbers``: measure the hands too, like ``ossa measure``.
+    ``pool``: who does the work, this process or a cluster (``parallel.pool``); the results are the same. A file that
+    cannot be used is skipped, and the others are still done; ``tell`` hears of it at once, and of the warnings of a
+    picture in one line. Results are written image by image; the CSV at the end, also when the user interrupts. It lists
+    what the folder holds: rows of earlier runs stay as long as their results do; tables of measurements list this
+    run's. A run that was stopped, by whatever, goes on when it is started again with the same model, settings and
+    output folder.
 
     Raises InputError when no file could be used at all; OutputError when results cannot be written, would replace
     what is read or what no run of ossa wrote, or when another run is writing there; ConfigError, SchemaError,
     BundleError, DeviceError or MissingExtraError when the run cannot begin.
     """
     return predict_with(
-        lambda: with_thresholds(usual_predictor(model, device, looks, tile), thresholds or {}),
+        partial(asked_predictor, model, device, looks, thresholds or {}, fast=False, tile=tile),
         paths,
         output,
         label_format=label_format,
         numbers=numbers,
+        pool=pool,
         track=track,
         tell=tell,
     )
@@ -127,36 +131,36 @@ def predict_with(
     *,
     label_format: str = "competition",
     numbers: Numbers | None = None,
+    pool: Pool = HERE,
     track: Track = silent,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """``predict`` with any predictor; ``load`` is called once images and output folder are known to be usable."""
     from ossa.labels.format import writable
 
-    given = [Path(path) for path in paths]
-    folder = Path(output)
-    films = find_films(given, folder, tell)
+    given = list(paths)
+    films = find_films(given, output, tell)
     form = writable(label_format)
     # Of a format that keeps a set together, each picture has the competition's label until the set is written.
     single = form if form.write is not None else writable(ALONE)
-    inputs = [*given, *(film.path for film in films)]
-    with output_folder(folder, inputs, (CSV_NAME, RUN_FOLDER)):
+    inputs = [*given, *(film.url or film.path for film in films)]
+    with place_for(output, inputs, (CSV_NAME, RUN_FOLDER)) as place:
+        folder = place.folder
         ours = own_names(folder)
-        written = Written(folder, single, form, numbers)
+        written = Written(place, single, form, numbers)
         refuse_strangers(written, films, ours)
         from ossa.radiograph import read  # noqa: F401  (here, so that no two threads import the same at once)
 
-        early = {film: begin(partial(_read, film)) for film in films[:1]}
-        predictor = load()
-        settings: dict[str, Any] = {"format": label_format, "predictor": predictor.settings()}
+        early = {film: begin(partial(read_film, film)) for film in films[:1]} if pool is HERE else {}
+        predictor = Loaded(load)
+        settings: dict[str, Any] = {"format": label_format, "predictor": predictor().settings()}
         if numbers is not None:
-            predictor = replace(predictor, edges=True)
             settings["numbers"] = asdict(numbers)
         settle(folder, films, settings, tell)
         parts = Parts.begin(folder / RUN_FOLDER, settings)
-        outcome = Outcome(folder, len(films))
+        outcome = Outcome(output, len(films))
         try:
-            _predict_all(outcome, films, predictor, parts, ours, written, track, tell, early)
+            _predict_all(outcome, films, predictor, parts, ours, written, pool, track, tell, early)
         except KeyboardInterrupt:
             outcome.interrupted = True
         _drop_lost(outcome, parts, written, tell)
@@ -168,8 +172,10 @@ def predict_with(
         new = [result for predicted in outcome.done for result in predicted.results]
         parts.write_csv(folder / CSV_NAME, done, kept_rows(written, new))
         if form is not single and form.write_set is not None:
-            form.write_set(folder, _items(outcome, predictor.schema))
+            place.bring(written.label(result.name) for result in new)
+            form.write_set(folder, _items(outcome, folder, predictor().schema))
         if numbers is not None:
+            place.bring(f"{result.name}{SUFFIX}" for result in new)
             write_tables(folder, [[result.name for result in one.results] for one in outcome.done])
         if not outcome.interrupted:
             parts.remove()
@@ -179,100 +185,156 @@ def predict_with(
 def _predict_all(
     outcome: Outcome,
     films: list[Film],
-    predictor: Predictor,
+    predictor: Loaded,
     parts: Parts,
     ours: set[str] | None,
     written: Written,
+    pool: Pool,
     track: Track,
     tell: Callable[[str], None],
     early: dict[Film, Callable[[], Radiograph]],
 ) -> None:
-    """Fill ``outcome`` picture by picture; those that are read already are in ``early``."""
-    names = {film.name.casefold() for film in films}
-
-    def taken(name: str) -> bool:
-        return name.casefold() in names or is_strange(written, name, ours)
-
-    def read(film: Film) -> Radiograph | Predicted:
-        reading = early.pop(film, partial(_read, film))
-        return _finished(film, parts, written) or reading()
-
-    def ended(end: Ended) -> None:
-        film, done = end
-        if isinstance(done, (DeviceError, OutputError)):
-            raise done
-        if isinstance(done, Exception):
-            # Whatever one file does, the others are done: an error nobody foresaw skips its file too.
-            _skip(outcome, film, reason_of(done, film.path), tell)
-            return
-        if done.notes and film not in earlier:
-            tell(f"{film.path}: {'; '.join(done.notes)}")
-        outcome.done.append(done)
-
-    earlier: set[Film] = set()
-    finish = partial(_finish, parts=parts, written=written, taken=taken)
-    readers, writers = _helpers()
-    with Behind(ended, writers) as behind:
-        for film, found in track(read_ahead(films, read, readers + 1, readers), len(films), "Finding bones"):
-            if isinstance(found, Predicted):
-                earlier.add(film)
-            behind.put(_looked_at(film, found, predictor, finish))
+    """Fill ``outcome`` picture by picture, in the order of ``films`` when all are there."""
+    finished = {number: done for number, film in enumerate(films) if (done := _finished(film, parts, written))}
+    waiting = [number for number in range(len(films)) if number not in finished]
+    names, own = Beginnings(film.name.casefold() for film in films), None if ours is None else Beginnings(ours)
+    tasks = [
+        Task(film, names.of(film.name.casefold()), None if own is None else own.of(film.name))
+        for film in (films[number] for number in waiting)
+    ]
+    order: dict[Path, int] = {film.path: number for number, film in enumerate(films)}
+    outcome.done += finished.values()
+    told: set[int] = set()
+    stream = pool.each(partial(_worker, predictor, written, Keeper(parts, early)), tasks, predictor.needs())
+    try:
+        with closing(stream):
+            for index, made in track(stream, len(tasks), "Finding bones"):
+                told.add(waiting[index])
+                _count(outcome, films[waiting[index]], made, parts, written, tell)
+    except KeyboardInterrupt:
+        # What was being written when the user stopped is written now.
+        begun = (_finished(films[number], parts, written) for number in waiting if number not in told)
+        outcome.done += [done for done in begun if done is not None]
+        raise
+    finally:
+        outcome.done.sort(key=lambda done: order[done.film.path])
+        outcome.skipped.sort(key=lambda skipped: order[skipped.path])
 
 
-def _read(film: Film) -> Radiograph:
-    from ossa.radiograph.read import read_radiograph
+def _count(
+    outcome: Outcome, film: Film, made: Made | str | Lost, parts: Parts, written: Written, tell: Callable[[str], None]
+) -> None:
+    """What became of one film."""
+    if isinstance(made, Lost | str):
+        _skip(outcome, film, f"{film.told}: {made.reason}" if isinstance(made, Lost) else made, tell)
+        return
+    try:
+        if not made.kept:
+            parts.put(film, made.part)
+    except OSError as error:  # the picture was removed meanwhile
+        _skip(outcome, film, reason_of(error, film.told), tell)
+        return
+    for result in made.predicted.results:
+        written.place.wrote(written.all_of(result.name))
+    if made.predicted.notes:
+        tell(f"{film.told}: {'; '.join(made.predicted.notes)}")
+    outcome.done.append(made.predicted)
 
-    check_name(film)
-    return read_radiograph(film.path)
+
+@dataclass(frozen=True)
+class Task:
+    """One film for a worker: its results keep clear of ``names`` and of files that are not ``ours`` (None: all are)."""
+
+    film: Film
+    names: frozenset[str]
+    ours: frozenset[str] | None
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a worker made of a film; ``part``: what is remembered of it, ``kept``: and is already."""
+
+    predicted: Predicted
+    part: Part
+    kept: bool
+
+
+#: How a film ended: what was made of it, why it is skipped, or what ends the run.
+Ended = Made | str | DeviceError | OutputError
+
+
+def _worker(
+    predictor: Loaded, written: Written, keeper: Keeper
+) -> Callable[[Iterable[Task]], Generator[Made | str, None, None]]:
+    """Films in, results written; why a film is skipped is handed out, an error of the device or the disk is raised."""
+    loaded = predictor()
+    return partial(_find_bones, loaded if written.numbers is None else replace(loaded, edges=True), written, keeper)
+
+
+def _find_bones(
+    predictor: Predictor, written: Written, keeper: Keeper, tasks: Iterable[Task]
+) -> Generator[Made | str, None, None]:
+    """While the network looks at a picture, the next ones are read and the last ones' results drawn and written."""
+    ended: deque[Ended] = deque()
+    readers, writers = helpers()
+    finish = partial(_finish, written=written, keeper=keeper)
+    with Behind(ended.append, writers) as behind:
+        for task, found in read_ahead(tasks, lambda task: keeper.read(task.film), readers + 1, readers):
+            behind.put(_looked_at(task, found, predictor, finish))
+            yield from _taken(ended)
+    yield from _taken(ended)
+
+
+def _taken(ended: deque[Ended]) -> Iterator[Made | str]:
+    while ended:
+        end = ended.popleft()
+        if isinstance(end, Exception):
+            raise end
+        yield end
 
 
 def _looked_at(
-    film: Film, found: Radiograph | Predicted | Exception, predictor: Predictor, finish: Callable[..., Ended]
+    task: Task, found: Radiograph | Exception, predictor: Predictor, finish: Callable[..., Ended]
 ) -> Callable[[], Ended]:
     """What is left to do for a film once its bones are found."""
-    if isinstance(found, (Exception, Predicted)):
-        return lambda: (film, found)
     try:
-        hands = predict_one(found, predictor)
+        if isinstance(found, Exception):
+            raise found
+        return partial(finish, task, found, predict_one(found, predictor))
     except DeviceError:
         raise
     except Exception as error:
-        failed = error
-        return lambda: (film, failed)
-    return partial(finish, film, found, hands)
+        return partial(_failed, task, error)
 
 
-def _finish(
-    film: Film,
-    found: Radiograph,
-    hands: tuple[Hand, ...],
-    *,
-    parts: Parts,
-    written: Written,
-    taken: Callable[[str], bool],
-) -> Ended:
-    """Write what was found, in a worker while the network looks at the next picture."""
+def _failed(task: Task, error: Exception) -> Ended:
+    # Whatever one file does, the others are done: an error nobody foresaw skips its file too.
+    return error if isinstance(error, (DeviceError, OutputError)) else reason_of(error, task.film.told)
+
+
+def _finish(task: Task, radiograph: Radiograph, hands: tuple[Hand, ...], *, written: Written, keeper: Keeper) -> Ended:
+    """Write what was found, in a thread while the network looks at the next picture."""
+    from ossa.labels.submission import submission_rows
+
+    film = task.film
     try:
-        results = apart(film, [hand.side for hand in hands], taken)
+        results = apart(
+            film,
+            [hand.side for hand in hands],
+            lambda name: name.casefold() in task.names or is_strange(written, name, task.ours),
+        )
         for hand in hands:
             written.form.refuse(hand.segmentation, film.path)
-        parts.starting(film, (path for result in results for path in written.every(result.name)))
+        keeper.starting(film, (name for result in results for name in written.every(result.name)))
         for hand, result in zip(hands, results, strict=True):
-            written.write(result, found, hand.segmentation)
+            written.write(result, radiograph, hand.segmentation)
+        rows = (submission_rows(r.image_name, h.segmentation) for r, h in zip(results, hands, strict=True))
         done = _done(film, results, hands)
-        _remember(done, parts, hands)
+        names = [[result.name, result.image_name] for result in results]
+        part = Part("".join(rows), {"bones": done.bones, "notes": list(done.notes), "results": names})
+        return Made(done, part, keeper.put(film, part))
     except Exception as error:
-        return film, error
-    return film, done
-
-
-def _helpers() -> tuple[int, int]:
-    """Threads that read and threads that write beside the network: one each on two cores, more where there are more.
-
-    A 2048 px picture takes some 50 ms to read and 150 ms to draw and write, each in one thread.
-    """
-    count = cores()
-    return max(1, min(3, count // 4)), max(1, min(8, count // 2))
+        return _failed(task, error)
 
 
 def _done(film: Film, results: list[Film], hands: tuple[Hand, ...]) -> Predicted:
@@ -294,7 +356,7 @@ def _drop_lost(outcome: Outcome, parts: Parts, written: Written, tell: Callable[
         if _finished(predicted.film, parts, written) is not None:
             outcome.done.append(predicted)
         else:
-            reason = f"{predicted.film.path}: its results were removed from {outcome.output} during the run"
+            reason = f"{predicted.film.told}: its results were removed from {outcome.output} during the run"
             _skip(outcome, predicted.film, reason, tell)
 
 
@@ -306,19 +368,10 @@ def _finished(film: Film, parts: Parts, written: Written) -> Predicted | None:
     try:
         results = tuple(replace(film, name=str(name), image_name=str(image)) for name, image in part.facts["results"])
         done = Predicted(film, int(part.facts["bones"]), tuple(map(str, part.facts["notes"])), results)
-        there = all(path.exists() for result in results for path in written.all_of(result.name))
+        there = all(written.place.has(name) for result in results for name in written.all_of(result.name))
     except (KeyError, TypeError, ValueError, OSError):
         return None  # a damaged part: the image is done again
     return done if there else None
-
-
-def _remember(done: Predicted, parts: Parts, hands: tuple[Hand, ...]) -> None:
-    from ossa.labels.submission import submission_rows
-
-    names = [[result.name, result.image_name] for result in done.results]
-    facts = {"bones": done.bones, "notes": list(done.notes), "results": names}
-    rows = (submission_rows(r.image_name, h.segmentation) for r, h in zip(done.results, hands, strict=True))
-    parts.put(done.film, Part("".join(rows), facts))
 
 
 def predict_one(radiograph: Radiograph, predictor: Predictor) -> tuple[Hand, ...]:
@@ -326,47 +379,7 @@ def predict_one(radiograph: Radiograph, predictor: Predictor) -> tuple[Hand, ...
     return predictor.predict_hands(radiograph)
 
 
-def usual_predictor(model: str | Path | None, device: str, looks: str, tile: int | None = None) -> Predictor:
-    """What ``predict`` asks: every look, the closer one at the wrist, and a judge of the result."""
-    from ossa.inference.predictor import Predictor
-    from ossa.inference.tiles import Tiles
-    from ossa.inference.views import parse_views
-
-    views = None if looks == "auto" else parse_views(looks)
-    return Predictor.load(model, device=device, views=views, tiles=None if tile is None else Tiles(tile))
-
-
-def fast_predictor(model: str | Path | None, device: str, tile: int | None = None) -> Predictor:
-    """One look at each picture, none closer, and no judge."""
-    from ossa.inference.predictor import Predictor
-    from ossa.inference.tiles import Tiles
-
-    return Predictor.load(model, device=device, fast=True, tiles=None if tile is None else Tiles(tile))
-
-
-def asked_predictor(
-    model: str | Path | None,
-    device: str,
-    looks: str,
-    thresholds: Mapping[str, float],
-    *,
-    fast: bool,
-    tile: int | None = None,
-) -> Predictor:
-    """The predictor that a command's options ask for: the usual one or the fast one, with ``thresholds``."""
-    loaded = fast_predictor(model, device, tile) if fast else usual_predictor(model, device, looks, tile)
-    return with_thresholds(loaded, thresholds)
-
-
-def with_thresholds(predictor: Predictor, thresholds: Mapping[str, float]) -> Predictor:
-    """The same predictor with other ``thresholds`` (bone -> probability, "*" for every bone) than its model's."""
-    from ossa.segmentation.decode import per_bone
-
-    given = per_bone(predictor.schema, thresholds)
-    return replace(predictor, thresholds={**predictor.thresholds, **given}) if given else predictor
-
-
-def _items(outcome: Outcome, schema: BoneSchema) -> Iterable[Item]:
+def _items(outcome: Outcome, folder: Path, schema: BoneSchema) -> Iterable[Item]:
     """The labels that this run wrote picture by picture, read again for the file or folder that holds them all."""
     from ossa.labels.beside import read_truth
     from ossa.labels.item import Item
@@ -375,7 +388,7 @@ def _items(outcome: Outcome, schema: BoneSchema) -> Iterable[Item]:
     names = bone_names(schema)
     for predicted in outcome.done:
         for result in predicted.results:
-            truth = read_truth(outcome.output / f"{result.name}.json", names)
+            truth = read_truth(folder / f"{result.name}.json", names)
             assert truth.shape is not None  # ossa's own labels say it
             found = truth.segmentation(schema, truth.shape)
             yield Item(result.name, result.image_name, result.path, found, frozenset(schema.names))

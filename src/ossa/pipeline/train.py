@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import shlex
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ossa.config import RunConfig, stage_configs, started_from, to_yaml
 from ossa.errors import ConfigError, MissingExtraError
+from ossa.parallel.pool import HERE, Pool
 from ossa.pipeline.train_data import (
     fingerprint_of,
     first_look,
@@ -23,6 +24,7 @@ from ossa.pipeline.train_data import (
     refuse_other_folds,
     wait_for,
 )
+from ossa.pipeline.train_folds import folds_by, logging_to, refuse_cluster, train_one
 from ossa.pipeline.train_results import closer_of, finish_fold
 from ossa.progress import Track, silent
 from ossa.safety import output_folder, read_json, write_text
@@ -30,10 +32,7 @@ from ossa.schema import BoneSchema, load_schema
 
 if TYPE_CHECKING:
     from ossa.pages.run import FoldFigures
-    from ossa.training.deadline import InTime
-    from ossa.training.material import Material
     from ossa.training.rate import Rates
-    from ossa.training.run import FoldResult
 
 _log = logging.getLogger("ossa.train")
 
@@ -60,14 +59,15 @@ def train(
     *,
     folder: str | Path | None = None,
     resume: bool = False,
+    pool: Pool = HERE,
     track: Track = silent,
     tell: Tell = _log.info,
 ) -> Trained:
     """Train every fold that ``config`` asks for, in a new numbered run folder or in ``folder``.
 
     ``resume`` goes on with the run in ``folder``: finished folds are kept, the one that was cut off goes on from its
-    last checkpoint. Raises OutputError for a folder that is taken or that a living run writes into, KeyboardInterrupt
-    after Ctrl-C, and what ``training.run.train_fold`` raises.
+    last checkpoint. ``pool``: a cluster trains the folds side by side. Raises OutputError for a folder that is taken or
+    that a living run writes into, KeyboardInterrupt after Ctrl-C, and what ``training.run.train_fold`` raises.
     """
     try:
         from ossa.training import _lightning  # noqa: F401
@@ -75,16 +75,18 @@ def train(
         raise MissingExtraError.of("training", "train", error) from error
     schema = load_schema(config.bones)
     check_stages(config, schema)
+    if pool is not HERE:
+        refuse_cluster(config)
     from ossa.training.ranks import is_first
 
     run = _run_folder(config, folder, resume)
     try:
         with output_folder(run) if is_first() else nullcontext():  # the other ranks write for the first one
             if config.search is not None:
-                return _train_search(run, config, schema, track, tell)
+                return _train_search(run, config, schema, pool, track, tell)
             if config.stages:
-                return _train_stages(run, config, schema, track, tell)
-            return _train_in(run, config, schema, track, tell)
+                return _train_stages(run, config, schema, pool, track, tell)
+            return _train_in(run, config, schema, pool, track, tell)
     except KeyboardInterrupt:
         begun = (run / "config.yaml").exists()
         again = f"Go on with: ossa train --resume --folder {shlex.quote(str(run))}"
@@ -92,7 +94,7 @@ def train(
         raise
 
 
-def _train_stages(run: Path, config: RunConfig, schema: BoneSchema, track: Track, tell: Tell) -> Trained:
+def _train_stages(run: Path, config: RunConfig, schema: BoneSchema, pool: Pool, track: Track, tell: Tell) -> Trained:
     """Each stage as a run in RUN/stage1, stage2, ...; those that are done are kept. What the last one came to."""
     from ossa.training.folder import exact_folder, resumed_folder
 
@@ -109,12 +111,12 @@ def _train_stages(run: Path, config: RunConfig, schema: BoneSchema, track: Track
             continue
         tell(f"Stage {number} of {len(config.stages)}")
         begun = (part / "config.yaml").exists()
-        done = _train_in(resumed_folder(part, own) if begun else exact_folder(part), own, schema, track, tell)
+        done = _train_in(resumed_folder(part, own) if begun else exact_folder(part), own, schema, pool, track, tell)
     assert done is not None
     return Trained(run, done.dice, done.bundles)
 
 
-def _train_search(run: Path, config: RunConfig, schema: BoneSchema, track: Track, tell: Tell) -> Trained:
+def _train_search(run: Path, config: RunConfig, schema: BoneSchema, pool: Pool, track: Track, tell: Tell) -> Trained:
     """Each trial as a run in RUN/trial001, trial002, ...; nothing but their Dice and RUN/best.yaml comes of them."""
     from ossa.pipeline.search import search
     from ossa.training.folder import exact_folder, resumed_folder
@@ -124,7 +126,7 @@ def _train_search(run: Path, config: RunConfig, schema: BoneSchema, track: Track
     def training(own: RunConfig, part: Path) -> float:
         check_stages(own, schema)
         begun = (part / "config.yaml").exists()
-        done = _train_in(resumed_folder(part, own) if begun else exact_folder(part), own, schema, track, tell)
+        done = _train_in(resumed_folder(part, own) if begun else exact_folder(part), own, schema, pool, track, tell)
         return sum(done.dice) / len(done.dice)
 
     best = search(config, run, training, tell)
@@ -153,14 +155,14 @@ def find_learning_rate(config: RunConfig, steps: int, track: Track = silent, tel
     return find_rate(own, schema, material, steps, track)
 
 
-def _train_in(run: Path, config: RunConfig, schema: BoneSchema, track: Track, tell: Tell) -> Trained:
+def _train_in(run: Path, config: RunConfig, schema: BoneSchema, pool: Pool, track: Track, tell: Tell) -> Trained:
     from ossa.training.deadline import Deadline
     from ossa.training.folder import record
     from ossa.training.ranks import is_first
 
     first = is_first()
     deadline = Deadline(config.train.minutes) if config.train.minutes is not None else None
-    with _logging(run, first):
+    with logging_to(run, first):
         groups = read_groups(config, schema, tell)
         refuse_other_folds(config, groups)
         strata = first_look(config, schema, groups, track, tell)
@@ -173,10 +175,12 @@ def _train_in(run: Path, config: RunConfig, schema: BoneSchema, track: Track, te
         pseudo = pseudo_of(config, schema, run, first, track, tell)
         wanted = (config.folds.run or tuple(range(folds.count))) if folds is not None else (0,)
         figures: list[FoldFigures] = []
-        for done, number in enumerate(wanted):
+        if pool is not HERE:
+            figures += folds_by(pool, config, schema, run, wanted, track, tell)
+        for done, number in enumerate(wanted if pool is HERE else ()):
             material = material_from(config, schema, groups, folds, number, pseudo)
             until = [deadline.fold(len(wanted) - done, tell)] if deadline else []
-            result = _train_one(config, schema, material, run, number, tell, until)
+            result = train_one(config, schema, material, run, number, tell, until)
             if deadline:
                 deadline.trained()
             if first:
@@ -255,49 +259,6 @@ def _run_folder(config: RunConfig, folder: str | Path | None, resume: bool) -> P
         run = new_folder(config) if folder is None else exact_folder(Path(folder))
     os.environ[_FOLDER] = str(run)
     return run
-
-
-@contextmanager
-def _logging(run: Path, first: bool) -> Iterator[None]:
-    """ossa's log to run.log while a run goes on; Lightning's chatter only when it warns."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    logger = logging.getLogger("ossa")
-    handler: logging.Handler = logging.NullHandler()
-    if first:
-        handler = logging.FileHandler(run / "run.log", encoding="utf-8")
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    before = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    except BaseException as error:
-        _log.error("stopped: %s", error or type(error).__name__)
-        raise
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before)
-        handler.close()
-
-
-# --- folds -------------------------------------------------------------------------------------------
-
-
-def _train_one(
-    config: RunConfig,
-    schema: BoneSchema,
-    material: Material,
-    run: Path,
-    number: int,
-    tell: Tell,
-    until: Sequence[InTime] = (),
-) -> FoldResult:
-    from ossa.training.progress import make_progress
-    from ossa.training.run import train_fold
-
-    tell(f"Fold {number}: {sum(material.lengths)} samples to train on, {len(material.checks)} to validate on")
-    around = [*until, *make_progress(f"fold {number}")]
-    return train_fold(config, schema, material, run / f"fold{number}", fold=number, resume=True, callbacks=around)
 
 
 # --- after -------------------------------------------------------------------------------------------

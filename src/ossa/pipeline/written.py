@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ossa.pipeline.measured import Numbers, measure_and_write, measurements_path
+from ossa.pipeline.measured import SUFFIX, Numbers, measure_and_write
+from ossa.places import Place
 from ossa.safety.pictures import MEASURED_SUFFIX, OVERLAY_SUFFIX
 
 if TYPE_CHECKING:
@@ -22,35 +23,43 @@ class Written:
     measured.
     """
 
-    folder: Path
+    place: Place
     single: LabelFormat
     form: LabelFormat
     numbers: Numbers | None = None
 
-    def of(self, name: str) -> tuple[Path, Path]:
-        """The label and the overlay of results called ``name``."""
-        return self.folder / f"{name}{self.single.ending}", self.folder / f"{name}{OVERLAY_SUFFIX}"
+    def label(self, name: str) -> str:
+        """The label of results called ``name``, in the place."""
+        return f"{name}{self.single.ending}"
 
-    def all_of(self, name: str) -> tuple[Path, ...]:
-        """All files of results called ``name``."""
-        return (*self.of(name), *([] if self.numbers is None else [measurements_path(self.folder, name)]))
+    def has_label(self, name: str) -> bool:
+        """Whether results called ``name`` are there; of a name that no file can have there are none."""
+        try:
+            return self.place.has(self.label(name))
+        except (OSError, ValueError):
+            return False
 
-    def every(self, name: str) -> tuple[Path, ...]:
-        """All files that ``write`` may write of results called ``name``."""
+    def all_of(self, name: str) -> tuple[str, ...]:
+        """All files of results called ``name``, in the place."""
+        numbers = () if self.numbers is None else (f"{name}{SUFFIX}",)
+        return (self.label(name), f"{name}{OVERLAY_SUFFIX}", *numbers)
+
+    def every(self, name: str) -> tuple[str, ...]:
+        """All files that ``write`` may write of results called ``name``, in the place."""
         drawn = self.numbers is not None and self.numbers.draw
-        return (*self.all_of(name), *([self.folder / f"{name}{MEASURED_SUFFIX}"] if drawn else []))
+        return (*self.all_of(name), *([f"{name}{MEASURED_SUFFIX}"] if drawn else []))
 
     def write(self, film: Film, radiograph: Radiograph, segmentation: Segmentation) -> None:
         """Write the results of one hand."""
         from ossa.export.overlay import write_overlay
 
-        label, overlay = self.of(film.name)
         assert self.single.write is not None  # chosen for that
-        self.single.write(label, segmentation, film.path, None)
-        write_overlay(overlay, radiograph, segmentation)
-        if self.numbers is not None:
-            spacing, draw = self.numbers.spacing, self.numbers.draw
-            measure_and_write(self.folder, film.name, segmentation, radiograph, spacing=spacing, draw=draw)
+        with self.place.writing() as folder:
+            self.single.write(folder / self.label(film.name), segmentation, film.path, None)
+            write_overlay(folder / f"{film.name}{OVERLAY_SUFFIX}", radiograph, segmentation)
+            if self.numbers is not None:
+                spacing, draw = self.numbers.spacing, self.numbers.draw
+                measure_and_write(folder, film.name, segmentation, radiograph, spacing=spacing, draw=draw)
 
 
 def names_of(image: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,15 +82,20 @@ def _search(folder: Path, out: Path | None, passed_over: Counter[str]) -> Iterat
 def _chosen(path: Path, passed_over: Counter[str]) -> Iterator[Path]:
     if is_hidden(path) or path.name.endswith((OVERLAY_SUFFIX, MEASURED_SUFFIX)):
         return
-    if is_picture_name(path) or (path.name.upper() != _DICOMDIR and _is_picture_by_content(path)):
+    if may_be_picture(path, lambda: _head(path)):
         yield path
     else:
         passed_over[path.suffix.lower() or path.name] += 1
 
 
-def _is_picture_by_content(path: Path) -> bool:
+def may_be_picture(path: Path, head: Callable[[], bytes]) -> bool:
+    """Whether a file is a picture by its name, or else by its first HEAD bytes, which ``head`` gives."""
+    return is_picture_name(path) or (path.name.upper() != _DICOMDIR and sniff(head()) in _BY_CONTENT)
+
+
+def _head(path: Path) -> bytes:
     try:
         with path.open("rb") as stream:
-            return sniff(stream.read(HEAD)) in _BY_CONTENT
+            return stream.read(HEAD)
     except OSError:
-        return False
+        return b""

@@ -17,7 +17,7 @@ from ossa.apps.serve.worker import Worker
 
 def load_predictor(settings: Settings) -> Any:
     """The predictor that ``settings`` ask for, as ``ossa predict`` loads it."""
-    from ossa.pipeline.predict import asked_predictor
+    from ossa.pipeline.asked import asked_predictor
 
     return asked_predictor(settings.model, settings.device, settings.looks, {}, fast=settings.fast)
 

@@ -204,7 +204,7 @@ def test_what_was_put_is_done_when_the_caller_is_stopped(error: type[BaseExcepti
 _POOL = """
 import os, sys, time
 from ossa.parallel import in_processes
-from test_parallel import number
+from test_threads import number
 if __name__ == "__main__":
     pool = in_processes(number, [0.3] * 4, 2, "")
     print(*{next(pool) for _ in range(4)}, flush=True)

@@ -1,0 +1,148 @@
+"""``ossa predict --engine ray`` against the local engine on the same phantoms: the same bytes, and what Ray costs.
+
+    python benchmarks/bench_cluster.py [--phantoms 500] [--size 256] [--workers 2] [--folder KEEP] [--record]
+
+With ``--single N`` instead: the processor time of one thread, and the bytes, that N pictures of 2048 px take,
+from which docs/scale.md works out what many cost.
+
+A cluster is started on this machine. What its own work costs a picture is taken twice: with nothing to do (an item goes
+to a worker and a table row as large as a picture's comes back, against a loop), and whole, as wall time per picture
+with one worker against one process, which on a busy machine says less. ``--workers`` takes the last run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+from _record import record
+from ossa.dataset.audit import audit
+from ossa.dataset.dataset import open_dataset
+from ossa.inference.predictor import Predictor
+from ossa.parallel.pool import HERE, Needs, Pool, doing
+from ossa.pipeline.asked import asked_predictor
+from ossa.pipeline.measured import Numbers
+from ossa.pipeline.phantom import make_phantoms
+from ossa.pipeline.predict import predict_with
+
+TITLE, SINGLE = "A Ray cluster (bench_cluster.py)", "One core (bench_cluster.py --single)"
+
+#: Bytes of the rows of 29 bones, as a picture of 2048 px has them.
+ROWS = 20_000
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def empty(item: int) -> str:
+    return chr(97 + item % 26) * ROWS
+
+
+def seconds_of_nothing(pool: Pool, count: int) -> float:
+    began = time.perf_counter()
+    assert len(dict(pool.each(doing(empty), range(count), Needs()))) == count
+    return time.perf_counter() - began
+
+
+def seconds_of_predict(pool: Pool, films: Path, output: Path) -> float:
+    began = time.perf_counter()
+    load = partial(asked_predictor, None, "cpu", "auto", {}, fast=True)
+    outcome = predict_with(load, [films], output, pool=pool)
+    assert not outcome.skipped
+    return time.perf_counter() - began
+
+
+def single(count: int, seed: int, work: Path) -> list[str]:
+    """Processor seconds and bytes per picture, one thread."""
+    load = partial(Predictor.load, None, "cpu", threads=1)
+    films, rows = work / "films", []
+    began = time.process_time()
+    make_phantoms(films, count, seed=seed, size=2048, processes=1)
+    made = (time.process_time() - began) / count
+    pictures = files(films / "train" / "DCM")
+    predict_with(load, [films / "train" / "DCM"], work / "first")  # imports, first pages of memory
+    for name, how, numbers in (
+        ("`ossa predict`", load, None),
+        ("`ossa predict --measure`", load, Numbers()),
+        ("`ossa predict --fast`", partial(load, fast=True), None),
+    ):
+        began = time.process_time()
+        predict_with(how, [films / "train" / "DCM"], work / name, numbers=numbers)
+        took, size = (time.process_time() - began) / count, sum(map(len, files(work / name).values())) / count
+        rows.append(f"| {name} | {took:.2f} s | {size / 1e6:.2f} MB |")
+    began = time.process_time()
+    audit(open_dataset(films), workers=1)
+    rows.append(f"| `ossa data audit` | {(time.process_time() - began) / count:.2f} s | - |")
+    size = sum(map(len, pictures.values())) / count
+    return [
+        f"{count} phantoms of 2048 px, processor time of one thread, the model loaded for each run of {count}:",
+        "",
+        "| | each picture | written |",
+        "|---|---|---|",
+        *rows,
+        f"| `ossa phantom` | {made:.2f} s | {size / 1e6:.2f} MB |",
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--phantoms", type=int, default=500)
+    parser.add_argument("--size", type=int, default=256, help="longest side, px")
+    parser.add_argument("--seed", type=int, default=11)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--folder", type=Path, help="keep the phantoms here")
+    parser.add_argument("--single", type=int, default=0, metavar="N")
+    parser.add_argument("--record", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.single:
+        with tempfile.TemporaryDirectory() as name:
+            lines = single(arguments.single, arguments.seed, Path(name))
+        record(SINGLE, lines) if arguments.record else print("\n".join(lines))
+        return
+    from ossa.parallel.ray_pool import Cluster, connect
+
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        films = arguments.folder or work / "films"
+        make_phantoms(films, arguments.phantoms, seed=arguments.seed, size=arguments.size)
+        count, took = arguments.phantoms, {}
+        began = time.perf_counter()
+        connect(cores=2 * arguments.workers)
+        start = time.perf_counter() - began
+        pools: dict[str, Pool] = {"local": HERE, "one": Cluster(1), "several": Cluster(arguments.workers)}
+        first = seconds_of_nothing(pools["one"], 1)  # Ray Data starts its workers
+        nothing = seconds_of_nothing(pools["one"], count) - first
+        loop = seconds_of_nothing(HERE, count)
+        results = {}
+        for which, pool in pools.items():
+            took[which] = seconds_of_predict(pool, films / "train" / "DCM", work / which)
+            results[which] = files(work / which)
+        same = all(one == results["local"] for one in results.values())
+        assert same, "the bytes differ"
+    per = {which: 1000 * value / count for which, value in took.items()}
+    lines = [
+        f"{count} phantoms of {arguments.size} px, `ossa predict --fast` with the shipped model; "
+        f"{len(results['local'])} files, the same bytes from each.",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| cluster started | {start:.1f} s |",
+        f"| its workers started, for each run | {first:.1f} s |",
+        f"| Ray's work per picture, nothing to do | {1000 * (nothing - loop) / count:.1f} ms |",
+        f"| local, one process | {per['local']:.0f} ms per picture |",
+        f"| Ray, one worker, its start included | {per['one']:.0f} ms per picture ({per['one'] / per['local']:.2f}) |",
+        f"| Ray, {arguments.workers} workers | {per['several']:.0f} ms per picture "
+        f"({per['several'] / per['local']:.2f}) |",
+    ]
+    if arguments.record:
+        record(TITLE, lines)
+    else:
+        print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
