@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from helpers_clinic import bones, free_port, radiograph
 from ossa.apps.node_tls import start_encrypted
 from ossa.export.dicom.hands import told_apart
 from ossa.export.dicom.seg import segmentation_object
+from ossa.export.dicom.send import hang_up
 from ossa.export.dicom.source import source_of
 from ossa.export.dicom.sr import Number, report_object
 from ossa.export.dicom.tls import Tls
@@ -26,6 +28,8 @@ from ossa.pipeline.node import Node
 from ossa.pipeline.node_queue import NodeQueue
 
 MAKER = "tests"
+VERIFICATION = "1.2.840.10008.1.1"
+PLAIN = "1.2.840.10008.1.2.1"
 
 
 def look(path: Path) -> Answer:
@@ -77,6 +81,35 @@ def certificates(folder: Path) -> dict[str, Tls]:
     return made
 
 
+@contextmanager
+def calling(
+    port: int,
+    *kinds: str,
+    title: str = "MODALITY",
+    called: str = "OSSA",
+    tls: ssl.SSLContext | None = None,
+    patience: float | None = None,
+) -> Iterator[Any]:
+    """An association, whether it was accepted or not; ``patience``: seconds for every answer, None as pynetdicom has
+    it."""
+    from pynetdicom import AE
+
+    entity = AE(ae_title=title)
+    if patience is not None:
+        entity.acse_timeout = entity.connection_timeout = entity.network_timeout = patience
+    for kind in (VERIFICATION, *kinds):
+        entity.add_requested_context(kind, [PLAIN] if kind != VERIFICATION else None)
+    encrypted = None if tls is None else (tls, "127.0.0.1")
+    link = entity.associate("127.0.0.1", port, ae_title=called, tls_args=encrypted)
+    try:
+        yield link
+    finally:
+        if link.is_established:
+            link.release()
+        entity.shutdown()
+        hang_up(link)
+
+
 def take(node: Node, data: bytes, told: pydicom.Dataset) -> int:
     return node.take(data, str(told.SOPClassUID), str(told.SOPInstanceUID), "MODALITY").status
 
@@ -112,7 +145,7 @@ def archive(port: int | None = None, title: str = "PACS", tls: Tls | None = None
 
     entity = AE(ae_title=title)
     for kind in ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.88.33"):
-        entity.add_supported_context(kind, ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"])
+        entity.add_supported_context(kind, [PLAIN, "1.2.840.10008.1.2.1.99"])
     handlers: list[Any] = [(evt.EVT_C_STORE, stored)]
     if tls is None:
         entity.start_server(("127.0.0.1", here.port), block=False, evt_handlers=handlers)

@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from click.testing import CliRunner
 
 from helpers_clinic import DICOMWEB, ORTHANC, free_port, orthanc, radiograph
 from helpers_dicom import CR, DX, SECONDARY
-from helpers_node import archive, film_bytes, node_in
+from helpers_node import VERIFICATION, archive, calling, film_bytes, node_in
 from ossa.apps.node import Door, listening, serve
 from ossa.cli import cli
 from ossa.errors import ConfigError, OutputError
@@ -30,26 +29,7 @@ from ossa.export.dicom.send import Archive
 from ossa.pipeline.node import Node
 from ossa.pipeline.node_queue import status_of
 
-VERIFICATION = "1.2.840.10008.1.1"
-PLAIN = "1.2.840.10008.1.2.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"
-
-
-@contextmanager
-def calling(port: int, *kinds: str, title: str = "MODALITY", called: str = "OSSA") -> Iterator[object]:
-    """An association, whether it was accepted or not."""
-    from pynetdicom import AE
-
-    entity = AE(ae_title=title)
-    for kind in (VERIFICATION, *kinds):
-        entity.add_requested_context(kind, [PLAIN] if kind != VERIFICATION else None)
-    link = entity.associate("127.0.0.1", port, ae_title=called)
-    try:
-        yield link
-    finally:
-        if link.is_established:
-            link.release()
-        entity.shutdown()
 
 
 @pytest.fixture

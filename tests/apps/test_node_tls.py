@@ -18,17 +18,16 @@ from click.testing import CliRunner
 
 from helpers_clinic import free_port
 from helpers_dicom import DX
-from helpers_node import archive, certificates, film_bytes, node_in, take
+from helpers_node import archive, calling, certificates, film_bytes, node_in, take
 from ossa.apps.node import Door, listening
 from ossa.cli import cli
 from ossa.errors import ConfigError, OutputError
-from ossa.export.dicom.send import Archive, hang_up, send
+from ossa.export.dicom.send import Archive, send
 from ossa.export.dicom.tls import Tls
 from ossa.pipeline.node import peers_of
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")
 
-VERIFICATION = "1.2.840.10008.1.1"
 ECHOSCU = shutil.which("echoscu")
 
 
@@ -47,43 +46,24 @@ def open_door(folder: Path, tls: Tls, lines: list[str] | None = None) -> Iterato
         node.queue.close()
 
 
-@contextmanager
-def calling(port: int, context: ssl.SSLContext | None) -> Iterator[object]:
-    from pynetdicom import AE
-
-    entity = AE(ae_title="MODALITY")
-    entity.acse_timeout = entity.connection_timeout = entity.network_timeout = 5
-    entity.add_requested_context(VERIFICATION)
-    entity.add_requested_context(DX, "1.2.840.10008.1.2.1")
-    tls = None if context is None else (context, "127.0.0.1")
-    link = entity.associate("127.0.0.1", port, ae_title="OSSA", tls_args=tls)
-    try:
-        yield link
-    finally:
-        if link.is_established:
-            link.release()
-        entity.shutdown()
-        hang_up(link)
-
-
 def test_who_has_a_certificate_of_the_clinic_comes_in(papers: dict[str, Tls], tmp_path: Path) -> None:
     data, _ = film_bytes(tmp_path)
     lines: list[str] = []
     with open_door(tmp_path, papers["node"], lines) as port:
-        with calling(port, papers["modality"].calling()) as link:
+        with calling(port, DX, tls=papers["modality"].calling(), patience=5) as link:
             assert link.is_established  # type: ignore[attr-defined]
             assert link.send_c_store(pydicom.dcmread(io.BytesIO(data))).Status == 0  # type: ignore[attr-defined]
         for context in (None, Tls(trust=papers["node"].trust).calling(), papers["stranger"].calling()):
-            with calling(port, context) as link:
+            with calling(port, DX, tls=context, patience=5) as link:
                 assert not link.is_established  # type: ignore[attr-defined]
-        with calling(port, papers["modality"].calling()) as link:  # and nobody was harmed
+        with calling(port, DX, tls=papers["modality"].calling(), patience=5) as link:  # and nobody was harmed
             assert link.send_c_echo().Status == 0  # type: ignore[attr-defined]
     heard = " ".join(lines)
     for words in ("it has no certificate", "its certificate is not trusted", "it does not speak TLS"):
         assert words in heard
     with (
         open_door(tmp_path, replace(papers["node"], trust=None)) as port,  # encrypted, no certificate asked of callers
-        calling(port, Tls(trust=papers["node"].trust).calling()) as link,
+        calling(port, DX, tls=Tls(trust=papers["node"].trust).calling(), patience=5) as link,
     ):
         assert link.is_established  # type: ignore[attr-defined]
 
@@ -92,7 +72,7 @@ def test_a_caller_that_says_nothing_keeps_nobody_out(papers: dict[str, Tls], tmp
     with (
         open_door(tmp_path, papers["node"]) as port,
         socket.create_connection(("127.0.0.1", port)),
-        calling(port, papers["modality"].calling()) as link,
+        calling(port, DX, tls=papers["modality"].calling(), patience=5) as link,
     ):
         assert link.is_established  # type: ignore[attr-defined]
 
