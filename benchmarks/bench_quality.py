@@ -165,27 +165,25 @@ def there(case: Case, signs: NDArray[np.float64]) -> NDArray[np.bool_]:
     return geometry(case.found).found & np.isfinite(signs[:, 0])
 
 
-def judged_bones(case: Case, judge: Judge) -> NDArray[np.bool_]:
-    """(C,) the same, by a judge's own usual hand."""
-    return there(case, signs_in(case, judge.usual, judge.cover))
-
-
-def table(cases: list[Case], usual: Usual, cover: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """(N, inputs) and whether each bone found was right."""
-    rows, right = [], []
+def table(
+    cases: list[Case], usual: Usual, cover: NDArray[np.float64], judge: Judge | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]]:
+    """(N, inputs), whether each bone found was right, and its confidence (NaN without a ``judge``)."""
+    rows, right, sure = [], [], []
     for case in cases:
         signs = signs_in(case, usual, cover)
         judged = there(case, signs)
         rows.append(inputs_of(signs)[judged])
         right.append(case.dice[judged] >= GOOD_DICE)
-    return np.concatenate(rows), np.concatenate(right)
+        sure.append(np.full(judged.sum(), np.nan) if judge is None else judge.confidence(signs)[judged])
+    return np.concatenate(rows), np.concatenate(right), np.concatenate(sure)
 
 
 def fit(predictor: Predictor, count: int, anatomy: Folders, pool: Path | None) -> Judge:
     """Cover from truths, the suspicion from predictions, the limits from the fit's own cases."""
     truths = [generate(ANATOMY_SEED + k, 384, PhantomOptions())[1] for k in range(count)]
     usual, cover = fitted_usual(), fit_cover(truths)
-    inputs, right = table(list(results(predictor, FIT_SEED, count, anatomy)), usual, cover)
+    inputs, right, _ = table(list(results(predictor, FIT_SEED, count, anatomy)), usual, cover)
     judge = fitted_judge(usual, cover, inputs, right)
     bones = meshes(anatomy, 512)
     hands = [evidence_of(predictor, judge, generate(HANDS_SEED + k, 512, FRONTAL, bones)[0]) for k in range(count)]
@@ -234,11 +232,8 @@ def auc(score: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
 
 def judge_bones(cases: list[Case], judge: Judge) -> list[str]:
     """The lines about bones."""
-    inputs, right = table(cases, judge.usual, judge.cover)
+    inputs, right, sure = table(cases, judge.usual, judge.cover, judge)
     signs = judge.suspicion.usual(inputs)[:, : len(SIGNS)]
-    sure = np.concatenate(
-        [case.assessed(judge).confidence[there(case, signs_in(case, judge.usual, judge.cover))] for case in cases]
-    )
     lines = [
         f"{len(right)} bones found in {len(cases)} phantoms, {int((~right).sum())} of them wrong (Dice < {GOOD_DICE}). "
         f"AUC {auc(sure, right):.3f}.",
