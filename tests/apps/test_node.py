@@ -46,8 +46,8 @@ def door(**settings: object) -> Door:
 def test_it_answers_an_echo_and_keeps_what_it_takes(node: Node, tmp_path: Path) -> None:
     data, told = film_bytes(tmp_path)
     with listening(node, door()) as port, calling(port, DX) as link:
-        assert link.send_c_echo().Status == 0  # type: ignore[attr-defined]
-        assert link.send_c_store(pydicom.dcmread(io.BytesIO(data))).Status == 0  # type: ignore[attr-defined]
+        assert link.send_c_echo().Status == 0
+        assert link.send_c_store(pydicom.dcmread(io.BytesIO(data))).Status == 0
         # On the disk before it was acknowledged.
         kept = pydicom.dcmread(tmp_path / "queue" / "received" / f"{told.SOPInstanceUID}.dcm")
         assert kept == told
@@ -59,26 +59,26 @@ def test_who_is_not_allowed_is_turned_away(node: Node) -> None:
     node.tell = heard.append
     with listening(node, door()) as port:
         with calling(port, DX, title="STRANGER") as link:
-            assert not link.is_established  # type: ignore[attr-defined]
+            assert not link.is_established
         with calling(port, DX, called="OTHER") as link:
-            assert not link.is_established  # type: ignore[attr-defined]
+            assert not link.is_established
     assert "turned away 'STRANGER'" in heard[0]
     assert "not among those who may call" in heard[0]
     assert "it called 'OTHER', this is 'OSSA'" in heard[1]
     with listening(node, door(callers=None)) as port, calling(port, DX, title="STRANGER") as link:
-        assert link.is_established  # type: ignore[attr-defined]
+        assert link.is_established
 
 
 def test_only_radiographs_come_in(node: Node, tmp_path: Path) -> None:
     with listening(node, door()) as port, calling(port, CR, DX, CT, SECONDARY) as link:
-        taken = {str(context.abstract_syntax) for context in link.accepted_contexts}  # type: ignore[attr-defined]
+        taken = {str(context.abstract_syntax) for context in link.accepted_contexts}
         assert taken == {VERIFICATION, CR, DX}
         empty, _ = film_bytes(tmp_path, Rows=0)
-        status = link.send_c_store(pydicom.dcmread(io.BytesIO(empty)))  # type: ignore[attr-defined]
+        status = link.send_c_store(pydicom.dcmread(io.BytesIO(empty)))
         assert status.Status == 0xA900
         assert "no pixels" in status.ErrorComment
     with listening(node, door(secondary=True)) as port, calling(port, SECONDARY) as link:
-        assert len(link.accepted_contexts) == 2  # type: ignore[attr-defined]
+        assert len(link.accepted_contexts) == 2
     assert status_of(tmp_path / "queue")["pictures"] == {}
 
 
@@ -112,7 +112,7 @@ def test_from_a_modality_to_the_archive_and_an_end_in_order(tmp_path: Path) -> N
             for _ in range(3):
                 data, _ = film_bytes(tmp_path)
                 with calling(ports[0], DX) as link:
-                    assert link.send_c_store(pydicom.dcmread(io.BytesIO(data))).Status == 0  # type: ignore[attr-defined]
+                    assert link.send_c_store(pydicom.dcmread(io.BytesIO(data))).Status == 0
             until(lambda: len(peer.got) == 6)
         finally:
             stop.set()
@@ -194,7 +194,7 @@ def test_a_real_archive_has_every_answer_though_it_and_the_node_were_killed(tmp_
     try:
         with calling(port, DX) as link:
             for path in films:
-                assert link.send_c_store(pydicom.dcmread(path)).Status == 0  # type: ignore[attr-defined]
+                assert link.send_c_store(pydicom.dcmread(path)).Status == 0
         until(lambda: status_of(queue)["pictures"].get("answered", 0) >= 1)
         program.end(signal.SIGKILL)
         with orthanc(tmp_path, ports=(http, dicom)) as server:

@@ -51,13 +51,13 @@ def test_who_has_a_certificate_of_the_clinic_comes_in(papers: dict[str, Tls], tm
     lines: list[str] = []
     with open_door(tmp_path, papers["node"], lines) as port:
         with calling(port, DX, tls=papers["modality"].calling(), patience=5) as link:
-            assert link.is_established  # type: ignore[attr-defined]
-            assert link.send_c_store(pydicom.dcmread(io.BytesIO(data))).Status == 0  # type: ignore[attr-defined]
+            assert link.is_established
+            assert link.send_c_store(pydicom.dcmread(io.BytesIO(data))).Status == 0
         for context in (None, Tls(trust=papers["node"].trust).calling(), papers["stranger"].calling()):
             with calling(port, DX, tls=context, patience=5) as link:
-                assert not link.is_established  # type: ignore[attr-defined]
+                assert not link.is_established
         with calling(port, DX, tls=papers["modality"].calling(), patience=5) as link:  # and nobody was harmed
-            assert link.send_c_echo().Status == 0  # type: ignore[attr-defined]
+            assert link.send_c_echo().Status == 0
     heard = " ".join(lines)
     for words in ("it has no certificate", "its certificate is not trusted", "it does not speak TLS"):
         assert words in heard
@@ -65,7 +65,7 @@ def test_who_has_a_certificate_of_the_clinic_comes_in(papers: dict[str, Tls], tm
         open_door(tmp_path, replace(papers["node"], trust=None)) as port,  # encrypted, no certificate asked of callers
         calling(port, DX, tls=Tls(trust=papers["node"].trust).calling(), patience=5) as link,
     ):
-        assert link.is_established  # type: ignore[attr-defined]
+        assert link.is_established
 
 
 def test_a_caller_that_says_nothing_keeps_nobody_out(papers: dict[str, Tls], tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_caller_that_says_nothing_keeps_nobody_out(papers: dict[str, Tls], tmp
         socket.create_connection(("127.0.0.1", port)),
         calling(port, DX, tls=papers["modality"].calling(), patience=5) as link,
     ):
-        assert link.is_established  # type: ignore[attr-defined]
+        assert link.is_established
 
 
 # A plain pynetdicom peer that is spoken to by TLS may end its own thread with an error.
