@@ -73,7 +73,7 @@ class Number:
 def hands(args: argparse.Namespace) -> Iterator[tuple[Radiograph, Segmentation]]:
     """Pictures with their true bones, with a spacing."""
     if args.data is None:
-        from ossa.phantom.people import load_people
+        from ossa.hand.phantom.myohand import load_people
         from ossa.phantom.scene import generate
 
         anatomy = load_people(args.anatomy) if args.anatomy else None

@@ -18,10 +18,10 @@ import cv2
 import numpy as np
 
 from _record import record
+from ossa.hand.phantom.myohand import load_people
 from ossa.inference.predictor import Predictor
 from ossa.inference.views import parse_views
 from ossa.phantom.options import WIDE, PhantomOptions
-from ossa.phantom.people import load_people
 from ossa.phantom.scene import generate
 from ossa.phantom.skeleton import Anatomy
 from ossa.safety import write_json

@@ -15,12 +15,12 @@ from helpers_models import MakeBundle
 from ossa.bundle.bundle import CARD, Bundle
 from ossa.bundle.finder import FINDER, add_finder, finder_path
 from ossa.errors import BundleError
+from ossa.hand.phantom.plates import PlateHand
 from ossa.inference.finder import GRID, Finder, Found, FoundHand
 from ossa.inference.hands import LATERAL, NOT_TOLD, Glance, looked_at
 from ossa.inference.judge import NO_HAND
 from ossa.inference.predictor import Predictor
 from ossa.models import finder_maps as maps
-from ossa.phantom.plates import PlateHand
 from ossa.radiograph.prepare import prepare
 from ossa.radiograph.radiograph import Radiograph, Spacing
 from ossa.safety import sha256, write_json

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from helpers_finder import as_output
+from ossa.hand.phantom.plates import PlateHand
+from ossa.hand.phantom.sprites import VIEWS
 from ossa.models import finder_maps as maps
-from ossa.phantom.plates import PlateHand
-from ossa.phantom.sprites import VIEWS
 
 
 def a_hand(rng: np.random.Generator, centre: tuple[float, float]) -> PlateHand:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ossa.phantom.builtin import builtin_anatomy
+from ossa.hand.phantom.builtin import builtin_anatomy
 from ossa.phantom.disease import Disease, eroded, fracture, sample_disease, sclerosis, spurred
 from ossa.phantom.placed import PlacedBone, along_axis, axis_of, placed
 from ossa.phantom.pose import Pose, place

@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ossa.phantom.builtin import builtin_anatomy
+from ossa.hand.phantom.builtin import builtin_anatomy
+from ossa.hand.phantom.pose import DIGITS
 from ossa.phantom.growth import CHILD, grown, sample_age
 from ossa.phantom.injury import broken, lost
 from ossa.phantom.options import FLAT
 from ossa.phantom.part import default_part
-from ossa.phantom.pose import DIGITS, Pose, place
+from ossa.phantom.pose import Pose, place
 from ossa.phantom.scene import project
 from ossa.phantom.variation import long_axis
 from ossa.schema import load_schema

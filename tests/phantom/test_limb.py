@@ -176,11 +176,18 @@ def changed(**keys: object) -> BoneSchema:
         ({"middle_digit": 6}, "middle_digit"),
         ({"extent": -1}, r"phantom\.extent"),
         ({"colour": "red"}, r"phantom\.colour"),
+        ({"own": "os.path"}, r"phantom\.own"),
     ],
 )
 def test_a_section_with_a_mistake_is_told(folder: Path, keys: dict[str, object], words: str) -> None:
     with pytest.raises(SchemaError, match=words):
         limb.load_limbs([folder], part_of(changed(**keys)))
+
+
+@pytest.mark.parametrize("room", ["labels", "elsewhere", "phantom"])
+def test_a_room_that_makes_no_phantoms_is_told(room: str) -> None:
+    with pytest.raises(SchemaError, match=rf"phantom\.own names no room.*{room}"):
+        settled(FLAT, part_of(changed(own=room)))
 
 
 def test_a_schema_that_says_nothing_of_phantoms_is_told() -> None:

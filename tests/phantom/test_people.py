@@ -11,11 +11,13 @@ import pytest
 
 from ossa.errors import AnatomyError
 from ossa.hand.bones import CARPALS
-from ossa.phantom.builtin import LENGTHS, builtin_anatomy
+from ossa.hand.phantom.builtin import LENGTHS, builtin_anatomy
+from ossa.hand.phantom.myohand import load_people
+from ossa.hand.phantom.pose import DIGITS
 from ossa.phantom.mesh import Mesh, ellipsoid
 from ossa.phantom.part import default_part
-from ossa.phantom.people import lay_over, load_people, spread
-from ossa.phantom.pose import DIGITS, rotation
+from ossa.phantom.people import lay_over, spread
+from ossa.phantom.pose import rotation
 from ossa.phantom.variation import Build, _blended, long_axis, vary
 
 MYOHAND_FOLDER = Path(os.environ.get("OSSA_ANATOMY", Path(__file__).parents[3] / "shared" / "anatomy" / "myohand"))

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from ossa.errors import AnatomyError
-from ossa.phantom.builtin import LENGTHS, builtin_anatomy
-from ossa.phantom.pose import Pose, place, proximal_end, rotation, sample_pose
+from ossa.hand.phantom.builtin import LENGTHS, builtin_anatomy
+from ossa.hand.phantom.myohand import MYOHAND, load_anatomy
+from ossa.hand.phantom.pose import sample_pose
+from ossa.phantom.pose import Pose, place, proximal_end, rotation
 from ossa.phantom.scene import PhantomOptions, generate, render
-from ossa.phantom.skeleton import MYOHAND, load_anatomy
 from ossa.phantom.variation import long_axis, vary
 from ossa.schema import load_schema
 

@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ossa.hand.phantom.builtin import builtin_anatomy
+from ossa.hand.phantom.pose import DIGITS
 from ossa.phantom import clutter, marks
-from ossa.phantom.builtin import builtin_anatomy
 from ossa.phantom.options import FLAT, WIDE
 from ossa.phantom.part import default_part
 from ossa.phantom.placed import placed
-from ossa.phantom.pose import DIGITS, Pose, place
+from ossa.phantom.pose import Pose, place
 from ossa.phantom.projection import thickness
 from ossa.phantom.scene import project, render
 from ossa.phantom.tissue import add_bones, add_sesamoids

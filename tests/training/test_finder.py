@@ -13,17 +13,17 @@ pytest.importorskip("torch")
 
 import torch
 
+from ossa.hand.phantom.builtin import builtin_anatomy
+from ossa.hand.phantom.plates import Plate
 from ossa.models import finder_maps as maps
-from ossa.phantom.builtin import builtin_anatomy
-from ossa.phantom.plates import Plate
 from ossa.training.finder import batch, losses, plate_of, turned_over
 from ossa.training.finder_pool import SpritePool, draw, open_sprites
 
 
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory: pytest.TempPathFactory) -> SpritePool:
-    from ossa.phantom.others import drawing_of, other_sprite
-    from ossa.phantom.sprites import hand_sprite
+    from ossa.hand.phantom.others import drawing_of, other_sprite
+    from ossa.hand.phantom.sprites import hand_sprite
 
     folder: Path = tmp_path_factory.mktemp("sprites")
     pool = open_sprites(folder, 100)

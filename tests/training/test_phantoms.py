@@ -16,12 +16,14 @@ pytest.importorskip("numba")
 
 import itertools
 
+import ossa
 from helpers_dataset import SCHEMA
 from ossa.config import PhantomKeys as Keys
 from ossa.config import check
 from ossa.errors import ConfigError, OutputError
 from ossa.phantom.options import PhantomOptions
 from ossa.phantom.scene import render
+from ossa.training import phantoms
 from ossa.training.phantoms import (
     FIRST_HELD_OUT_SEED,
     StoredPhantoms,
@@ -38,6 +40,16 @@ RNG = np.random.default_rng(0)
 def stored(folder: Path, count: int, size: int = 64, first: int = 0, renew: float = 0.0) -> StoredPhantoms:
     keys = Keys()
     return stored_phantoms(keys, phantom_sets(keys, size)[0], SCHEMA, folder, first, count, renew)
+
+
+def test_a_part_s_own_room_belongs_to_the_version_of_the_generator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stored phantoms are drawn anew when the poses of hands change, as when the beam does."""
+    seen: list[Path] = []
+    monkeypatch.setattr(phantoms, "sha256", lambda path: seen.append(path) or "")
+    phantoms._generator_version.__wrapped__()
+    rooms = {path.parent.relative_to(Path(ossa.__file__).parent).as_posix() for path in seen}
+    assert rooms == {"phantom", "hand/phantom"}
+    assert {"pose.py", "scene.py", "soft.py"} <= {path.name for path in seen}
 
 
 def test_entries_are_the_phantoms_of_their_seeds(tmp_path: Path) -> None:

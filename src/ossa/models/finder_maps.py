@@ -47,7 +47,7 @@ APART = 0.22
 
 
 class InPicture(Protocol):
-    """A hand in a picture, as phantom.plates.PlateHand describes it."""
+    """A hand in a picture, as hand.phantom.plates.PlateHand describes it."""
 
     @property
     def centre(self) -> NDArray[np.float64]: ...

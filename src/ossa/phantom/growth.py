@@ -54,7 +54,8 @@ def grown(hand: Anatomy, age: float, rng: np.random.Generator) -> tuple[Anatomy,
             points = _with_plate(body, part, growth, bone_age, rng)
         offset = (body.offset[0] * size, body.offset[1] * size, body.offset[2] * size)
         joints = tuple(
-            replace(j, centre=(j.centre[0] * size, j.centre[1] * size, j.centre[2] * size)) for j in body.joints
+            j if j.from_end else replace(j, centre=(j.centre[0] * size, j.centre[1] * size, j.centre[2] * size))
+            for j in body.joints
         )
         bodies.append(Body(body.bone, body.parent, offset, joints, Mesh(points * size, body.mesh.faces)))
     return replace(hand, bodies=tuple(bodies)), frozenset(absent)

@@ -25,9 +25,6 @@ from ossa.phantom.projection import F32
 from ossa.phantom.skeleton import Anatomy, Body, Joint, triple
 from ossa.schema import Bone
 
-#: Shares of ``PhantomOptions`` that need more than a schema says.
-UNKNOWN = ("bent_wrists", "bent_fingers", "thumb_across", "lateral_views")
-
 #: The share of a bone's vertices nearest to the bone that it hangs on: its joint lies in their midst.
 _JOINT = 0.04
 #: The share of a shaft's vertices that make up its end in the picture.

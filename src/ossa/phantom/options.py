@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+
+#: Marks shares of which only a part's own room knows anything (``phantom.ways``).
+_SPECIAL = {"special": True}
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,11 @@ class PhantomOptions:
     children: float = 0.0
     missing: float = 0.0
     injured: float = 0.0
-    bent_wrists: float = 0.15
+    bent_wrists: float = field(default=0.15, metadata=_SPECIAL)
     oblique_views: float = 0.12
-    lateral_views: float = 0.0
-    bent_fingers: float = 0.0
-    thumb_across: float = 0.01
+    lateral_views: float = field(default=0.0, metadata=_SPECIAL)
+    bent_fingers: float = field(default=0.0, metadata=_SPECIAL)
+    thumb_across: float = field(default=0.01, metadata=_SPECIAL)
     fill: tuple[float, float] = (0.55, 1.02)
     aspect: tuple[float, float] = (0.5, 1.0)
     turned: float = 0.15
@@ -50,6 +53,16 @@ class PhantomOptions:
     marked: float = 0.0
     worn: float = 0.0
     inverted: float = 0.0
+
+    @property
+    def centre_only(self) -> float:
+        """``wrist_only`` by a word that fits every part: what its schema calls the centre, alone."""
+        return self.wrist_only
+
+
+def special() -> tuple[str, ...]:
+    """The shares that need more than a schema says."""
+    return tuple(share.name for share in fields(PhantomOptions) if share.metadata.get("special"))
 
 
 #: Tidy hands: whole, flat, about filling the frame.

@@ -1,7 +1,7 @@
 """What phantoms have to know of a body part: the [phantom] section of its schema file, checked, and what follows.
 
-Nothing else in this folder names a bone, but for what ``own`` of a schema asks for: a part whose poses, flesh and
-built-in bones have rooms of their own. A part without is posed joint by joint as its section says (``limb``).
+Nothing else in this folder knows what part it draws. Where ``own`` of a schema names a room, that room has the part's
+poses, flesh and built-in bones (``ways``); a part without is posed joint by joint as its section says (``limb``).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -64,13 +63,14 @@ class Growth(_Keys):
 class PartKeys(_Keys):
     """The [phantom] section of a schema file. Bones are named as in the schema; lengths in mm.
 
-    ``own``: the room with the part's own poses and flesh; None: what this section says. ``rows``: of a digit, from the
-    root to the tip. ``short``, ``shafts``: the rows of short bones, and of long bones of which films show one end.
-    ``loaded``: shafts with a joint surface that shows as a rim. ``centre``: the bones in whose middle a picture's
-    scale and collimation start; ``middle_digit``: along which they run; ``apart``: a digit that stands apart from the
-    others, such as a thumb. ``extent``: how long the part is. ``heads``: bones that grow at their far end. ``length``:
-    mean lengths; bones without keep those of their meshes. ``broken``: how much more often than others these break;
-    ``wear``: how much a bone takes part in osteoarthritis; ``plated``, ``ringed``: what carries plates, and rings.
+    ``own``: the room of ossa whose folder ``phantom`` has the part's poses and flesh; None: what this section says.
+    ``rows``: of a digit, from the root to the tip. ``short``, ``shafts``: the rows of short bones, and of long bones of
+    which films show one end. ``loaded``: shafts with a joint surface that shows as a rim. ``centre``: the bones in
+    whose middle a picture's scale and collimation start; ``middle_digit``: along which they run; ``apart``: a digit
+    that stands apart from the others. ``extent``: how long the part is. ``heads``: bones that grow at their far end.
+    ``length``: mean lengths; bones without keep those of their meshes. ``broken``: how much more often than others
+    these break; ``wear``: how much a bone takes part in osteoarthritis; ``plated``, ``ringed``: what carries plates,
+    and rings.
 
     For parts without an ``own``: ``axes``, the meshes' axes that point to digit 1's side of a right part, from the tips
     to the root, and to the side that faces the tube (such as "x -z y"), ``unit`` of the meshes in mm; ``parents``: on
@@ -80,7 +80,7 @@ class PartKeys(_Keys):
     hardly shows, where a part is much thicker at one end than at the other and films are exposed for the thin one.
     """
 
-    own: Literal["hand"] | None = None
+    own: str | None = Field(default=None, pattern="^[a-z]+$")
     rows: tuple[str, ...]
     short: str
     shafts: str

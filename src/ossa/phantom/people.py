@@ -1,22 +1,20 @@
-"""Several people's bones as one anatomy: every bone of the others is laid over the first one's, point by point.
+"""Several people's bones as one: every bone of the others is laid over the first one's, point by point.
 
-The first folder gives the joints, the forearm and the mesh; each other one gives, for every bone that it holds, where
-the first one's vertices lie on its surface. ``vary`` then draws a person between them. Lengths in mm.
+The first person gives the mesh; each other one gives where the first one's vertices lie on its surface. ``vary`` then
+draws a person between them. Lengths in mm.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ossa.errors import AnatomyError
-from ossa.phantom.mesh import F64, Mesh, closed, cluster, read_stl, surface_points
-from ossa.phantom.skeleton import MYOHAND, Anatomy, Body, load_anatomy
+from ossa.phantom.mesh import F64, Mesh, cluster, surface_points
+from ossa.phantom.skeleton import Body
 from ossa.quiet import may_keep_beside
 
 #: A surface farther than this from the one that it was laid over (mean, mm) is another bone or another shape.
@@ -28,42 +26,10 @@ _SCALES, _ROUNDS = (9.0, 6.0, 4.0, 2.6, 1.8, 1.2), 5
 _VERTICES = 500
 
 
-def load_people(folders: Sequence[str | Path]) -> Anatomy:
-    """The anatomy of the first folder, whose bones know the shapes of all others.
-
-    The first is a MyoHand folder (``load_anatomy``); the others hold ``meshes/*.stl`` of the same names, in metres and
-    about in the same frames, of a right hand; bones that they lack are left out. Kept for the process. Raises
-    AnatomyError for a folder without meshes and for a bone that does not fit the first one's.
-    """
-    first, *others = (str(Path(folder).resolve()) for folder in folders)
-    return _people(first, tuple(others))
-
-
-@cache
-def _people(first: str, others: tuple[str, ...]) -> Anatomy:
-    anatomy = load_anatomy(first)
-    bodies = []
-    for body in anatomy.bodies:
-        found = [_mesh_of(Path(folder), body.bone) for folder in others]
-        forms = [_form(body, mesh) for mesh in found if mesh is not None]
-        bodies.append(replace(body, forms=np.stack(forms) if forms else body.forms))
-    name = "+".join([anatomy.name, *(Path(folder).name for folder in others)])
-    return Anatomy(name, tuple(bodies))
-
-
-def _mesh_of(folder: Path, bone: str) -> Mesh | None:
-    """Another person's bone; None when the folder lacks it, or for the forearm, which only the first gives."""
-    if not any((folder / "meshes").glob("*.stl")):
-        raise AnatomyError(
-            "holds no bone meshes",
-            path=folder / "meshes",
-            expected="binary STL files named as in a MyoHand folder",
-            remedy="Give a folder of bone meshes with --anatomy",
-        )
-    path = folder / "meshes" / f"{next(name for name, value in MYOHAND.items() if value == bone)}.stl"
-    if bone in ("Radius", "Ulna") or not path.exists():
-        return None
-    return closed(read_stl(path, 1000.0)).outward()
+def with_forms(body: Body, others: Sequence[Mesh]) -> Body:
+    """The bone, which knows the shapes of other people's same bone. Raises AnatomyError for one that does not fit."""
+    forms = [_form(body, mesh) for mesh in others]
+    return replace(body, forms=np.stack(forms)) if forms else body
 
 
 def _form(body: Body, other: Mesh) -> F64:

@@ -57,7 +57,9 @@ def vary(anatomy: Anatomy, rng: np.random.Generator) -> Anatomy:
         offset = stretch[body.parent] @ (np.asarray(body.offset) + reach[body.parent])
         if body.parent in part.short:
             offset = offset * build.closeness
-        joints = tuple(replace(j, centre=triple(matrix @ np.asarray(j.centre))) for j in body.joints)
+        joints = tuple(
+            j if j.from_end else replace(j, centre=triple(matrix @ np.asarray(j.centre))) for j in body.joints
+        )
         points = _shaped(blended, part, rng) @ matrix.T
         bodies.append(Body(body.bone, body.parent, triple(offset), joints, Mesh(points, body.mesh.faces)))
         stretch[body.bone], reach[body.bone] = matrix, tip

@@ -1,26 +1,29 @@
-"""How the phantoms of a part are made, where parts differ: by its own rooms, or as its schema says (``limb``)."""
+"""How the phantoms of a part are made, where parts differ: as its schema says (``limb``), or by a room of its own.
+
+That room is the folder ``phantom`` of the one that the schema names (``own``), and nothing here knows it: its ``ways``
+hold the ``Ways`` called ``WAYS``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.errors import AnatomyError
+from ossa.errors import AnatomyError, SchemaError
 from ossa.phantom import limb
-from ossa.phantom.builtin import builtin_anatomy
-from ossa.phantom.options import PhantomOptions
-from ossa.phantom.part import Part
-from ossa.phantom.people import load_people
+from ossa.phantom.options import PhantomOptions, special
+from ossa.phantom.part import Part, default_part
 from ossa.phantom.placed import PlacedBone
-from ossa.phantom.pose import Pose, posed_hand
+from ossa.phantom.pose import Pose
 from ossa.phantom.projection import F32
 from ossa.phantom.skeleton import Anatomy
-from ossa.phantom.soft import soft_tissue
 
 Bits = NDArray[np.uint32]
 
@@ -29,39 +32,44 @@ Bits = NDArray[np.uint32]
 class Ways:
     """``people``: the anatomy in mesh folders, the first one's with the others' shapes; ``posed``: a pose of it;
     ``flesh``: mm of soft tissue (H, W) around bones in picture space, given the truth's bits (H, W) and what is absent;
-    ``unknown``: shares of ``PhantomOptions`` of which these ways know nothing."""
+    ``builtin``: the anatomy made from numbers, None where there is none; ``unknown``: shares of ``PhantomOptions`` of
+    which these ways know nothing."""
 
     people: Callable[[Sequence[str | Path], Part], Anatomy]
     posed: Callable[[Anatomy, PhantomOptions, np.random.Generator], Pose]
     flesh: Callable[[list[PlacedBone], Bits, frozenset[str], float, np.random.Generator], F32]
+    builtin: Callable[[], Anatomy] | None = None
     unknown: tuple[str, ...] = ()
 
 
-def _hand_people(folders: Sequence[str | Path], part: Part) -> Anatomy:
-    del part
-    return load_people(folders)
-
-
-def _hand_flesh(
-    bones: list[PlacedBone], bits: Bits, absent: frozenset[str], mm: float, rng: np.random.Generator
-) -> F32:
-    return soft_tissue(bones, absent, (bits.shape[0], bits.shape[1]), mm, rng)
-
-
-_HAND = Ways(_hand_people, posed_hand, _hand_flesh)
-
-
 def ways_of(part: Part) -> Ways:
-    """The ways in which phantoms of a part are made."""
-    if part.keys.own == "hand":
-        return _HAND
+    """The ways in which phantoms of a part are made. Raises SchemaError where its schema names a room that is none."""
+    if part.keys.own is not None:
+        return _own(part.keys.own, part.schema.name)
 
     def flesh(bones: list[PlacedBone], bits: Bits, absent: frozenset[str], mm: float, rng: np.random.Generator) -> F32:
         del bones, absent
         return limb.flesh(bits > 0, part.keys.flesh, mm, rng)
 
-    unknown = limb.UNKNOWN if part.keys.growth else (*limb.UNKNOWN, "children")
-    return Ways(limb.load_limbs, limb.posed_limb, flesh, unknown)
+    unknown = special() if part.keys.growth else (*special(), "children")
+    return Ways(limb.load_limbs, limb.posed_limb, flesh, unknown=unknown)
+
+
+@cache
+def _own(room: str, schema: str) -> Ways:
+    """The ways of a part that has a room: code of ossa alone, since a schema may be anybody's file."""
+    name = f"ossa.{room}.phantom.ways"
+    try:
+        ways: Ways = import_module(name).WAYS
+    except ModuleNotFoundError as error:
+        if not name.startswith(error.name or " "):
+            raise  # something that the room needs is not installed
+        raise SchemaError(
+            f"schema '{schema}': phantom.own names no room of ossa that makes phantoms",
+            found=room,
+            expected="a room with a folder called phantom, or no such line",
+        ) from error
+    return ways
 
 
 def settled(options: PhantomOptions, part: Part) -> PhantomOptions:
@@ -72,10 +80,12 @@ def settled(options: PhantomOptions, part: Part) -> PhantomOptions:
 
 def builtin(part: Part | None = None) -> Anatomy:
     """The anatomy made from numbers. Raises AnatomyError for a part that has none."""
-    if part is None or part.keys.own == "hand":
-        return builtin_anatomy()
-    raise AnatomyError(
-        f"schema '{part.schema.name}' has no built-in bones",
-        expected="a folder of its bones' meshes",
-        remedy="Give the folder with --anatomy (or data.phantoms.anatomy in a run file)",
-    )
+    part = part or default_part()
+    make = ways_of(part).builtin
+    if make is None:
+        raise AnatomyError(
+            f"schema '{part.schema.name}' has no built-in bones",
+            expected="a folder of its bones' meshes",
+            remedy="Give the folder with --anatomy (or data.phantoms.anatomy in a run file)",
+        )
+    return make()

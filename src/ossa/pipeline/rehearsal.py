@@ -26,7 +26,7 @@ from ossa.safety import output_folder, write_bytes, write_json
 from ossa.safety.whole import require_space
 
 if TYPE_CHECKING:
-    from ossa.phantom.contest import ContestHand
+    from ossa.hand.phantom.contest import ContestHand
 
 RECORD = "rehearsal.json"
 #: The truth of the test set, and what was planted in the labels.
@@ -72,7 +72,7 @@ def make_rehearsal(
         if count < least:
             raise ConfigError(f"too few {what} subjects", found=count, expected=f"at least {least}")
     try:
-        from ossa.phantom.contest import plan
+        from ossa.hand.phantom.contest import plan
     except ImportError as error:
         raise MissingExtraError.of("making phantoms", "phantom", error) from error
     folder = Path(output)
@@ -107,9 +107,9 @@ def _make(job: _Job) -> None:
     """Draw one picture, and its label first: a picture in the folder always has its label."""
     import numpy as np
 
+    from ossa.hand.phantom.annotators import mistaken, outlined
+    from ossa.hand.phantom.contest import developed, picture_seed
     from ossa.labels.competition import write_published
-    from ossa.phantom.annotators import mistaken, outlined
-    from ossa.phantom.contest import developed, picture_seed
     from ossa.phantom.meshes import meshes
     from ossa.phantom.scene import render
     from ossa.radiograph.display import png
@@ -135,7 +135,7 @@ def _write_meta(path: Path, hands: Sequence[ContestHand], seed: int) -> None:
     import numpy as np
 
     from ossa.dataset.metadata import Subject, write_metadata
-    from ossa.phantom.contest import FILMS
+    from ossa.hand.phantom.contest import FILMS
     from ossa.phantom.scene import age_of
 
     rng = np.random.default_rng(np.random.SeedSequence([20260106, seed]))

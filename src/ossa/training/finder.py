@@ -25,9 +25,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ossa.hand.phantom.plates import Plate, compose
 from ossa.models import finder_maps as maps
 from ossa.models.finder import FinderNet
-from ossa.phantom.plates import Plate, compose
 from ossa.radiograph.prepare import Preparation, normalise, pad, place
 from ossa.safety import replacing
 from ossa.training.allocator import keep_freed_memory

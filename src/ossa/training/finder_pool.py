@@ -1,4 +1,4 @@
-"""A pool of sprites on disk (phantom.sprites): each is drawn once and laid onto many plates while the finder trains.
+"""A pool of sprites on disk (hand.phantom.sprites): each is drawn once and laid onto many plates in training.
 
     python -m ossa.training.finder_pool POOL --anatomy FOLDER --foot FOLDER --count 4000
 
@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ossa.hand.phantom.sprites import SIDE, VIEWS, Sprite, hand_sprite
 from ossa.phantom.mesh import Mesh
 from ossa.phantom.skeleton import Anatomy
-from ossa.phantom.sprites import SIDE, VIEWS, Sprite, hand_sprite
 
 #: Shares of the pool: whole hands, parts of hands, feet, other things, drawings of hands.
 KINDS = ("whole", "close", "foot", "other", "drawing")
@@ -81,8 +81,8 @@ def open_sprites(folder: Path, count: int | None = None) -> SpritePool:
 
 def draw(seed: int, anatomy: Anatomy, foot: Mapping[str, Mesh]) -> tuple[Sprite, str]:
     """The sprite of a seed, and its kind."""
-    from ossa.phantom.feet import foot_sprite
-    from ossa.phantom.others import drawing_of, other_sprite
+    from ossa.hand.phantom.feet import foot_sprite
+    from ossa.hand.phantom.others import drawing_of, other_sprite
 
     rng = np.random.default_rng([7, seed])
     kind = str(rng.choice(KINDS, p=SHARES))
@@ -111,16 +111,16 @@ def main() -> None:
     a = parser.parse_args()
     cv2.setNumThreads(1)
     if a.anatomy:
-        from ossa.phantom.people import load_people
+        from ossa.hand.phantom.myohand import load_people
 
         anatomy = load_people(a.anatomy).lightened(0.8)
     else:
-        from ossa.phantom.builtin import builtin_anatomy
+        from ossa.hand.phantom.builtin import builtin_anatomy
 
         anatomy = builtin_anatomy()
     foot: Mapping[str, Mesh] = {}
     if a.foot:
-        from ossa.phantom.feet import load_foot
+        from ossa.hand.phantom.feet import load_foot
 
         foot = load_foot(a.foot)
     pool = open_sprites(a.pool, a.count)

@@ -169,8 +169,8 @@ def _generator_version() -> str:
     """A hash of the generator's own source: phantoms of another version of it are other phantoms."""
     import ossa.phantom
 
-    folder = Path(str(ossa.phantom.__file__)).parent
-    parts = [sha256(path) for path in sorted(folder.rglob("*.py"))]
+    package = Path(str(ossa.phantom.__file__)).parents[1]  # whose rooms for single parts count too
+    parts = [sha256(path) for path in sorted(package.glob("**/phantom/**/*.py"))]
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 

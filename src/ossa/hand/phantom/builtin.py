@@ -13,10 +13,11 @@ from functools import cache
 
 import numpy as np
 
+from ossa.hand.phantom.forearm import long_shaft, with_styloid
+from ossa.hand.phantom.pose import DIGITS, MIDCARPAL
 from ossa.phantom.mesh import F64, Mesh, ellipsoid, tube
 from ossa.phantom.part import default_part
-from ossa.phantom.pose import DIGITS
-from ossa.phantom.skeleton import Anatomy, Body, Joint, long_shaft, triple, with_styloid
+from ossa.phantom.skeleton import Anatomy, Body, Joint, triple
 
 Triple = tuple[float, float, float]
 
@@ -128,6 +129,7 @@ def builtin_anatomy() -> Anatomy:
     """The built-in hand: 29 closed meshes and the joints that MyoHand also names."""
     bodies = _forearm()
     wrist = (Joint("deviation", (0.0, 0.0, 1.0), (0.0, 0.0, 0.0)), Joint("flexion", (1.0, 0.0, 0.0), (0.0, 0.0, 0.0)))
+    hinges = {"Lunate": wrist, "Capitate": (MIDCARPAL,)}
     for name, (centre, half, angle) in CARPALS.items():
         parent = (
             "Radius"
@@ -138,9 +140,7 @@ def builtin_anatomy() -> Anatomy:
         )
         origin = np.array(CARPALS["Capitate"][0]) if parent == "Capitate" else np.zeros(3)
         offset = np.array(centre) - origin
-        bodies.append(
-            Body(name, parent, triple(offset), wrist if name == "Lunate" else (), _turned(ellipsoid(half, 14), angle))
-        )
+        bodies.append(Body(name, parent, triple(offset), hinges.get(name, ()), _turned(ellipsoid(half, 14), angle)))
     for digit, (start, degrees) in RAYS.items():
         carpal = "Trapezium" if digit == 1 else "Capitate"
         bodies += _ray(digit, np.array(start) - np.array(CARPALS[carpal][0]), np.deg2rad(degrees), carpal)

@@ -12,10 +12,10 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from ossa.phantom.feet import flesh
+from ossa.hand.phantom.feet import flesh
+from ossa.hand.phantom.sprites import SIDE, Sprite, bare_sprite
 from ossa.phantom.mesh import F64
 from ossa.phantom.projection import F32
-from ossa.phantom.sprites import SIDE, Sprite, bare_sprite
 
 Generator = np.random.Generator
 

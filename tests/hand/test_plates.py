@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ossa.phantom.builtin import builtin_anatomy
-from ossa.phantom.others import KINDS, drawing_of
-from ossa.phantom.plates import PARTS, compose, joined, laid, moved, seen_of, similarity
-from ossa.phantom.sprites import SIDE, Sprite, bare_sprite, hand_sprite
+from ossa.hand.phantom.builtin import builtin_anatomy
+from ossa.hand.phantom.others import KINDS, drawing_of
+from ossa.hand.phantom.plates import PARTS, compose, joined, laid, moved, seen_of, similarity
+from ossa.hand.phantom.sprites import SIDE, Sprite, bare_sprite, hand_sprite
 
 EVERYTHING = np.array([[-1e4, -1e4], [1e4, -1e4], [1e4, 1e4], [-1e4, 1e4]])
 

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.errors import AnatomyError
+from ossa.hand.phantom.sprites import SIDE, Sprite, bare_sprite
 from ossa.phantom.glb import read_glb
 from ossa.phantom.mesh import F64, Mesh
 from ossa.phantom.pose import rotation
 from ossa.phantom.projection import F32, thickness
-from ossa.phantom.sprites import SIDE, Sprite, bare_sprite
 
 #: Words in the names of the bones of a foot and its leg.
 _FOOT = ("toe", "metatarsal", "cuneiform", "cuboid", "navicular", "calcaneus", "talus", "tibia", "fibula")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.hand.bones import DISTAL_CARPALS, PROXIMAL_CARPALS
-from ossa.phantom.contest import Mistake
+from ossa.hand.phantom.contest import Mistake
 from ossa.phantom.mesh import F64
 from ossa.segmentation.outlines import Outline, outlines_from_region, region_from_outlines
 from ossa.segmentation.segmentation import Region, Segmentation

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.hand.bones import CARPALS
+from ossa.hand.phantom.pose import DIGITS
+from ossa.hand.phantom.sprites import SIDE, Sprite, View
 from ossa.phantom import film
 from ossa.phantom.mesh import F64
-from ossa.phantom.pose import DIGITS
 from ossa.phantom.projection import F32
-from ossa.phantom.sprites import SIDE, Sprite, View
 from ossa.schema import load_schema
 
 Generator = np.random.Generator

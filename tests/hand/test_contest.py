@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("numba")
 
-from ossa.phantom.annotators import mistaken, outlined
-from ossa.phantom.contest import BENT_SHARE, MISTAKES, Mistake, developed, picture_seed, plan
+from ossa.hand.phantom.annotators import mistaken, outlined
+from ossa.hand.phantom.contest import BENT_SHARE, MISTAKES, Mistake, developed, picture_seed, plan
 from ossa.phantom.scene import Sitter, age_of, project, render
 from ossa.schema import load_schema
 from ossa.segmentation.compare import dice

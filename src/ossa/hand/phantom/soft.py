@@ -11,9 +11,9 @@ import itertools
 
 import numpy as np
 
+from ossa.hand.phantom.pose import DIGITS
 from ossa.phantom.mesh import F64
 from ossa.phantom.placed import PlacedBone, axis_of
-from ossa.phantom.pose import DIGITS
 from ossa.phantom.projection import F32
 
 #: Half widths of flesh in mm at both ends of each of a digit's bones, from the wrist to the tip; schematic.

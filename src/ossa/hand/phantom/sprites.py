@@ -12,14 +12,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ossa.hand.phantom.pose import DIGITS, FINGERS, sample_pose
+from ossa.hand.phantom.soft import soft_tissue
 from ossa.phantom.growth import CHILD, grown, sample_age
 from ossa.phantom.mesh import F64
 from ossa.phantom.options import PhantomOptions
 from ossa.phantom.placed import PlacedBone, axis_of, placed
-from ossa.phantom.pose import DIGITS, FINGERS, Pose, place, rotation, sample_pose
+from ossa.phantom.pose import Pose, place, rotation
 from ossa.phantom.projection import F32
 from ossa.phantom.skeleton import Anatomy
-from ossa.phantom.soft import soft_tissue
 from ossa.phantom.tissue import add_bones, add_sesamoids
 from ossa.phantom.treatment import hardware
 from ossa.phantom.variation import long_axis, vary
