@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from fastapi import APIRouter, Request
@@ -154,6 +155,7 @@ def test_a_body_that_does_not_come_is_not_waited_for() -> None:
     async def never():
         await asyncio.sleep(60)
 
-    with pytest.raises(Refusal) as caught:
-        asyncio.run(Body(never, 100, 0.01)())
+    # In a thread of its own: where tests drive a browser, an event loop runs in this one.
+    with ThreadPoolExecutor(1) as thread, pytest.raises(Refusal) as caught:
+        thread.submit(asyncio.run, Body(never, 100, 0.01)()).result()
     assert caught.value.status_code == 408
