@@ -67,7 +67,7 @@ def test_a_sitter_decides_side_and_sesamoid_and_nothing_else() -> None:
         without, with_it = (
             project(np.random.default_rng(5), 192, options, None, Sitter(person, "L", it)) for it in (False, True)
         )
-        assert with_it.hand.side == "L"
+        assert with_it.drawn.side == "L"
         assert np.array_equal(without.cortex, with_it.cortex)
         more = without.bits != with_it.bits
         assert np.array_equal(without.bits | np.where(more, thumb, np.uint32(0)), with_it.bits)

@@ -80,11 +80,11 @@ def test_a_childs_phalanx_has_two_parts_and_an_infants_one() -> None:
 
 def test_bones_of_a_child_that_are_not_there_are_not_in_the_truth() -> None:
     options = replace(FLAT, children=1.0, wrist_only=0, turned=0, fill=(0.7, 0.75), aspect=(0.95, 1.0))
-    counts = [len(project(np.random.default_rng(seed), 256, options).hand.bones) for seed in range(12)]
+    counts = [len(project(np.random.default_rng(seed), 256, options).drawn.bones) for seed in range(12)]
     assert min(counts) <= 24
     assert max(counts) >= 26
     for seed in range(4):
-        assert "Pisiform" not in project(np.random.default_rng(seed), 256, options).hand.bones
+        assert "Pisiform" not in project(np.random.default_rng(seed), 256, options).drawn.bones
 
 
 def test_lost_fingers_are_lost_to_their_tips() -> None:

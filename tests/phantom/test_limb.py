@@ -123,8 +123,8 @@ def test_a_left_foot_is_a_mirrored_right_one(folder: Path) -> None:
 def test_films_of_a_wide_world_come_out_whole(folder: Path, seed: int) -> None:
     picture, scene = render(seed, 120 + 20 * seed, WIDE, meshes([folder], 120, part()))
     assert picture.shape == scene.bits.shape
-    assert scene.hand.part.schema.name == "foot28"
-    assert set(scene.hand.bones) <= set(part().schema.names)
+    assert scene.drawn.part.schema.name == "foot28"
+    assert set(scene.drawn.bones) <= set(part().schema.names)
     for layer in (scene.cortex, scene.spongy, scene.soft, scene.metal):
         assert np.isfinite(layer).all()
         assert layer.min() >= 0

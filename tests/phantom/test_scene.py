@@ -169,7 +169,7 @@ def test_the_record_tells_where_the_hand_lies(seed: int) -> None:
     options = replace(CALM, turned=1.0, fill=(0.5, 0.6))
     radiograph, truth = generate(seed, 320, options)
     _, scene = render(seed, 320, options)
-    hand = scene.hand
+    hand = scene.drawn
     assert hand.side == radiograph.side
     assert set(hand.bones) == set(truth.regions)
     assert hand.rays == (1, 2, 3, 4, 5)
@@ -181,9 +181,9 @@ def test_the_record_tells_where_the_hand_lies(seed: int) -> None:
         return np.array([region.left + x.mean(), region.top + y.mean()])
 
     wrist, knuckle, tip = middle("Lunate") / 2 + middle("Capitate") / 2, middle("finger-11"), middle("finger-8")
-    assert np.linalg.norm(np.array(hand.wrist) - wrist) < 0.05 * hand.length
+    assert np.linalg.norm(np.array(hand.centre) - wrist) < 0.05 * hand.length
     way = (knuckle - wrist) / np.linalg.norm(knuckle - wrist)
-    assert np.dot(way, hand.towards_fingers) > np.cos(np.deg2rad(12))
+    assert np.dot(way, hand.towards_tips) > np.cos(np.deg2rad(12))
     # Fingers may be bent a little: then the tip lies nearer than the stretched finger would reach.
     assert 0.75 < np.linalg.norm(tip - wrist) / hand.length < 1.0
     top, left, bottom, right = hand.box
@@ -196,5 +196,5 @@ def test_the_record_tells_where_the_hand_lies(seed: int) -> None:
 def test_the_record_names_only_what_the_truth_holds() -> None:
     _, scene = render(3, 256, replace(CALM, wrist_only=1.0))
     seen = np.bitwise_or.reduce(scene.bits, axis=None)
-    assert set(scene.hand.bones) == {n for k, n in enumerate(load_schema().names) if seen >> k & 1}
-    assert len(scene.hand.bones) < 29
+    assert set(scene.drawn.bones) == {n for k, n in enumerate(load_schema().names) if seen >> k & 1}
+    assert len(scene.drawn.bones) < 29

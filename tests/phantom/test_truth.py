@@ -141,9 +141,9 @@ def test_the_wide_world_draws_films_of_every_kind() -> None:
     for seed in range(60):
         picture, scene = render(seed, 128, WIDE)
         assert picture.shape == scene.bits.shape
-        kinds.add(scene.hand.view)
-        few += len(scene.hand.bones) < 16
-        many += len(scene.hand.bones) == 29
+        kinds.add(scene.drawn.view)
+        few += len(scene.drawn.bones) < 16
+        many += len(scene.drawn.bones) == 29
     assert kinds == {"frontal", "oblique", "lateral"}
     assert few >= 4
     assert many >= 15

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.phantom.drawn import DrawnHand
+from ossa.phantom.drawn import DrawnPart
 from ossa.phantom.mesh import F64
 from ossa.phantom.projection import F32
 
@@ -17,7 +17,7 @@ Mask = NDArray[np.bool_]
 
 
 def add_objects(mu: F32, mm: float, rng: np.random.Generator, share: float) -> None:
-    """Things that attenuate, beside the hand: step wedges and rulers. ``mu`` (H, W) is changed in place."""
+    """Things that attenuate, beside the part: step wedges and rulers. ``mu`` (H, W) is changed in place."""
     import cv2
 
     uniform = rng.uniform
@@ -48,14 +48,14 @@ def add_objects(mu: F32, mm: float, rng: np.random.Generator, share: float) -> N
         mu[::step, max(0, x - int(3 / mm)) : x + 1] += uniform(0.3, 1.0)
 
 
-def add_frame(picture: F32, hand: DrawnHand, rng: np.random.Generator, share: float, collimated: float) -> Mask:
+def add_frame(picture: F32, drawn: DrawnPart, rng: np.random.Generator, share: float, collimated: float) -> Mask:
     """Collimation, cassette edges and film borders, in place; returns where the beam reached, (H, W) bool.
 
-    In a share of ``collimated`` the beam is narrowed to the hand; otherwise ``share`` scales how often the picture
+    In a share of ``collimated`` the beam is narrowed to the part; otherwise ``share`` scales how often the picture
     has a frame or a border.
     """
     if rng.uniform() < collimated:
-        reached = _narrow(picture, hand, rng)
+        reached = _narrow(picture, drawn, rng)
         return reached & add_border(picture, rng, 0.15) if rng.uniform() < 0.3 else reached
     kind = rng.uniform()
     if kind < 0.40 * share:
@@ -63,28 +63,28 @@ def add_frame(picture: F32, hand: DrawnHand, rng: np.random.Generator, share: fl
     return add_border(picture, rng, 0.04) if kind < 0.55 * share else np.ones(picture.shape, dtype=bool)
 
 
-def _narrow(picture: F32, hand: DrawnHand, rng: np.random.Generator) -> Mask:
-    """The beam narrowed to the hand: a rectangle that lies with the hand or with the film, or a round field."""
+def _narrow(picture: F32, drawn: DrawnPart, rng: np.random.Generator) -> Mask:
+    """The beam narrowed to the part: a rectangle that lies with the part or with the film, or a round field."""
     import cv2
 
     uniform = rng.uniform
     window = np.zeros(picture.shape, np.float32)
-    top, left, bottom, right = hand.box
+    top, left, bottom, right = drawn.box
     middle = np.array([(left + right) / 2, (top + bottom) / 2])
-    way = np.array(hand.towards_fingers)
+    way = np.array(drawn.towards_tips)
     if uniform() < 0.15:
-        centre = middle - way * uniform(0, 0.35) * hand.length
-        cv2.circle(window, _point(centre), max(4, int(uniform(0.45, 0.9) * hand.length)), 1.0, -1, cv2.LINE_AA)
+        centre = middle - way * uniform(0, 0.35) * drawn.length
+        cv2.circle(window, _point(centre), max(4, int(uniform(0.45, 0.9) * drawn.length)), 1.0, -1, cv2.LINE_AA)
         return _shade(picture, window, rng)
-    # Axes of the rectangle: the hand's own or the film's, turned a little.
+    # Axes of the rectangle: the part's own or the film's, turned a little.
     turn = np.arctan2(way[0], -way[1]) if uniform() < 0.6 else 0.0
     turn += np.deg2rad(rng.normal(0, 6))
     up, side = np.array([np.sin(turn), -np.cos(turn)]), np.array([np.cos(turn), np.sin(turn)])
     corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]]) - middle
     across, along = np.abs(corners @ side).max(), np.abs(corners @ up).max()
-    margin = hand.length * uniform(-0.06, 0.35, 4)
-    # Towards the elbow the field ends anywhere.
-    margin[1] = hand.length * uniform(-0.05, 1.3)
+    margin = drawn.length * uniform(-0.06, 0.35, 4)
+    # Towards the root the field ends anywhere.
+    margin[1] = drawn.length * uniform(-0.05, 1.3)
     ends = (along + margin[0], -along - margin[1])
     sides = (across + margin[2], -across - margin[3])
     order = ((0, 0), (0, 1), (1, 1), (1, 0))

@@ -27,7 +27,7 @@ class Disease:
 
 
 def sample_disease(names: tuple[str, ...], age: float, rng: np.random.Generator, part: Part | None = None) -> Disease:
-    """Worn joints in half of the people from 50 on (of hands: I. Haugen et al., Ann Rheum Dis 70:1581-1586, 2011), a
+    """Worn joints in half of the people from 50 on (I. Haugen et al., Ann Rheum Dis 70:1581-1586, 2011), a
     fracture line or two in one of twelve, eroded joints in one of thirty from 25 on: more than among all people, for
     such joints are often filmed."""
     wear = float(rng.uniform(0.1, 1.0)) if age > 50 and rng.uniform() < 0.5 else 0.0

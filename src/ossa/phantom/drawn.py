@@ -1,4 +1,4 @@
-"""What a phantom shows, in the picture's own pixels: for whoever learns to find hands and to tell views apart."""
+"""What a phantom shows, in the picture's own pixels: for whoever learns to find parts and to tell views apart."""
 
 from __future__ import annotations
 
@@ -16,49 +16,49 @@ from ossa.radiograph.radiograph import Side
 
 
 @dataclass(frozen=True)
-class DrawnHand:
-    """One hand of a phantom, in px of the picture; points are (column, row) and may lie outside of it.
+class DrawnPart:
+    """The part that a phantom shows, in px of the picture; points are (column, row) and may lie outside of it.
 
-    ``wrist``: the middle between lunate and capitate. ``towards_fingers``: unit vector from there to the third
-    metacarpal's head. ``length``: from ``wrist`` to the tip of the middle finger if it were stretched out and seen
-    from the front, whatever the pose and the view: the hand's scale. ``box``: (top, left, bottom, right) of
-    all its bones but the forearm's, seen or not. ``bones``: those of the truth. ``rays``: digits (1: thumb) of which
-    a bone is in the truth. ``side`` is that of a hand seen from the back, as radiographs are: a right hand's thumb lies
-    on the picture's left.
+    ``centre``: the middle between the bones that its schema calls so. ``towards_tips``: unit vector from there to the
+    far end of the middle digit's first bone. ``length``: from ``centre`` to the tip of the middle digit if it were
+    stretched out and seen from the front, whatever the pose and the view: the part's scale. ``box``: (top, left,
+    bottom, right) of all its bones but the shafts, seen or not. ``bones``: those of the truth. ``rays``: digits of
+    which a bone is in the truth. ``side``: as the part is seen in radiographs, where digit 1 of a right one lies on the
+    picture's left.
     """
 
     view: View
     side: Side
-    wrist: tuple[float, float]
-    towards_fingers: tuple[float, float]
+    centre: tuple[float, float]
+    towards_tips: tuple[float, float]
     length: float
     box: tuple[float, float, float, float]
     bones: tuple[str, ...] = ()
     rays: tuple[int, ...] = ()
     part: Part = field(default_factory=default_part, repr=False)
 
-    def with_truth(self, bits: NDArray[np.uint32], names: tuple[str, ...]) -> DrawnHand:
-        """The same hand with ``bones`` and ``rays`` told from its truth ``bits`` (H, W), whose bit k is names[k]."""
+    def with_truth(self, bits: NDArray[np.uint32], names: tuple[str, ...]) -> DrawnPart:
+        """The same part with ``bones`` and ``rays`` told from its truth ``bits`` (H, W), whose bit k is names[k]."""
         seen = int(np.bitwise_or.reduce(bits, axis=None))
         present = tuple(name for k, name in enumerate(names) if seen >> k & 1)
         rays = tuple(digit for digit, own in self.part.digits.items() if set(own) & set(present))
         return replace(self, bones=present, rays=rays)
 
 
-def drawn_hand(bones: list[PlacedBone], view: View, side: Side, part: Part | None = None) -> DrawnHand:
-    """The record of a hand whose ``bones`` lie in picture space, its truth not told yet."""
+def drawn_part(bones: list[PlacedBone], view: View, side: Side, part: Part | None = None) -> DrawnPart:
+    """The record of a part whose ``bones`` lie in picture space, its truth not told yet."""
     part = part or default_part()
     by_name = {bone.bone: bone for bone in bones}
-    wrist = np.mean([_middle(by_name[bone]) for bone in part.keys.centre], axis=0)
+    centre = np.mean([_middle(by_name[bone]) for bone in part.keys.centre], axis=0)
     near, direction, reach = axis_of(by_name[part.digits[part.keys.middle_digit][0]])
-    to_knuckle = near + direction * reach - wrist
+    way = near + direction * reach - centre
     points = np.concatenate([b.points[:, :2] for b in bones if b.bone not in part.shafts])
     (left_edge, top), (right_edge, bottom) = points.min(axis=0), points.max(axis=0)
-    return DrawnHand(
+    return DrawnPart(
         view,
         side,
-        (float(wrist[0]), float(wrist[1])),
-        _unit(to_knuckle),
+        (float(centre[0]), float(centre[1])),
+        _unit(way),
         _stretched(by_name, part),
         (float(top), float(left_edge), float(bottom), float(right_edge)),
         part=part,
@@ -75,7 +75,7 @@ def _unit(vector: F64) -> tuple[float, float]:
 
 
 def _stretched(bones: Mapping[str, PlacedBone], part: Part) -> float:
-    """From the middle of the wrist to the tip of the middle finger along the bones, in space: px."""
+    """From the centre to the tip of the middle digit along the bones, in space: px."""
     chain = [np.mean([bones[name].points.mean(axis=0) for name in part.keys.centre], axis=0)]
     digit = part.digits[part.keys.middle_digit]
     for name in digit:

@@ -27,7 +27,7 @@ def expose(scene: Projection, rng: np.random.Generator, options: PhantomOptions)
     """One picture (H, W) uint8 of a scene, bone bright, and where bones can be seen (H, W) bool: where the beam reached
     and no plate lies.
 
-    Attenuation follows Beer and Lambert with effective coefficients per mm for a hand exposure of
+    Attenuation follows Beer and Lambert with effective coefficients per mm for exposures of
     45-60 kVp, drawn wide: cortical bone .03-.08, spongy .006-.028, soft tissue .012-.026 (orders of
     magnitude from NIST's mass attenuation coefficients at 30-40 keV, scaled to contrast in log space).
     """
@@ -39,7 +39,7 @@ def expose(scene: Projection, rng: np.random.Generator, options: PhantomOptions)
     mu = cortical * scene.cortex + spongy * scene.spongy + soft * scene.soft + 0.9 * scene.metal
     clutter.add_objects(mu, scene.mm, rng, options.clutter)
     if uniform() < 0.5 * options.treated:
-        mu += cast(scene.soft, scene.hand, scene.mm, rng)
+        mu += cast(scene.soft, scene.drawn, scene.mm, rng)
     # Heel effect and scatter: slow changes over the field.
     mu += noise_field(rng, shape, 3) * uniform(0, 0.06)
     if uniform() < 0.5:
@@ -55,7 +55,7 @@ def expose(scene: Projection, rng: np.random.Generator, options: PhantomOptions)
     grey = cv2.GaussianBlur(grey, (0, 0), uniform(0.2, 0.7)) if uniform() < 0.6 else grey
     floor = _burnt(grey, scene, rng) if uniform() < options.overexposed else None
     picture = _display(grey.astype(np.float32), floor, rng)
-    seen = clutter.add_frame(picture, scene.hand, rng, options.clutter, options.collimated)
+    seen = clutter.add_frame(picture, scene.drawn, rng, options.clutter, options.collimated)
     seen &= ~marks.add_labels(picture, scene.bits > 0, rng, options.clutter)
     if uniform() < options.marked:
         marks.add_drawings(picture, rng)

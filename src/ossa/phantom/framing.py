@@ -1,4 +1,4 @@
-"""Where on the picture a hand lies: which part of it, how large and which way up. Lengths in mm."""
+"""Where on the picture a part lies: how much of it, how large and which way up. Lengths in mm."""
 
 from __future__ import annotations
 
@@ -15,30 +15,35 @@ Frames = dict[str, tuple[F64, F64]]
 
 
 def frame(
-    hand: Anatomy, frames: Frames, shape: tuple[int, int], options: PhantomOptions, side: Side, rng: np.random.Generator
+    whole: Anatomy,
+    frames: Frames,
+    shape: tuple[int, int],
+    options: PhantomOptions,
+    side: Side,
+    rng: np.random.Generator,
 ) -> tuple[tuple[F64, F64], float]:
     """The map from mm to a picture of ``shape`` (matrix (3, 3), shift (3,)), and the pixel size in mm."""
     roll = rng.uniform(-np.pi, np.pi) if rng.uniform() < options.turned else rng.normal(0, np.deg2rad(options.tilt))
-    # The anatomy has its thumb towards +x; mirrored, the thumb is on the picture's left: a right hand from the back.
+    # The anatomy has digit 1 towards +x; mirrored, it is on the picture's left, where films have that of a right part.
     turn = rotation((0.0, 0.0, float(roll))) @ np.diag([-1.0 if side == "R" else 1.0, 1.0, 1.0])
-    points = {b.bone: (b.mesh.vertices @ frames[b.bone][0].T + frames[b.bone][1]) @ turn.T for b in hand.bodies}
+    points = {b.bone: (b.mesh.vertices @ frames[b.bone][0].T + frames[b.bone][1]) @ turn.T for b in whole.bodies}
     kind = rng.uniform()
-    if kind < options.wrist_only:
-        centre, mm, target = _wrist(points, hand.part, shape, rng)
-    elif kind < options.wrist_only + options.digits_only:
-        centre, mm, target = _digits(points, hand.part, shape, rng)
-    elif kind < options.wrist_only + options.digits_only + options.parts:
-        centre, mm, target = _part(points, hand.part, shape, rng)
+    if kind < options.centre_only:
+        centre, mm, target = _centre(points, whole.part, shape, rng)
+    elif kind < options.centre_only + options.digits_only:
+        centre, mm, target = _digits(points, whole.part, shape, rng)
+    elif kind < options.centre_only + options.digits_only + options.parts:
+        centre, mm, target = _part(points, whole.part, shape, rng)
     else:
-        centre, mm, target = _whole(points, hand.part, shape, options, rng)
+        centre, mm, target = _whole(points, whole.part, shape, options, rng)
     shift = np.array([target[0] - centre[0] / mm, target[1] - centre[1] / mm, 0.0])
     return (turn / mm, shift), mm
 
 
-def _wrist(
+def _centre(
     points: dict[str, F64], part: Part, shape: tuple[int, int], rng: np.random.Generator
 ) -> tuple[F64, float, F64]:
-    """(point of the hand in mm, pixel size, where that point lies in the picture) of a wrist alone."""
+    """(point of the part in mm, pixel size, where that point lies in the picture) of its centre alone."""
     centre = points[part.keys.centre[-1]][:, :2].mean(axis=0) + rng.normal(0, 6, 2)
     return centre, float(rng.uniform(70, 130)) / max(shape), np.array([shape[1] / 2, shape[0] / 2])
 
@@ -46,7 +51,7 @@ def _wrist(
 def _digits(
     points: dict[str, F64], part: Part, shape: tuple[int, int], rng: np.random.Generator
 ) -> tuple[F64, float, F64]:
-    """The same of the four fingers, or of the thumb with the palm, with some room around them."""
+    """The same of the digits side by side, or of the one apart with the others' roots, with some room around them."""
     if rng.uniform() < 0.5 or part.keys.apart is None:
         seen = [b for d in part.together for b in part.digits[d][1:]]
     else:
@@ -60,14 +65,14 @@ def _digits(
 def _whole(
     points: dict[str, F64], part: Part, shape: tuple[int, int], options: PhantomOptions, rng: np.random.Generator
 ) -> tuple[F64, float, F64]:
-    """The same of a whole hand without its forearm, which shows as far as the picture reaches."""
+    """The same of a whole part without its shafts, which show as far as the picture reaches."""
     uniform = rng.uniform
     bones = np.concatenate([p[:, :2] for name, p in points.items() if name not in part.shafts])
     low, extent = _box(bones)
     fill = uniform(*options.fill)
     mm = max(float(extent[1]) / (shape[0] * fill), float(extent[0]) / (shape[1] * min(1.06, fill + 0.15)))
     room = np.maximum(0, np.array([shape[1], shape[0]]) - extent / mm)
-    # The forearm needs room at the bottom: hands lie in the upper part of their pictures.
+    # The shafts need room at the bottom: what they carry lies higher in its picture.
     target = np.array([shape[1] / 2 + uniform(-0.45, 0.45) * room[0], shape[0] / 2 + uniform(-0.5, 0.25) * room[1]])
     return low + extent / 2, mm, target
 
@@ -75,7 +80,7 @@ def _whole(
 def _part(
     points: dict[str, F64], part: Part, shape: tuple[int, int], rng: np.random.Generator
 ) -> tuple[F64, float, F64]:
-    """The same of a part of a hand, which fills the picture; what lies beside it is cut off by the border."""
+    """The same of some bones, which fill the picture; what lies beside them is cut off by the border."""
     low, extent = _box(_part_points(points, part, rng))
     fill = rng.uniform(0.75, 1.1)
     mm = max(float(extent[1]) / shape[0], float(extent[0]) / shape[1]) / fill
@@ -99,12 +104,12 @@ def _part_points(points: dict[str, F64], part: Part, rng: np.random.Generator) -
         wide = [b for d in part.together for b in digits[d][:2]] + apart
         return np.concatenate([points[b][:, :2] for b in wide])
     if kind == "no short bones":
-        fingers = np.concatenate([points[b][:, :2] for d in digits for b in digits[d][1:]])
-        palm = np.concatenate([points[digits[d][0]][:, :2] for d in part.together])
+        tips = np.concatenate([points[b][:, :2] for d in digits for b in digits[d][1:]])
+        roots = np.concatenate([points[digits[d][0]][:, :2] for d in part.together])
         # The border cuts the roots at any height.
-        towards = fingers.mean(axis=0) - palm.mean(axis=0)
-        along = (palm - palm.mean(axis=0)) @ towards / float(np.linalg.norm(towards))
-        return np.concatenate([fingers, palm[along > np.quantile(along, rng.uniform(0.05, 0.95))]])
+        towards = tips.mean(axis=0) - roots.mean(axis=0)
+        along = (roots - roots.mean(axis=0)) @ towards / float(np.linalg.norm(towards))
+        return np.concatenate([tips, roots[along > np.quantile(along, rng.uniform(0.05, 0.95))]])
     short = np.concatenate([points[b][:, :2] for b in part.short])
     shaft = points[(part.keys.loaded or part.shafts)[0]][:, :2]
     away = np.linalg.norm(shaft - short.mean(axis=0), axis=1)

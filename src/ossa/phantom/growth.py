@@ -31,20 +31,20 @@ def sample_age(young: float, children: float, rng: np.random.Generator) -> float
     return float(rng.uniform(CHILD, 22) if kind < children + young else rng.uniform(22, 90))
 
 
-def grown(hand: Anatomy, age: float, rng: np.random.Generator) -> tuple[Anatomy, frozenset[str]]:
-    """The hand at ``age``, and the bones that cannot be seen yet. From ``CHILD`` on the hand itself, with all bones.
+def grown(whole: Anatomy, age: float, rng: np.random.Generator) -> tuple[Anatomy, frozenset[str]]:
+    """The part at ``age``, and the bones that cannot be seen yet. From ``CHILD`` on the part itself, with all bones.
 
     A child is smaller as a whole. Every child is a little ahead or behind.
     """
-    part = hand.part
+    part = whole.part
     if age >= CHILD:
-        return hand, frozenset()
+        return whole, frozenset()
     growth = part.keys.growth
     assert growth is not None  # nobody is a child where nothing is known of children (scene)
     bone_age = max(0.6, age + rng.normal(0, 0.08 * age))
     size = 0.42 + 0.045 * age
     absent, bodies = [], []
-    for body in hand.bodies:
+    for body in whole.bodies:
         seen = growth.seen.get(body.bone, 0.0) + (rng.normal(0, 0.4) if body.bone in part.short else 0.0)
         if bone_age < seen:
             absent.append(body.bone)
@@ -58,7 +58,7 @@ def grown(hand: Anatomy, age: float, rng: np.random.Generator) -> tuple[Anatomy,
             for j in body.joints
         )
         bodies.append(Body(body.bone, body.parent, offset, joints, Mesh(points * size, body.mesh.faces)))
-    return replace(hand, bodies=tuple(bodies)), frozenset(absent)
+    return replace(whole, bodies=tuple(bodies)), frozenset(absent)
 
 
 def _centre_of(body: Body, age: float, seen: float) -> F64:

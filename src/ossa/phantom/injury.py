@@ -16,25 +16,25 @@ from ossa.phantom.variation import long_axis
 _STEP = 1.2
 
 
-def injured(hand: Anatomy, pose: Pose, rng: np.random.Generator) -> tuple[Anatomy, Pose]:
-    """The hand after an accident: one bone broken and displaced, or one joint out of place."""
-    digits = hand.part.digits
+def injured(whole: Anatomy, pose: Pose, rng: np.random.Generator) -> tuple[Anatomy, Pose]:
+    """The part after an accident: one bone broken and displaced, or one joint out of place."""
+    digits = whole.part.digits
     if rng.uniform() < 0.3:
         bone = str(rng.choice([b for bones in digits.values() for b in bones[1:]]))
         out = np.array([rng.choice((-1, 1)) * rng.uniform(2, 7), rng.uniform(-1, 4), rng.normal(0, 3)])
-        return hand, replace(pose, shift={**pose.shift, bone: pose.shift.get(bone, np.zeros(3)) + out})
-    often = [bone for bone, times in hand.part.keys.broken.items() for _ in range(times)]
-    return broken(hand, pose, str(rng.choice([*often, *(bone for bones in digits.values() for bone in bones)])), rng)
+        return whole, replace(pose, shift={**pose.shift, bone: pose.shift.get(bone, np.zeros(3)) + out})
+    often = [bone for bone, times in whole.part.keys.broken.items() for _ in range(times)]
+    return broken(whole, pose, str(rng.choice([*often, *(bone for bones in digits.values() for bone in bones)])), rng)
 
 
-def broken(hand: Anatomy, pose: Pose, bone: str, rng: np.random.Generator) -> tuple[Anatomy, Pose]:
-    """The hand with the far part of ``bone`` shifted and turned against the near part, and all beyond it with it."""
-    body = next(b for b in hand.bodies if b.bone == bone)
+def broken(whole: Anatomy, pose: Pose, bone: str, rng: np.random.Generator) -> tuple[Anatomy, Pose]:
+    """The part with the far end of ``bone`` shifted and turned against the near one, and all beyond it with it."""
+    body = next(b for b in whole.bodies if b.bone == bone)
     points = body.mesh.vertices
     axis = long_axis(points)
     along = points @ axis
     length = float(np.ptp(along))
-    at = along.max() - (rng.uniform(12, 60) if bone in hand.part.shafts else rng.uniform(0.2, 0.85) * length)
+    at = along.max() - (rng.uniform(12, 60) if bone in whole.part.shafts else rng.uniform(0.2, 0.85) * length)
     middle = points[np.abs(along - at) < 3.0].mean(axis=0)
     width = float(np.linalg.norm(points[np.abs(along - at) < 3.0] - middle, axis=1).mean())
     turn = rng.normal(0, 0.30, 3) * (1.0, 0.4, 1.0)
@@ -51,14 +51,14 @@ def broken(hand: Anatomy, pose: Pose, bone: str, rng: np.random.Generator) -> tu
     mesh = Mesh(points * (1 - share) + moved(points) * share, body.mesh.faces)
     bodies = []
     turns = dict(pose.turn)
-    for other in hand.bodies:
+    for other in whole.bodies:
         if other.bone == bone:
             other = replace(other, mesh=mesh)
         elif other.parent == bone:
             other = replace(other, offset=triple(moved(np.asarray(other.offset)[None])[0]))
             turns[other.bone] = turns.get(other.bone, np.zeros(3)) + turn
         bodies.append(other)
-    return replace(hand, bodies=tuple(bodies)), replace(pose, turn=turns)
+    return replace(whole, bodies=tuple(bodies)), replace(pose, turn=turns)
 
 
 def lost(part: Part, rng: np.random.Generator) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""What people put on a film: side markers and plates with text beside the hand, arrows and boxes on it.
+"""What people put on a film: side markers and plates with text beside the bones, arrows and boxes on it.
 
 Grey values run from 0 to 1; pictures (H, W) are changed in place. Sizes are schematic and drawn wide.
 """
@@ -28,7 +28,7 @@ def add_labels(picture: F32, bone: Mask, rng: np.random.Generator, share: float)
         ink_all, ground_all = _label(max(height, width), rng)
         size = ink_all.shape[0]
         for _ in range(_TRIES):
-            # Labels lie beside the hand: along the sides, more often than not in a corner.
+            # Labels lie beside the part: along the sides, more often than not in a corner.
             cx = uniform(0, 0.22) * width if uniform() < 0.5 else uniform(0.78, 1.0) * width
             x, y = int(cx - size / 2), int(uniform(0, 1) * height - size / 2)
             y0, x0, y1, x1 = max(y, 0), max(x, 0), min(y + size, height), min(x + size, width)

@@ -13,10 +13,10 @@ from ossa.errors import AnatomyError
 F64 = NDArray[np.float64]
 I32 = NDArray[np.int32]
 
-#: Largest accepted mesh, in triangles; a hand bone from CT has a few thousand. So many are read in 160 MB.
+#: Largest accepted mesh, in triangles; a bone from CT has a few thousand. So many are read in 160 MB.
 MAX_TRIANGLES = 300_000
 
-#: Corners further from the origin than this (mm) belong to no hand.
+#: Corners further from the origin than this (mm) belong to no bone.
 MAX_MM = 10_000.0
 
 
@@ -70,7 +70,7 @@ def read_stl(path: Path, scale: float) -> Mesh:
     corners = np.frombuffer(data, record, count, offset=84)["corner"].reshape(-1, 3)
     if not (np.abs(corners.astype(np.float64) * scale) <= MAX_MM).all():  # also NaN and infinity
         raise AnatomyError(
-            "holds corners that are not numbers, or lie where no hand is",
+            "holds corners that are not numbers, or lie where no bone is",
             path=path,
             expected=f"coordinates of at most {MAX_MM:g} mm",
         )

@@ -14,7 +14,7 @@ _PIXELS = 1.2
 
 
 def meshes(folders: Sequence[str | Path], size: int, part: Part | None = None) -> Anatomy | None:
-    """The anatomy of ``folders`` for pictures of ``size`` px; None, the built-in hand, when there are none.
+    """The anatomy of ``folders`` for pictures of ``size`` px; None, the built-in bones, when there are none.
 
     Raises AnatomyError for a folder without bone meshes, and for a part that has no built-in bones. Kept for the
     process.

@@ -1,4 +1,4 @@
-"""A hand's bones where they lie over the picture: what is projected, and where along a bone a point is."""
+"""Bones where they lie over the picture: what is projected, and where along a bone a point is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ossa.phantom.variation import long_axis
 class PlacedBone:
     """One bone in picture space: ``points`` (V, 3) = (column, row, depth) in px, unit normals, faces.
 
-    ``t`` (V,) runs from -1 at the elbow's end to 1 at the far end, ``length`` and ``width`` are its own in mm.
+    ``t`` (V,) runs from -1 at the near end to 1 at the far end, ``length`` and ``width`` are its own in mm.
     """
 
     bone: str
@@ -53,7 +53,7 @@ def placed(
 
 
 def axis_of(bone: PlacedBone) -> tuple[F64, F64, float]:
-    """The bone's elbow end and unit direction in the picture, and its length in px."""
+    """The bone's near end and unit direction in the picture, and its length in px."""
     reach = 0.05 * min(bone.length, 150.0)
     near = bone.points[bone.from_end > bone.length - reach, :2].mean(axis=0)
     far = bone.points[bone.from_end < reach, :2].mean(axis=0)
@@ -62,7 +62,7 @@ def axis_of(bone: PlacedBone) -> tuple[F64, F64, float]:
 
 
 def along_axis(bone: PlacedBone, box: tuple[int, int, int, int]) -> tuple[F64, F64, float]:
-    """Coordinates along and across the bone's axis (h, w) in px from its elbow end, and its length in px."""
+    """Coordinates along and across the bone's axis (h, w) in px from its near end, and its length in px."""
     near, direction, length = axis_of(bone)
     top, left, height, width = box
     y, x = np.mgrid[top : top + height, left : left + width].astype(np.float64)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.phantom import limb
-from ossa.phantom.drawn import drawn_hand
+from ossa.phantom.drawn import drawn_part
 from ossa.phantom.exposure import expose
 from ossa.phantom.framing import frame
 from ossa.phantom.growth import grown, sample_age
@@ -25,16 +25,16 @@ from ossa.phantom.ways import builtin, settled, ways_of
 from ossa.radiograph.radiograph import Provenance, Radiograph, Side, Spacing
 from ossa.segmentation.segmentation import Segmentation
 
-#: How much farther from the middle of their joint a sitter's thumb shows its sesamoids: beside the bone, where
-#: annotators of the hand-bone competition had to say whether they belong to it.
+#: How much farther from the middle of their joint a sitter shows the sesamoids of the schema's first entry: beside the
+#: bone, where people who annotate have to say whether they belong to it.
 SESAMOIDS_ASIDE = 1.7
 
 
 @dataclass(frozen=True)
 class Sitter:
-    """Whose hand is to be drawn, where that is not left to chance: the same ``person`` (a seed) has the same age and,
-    but for joints and growth plates, the same bones on both sides. ``sesamoid``: those at the thumb's base count as
-    parts of its metacarpal, as most annotators of the hand-bone competition had it.
+    """Whose part is to be drawn, where that is not left to chance: the same ``person`` (a seed) has the same age and,
+    but for joints and growth plates, the same bones on both sides. ``sesamoid``: those of the schema's first
+    entry count as parts of their bone, as most people who annotate have it.
     """
 
     person: int
@@ -42,7 +42,7 @@ class Sitter:
     sesamoid: bool = False
 
     def grow(self, options: PhantomOptions, anatomy: Anatomy | None) -> tuple[float, Anatomy, frozenset[str]]:
-        """The person's age in years, hand, and bones that cannot be seen yet."""
+        """The person's age in years, the part, and bones that cannot be seen yet."""
         rng = np.random.default_rng(np.random.SeedSequence([20260102, self.person]))
         age = sample_age(options.young, options.children, rng)
         return age, *grown(vary(anatomy or builtin(), rng), age, rng)
@@ -62,23 +62,24 @@ def generate(
     Without ``anatomy`` the built-in one is used; the truth has the bones of the anatomy's schema.
     """
     picture, scene = render(seed, size, options or PhantomOptions(), anatomy)
-    truth = Segmentation.from_bits(scene.bits, scene.hand.part.schema)
+    truth = Segmentation.from_bits(scene.bits, scene.drawn.part.schema)
     spacing = Spacing(scene.mm, scene.mm, "phantom")
-    return Radiograph(picture, spacing, scene.hand.side, Provenance(format="phantom", remarks=(f"seed {seed}",))), truth
+    origin = Provenance(format="phantom", remarks=(f"seed {seed}",))
+    return Radiograph(picture, spacing, scene.drawn.side, origin), truth
 
 
 def render(
     seed: int, size: int, options: PhantomOptions, anatomy: Anatomy | None = None, sitter: Sitter | None = None
 ) -> tuple[NDArray[np.uint8], Projection]:
-    """The picture (H, W) uint8 and the projection it was exposed from: its bits are the truth, its hand tells what
-    was drawn where. Anybody's hand, or the ``sitter``'s."""
+    """The picture (H, W) uint8 and the projection it was exposed from: its bits are the truth,
+    ``drawn`` tells what lies where. Anybody's part, or the ``sitter``'s."""
     rng = np.random.default_rng(np.random.SeedSequence([20260101, seed]))
     scene = project(rng, size, options, anatomy, sitter)
     picture, seen = expose(scene, rng, options)
     bits = np.where(seen, scene.bits, np.uint32(0))
     if rng.uniform() < options.inverted:
         picture = 255 - picture
-    return picture, replace(scene, bits=bits, hand=scene.hand.with_truth(bits, scene.hand.part.schema.names))
+    return picture, replace(scene, bits=bits, drawn=scene.drawn.with_truth(bits, scene.drawn.part.schema.names))
 
 
 def project(
@@ -88,26 +89,26 @@ def project(
     anatomy: Anatomy | None = None,
     sitter: Sitter | None = None,
 ) -> Projection:
-    """A hand, or what else the anatomy is, drawn from ``rng`` (whose, ``sitter`` may say), posed, framed and projected;
+    """The anatomy's part, drawn from ``rng`` (whose, ``sitter`` may say), posed, framed and projected;
     the longer side has ``size`` px. What nothing is known of for this part is left out of ``options``."""
     part = default_part() if anatomy is None else anatomy.part
     ways, options = ways_of(part), settled(options, part)
     shape = (size, max(32, round(size * rng.uniform(*options.aspect))))
     if sitter is None:
         age = sample_age(options.young, options.children, rng)
-        hand, absent = grown(vary(anatomy or builtin(), rng), age, rng)
+        whole, absent = grown(vary(anatomy or builtin(), rng), age, rng)
     else:
-        age, hand, absent = sitter.grow(options, anatomy)
-    pose = ways.posed(hand, options, rng)
+        age, whole, absent = sitter.grow(options, anatomy)
+    pose = ways.posed(whole, options, rng)
     if rng.uniform() < options.injured:
-        hand, pose = injured(hand, pose, rng)
+        whole, pose = injured(whole, pose, rng)
     if rng.uniform() < options.missing:
         absent |= lost(part, rng)
-    frames = place(hand, pose)
+    frames = place(whole, pose)
     chance: Side = "R" if rng.uniform() < 0.5 else "L"
     side = chance if sitter is None else sitter.side
-    to_picture, mm = frame(hand, frames, shape, options, side, rng)
-    bones = placed(hand, frames, to_picture, mm)
+    to_picture, mm = frame(whole, frames, shape, options, side, rng)
+    bones = placed(whole, frames, to_picture, mm)
     there = [bone for bone in bones if bone.bone not in absent]
     cortex, spongy, bits = add_bones(there, part.schema, shape, mm, age, rng)
     aside = 1.0 if sitter is None else SESAMOIDS_ASIDE
@@ -118,5 +119,5 @@ def project(
     if part.keys.latitude is not None:
         cortex, spongy = limb.saturated(cortex, spongy, part.keys.latitude)
     metal = hardware(there, shape, mm, options.treated, rng, part)
-    drawn = drawn_hand(bones, pose.kind, side, part).with_truth(bits, part.schema.names)
+    drawn = drawn_part(bones, pose.kind, side, part).with_truth(bits, part.schema.names)
     return Projection(cortex, spongy, soft, metal, bits, mm, drawn)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.phantom.disease import eroded, fracture, sample_disease, sclerosis, spurred
-from ossa.phantom.drawn import DrawnHand
+from ossa.phantom.drawn import DrawnPart
 from ossa.phantom.growth import CHILD
 from ossa.phantom.mesh import F64, ellipsoid
 from ossa.phantom.part import Part, default_part, part_of
@@ -30,7 +30,7 @@ END_WALL, SHORT_WALL, LEAST_BONE = 0.35, 0.5, 0.05
 class Projection:
     """Path lengths in mm, each (H, W) float32, and the truth as ``bits`` (H, W) uint32.
 
-    ``mm`` is the pixel size; ``hand`` tells what lies where.
+    ``mm`` is the pixel size; ``drawn`` tells what lies where.
     """
 
     cortex: F32
@@ -39,7 +39,7 @@ class Projection:
     metal: F32
     bits: NDArray[np.uint32]
     mm: float
-    hand: DrawnHand
+    drawn: DrawnPart
 
 
 def add_bones(
@@ -48,7 +48,7 @@ def add_bones(
     """Cortical and spongy path lengths (mm) and the truth's bits, for bones in picture space.
 
     ``age`` in years opens growth plates and thins the cortex from 50 on. How thick, grainy and dense bone is
-    is drawn, for the hand and then for each bone, from schematic ranges.
+    is drawn, for the person and then for each bone, from schematic ranges.
     """
     part = part_of(schema)
     cortex, spongy = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
@@ -102,9 +102,9 @@ def _overlay(target: F32, part: F32, top: int, left: int) -> None:
 
 
 def _wall(bone: PlacedBone, part: Part) -> F64:
-    """Cortex thickness in mm at each vertex. At mid-shaft of a tube about a fifth of its width, before
-    the hand's own factor (second metacarpal: both cortices together are 46 % of the width in women,
-    53 % in men; Ekpo et al., J. Radiography & Radiation Sciences 21:1-6, 2007)."""
+    """Cortex thickness in mm at each vertex. At mid-shaft of a tube about a fifth of its width, before the person's own
+    factor (both cortices together are 46 % of the width in women, 53 % in men, where films are usually measured; Ekpo
+    et al., J. Radiography & Radiation Sciences 21:1-6, 2007)."""
     middle = 0.20 * min(bone.width, 11.0)
     if bone.bone in part.tubular:
         bump = np.clip(1 - (bone.t / 0.75) ** 2, 0, 1) ** 1.5
@@ -117,15 +117,15 @@ def _wall(bone: PlacedBone, part: Part) -> F64:
 
 
 def _joint_plate(bone: PlacedBone, part: Part, rng: np.random.Generator) -> F64 | float:
-    """Extra thickness in mm where a bone carries load: the plate under the radius' joint surface, which films show as
-    a white band below the lunate and scaphoid, and all around a carpal. Schematic."""
+    """Extra thickness in mm where a bone carries load: the plate under a loaded shaft's joint surface, which films
+    show as a white band, and all around a short bone. Schematic."""
     if bone.bone in part.keys.loaded:
         return np.asarray(rng.uniform(0.0, 1.5) * np.clip((10.5 - bone.from_end) / 6.0, 0, 1))
     return float(rng.uniform(0.0, 0.3)) if bone.bone in part.short else 0.0
 
 
 def _tuft_fade(bone: PlacedBone, box: tuple[int, int, int, int], mm: float, rng: np.random.Generator) -> F32:
-    """A factor (h, w) that thins out a finger tip's last millimetres, whose tuft films hardly show. Schematic."""
+    """A factor (h, w) that thins out a digit's last millimetres, whose tuft films hardly show. Schematic."""
     along, _, length = along_axis(bone, box)
     from_tip = (length - along) * mm
     reach, least = rng.uniform(2.0, 6.0), rng.uniform(0.35, 1.0)
@@ -135,10 +135,10 @@ def _tuft_fade(bone: PlacedBone, box: tuple[int, int, int, int], mm: float, rng:
 def _joint_rim(
     bone: PlacedBone, full: F32, box: tuple[int, int, int, int], mm: float, rng: np.random.Generator
 ) -> tuple[F32, F32]:
-    """The radius' joint surface as films show it: a factor (h, w) on the bone, and how much denser (h, w) it is.
+    """A loaded shaft's joint surface as films show it: a factor (h, w) on the bone, and how much denser (h, w) it is.
 
     The surface is a hollow. Its floor is a white band, 1 to 6 mm short of the bone's end; what lies beyond is one lip
-    alone, which covers the lunate and scaphoid and is the fainter for it (schematic, after films).
+    alone, which covers the short bones there and is the fainter for it (schematic, after films).
     """
     one, none = np.ones_like(full), np.zeros_like(full)
     if rng.uniform() < 0.15:
@@ -280,7 +280,7 @@ def add_sesamoids(
 ) -> NDArray[np.bool_]:
     """Small round bones before the heads of bones, as the schema says, from the ages of 11 to 14 on; sizes schematic.
     They are not in the truth, as no bones of the schema; where (H, W) those of its first entry lie is told.
-    ``first_aside``: how much farther from the middle of the head these lie, since a thumb is often seen from its
+    ``first_aside``: how much farther from the middle of the head these lie, since digit 1 is often seen from its
     side."""
     part = part or default_part()
     shape = (cortex.shape[0], cortex.shape[1])

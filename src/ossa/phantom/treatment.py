@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ossa.phantom.drawn import DrawnHand
+from ossa.phantom.drawn import DrawnPart
 from ossa.phantom.mesh import F64
 from ossa.phantom.part import Part, default_part
 from ossa.phantom.placed import PlacedBone, axis_of
@@ -96,18 +96,18 @@ def _pin(out: F32, bone: PlacedBone, mm: float, rng: np.random.Generator) -> Non
         cv2.circle(out, _point(stop), max(1, int(2.2 / mm)), 3.0, -1)
 
 
-def cast(soft: F32, hand: DrawnHand, mm: float, rng: np.random.Generator) -> F32:
-    """The attenuation (H, W) of a cast, a splint or a dressing around the wrist, in units of the beam's logarithm."""
+def cast(soft: F32, drawn: DrawnPart, mm: float, rng: np.random.Generator) -> F32:
+    """A cast, splint or dressing around the part's centre: its attenuation (H, W), in units of the beam's logarithm."""
     import cv2
 
     kind = rng.choice(["cast", "splint", "dressing"], p=[0.5, 0.3, 0.2])
     shape = (soft.shape[0], soft.shape[1])
-    way = np.array(hand.towards_fingers)
-    wrist = np.array(hand.wrist)
+    way = np.array(drawn.towards_tips)
+    centre = np.array(drawn.centre)
     y, x = np.mgrid[0 : shape[0], 0 : shape[1]].astype(np.float32)
-    along = (x - np.float32(wrist[0])) * np.float32(way[0]) + (y - np.float32(wrist[1])) * np.float32(way[1])
-    across = (y - np.float32(wrist[1])) * np.float32(way[0]) - (x - np.float32(wrist[0])) * np.float32(way[1])
-    low, high = -rng.uniform(0.3, 1.5) * hand.length, rng.uniform(0.15, 0.65) * hand.length
+    along = (x - np.float32(centre[0])) * np.float32(way[0]) + (y - np.float32(centre[1])) * np.float32(way[1])
+    across = (y - np.float32(centre[1])) * np.float32(way[0]) - (x - np.float32(centre[0])) * np.float32(way[1])
+    low, high = -rng.uniform(0.3, 1.5) * drawn.length, rng.uniform(0.15, 0.65) * drawn.length
     within = ((along > low) & (along < high)).astype(np.float32)
     if kind == "splint":
         middle, half = rng.normal(0, 18) / mm, rng.uniform(8, 32) / mm

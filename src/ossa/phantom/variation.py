@@ -17,7 +17,7 @@ from ossa.phantom.skeleton import Anatomy, Body, triple
 
 @dataclass(frozen=True)
 class Build:
-    """A person's own factors: ``width`` of the bones, ``short`` (one size for all short bones: carpals scale
+    """A person's own factors: ``width`` of the bones, ``short`` (one size for all short bones, which scale
     isometrically, J. Crisco et al., J Bone Joint Surg Am 87:2729-2740, 2005), ``closeness`` of the short bones to each
     other (below 1: thin cartilage), ``row``: lengths by ``Part.row_of``, and the person's
     ``place`` (P,) between the anatomy's people.
