@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Track(Protocol):
-    """Hands the items of a loop through and tells somebody how many of ``total`` are done."""
+    """Passes the items of a loop through and tells somebody how many of ``total`` are done."""
 
     def __call__(self, items: Iterable[T], total: int, what: str) -> Iterator[T]:
         """The same items in the same order; ``what`` names the work ("reading images")."""
@@ -22,13 +22,13 @@ class Track(Protocol):
 
 
 def silent(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-    """Hand the items through and tell nobody."""
+    """Pass the items through and tell nobody."""
     del total, what
     yield from items
 
 
 def bar(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-    """Hand the items through behind a rich progress bar on standard error.
+    """Pass the items through behind a rich progress bar on standard error.
 
     Where standard error is no terminal (a pipe, a log, a test) nothing is drawn and rich is not
     imported.

@@ -28,8 +28,8 @@ SIDED_CODES = ("snomed_left", "snomed_right", "fma_left", "fma_right")
 class Bone:
     """One bone of a schema.
 
-    ``name`` is the label in files, ``title`` the anatomical name, ``digit`` 1 (thumb) to 5
-    (little finger) or None, ``row`` the anatomical row ("distal", "middle", "proximal",
+    ``name`` is the label in files, ``title`` the anatomical name, ``digit`` 1 (thumb, great toe) to 5
+    or None, ``row`` the anatomical row ("distal", "middle", "proximal",
     "metacarpal", "carpal", "forearm"), ``colour`` an RGB triple, ``snomed`` the SNOMED CT
     concept of the bone (side not said) or None, ``mirror`` the name this bone takes when the
     picture is mirrored (itself, in a schema that does not tell left from right),
@@ -56,7 +56,7 @@ class Bone:
     fma_right: str | None = None
 
     def snomed_of(self, side: str | None) -> str | None:
-        """The SNOMED CT concept for a hand of ``side`` ("L", "R" or None): that of the side, else the general one."""
+        """The SNOMED CT concept for the bone of ``side`` ("L", "R" or None): that of the side, else the general one."""
         return {"L": self.snomed_left, "R": self.snomed_right}.get(side or "") or self.snomed
 
     def fma_of(self, side: str | None) -> str | None:

@@ -98,7 +98,7 @@ class Card:
     """What a bundle says about itself.
 
     ``stride``: logits are 1/stride of the grid in each direction; ``channels`` of the input: 1 the picture, 2 the
-    picture and the whole hand as context; ``licence``: whatever the owner says, UNKNOWN_LICENCE where nothing is said;
+    picture and the whole part as context; ``licence``: whatever the owner says, UNKNOWN_LICENCE where nothing is said;
     ``thresholds`` bone name -> probability in (0, 1), .5 where nothing is said; ``cleanup``: None for
     none; ``closer``: looked at one after the other; ``training`` data, seed, steps; ``figures`` measured quality;
     ``files`` name -> SHA-256; ``quick``: the one of them that stands for model.onnx on a CPU, the same network in 8

@@ -1,4 +1,4 @@
-"""The finder of hands that may travel in a bundle: finder.onnx beside the model, with its hash in the card."""
+"""The finder that may travel in a bundle: finder.onnx beside the model, with its hash in the card."""
 
 from __future__ import annotations
 

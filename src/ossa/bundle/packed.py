@@ -1,4 +1,4 @@
-"""A model as one file to hand on: NAME.ossa, a ZIP archive of a bundle, or of several that answer together.
+"""A model as one file to pass on: NAME.ossa, a ZIP archive of a bundle, or of several that answer together.
 
     ossa.json                version of the layout; the bundles' names in order, each with the SHA-256 of its card
     bundle0/card.json        the bundles as they lie in folders

@@ -53,7 +53,7 @@ def export_command(
 @click.argument("models", nargs=-1, type=PATH, metavar="[MODEL]...")
 @click.option("-o", "--output", required=True, type=PATH, help="The file to write (.ossa).")
 def pack_command(models: tuple[Path, ...], output: Path) -> None:
-    """Write MODEL as one file to hand on, which every --model takes.
+    """Write MODEL as one file to pass on, which every --model takes.
 
     MODEL is a bundle or a run, whose folds stay together as an ensemble; default the shipped model. The file holds
     nothing but the bundles' own files, uncompressed, each with its hash.

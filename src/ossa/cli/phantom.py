@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     type=click.Choice(["flat", "wide"]),
     default="flat",
     show_default=True,
-    help="flat: tidy hands that fill the frame. wide: films as they come, children, casts and cut-off hands included.",
+    help="flat: tidy, filling the frame. wide: films as they come, children, casts and cut-off parts included.",
 )
 @click.option(
     "--anatomy",

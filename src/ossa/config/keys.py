@@ -32,7 +32,7 @@ class DatasetKeys(Section):
 
 
 class CloseUps(Section):
-    """Phantoms of a part of the hand, enlarged as a closer look enlarges it, in batches of their own."""
+    """Phantoms of some bones, enlarged as a closer look enlarges them, in batches of their own."""
 
     share: Fraction = Field(default=0.4, description="Share of the phantoms that are such close-ups")
     size: Annotated[int, Field(ge=32, le=8192)] | None = Field(
@@ -53,15 +53,20 @@ class PhantomKeys(Section):
     )
     pool: Home | None = Field(default=None, description="Folder that keeps made phantoms; inside output when empty")
     anatomy: tuple[Home, ...] = Field(
-        default=(), description="Folder of bone meshes, or several, blended; the built-in hand when empty"
+        default=(), description="Folder of bone meshes, or several, blended; the built-in bones when empty"
     )
-    world: str = Field(default="flat", description="Films: flat (tidy hands) or wide (as a hospital has them)")
+    world: str = Field(
+        default="flat", description="Films: flat (tidy, filling the frame) or wide (as a hospital has them)"
+    )
     options: dict[str, Any] = Field(
         default_factory=dict, description="Options of the generator that differ from the world's (docs/phantom.md)"
     )
-    wrists: CloseUps | None = Field(default=None, description="Wrists alone besides, for a closer look")
+    wrists: CloseUps | None = Field(
+        default=None, description="Wrists (of a foot: ankles) alone besides, for a closer look"
+    )
     digits: CloseUps | None = Field(
-        default=None, description="Fingers alone, or a thumb with the palm, besides, for closer looks at them"
+        default=None,
+        description="Digits alone, or a thumb with the roots of the others, besides, for closer looks at them",
     )
     renew: Fraction = Field(
         default=0.0, description="Share of the phantoms that new ones replace each epoch; 0: the same ones throughout"
@@ -365,7 +370,7 @@ class RunConfig(Section):
         if self.pseudo is not None and len(self.pseudo.weights) not in (0, max(1, len(self.pseudo.models))):
             raise ValueError("pseudo.weights needs one number per model of pseudo.models")
         if self.data.window is not None and self.model.architecture != "context":
-            raise ValueError("data.window needs model.architecture 'context' (windows that see the whole hand)")
+            raise ValueError("data.window needs model.architecture 'context' (windows that see the whole picture)")
         if self.search is not None and (self.stages or self.train.devices * self.train.nodes > 1):
             raise ValueError("search goes with neither stages nor several devices; search the settings of one stage")
         whole = {

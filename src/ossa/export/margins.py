@@ -41,7 +41,7 @@ class _Label:
 def with_names(picture: Picture, segmentation: Segmentation) -> Picture:
     """The (H, W, 3) RGB picture between two margins that name its bones, each with a thin line to the bone.
 
-    Bones left of the hand's middle are named at the left. The picture itself comes back untouched where it is too small
+    Bones left of the bones' middle are named at the left. The picture itself comes back untouched where it is too small
     for letters (NAMED_FROM) or shows no bone; else only the lines run over it, in the bones' colours.
     """
     import cv2

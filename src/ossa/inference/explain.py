@@ -158,7 +158,7 @@ def explain(bundle: Bundle, radiograph: Radiograph, bone: str, layer: str | None
         raise MissingExtraError.of("explaining a prediction", "train", error) from error
     if bundle.card.channels != 1:
         raise ConfigError(
-            "a network that takes the whole hand as context beside each window cannot be explained here",
+            "a network that takes the whole picture as context beside each window cannot be explained here",
             found=f"{bundle.card.channels} input channels",
             expected="1",
         )

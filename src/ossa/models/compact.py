@@ -44,7 +44,7 @@ class CompactNet(nn.Module):
     """(N, inputs, H, W) -> logits (N, classes, H/2, W/2); H and W must be multiples of 32.
 
     ``widths`` are the channels at 1/2, 1/4, 1/8, 1/16 and 1/32; ``head`` those of the last two
-    decoder levels; ``depth`` the number of residual blocks at 1/32, which give every pixel the whole hand.
+    decoder levels; ``depth`` the number of residual blocks at 1/32, which give every pixel the whole part.
     """
 
     stride = 2
@@ -95,6 +95,6 @@ def _twice(x: Tensor) -> Tensor:
 
 
 def _whole(gradient: Tensor) -> Tensor:
-    """A gradient as a block of its own: a concatenation hands on a slice, for which torch, on a CPU, turns channels
+    """A gradient as a block of its own: a concatenation passes on a slice, for which torch, on a CPU, turns channels
     last into channels first and takes several times as long to go back through the enlarging."""
     return gradient.contiguous(memory_format=torch.channels_last) if gradient.stride(1) == 1 else gradient

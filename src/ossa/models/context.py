@@ -1,4 +1,4 @@
-"""A network for large grids: fine detail from windows, the whole hand as context, in one network.
+"""A network for large grids: fine detail from windows, the whole picture as context, in one network.
 
 The coarse part sees the whole picture made ``scale`` times smaller; the fine part sees the picture at full
 resolution together with the coarse part's squeezed answer, and corrects it. Training runs the fine part on

@@ -2,7 +2,7 @@
 
 A *worker* takes items and gives a result for each, in their order; ``hire`` makes one (it loads a model, say) and is
 called where the work is done. What a worker raises ends the whole run, so one whose items may be bad catches their
-errors and hands them out as results.
+errors and gives them out as results.
 """
 
 from __future__ import annotations

@@ -124,7 +124,7 @@ def _wave(
         blocks = max(-(-len(items) // needs.together), min(len(items), workers))
         rows = [{"index": first + k, "item": Sealed(item)} for k, item in enumerate(items)]
         data = ray.data.from_items(rows, override_num_blocks=blocks).map_batches(
-            Hand,
+            Hired,
             fn_constructor_args=(hire, _version(), needs.cores, needs.remedy, ledger),
             batch_size=None,
             batch_format="numpy",
@@ -153,7 +153,7 @@ class _Stop:
     error: Exception
 
 
-class Hand:
+class Hired:
     """A worker as Ray Data wants it: an object of an actor that is given blocks."""
 
     def __init__(self, hire: Hire[Any, Any], version: str, cores: int, remedy: str, ledger: Counts) -> None:

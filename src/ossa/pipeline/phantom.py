@@ -72,11 +72,12 @@ def make_phantoms(
     """Make phantoms 0 .. ``count`` - 1 of ``seed`` in ``output``; those already there are kept.
 
     ``size`` is the longest side in px; ``options`` what kinds of films there are, or a world's name. ``anatomies`` are
-    folders of bone meshes (none: the built-in hand): a MyoHand folder and, if several, other people's bones.
-    ``schema``: the bones (None: the hand's), whose file has a [phantom] section; other parts than the hand need meshes.
-    ``processes`` None takes one per core; ``pool``: who does the work, if not they. Raises ConfigError for settings out
-    of range and for a folder that was made with others or holds something else, AnatomyError, SchemaError,
-    MissingExtraError, OutputError, and DeviceError when workers are killed: the same call goes on.
+    folders of bone meshes (none: the built-in bones): a MyoHand folder and, if several, other people's bones.
+    ``schema``: the bones (None: those of the default one), whose file has a [phantom] section; a part without built-in
+    bones needs meshes. ``processes`` None takes one per core; ``pool``: who does the work, if not they. Raises
+    ConfigError for settings out of range and for a folder that was made with others or holds something else,
+    AnatomyError, SchemaError, MissingExtraError, OutputError, and DeviceError when workers are killed: the same call
+    goes on.
     """
     check(count, seed, size, processes)
     from ossa.errors import MissingExtraError

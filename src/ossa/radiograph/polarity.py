@@ -16,8 +16,8 @@ from ossa.radiograph.radiograph import Grey
 #: Longest side in px of the reduced picture that is looked at; bones are then 4-12 px wide.
 _LOOK = 256
 
-#: The sum of the three signs lies in -3..3. 70 synthetic hands, whole, cut to the wrist and cut to a quarter, beside
-#: bars, in frames and in discs: no upright one below -1.06; 125 real upright hands: none below -.5, and 92 % of their
+#: The sum of the three signs lies in -3..3. 70 phantoms, whole, cut to their centre and cut to a quarter, beside
+#: bars, in frames and in discs: no upright one below -1.06; 125 real upright films: none below -.5, and 92 % of their
 #: negatives below -1.1. A negative that is missed gets few bones and a note; an upright film that is turned over would
 #: be spoilt, so the threshold keeps its distance.
 _CLEAR = -1.1
@@ -88,7 +88,7 @@ def _exposed(grey: NDArray[np.float32]) -> NDArray[np.bool_]:
 
     Such an area says nothing about the film: it is black or white on negatives and positives alike. What is left
     beside a shutter is convex, be it a rectangle, upright or turned, or the disc of an image intensifier. Bare film
-    that is even as well leaves the shape of a hand, which is not.
+    that is even as well leaves the shape of what was filmed, which is not.
     """
     import cv2
 

@@ -1,8 +1,8 @@
 """What is tidied in a decoded result: stray parts, holes, bones too small to be one.
 
 A Segmentation flows in and out. Which rule holds for which bone is data (``Cleanup.to_json`` stands in a
-model's card): the sesamoid at the thumb belongs to finger-3 in most competition labels, so that bone must be
-able to keep a small second part.
+model's card): labels may count a sesamoid to the bone beside it, which must be able to keep a
+small second part.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ LEAVING = 1.5
 def fill_shaft(region: Region, shape: tuple[int, int], area: float = np.inf) -> Region:
     """The region with the marrow of a shaft that leaves the picture, of ``shape`` (H, W), filled; at most ``area`` px.
 
-    Between its dark walls the marrow of a forearm may look like flesh and be left out, as a notch from the border,
+    Between its dark walls the marrow of a shaft may look like flesh and be left out, as a notch from the border,
     which is no hole. In the half of the bone that is nearer to the border each line along the border is filled from
     its first to its last pixel.
     """
@@ -111,7 +111,7 @@ class Rule:
 
     ``part``: parts smaller than this share (0..1) of the bone's largest part are dropped; 1 keeps the
     largest alone. ``hole``: holes up to this share (0..1) of the bone's area are filled; 1 fills all.
-    ``bone``: a bone smaller than this share (0..1) of the picture is dropped. A little finger's tip takes
+    ``bone``: a bone smaller than this share (0..1) of the picture is dropped. The tip of a digit takes
     about .0009 of a competition picture.
     """
 

@@ -96,7 +96,7 @@ def bootstrap(
 ) -> tuple[list[Interval], Interval]:
     """Percentile bootstrap of the means of ``values`` (N, C): one interval per column, and one over everything.
 
-    Subjects are drawn with replacement, all pictures of a subject together, because the two hands of a person are
+    Subjects are drawn with replacement, all pictures of a subject together, because the two sides of a person are
     not independent (Efron & Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13; cluster bootstrap: Field &
     Welsh, J. R. Stat. Soc. B 69, 2007). With one subject the interval is the mean itself. Non-finite entries are
     left out. Raises ConfigError for a ``level`` outside 0..1 or no draws.

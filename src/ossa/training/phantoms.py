@@ -140,7 +140,7 @@ def phantom_sets(keys: PhantomKeys, size: int) -> tuple[PhantomSet, ...]:
     rest = 1 - sum(own.share for _, own, _ in asked)
     if rest <= 0:
         raise ConfigError(
-            "no phantom of a whole hand is left",
+            "no phantom of a whole part is left",
             found=f"close-ups of a share of {1 - rest:g} (data.phantoms.wrists.share and data.phantoms.digits.share)",
             expected="less than 1 together",
         )

@@ -20,7 +20,7 @@ _LONGEST = 200
 
 @dataclass(frozen=True)
 class Patient:
-    """Whose hands these are, as the file says it; empty where it does not. Dates are written 2026-01-31."""
+    """Whose picture this is, as the file says it; empty where it does not. Dates are written 2026-01-31."""
 
     name: str = ""
     id: str = ""

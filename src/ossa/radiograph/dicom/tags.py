@@ -30,7 +30,7 @@ _SIDES: dict[str, Side] = {
 #: Spacings that differ by less than this share are the same number written twice.
 _SAME = 1e-4
 
-#: A hand lies at the detector or a little above it; what is magnified more than this is no hand's film.
+#: Bones lie at the detector or a little above it; what is magnified more than this is no such film.
 _MOST_MAGNIFIED = 2.0
 
 #: Sides of a pixel in mm: micro-focus magnification below, a portal imager above.

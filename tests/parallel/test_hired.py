@@ -12,7 +12,7 @@ import ossa
 from ossa import parallel
 from ossa.errors import DeviceError
 from ossa.parallel.pool import Lost, doing
-from ossa.parallel.ray_pool import Hand, Ledger, Sealed
+from ossa.parallel.ray_pool import Hired, Ledger, Sealed
 
 
 class Killed(BaseException):
@@ -34,9 +34,9 @@ def through(work: Callable[[int], Any], indices: list[int], ledger: Ledger) -> t
     """The results of a block, which is given to new workers until one lives, and how many died."""
     deaths = 0
     while True:
-        hand = Hand(doing(work), ossa.__version__, 1, "Look at it", ledger)
+        hired = Hired(doing(work), ossa.__version__, 1, "Look at it", ledger)
         try:
-            found = hand(block(indices))
+            found = hired(block(indices))
         except Killed:
             deaths += 1
             assert deaths < 10
@@ -89,13 +89,13 @@ def test_a_worker_that_cannot_begin_says_so_and_so_does_another_version() -> Non
     def hire() -> Any:
         raise ZeroDivisionError("no model")
 
-    found = Hand(hire, ossa.__version__, 1, "", Ledger())(block([4, 5]))
+    found = Hired(hire, ossa.__version__, 1, "", Ledger())(block([4, 5]))
     assert "ZeroDivisionError: no model" in str(found["result"][0].content.error)
-    found = Hand(doing(abs), "0.0.0", 1, "", Ledger())(block([4, 5]))
+    found = Hired(doing(abs), "0.0.0", 1, "", Ledger())(block([4, 5]))
     assert "another ossa" in str(found["result"][0].content.error)
     assert len(found["result"]) == 1
 
 
 def test_a_worker_keeps_to_its_cores() -> None:
-    Hand(doing(abs), ossa.__version__, 3, "", Ledger())
+    Hired(doing(abs), ossa.__version__, 3, "", Ledger())
     assert parallel.cores() == 3
