@@ -1,5 +1,7 @@
 """nnU-Net v2 (2d) for bench_rivals.py: its fingerprint, plan, preprocessing, network, augmentation, loss and optimiser.
 
+bench_programs.py has its sets written and planned here too.
+
 Bones overlap, so the set is written for region-based training: every set of bones that meet in a pixel has a number of
 its own, every bone is the region of the numbers that hold it, and the network has a sigmoid per bone. Its logits are
 taken as they are, since its label maps would let later bones cover earlier ones.
@@ -10,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from _rivals_common import BATCH, Pictures, Spent, Trained
+from _rivals_common import BATCH, Grey, Pictures, Planes, Spent, Trained
 from _rivals_loops import spoken
 
 NAME = "Dataset001_Hands"
@@ -27,12 +30,13 @@ NAME = "Dataset001_Hands"
 PROCESSES = "nnUNet_n_proc_DA"
 
 
-def write_raw(pictures: Pictures, folder: Path) -> None:
-    """The training pictures on the grid as nnU-Net's raw data set with regions."""
+def write_raw(prepared: Iterable[tuple[Grey, Planes]], names: Sequence[str], folder: Path) -> None:
+    """Pictures (h, w) with planes (bones, h, w) of 0 and 1 as nnU-Net's raw data set with a region for each name."""
     for part in ("imagesTr", "labelsTr"):
         (folder / part).mkdir(parents=True)
     numbers: dict[int, int] = {0: 0}
-    for k, (image, planes) in enumerate(pictures.prepared()):
+    count = 0
+    for k, (image, planes) in enumerate(prepared):
         sets = np.zeros(image.shape, np.int64)
         for i, plane in enumerate(planes):
             sets |= plane.astype(np.int64) << i
@@ -41,16 +45,34 @@ def write_raw(pictures: Pictures, folder: Path) -> None:
             label[sets == value] = numbers.setdefault(value, len(numbers))
         cv2.imwrite(str(folder / "imagesTr" / f"hand{k:03d}_0000.png"), image)
         cv2.imwrite(str(folder / "labelsTr" / f"hand{k:03d}.png"), label)
-    names = pictures.schema.names
+        count = k + 1
     regions = {name: [number for value, number in numbers.items() if value >> i & 1] for i, name in enumerate(names)}
     whole = {
         "channel_names": {"0": "radiograph"},
         "labels": {"background": 0, **regions},
         "regions_class_order": list(range(1, len(names) + 1)),
-        "numTraining": len(pictures.training),
+        "numTraining": count,
         "file_ending": ".png",
     }
     (folder / "dataset.json").write_text(json.dumps(whole))
+
+
+def have_folders(root: Path) -> None:
+    """nnU-Net's three folders in ``root``, named to it as it wants: before its first import."""
+    for part in ("raw", "preprocessed", "results"):
+        (root / part).mkdir(parents=True, exist_ok=True)
+        os.environ[f"nnUNet_{part}"] = str(root / part)
+
+
+def planned(root: Path, name: str) -> Path:
+    """Fingerprint, plan and preprocessed pictures of the raw set ``name`` ("Dataset001_Hands"); the plan's file."""
+    from nnunetv2.experiment_planning import plan_and_preprocess_api as api
+
+    number = int(name.removeprefix("Dataset")[:3])
+    api.extract_fingerprints([number], num_processes=1, show_progress_bar=False)
+    identifier = api.plan_experiments([number])
+    api.preprocess([number], identifier, configurations=("2d",), num_processes=(1,))
+    return root / "preprocessed" / name / f"{identifier}.json"
 
 
 def nnunet(pictures: Pictures, spent: Spent, seed: int) -> Trained:
@@ -61,24 +83,18 @@ def nnunet(pictures: Pictures, spent: Spent, seed: int) -> Trained:
     budget instead of after 250,000 steps. No mirrored looks when it is scored.
     """
     root = pictures.work / f"nnunet-{pictures.size}-{len(pictures.training)}"
-    for part in ("raw", "preprocessed", "results"):
-        (root / part).mkdir(parents=True, exist_ok=True)
-        os.environ[f"nnUNet_{part}"] = str(root / part)
+    have_folders(root)
     os.environ[PROCESSES] = "1"  # the planner makes this torch's threads
     from ossa.models._torchvision import ensure_torchvision
 
     ensure_torchvision()
-    from nnunetv2.experiment_planning import plan_and_preprocess_api as api
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
     ready = root / "plans.json"  # written last: a set that is prepared is taken as it is
     if not ready.exists():
         shutil.rmtree(root / "raw")
-        write_raw(pictures, root / "raw" / NAME)
-        api.extract_fingerprints([1], num_processes=1, show_progress_bar=False)
-        identifier = api.plan_experiments([1])
-        api.preprocess([1], identifier, configurations=("2d",), num_processes=(1,))
-        shutil.copy(root / "preprocessed" / NAME / f"{identifier}.json", ready)
+        write_raw(pictures.prepared(), pictures.schema.names, root / "raw" / NAME)
+        shutil.copy(planned(root, NAME), ready)
     plans = json.loads(ready.read_text())
     own_batch = plans["configurations"]["2d"]["batch_size"]
     plans["configurations"]["2d"]["batch_size"] = BATCH

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 
@@ -24,10 +23,7 @@ SIZE = 96
 def test_nnunet_raw_data_says_the_same_bones_and_overlaps(tmp_path: Path) -> None:
     planes = segmentation(schematic_hand(SIZE, seed=1), SIZE).planes().astype(np.uint8)
     planes[1] |= planes[0]  # two bones in the same pixels
-    pictures = SimpleNamespace(
-        schema=SCHEMA, training=(None,), prepared=lambda: [(np.full((SIZE, SIZE), 9, np.uint8), planes)]
-    )
-    _rivals_nnunet.write_raw(pictures, tmp_path / "raw")
+    _rivals_nnunet.write_raw([(np.full((SIZE, SIZE), 9, np.uint8), planes)], SCHEMA.names, tmp_path / "raw")
     (case,) = open_dataset(tmp_path / "raw", SCHEMA).labelled
     assert np.array_equal(case.segmentation(SCHEMA, (SIZE, SIZE)).planes(), planes.astype(bool))
 
