@@ -4,7 +4,7 @@
 
 ``smp``: the picture squeezed to 512 x 512, a U-Net of ResNet-34, 29 planes of probabilities brought to the picture's
 size, a threshold, run lengths by numpy, a CSV. ``monai``: windows of 512 px over the whole picture, its residual UNet,
-a threshold, a PNG of each bone. Of ossa they take nothing, but a torchvision built for another torch is made importable.
+a threshold, a PNG of each bone. Of ossa they take nothing, but torchvision built for another torch is made to load.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ processes of a program hold at once, shared pages counted once. WORK keeps phant
 The others' networks are untrained, of the size that their own planner or their tutorials choose; ``--slow`` of them
 take so many seconds a picture that they get fewer pictures. What they write is less than what ossa writes (outlines,
 an overlay, run lengths, warnings), and where a mask's content would matter it is empty, which is quickest to write.
-Nobody's threads are limited. nnU-Net reads and writes in one process each; its default of three is for more than the two
-cores that these figures are of.
+Nobody's threads are limited. nnU-Net reads and writes in one process each; its default of three is for more cores
+than the two that these figures are of.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ RIVALS = {
         "Dataset001_Full", "nnunet", nnunet(1, "2d"), "hand*.png", 1, "once",
     ),
     "nnunet": Program(
-        "nnU-Net v2 as it plans, one look", "Dataset001_Full", "nnunet", nnunet(1, "2d", ONE_LOOK), "hand*.png", 1, "slow"
+        "nnU-Net v2 as it plans, one look",
+        "Dataset001_Full", "nnunet", nnunet(1, "2d", ONE_LOOK), "hand*.png", 1, "slow"
     ),
     "nnunet-slim-mirrored": Program(
         "nnU-Net v2 at 512 px with ossa's number of weights, 4 looks",
