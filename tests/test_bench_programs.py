@@ -1,4 +1,4 @@
-"""What bench_programs.py measures: helpers count, further pictures are told from the start, ratios are of pairs."""
+"""Two benchmarks' sums: helpers count, further pictures are told from the start, ratios are of pairs; ten million."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
+import bench_cluster  # type: ignore[import-not-found]
 import bench_programs  # type: ignore[import-not-found]
 from _programs_measure import Failed, Taken, take  # type: ignore[import-not-found]
 
@@ -68,3 +69,10 @@ def test_ratios_are_of_the_pair_and_what_was_not_run_is_told() -> None:
     assert rows["| nnU-Net v2 as it plans, one look"].endswith("| 50x | 40x | 30x | 10x |")
     assert rows["| `ossa predict --fast`"].endswith("| 0.333x | 1x | 0.5x | 1x |")
     assert sum("not run" in line for line in lines) == 1
+
+
+def test_ten_million_pictures_of_a_second_and_a_megabyte() -> None:
+    hours, machines, written, read = bench_cluster.of_many(seconds=1.0, written=1.0, read=2.0)
+    assert hours == pytest.approx(2777.8, abs=0.1)  # 10,000,000 / 3,600
+    assert machines == pytest.approx(7.23, abs=0.01)  # 2,777.8 / 24 / 16
+    assert (written, read) == (10.0, 20.0)

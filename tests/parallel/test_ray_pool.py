@@ -69,6 +69,12 @@ def _refuses(k: int) -> int:
     return k
 
 
+def test_ray_data_says_nothing_in_the_terminal(cluster: Pool, capfd: pytest.CaptureFixture[str]) -> None:
+    assert len(dict(cluster.each(doing(_refuses), range(2), Needs()))) == 2
+    said = capfd.readouterr().err
+    assert not [line for line in said.splitlines() if "INFO" in line or "WARNING" in line]
+
+
 def test_a_killed_worker_loses_nothing(cluster: Pool, tmp_path: Path) -> None:
     found = list(cluster.each(doing(partial(_dies_once, tmp_path)), range(40), Needs()))
     assert (tmp_path / "killed").exists()

@@ -246,9 +246,12 @@ class _Asked:
 
 @contextmanager
 def _quiet_data() -> Iterator[None]:
-    """Ray Data without bars and banners: a trip has its own."""
+    """Ray Data without bars and banners, and with no word in the terminal but errors: a trip has its own."""
     from ray.data import DataContext
 
+    for handler in logging.getLogger("ray.data").handlers:  # set up by that import; its file keeps everything
+        if isinstance(handler, logging.StreamHandler):
+            handler.setLevel(logging.ERROR)
     context = DataContext.get_current()
     before = context.enable_progress_bars, context.print_on_execution_start
     context.enable_progress_bars = context.print_on_execution_start = False
