@@ -45,7 +45,12 @@ def stored(folder: Path, count: int, size: int = 64, first: int = 0, renew: floa
 def test_a_part_s_own_room_belongs_to_the_version_of_the_generator(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stored phantoms are drawn anew when the poses of hands change, as when the beam does."""
     seen: list[Path] = []
-    monkeypatch.setattr(phantoms, "sha256", lambda path: seen.append(path) or "")
+
+    def noted(path: Path) -> str:
+        seen.append(path)
+        return ""
+
+    monkeypatch.setattr(phantoms, "sha256", noted)
     phantoms._generator_version.__wrapped__()
     rooms = {path.parent.relative_to(Path(ossa.__file__).parent).as_posix() for path in seen}
     assert rooms == {"phantom", "hand/phantom"}
