@@ -74,7 +74,7 @@ def look_closer(
     look = inner.look_through(inner.prepare(cut), networks.views, angle)
     seen = decode(look.logits, look.placement, found.schema, thresholds)
     if edges:
-        seen = with_edges(seen, look.logits, look.placement, thresholds)
+        seen = with_edges(seen, look.logits, look.placement, thresholds, closer.bones)
 
     def placed(region: Region) -> Region:
         return Region(region.top + top, region.left + left, region.mask)

@@ -196,7 +196,8 @@ class Predictor:
 
         def look_at_forearm(picture: Radiograph) -> Segmentation:
             networks = replace(upright.networks, views=self.closer_views if self.closer else upright.networks.views)
-            return self.first_found(networks.look(networks.prepare(picture)))
+            look = networks.look(networks.prepare(picture))
+            return self.edged(self.first_found(look), look)
 
         found = self.finder.find(radiograph)
         # Nothing is known of how a hand lies that the finder does not see.
@@ -218,6 +219,7 @@ class Predictor:
     def _finished(self, first: Segmentation, look: Look, prepared: Prepared, radiograph: Radiograph) -> Segmentation:
         """The bones ``first`` found by ``look``, looked at more closely and judged."""
         found, closely = self.looked_closer(first, radiograph)
+        found = self.edged(found, look)
         if self.judge is None:
             return found
         other = self.second_look(prepared, look)
@@ -232,9 +234,15 @@ class Predictor:
         return self.looked_closer(self.first_found(look), radiograph)
 
     def first_found(self, look: Look) -> Segmentation:
-        """The bones of ``look``, tidied; where ``edges`` are asked for, with them."""
-        found = self.tidied(self.decode(look))
-        return with_edges(found, look.logits, look.placement, self.thresholds) if self.edges else found
+        """The bones of ``look``, tidied."""
+        return self.tidied(self.decode(look))
+
+    def edged(self, found: Segmentation, look: Look) -> Segmentation:
+        """Where ``edges`` are asked for, ``found`` with those of ``look`` for its bones that no closer look gave any."""
+        if not self.edges:
+            return found
+        names = found.regions.keys() - found.plausible.keys()
+        return with_edges(found, look.logits, look.placement, self.thresholds, names)
 
     def looked_closer(self, found: Segmentation, radiograph: Radiograph) -> tuple[Segmentation, dict[str, Closely]]:
         """The bones ``found`` at the first look, those of ``closer`` as the closer looks see them; and what these say

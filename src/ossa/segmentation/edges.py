@@ -5,7 +5,7 @@ A Segmentation and logits flow in, the same Segmentation with ``plausible`` flow
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -29,21 +29,25 @@ LEAST, MOST = 0.3, 0.7
 
 
 def with_edges(
-    found: Segmentation, logits: Logits, placement: GridPlacement, thresholds: Mapping[str, float] | None = None
+    found: Segmentation,
+    logits: Logits,
+    placement: GridPlacement,
+    thresholds: Mapping[str, float] | None = None,
+    names: Collection[str] | None = None,
 ) -> Segmentation:
     """``found`` with two more edges for each of its bones: at a lower and at a higher threshold than its own.
 
-    ``logits`` (C, h, w) and ``placement`` as in ``decode``. A bone that is nowhere above the higher threshold has the
-    wider edge alone.
+    ``logits`` (C, h, w) and ``placement`` as in ``decode``; ``names``: the bones that get some (None: all). A bone that
+    is nowhere above the higher threshold has the wider edge alone.
     """
-    return _with(found, logits, placement, thresholds, (logit(LEAST), logit(MOST)))
+    return _with(found, logits, placement, thresholds, (logit(LEAST), logit(MOST)), names)
 
 
 def with_look(
     found: Segmentation, logits: Logits, placement: GridPlacement, thresholds: Mapping[str, float] | None = None
 ) -> Segmentation:
     """``found`` with one more edge for each of its bones: as another look at the same picture sees it."""
-    return _with(found, logits, placement, thresholds, (0.0,))
+    return _with(found, logits, placement, thresholds, (0.0,), None)
 
 
 def _with(
@@ -52,6 +56,7 @@ def _with(
     placement: GridPlacement,
     thresholds: Mapping[str, float] | None,
     steps: tuple[float, ...],
+    names: Collection[str] | None,
 ) -> Segmentation:
     schema = found.schema
     if logits.ndim != 3 or logits.shape[0] != len(schema):
@@ -59,6 +64,8 @@ def _with(
     limits = threshold_logits(schema, thresholds)
     plausible = dict(found.plausible)
     for name, _ in found:
+        if names is not None and name not in names:
+            continue
         i = schema.index(name)
         edges = _at(logits[i], placement, [float(limits[i]) + step for step in steps])
         plausible[name] = (*plausible.get(name, ()), *edges)
