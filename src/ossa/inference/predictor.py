@@ -238,7 +238,7 @@ class Predictor:
         return self.tidied(self.decode(look))
 
     def edged(self, found: Segmentation, look: Look) -> Segmentation:
-        """Where ``edges`` are asked for, ``found`` with those of ``look`` for its bones that no closer look gave any."""
+        """``found``, where ``edges`` are asked for with those of ``look`` for bones that no closer look gave any."""
         if not self.edges:
             return found
         names = found.regions.keys() - found.plausible.keys()
