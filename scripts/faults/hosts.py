@@ -27,9 +27,9 @@ def node(folder: str, port: str, peer: str, model: str) -> None:
     """``ossa node start FOLDER --to PACS@127.0.0.1:PEER --port PORT --allow MODALITY --model MODEL``, unjudged."""
     from ossa.apps.node import Door, serve
     from ossa.pipeline.answer import answer, maker_of
+    from ossa.pipeline.asked import fast_predictor
     from ossa.pipeline.node import Node, peers_of
     from ossa.pipeline.node_queue import NodeQueue
-    from ossa.pipeline.predict import fast_predictor
 
     predictor = fast_predictor(model, "cpu")
     queue = NodeQueue(folder, "OSSA")

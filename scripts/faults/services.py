@@ -92,7 +92,9 @@ def _round(
             tally.kills += 1
             tally.note("left", command.rest(), f"{where}, processes of a killed service")
             command = service.start()
-        client.join(PATIENCE)
+        if _ended_before(client, command):
+            tally.note("lost", [f"it ended by itself: {command.said()[-500:]}"], where)
+            return {}, command.seconds
         try:
             answers = service.answers()
         except TimeoutError as error:
@@ -106,6 +108,16 @@ def _round(
     finally:
         service.close()
         client.join(PATIENCE)
+
+
+def _ended_before(client: threading.Thread, command: Command) -> bool:
+    """Wait until the client brought all its work; whether the service ended before, which then nobody answers."""
+    end = time.monotonic() + PATIENCE
+    while client.is_alive() and time.monotonic() < end:
+        if command.wait(0.0) is not None:
+            return True
+        client.join(0.1)
+    return False
 
 
 def free_port() -> int:
