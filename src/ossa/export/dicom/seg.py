@@ -91,6 +91,9 @@ def segmentation_object(
     out.PixelData = pixels
     for item in _source_items(out) if source.frames > 1 else ():
         item.ReferencedFrameNumber = 1
+    # highdicom draws one at random; an object that is made again is the same object.
+    for item in (*out.DimensionOrganizationSequence, *out.DimensionIndexSequence):
+        item.DimensionOrganizationUID = uid(own, "dimensions")
     _share_something(out)
     charset = source.header.get("SpecificCharacterSet")
     if charset:
