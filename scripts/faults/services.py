@@ -30,9 +30,10 @@ JOBS = 2
 
 
 class Service(Protocol):
-    """One service with its clients, for one round. ``out``: its folder."""
+    """One service with its clients, for one round. ``out``: its folder; ``port``: where it listens."""
 
     out: Path
+    port: int
 
     def start(self) -> Command:
         """Begin it, or begin it again."""
@@ -100,6 +101,7 @@ def _round(
         except TimeoutError as error:
             tally.note("lost", [f"{error}; it said: {command.said()[-300:]}"], where)
             answers = {}
+        _until_it_listens(service.port, command)
         command.send(signal.SIGTERM)
         if command.finish() != 0:
             tally.note("left", [f"exit code {command.code} after SIGTERM: {command.said()[-300:]}"], where)
@@ -118,6 +120,14 @@ def _ended_before(client: threading.Thread, command: Command) -> bool:
             return True
         client.join(0.1)
     return False
+
+
+def _until_it_listens(port: int, command: Command) -> None:
+    """Before a service has begun SIGTERM ends it as it ends any process, and what a killed one left stays."""
+    while command.wait(0.0) is None:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1.0):
+            return
+        time.sleep(0.02)
 
 
 def free_port() -> int:
