@@ -26,20 +26,16 @@ def server(folder: str, port: str, model: str) -> None:
 def node(folder: str, port: str, peer: str, model: str) -> None:
     """``ossa node start FOLDER --to PACS@127.0.0.1:PEER --port PORT --allow MODALITY --model MODEL``, unjudged."""
     from ossa.apps.node import Door, serve
-    from ossa.cli import _end_in_order
     from ossa.pipeline.answer import answer, maker_of
     from ossa.pipeline.asked import fast_predictor
     from ossa.pipeline.node import Node, peers_of
     from ossa.pipeline.node_queue import NodeQueue
 
-    _end_in_order()  # as every command does, so that a signal during its start ends it in order too
     predictor = fast_predictor(model, "cpu")
     queue = NodeQueue(folder, "OSSA")
     try:
         peers = peers_of((f"PACS@127.0.0.1:{peer}",), (), "OSSA", None)
         here = Node(queue, lambda path: answer(path, predictor), maker_of(predictor), peers, print)
         serve(here, Door("OSSA", port=int(port), callers=frozenset({"MODALITY"})))
-    except KeyboardInterrupt:
-        pass  # ended before it listened
     finally:
         queue.close()

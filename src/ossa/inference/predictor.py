@@ -231,7 +231,8 @@ class Predictor:
 
     def found_in(self, look: Look, radiograph: Radiograph) -> tuple[Segmentation, dict[str, Closely]]:
         """The bones of ``look``, some of them looked at again more closely (``looked_closer``); not judged."""
-        return self.looked_closer(self.first_found(look), radiograph)
+        found, closely = self.looked_closer(self.first_found(look), radiograph)
+        return self.edged(found, look), closely
 
     def first_found(self, look: Look) -> Segmentation:
         """The bones of ``look``, tidied."""
