@@ -19,7 +19,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 
 #: A table of every fault.
-FAULTS = Path(__file__).with_name("faults.toml")
+FAULTS = Path(__file__).with_name("planted_faults.toml")
 
 
 class Fault(NamedTuple):
@@ -32,10 +32,14 @@ class Fault(NamedTuple):
     tests: str
 
 
+def listed() -> list[Fault]:
+    """Every fault of the table."""
+    return [Fault(**entry) for entry in tomllib.loads(FAULTS.read_text(encoding="utf-8"))["fault"]]
+
+
 def main() -> None:
     """Plant each, run its tests, tell."""
-    faults = [Fault(**entry) for entry in tomllib.loads(FAULTS.read_text(encoding="utf-8"))["fault"]]
-    chosen = [fault for fault in faults if not sys.argv[1:] or fault.name in sys.argv[1:]]
+    chosen = [fault for fault in listed() if not sys.argv[1:] or fault.name in sys.argv[1:]]
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "ossa"
         for part in ("src", "tests", "pyproject.toml"):
