@@ -39,6 +39,11 @@ def test_the_help_of_a_command_needs_nothing_heavy(command: str) -> None:
     assert modules_after(cli(command, "--help")) & HEAVY == set()
 
 
+def test_what_is_begun_ahead_of_the_imports_needs_none() -> None:
+    code = "from pathlib import Path\nfrom ossa.pipeline.ahead import begin_ahead\nbegin_ahead(Path('nowhere'))"
+    assert modules_after(code) & HEAVY == set()
+
+
 def test_importing_what_predicts_brings_no_torch() -> None:
     modules = modules_after("import ossa\nossa.Predictor, ossa.read_radiograph, ossa.Bundle, ossa.write_submission")
     assert modules & {"torch", "lightning", "numba", "scipy", "matplotlib"} == set()

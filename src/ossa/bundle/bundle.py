@@ -20,11 +20,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossa.bundle.card import Card
+from ossa.bundle.hashes import SHIPPED, ahead, digest
 from ossa.bundle.packed import Archive, is_packed
 from ossa.bundle.runs import bundles_of_run, is_run
 from ossa.errors import BundleError, ConfigError, InputError, MissingExtraError, OutputError
@@ -131,6 +131,7 @@ class Bundle:
                 remedy="Give the folder of a bundle or of a run, or a packed model, with --model",
             )
         card = _read_card(read_json, card_path)
+        ahead(folder / name for name in card.files if Path(name).name == name)
         for name, expected in card.files.items():
             _verify(folder, name, expected)
         _require_onnx(card, card_path)
@@ -238,7 +239,7 @@ def put_quick(bundle: Bundle, data: bytes) -> Bundle:
 
 def default_bundle() -> Path:
     """The folder of the shipped bundle."""
-    return Path(str(files("ossa").joinpath("models", "default")))
+    return SHIPPED
 
 
 @contextmanager
@@ -281,7 +282,7 @@ def _verify(folder: Path, name: str, expected: str) -> None:
     if not path.is_file():
         raise BundleError("a file of the bundle is missing", path=path, remedy="Copy the whole folder again")
     try:
-        found = sha256(path)
+        found = digest(path)
     except OSError as error:
         raise BundleError("a file of the bundle cannot be read", path=path, found=error.strerror or error) from error
     if found != expected:

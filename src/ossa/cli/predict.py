@@ -69,6 +69,9 @@ def command(
 
     Exit codes: 0 all images done; 1 some were skipped, the rest is written; 2 nothing done.
     """
+    from ossa.pipeline.ahead import begin_ahead
+
+    begin_ahead(model)
     from ossa.parallel.engines import pool_of
     from ossa.pipeline.asked import asked_predictor
     from ossa.pipeline.measured import numbers_of

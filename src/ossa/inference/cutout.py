@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.inference.finder import FoundHand
+from ossa.radiograph.percentiles import percentiles
 from ossa.radiograph.polarity import invert
 from ossa.radiograph.prepare import height_of_a_pixel
 from ossa.radiograph.radiograph import Radiograph, Spacing
@@ -171,7 +172,7 @@ def _cover(pixels: Any, to_square: Affine, other: FoundHand, hand: FoundHand) ->
     for one, value, around in ((other, 1, 0.08), (hand, 0, 0.04)):
         corners = (box_corners(one, around * one.length) - to_square[:, 2]) @ back.T
         cv2.fillConvexPoly(mask, np.rint(corners * 16).astype(np.int32), value, shift=4)
-    pixels[mask > 0] = np.percentile(pixels, 5)
+    pixels[mask > 0] = percentiles(pixels, 5, 5)[0]
 
 
 def box_corners(hand: FoundHand, around: float = 0.0) -> NDArray[np.float64]:

@@ -94,14 +94,20 @@ class Networks:
         ``weights``: one per model given, or (models, bones); equal when not given. The folds of one model share its
         weight. Raises BundleError (also for bundles of different schemas), DeviceError, ConfigError.
         """
-        paths: list[BundlePath | None]
-        if model is None or isinstance(model, (str, os.PathLike)):
-            paths = [model]
-        else:
-            paths = list(model)
-        if not paths:
-            raise ConfigError("no model was given", expected="the folder of at least one bundle")
-        given = [Bundle.load_all(path) for path in paths]
+        return cls.opened(bundles_of(model), device, weights=weights, views=views, tiles=tiles, threads=threads)
+
+    @classmethod
+    def opened(
+        cls,
+        given: Sequence[Sequence[Bundle]],
+        device: str = "auto",
+        *,
+        weights: Sequence[float] | NDArray[np.floating] | None = None,
+        views: Sequence[View] = PLAIN,
+        tiles: Tiles | None = None,
+        threads: int | None = None,
+    ) -> Networks:
+        """``load`` with the bundles of each model (``bundles_of``), which are loaded already."""
         bundles = [bundle for several in given for bundle in several]
         schema = bundles[0].card.schema
         for bundle in bundles[1:]:
@@ -225,6 +231,18 @@ class Networks:
                 found=f"logits {logits.shape}",
                 expected=f"{expected} (bones, height/{stride}, width/{stride})",
             )
+
+
+def bundles_of(model: BundlePath | Sequence[BundlePath] | None) -> list[tuple[Bundle, ...]]:
+    """The bundles of each model that is meant, one or the folds of a run: see ``Networks.load``. Raises as it does."""
+    paths: list[BundlePath | None]
+    if model is None or isinstance(model, (str, os.PathLike)):
+        paths = [model]
+    else:
+        paths = list(model)
+    if not paths:
+        raise ConfigError("no model was given", expected="the folder of at least one bundle")
+    return [Bundle.load_all(path) for path in paths]
 
 
 def member_weights(weights: Sequence[float] | NDArray[np.floating] | None, members: int, bones: int) -> Float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,7 +25,7 @@ from ossa.inference.closer import look_closer
 from ossa.inference.finder import Finder
 from ossa.inference.hands import Glance, Hand, looked_at
 from ossa.inference.judge import SECOND, assess, default_judge, judged
-from ossa.inference.networks import BundlePath, Float, Look, Member, Networks, Prepared
+from ossa.inference.networks import BundlePath, Float, Look, Member, Networks, Prepared, bundles_of
 from ossa.inference.prediction import Prediction
 from ossa.inference.views import FLIPPED, PLAIN, View
 from ossa.radiograph.radiograph import Grey, Radiograph
@@ -105,8 +106,12 @@ class Predictor:
         Sliding windows (``tiles``) leave out the closer looks. The judge is the shipped one, where it knows the bones.
         Raises BundleError (also for bundles of different schemas), DeviceError, ConfigError.
         """
-        networks = Networks.load(model, device, weights=weights, tiles=tiles, threads=threads)
-        first = networks.members[0].bundle
+        given = bundles_of(model)
+        first = given[0][0]
+        # ONNX Runtime lets go of the interpreter while it opens a network: two are opened at once.
+        with ThreadPoolExecutor(1, "ossa-finder") as beside:
+            finder = None if tiles is not None else beside.submit(Finder.load, first)
+            networks = Networks.opened(given, device, weights=weights, tiles=tiles, threads=threads)
         card = first.card
         closer = card.closer if tiles is None and not fast else ()
         # Most outlines come from the closer looks, and what else the first look says is no better for a mirrored one.
@@ -118,7 +123,7 @@ class Predictor:
             closer_views=FLIPPED if views is None else tuple(views) or PLAIN,
             tidy=() if card.cleanup is None else (card.cleanup,),
             judge=None if fast else default_judge(networks.schema),
-            finder=Finder.load(first) if tiles is None else None,
+            finder=None if finder is None else finder.result(),
         )
 
     @property

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.errors import OutputError
+from ossa.radiograph.percentiles import percentiles
 
 Picture = NDArray[np.uint8]
 
@@ -20,7 +21,7 @@ def for_the_eye(grey: NDArray[Any]) -> Picture:
     Where nearly all of a picture has one value its least and its largest are taken instead.
     """
     values = np.asarray(grey)
-    low, high = np.percentile(values[::4, ::4], (0.5, 99.5))
+    low, high = percentiles(values[::4, ::4], 0.5, 99.5)
     if high <= low:
         low, high = float(values.min()), float(values.max())
     if high <= low:

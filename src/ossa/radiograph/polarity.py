@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ossa.radiograph.percentiles import percentiles
 from ossa.radiograph.radiograph import Grey
 
 #: Longest side in px of the reduced picture that is looked at; bones are then 4-12 px wide.
@@ -79,7 +80,7 @@ def _reduced(pixels: NDArray[Any]) -> NDArray[np.float32]:
         scale = min(1.0, _LOOK / longest)
         size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    low, high = np.percentile(small, (1, 99))
+    low, high = percentiles(small, 1, 99)
     return np.clip(small, np.float32(low), np.float32(high))
 
 
@@ -161,7 +162,7 @@ def _detail_is_bright(seen: _Seen) -> float:
     detail, value = seen.blur(slope, 4)[seen.core], smooth[seen.core]
     if not detail.size:
         return 0.0
-    flat, busy = np.percentile(detail, (40, 75))
+    flat, busy = map(np.float64, percentiles(detail, 40, 75))  # compared in 64 bit
     return float((np.median(value[detail >= busy]) - np.median(value[detail <= flat])) / seen.spread)
 
 

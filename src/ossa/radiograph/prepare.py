@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.errors import ConfigError
+from ossa.radiograph.percentiles import percentiles
 from ossa.radiograph.radiograph import Aspect, Radiograph, Spacing
 
 #: Ratios of row to column spacing outside 1/10..10 are taken for wrong headers, not for geometry.
@@ -124,7 +125,7 @@ def normalise(grey: NDArray[Any]) -> NDArray[np.float32]:
 
     A picture of one value becomes all 0.
     """
-    low, high = np.percentile(grey, (0.5, 99.5))
+    low, high = percentiles(np.asarray(grey), 0.5, 99.5)
     # In float64 throughout: of a nearly constant picture float32 leaves more error than signal.
     out = np.asarray(grey).astype(np.float64)
     np.clip(out, low, high, out=out)
