@@ -30,10 +30,9 @@ JOBS = 2
 
 
 class Service(Protocol):
-    """One service with its clients, for one round. ``out``: its folder; ``port``: where it listens."""
+    """One service with its clients, for one round. ``out``: its folder."""
 
     out: Path
-    port: int
 
     def start(self) -> Command:
         """Begin it, or begin it again."""
@@ -45,6 +44,10 @@ class Service(Protocol):
 
     def answers(self) -> Mapping[str, Any]:
         """Wait for everything that was acknowledged: what was answered, by names. Raises TimeoutError."""
+        ...
+
+    def listens(self) -> bool:
+        """Whether it answers a question that leaves nothing open in it."""
         ...
 
     def left(self) -> list[str]:
@@ -101,7 +104,7 @@ def _round(
         except TimeoutError as error:
             tally.note("lost", [f"{error}; it said: {command.said()[-300:]}"], where)
             answers = {}
-        _until_it_listens(service.port, command)
+        _until_it_listens(service, command)
         command.send(signal.SIGTERM)
         if command.finish() != 0:
             tally.note("left", [f"exit code {command.code} after SIGTERM: {command.said()[-300:]}"], where)
@@ -122,11 +125,9 @@ def _ended_before(client: threading.Thread, command: Command) -> bool:
     return False
 
 
-def _until_it_listens(port: int, command: Command) -> None:
+def _until_it_listens(service: Service, command: Command) -> None:
     """Before a service has begun SIGTERM ends it as it ends any process, and what a killed one left stays."""
-    while command.wait(0.0) is None:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1.0):
-            return
+    while command.wait(0.0) is None and not service.listens():
         time.sleep(0.02)
 
 
@@ -190,6 +191,10 @@ class Server:
         root = self.out / "jobs" / job
         return {p.relative_to(root).as_posix(): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
 
+    def listens(self) -> bool:
+        """See ``Service``."""
+        return bool(self._client().ready())
+
     def left(self) -> list[str]:
         """See ``Service``."""
         whole = set(self._results(self.jobs[0])) if self.jobs else set()
@@ -240,14 +245,20 @@ class DicomNode:
         words = ["hosts:node", str(self.out), str(self.port), str(self.peer), str(self.ground.inputs / "model")]
         return self.ground.nursery.start(words)
 
-    def bring(self) -> None:
-        """See ``Service``."""
-        import pydicom
+    def _caller(self, kind: str) -> Any:
+        """The modality, about to bring objects of a kind."""
         from pynetdicom import AE
 
         modality = AE(ae_title="MODALITY")
-        modality.add_requested_context("1.2.840.10008.5.1.4.1.1.1.1", "1.2.840.10008.1.2.1")
+        modality.add_requested_context(kind, "1.2.840.10008.1.2.1")
         modality.connection_timeout = modality.acse_timeout = modality.dimse_timeout = 10
+        return modality
+
+    def bring(self) -> None:
+        """See ``Service``."""
+        import pydicom
+
+        modality = self._caller("1.2.840.10008.5.1.4.1.1.1.1")
         for film in self.films:
             data = pydicom.dcmread(film)
             while film not in self.sent and not self.ended:
@@ -273,6 +284,15 @@ class DicomNode:
         from ossa.pipeline.node_queue import status_of
 
         return any(peer["waiting"] for peer in status_of(self.out)["peers"])
+
+    def listens(self) -> bool:
+        """See ``Service``; by C-ECHO: for a connection on which nothing is said the node would wait at its end."""
+        link = self._caller("1.2.840.10008.1.1").associate("127.0.0.1", self.port, ae_title="OSSA")
+        if not link.is_established:
+            return False
+        status = link.send_c_echo()
+        link.release()
+        return getattr(status, "Status", None) == 0
 
     def left(self) -> list[str]:
         """See ``Service``."""

@@ -152,8 +152,9 @@ TRIPS = {
             "train",
             _train,
             ("ossa.pipeline.train", "ossa.training.run", "ossa.pages.run", *CACHING),
-            differs=("run/run.log", "run/provenance.json", "run/summary.html", "*/*.ckpt", "*/metrics.csv"),
-            extra=("*/metrics-*.csv", "*/tensorboard/*"),
+            differs=("run/run.log", "run/provenance.json", "run/summary.html", "*/*.ckpt"),
+            extra=("*/tensorboard/*",),
+            work=("*/metrics.csv",),
         ),
     )
 }

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,25 @@ def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["node", "status", str(tmp_path)])
     assert result.exit_code == 2
     assert "is no node queue" in result.output
+
+
+def test_signals_are_heeded_before_anybody_is_let_in(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has heard that the node listens may end it at once, and it ends in order."""
+    heeded = []
+
+    @contextmanager
+    def looked(*words: Any) -> Iterator[int]:
+        heeded.append(signal.getsignal(signal.SIGTERM))
+        with listening(*words) as port:
+            yield port
+
+    monkeypatch.setattr("ossa.apps.node.listening", looked)
+    before, stop = signal.getsignal(signal.SIGTERM), threading.Event()
+    stop.set()
+    serve(node, door(), stop=stop)
+    assert len(heeded) == 1
+    assert heeded[0] != before
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 class Program:

@@ -49,11 +49,12 @@ def test_a_chart_is_well_formed_svg_inside_its_frame(points: list[tuple[int, flo
         assert 0 <= float(circle.attrib["cy"]) <= 260
 
 
-def test_metrics_of_a_resumed_run_join(tmp_path: Path) -> None:
-    (tmp_path / "metrics-001.csv").write_text("epoch,step,val/dice,train/loss_step\n0,1,0.1,\n1,3,0.2,\n1,3,,5\n")
-    (tmp_path / "metrics.csv").write_text("epoch,step,train/loss_step,val/dice\n1,3,,0.25\n2,5,,0.3\n2,5,4,\n")
+def test_metrics_are_read_by_epoch_and_losses_of_steps_by_step(tmp_path: Path) -> None:
+    rows = ("epoch,step,train/loss_step,val/dice", "1,3,5,", "1,3,,0.25", "2,5,,0.3", "2,5,4,", "3,7,,nan")
+    (tmp_path / "metrics.csv").write_text("\n".join(rows) + "\n")
     curves = read_curves(tmp_path)
-    assert curves.get("val/dice") == [(0, 0.1), (1, 0.25), (2, 0.3)]
+    assert curves.get("val/dice")[:2] == [(1, 0.25), (2, 0.3)]
+    assert math.isnan(curves.get("val/dice")[2][1])
     assert curves.get("train/loss_step") == [(3, 5.0), (5, 4.0)]
     assert curves.get("nothing") == []
     assert read_curves(tmp_path / "absent").get("val/dice") == []

@@ -165,7 +165,8 @@ def serve(
         for event in node.made.values():
             event.set()
 
-    with listening(node, door) as port, _on_signals(end):
+    # Signals are heeded before anybody can know that the node is there: who does may end it in order.
+    with _on_signals(end), listening(node, door) as port:
         for thread in senders:
             thread.start()
         try:

@@ -34,14 +34,10 @@ class Curves:
 
 
 def read_curves(folder: Path) -> Curves:
-    """The columns of a fold's metrics-001.csv, ..., metrics.csv by epoch.
-
-    A run that was resumed has several files; what it trained twice counts once, the last time.
-    """
+    """The columns of a fold's metrics.csv by epoch, the loss of a step by step; none where there is no such file."""
     found: dict[str, dict[float, float]] = {}
-    files = [*sorted(folder.glob("metrics-*.csv")), folder / "metrics.csv"]
-    rows = [row for path in files if path.is_file() for row in _rows(path)]
-    for row in rows:
+    path = folder / "metrics.csv"
+    for row in _rows(path) if path.is_file() else ():
         for name, text in row.items():
             if name is None or name in ("epoch", "step") or not text:
                 continue

@@ -13,12 +13,11 @@ try:
         import lightning.pytorch as pl
         from lightning.fabric.plugins import TorchCheckpointIO
         from lightning.pytorch.callbacks import Callback, Checkpoint, ProgressBar, RichProgressBar
-        from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
+        from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 except ImportError as error:
     raise MissingExtraError.of("training", "train", error) from error
 
 __all__ = [
-    "CSVLogger",
     "Callback",
     "Checkpoint",
     "ProgressBar",

@@ -51,6 +51,37 @@ class Check:
     bits: Tensor | None = None
 
 
+class Means:
+    """Means of figures over an epoch's samples. Lightning's own forget what was before a checkpoint within an epoch."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._samples = 0
+
+    def add(self, figures: Mapping[str, Tensor], samples: int) -> None:
+        """Figures of a batch, each the mean of so many samples; tensors stay where they are."""
+        self._samples += samples
+        for name, value in figures.items():
+            before = self._sums.get(name)
+            one = value.detach().float() * samples
+            self._sums[name] = one if before is None else before.to(one.device) + one
+
+    def take(self) -> dict[str, Tensor]:
+        """The means, which begin anew."""
+        found = {name: total / self._samples for name, total in self._sums.items()}
+        self._sums, self._samples = {}, 0
+        return found
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"samples": self._samples, "sums": {name: float(total) for name, total in self._sums.items()}}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from ``state``."""
+        self._samples = int(state.get("samples", 0))
+        self._sums = {str(name): torch.tensor(float(total)) for name, total in state.get("sums", {}).items()}
+
+
 class TrainingModule(pl.LightningModule):
     """``network`` under ``config``'s loss, optimiser and schedule.
 
@@ -78,6 +109,7 @@ class TrainingModule(pl.LightningModule):
         self._optimiser_steps = 0
         self._validated = False
         self._seen = -1  # the last batch whose figures were logged
+        self.means = Means()
         # Kept out of the module's own parts, or its parameters would appear twice in a checkpoint.
         run = torch.compile(network) if config.train.compile else network
         object.__setattr__(self, "run", run)
@@ -113,9 +145,8 @@ class TrainingModule(pl.LightningModule):
         if self._seen == self.batches:  # SAM looks at a batch twice
             return total
         self._seen = self.batches
-        self.log("train/loss", total.detach(), on_step=True, on_epoch=True, prog_bar=True, batch_size=len(batch.ids))
-        for name, value in parts.items():
-            self.log(f"train/{name}", value, on_step=False, on_epoch=True, batch_size=len(batch.ids))
+        self.log("train/loss_step", total.detach(), on_step=True, on_epoch=False, prog_bar=True)
+        self.means.add({"loss": total.detach(), **parts}, len(batch.ids))
         return total
 
     def _windows(self, inputs: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -129,15 +160,25 @@ class TrainingModule(pl.LightningModule):
         return total + _COARSE_WEIGHT * coarse, {**parts, "coarse": coarse.detach()}
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Count; step the schedule when the optimiser has stepped."""
+        """Count; step the schedule when the optimiser has stepped; log the epoch's means after its last batch."""
         del outputs, batch, batch_idx
         self.batches += 1
+        if self.trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+            self._log_means()
         if self.global_step > self._optimiser_steps and self.schedule is not None:
             self._optimiser_steps = self.global_step
             if self._constant_rate() is None:
                 self.schedule.after_step()
         if self.after_batch is not None:
             self.after_batch(self.trainer)
+
+    def _log_means(self) -> None:
+        means = self.means.take()
+        # "train/loss" is what train.monitor may call it; once in the loggers is enough.
+        self.log("train/loss", means["loss"], on_step=False, on_epoch=True, batch_size=1, logger=False)
+        for name, mean in means.items():
+            key = "train/loss_epoch" if name == "loss" else f"train/{name}"
+            self.log(key, mean, on_step=False, on_epoch=True, batch_size=1)
 
     def _constant_rate(self) -> float | None:
         """The learning rate that takes the schedule's place in this epoch (train.swa.lr)."""
@@ -249,8 +290,8 @@ class TrainingModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what is ours: plain values only."""
         schedule = None if self.schedule is None else self.schedule.state_dict()
-        mine = {"format": FORMAT, "batches": self.batches, "schedule": schedule, **self.identity()}
-        checkpoint["ossa"] = mine
+        mine = {"format": FORMAT, "batches": self.batches, "schedule": schedule, "means": self.means.state_dict()}
+        checkpoint["ossa"] = mine | self.identity()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of another schema or architecture; take over the rest."""
@@ -266,6 +307,7 @@ class TrainingModule(pl.LightningModule):
                     remedy="Resume with the config that started the run, or use finetune.model",
                 )
         self.batches = int(state["batches"])
+        self.means.load_state_dict(state.get("means", {}))
         self._schedule_state = state["schedule"]
 
 

@@ -30,7 +30,7 @@ from ossa.training.averages import Average, averaged
 from ossa.training.batches import BoneData, loader, supersample
 from ossa.training.callbacks import Clock, Interrupted, Interruption, Keeper, SafeCheckpoints
 from ossa.training.material import Checks, Material
-from ossa.training.metrics import EpochsFromOne, keep_metrics
+from ossa.training.metrics import Metrics
 from ossa.training.module import TrainingModule, first_averaged
 from ossa.training.monitor import check_monitored_bone, mode_of
 from ossa.training.recompute import keep_all, recompute
@@ -193,8 +193,7 @@ def train_fold(
     keeper = Keeper(folder, stop.patience, stop.min_delta, config.train.save_every, config.train.monitor, sign)
     swa = first_averaged(config) if config.train.swa is not None else None
     average = [Average(config.train.ema, swa)] if config.train.ema or swa is not None else []
-    keep_metrics(folder)
-    trainer = _trainer(config, folder, [*average, *callbacks, keeper])
+    trainer = _trainer(config, folder, [*average, *callbacks, Metrics(folder, config.logging.every), keeper])
     batches = PlannedBatches(plan, config.train.batch, lambda: module.batches, trainer.global_rank, ranks)
     drawn = data if config.train.validation_loss else None
     checks = Checks(material.checks, config.data.size, int(network.multiple), drawn)  # type: ignore[arg-type]
@@ -229,7 +228,6 @@ def _trainer(config: RunConfig, folder: Path, callbacks: list[Callback]) -> pl.T
     if train.precision == "16" and device_of(config) == "cpu":
         raise ConfigError("train.precision=16 needs a GPU", remedy="Use bf16 or 32 on a CPU")
     loggers: list[Any] = [
-        EpochsFromOne(str(folder), name="", version=""),
         TensorBoardLogger(str(folder), name="", version="tensorboard", default_hp_metric=False),
     ]
     if config.logging.wandb != "off":
