@@ -7,10 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from helpers_hands import BARS, SHAPE, made_hand, mirrored
 from ossa.errors import InputError
-from ossa.measurement.measure import DOUBTFUL, measure_hand
+from ossa.measurement.measure import DOUBTFUL, bones_of, measure_hand, measured_values
+from ossa.measurement.trace import Scale
 from ossa.measurement.types import HandMeasurements
 from ossa.radiograph.radiograph import Provenance, Radiograph, Spacing
 from ossa.segmentation.segmentation import Region, Segmentation
@@ -175,6 +178,16 @@ def test_uncertainties_grow_with_what_the_edges_leave_open(monkeypatch: pytest.M
     least = 0.01 * math.sqrt(250 * 44)
     assert small.uncertainty == pytest.approx(least, rel=0.02)
     assert large.uncertainty == pytest.approx(math.hypot(2 * 12, least), rel=0.05)
+
+
+@given(st.integers(0, 2**31))
+@settings(deadline=None, max_examples=5)
+def test_numbers_that_are_wanted_are_those_of_all(seed: int) -> None:
+    bones = bones_of(made_hand(), Scale(1.0, 1.0, drawn=False))
+    every = measured_values(bones)
+    rng = np.random.default_rng(seed)
+    wanted = {key: value for key, value in every.items() if rng.random() < 0.3}
+    assert measured_values(replace(bones, known={}), wanted) == wanted
 
 
 def test_side_and_spacing_come_from_the_radiograph() -> None:

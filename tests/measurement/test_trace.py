@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import ndimage
 
 from helpers_known import known
-from ossa.measurement.trace import Scale, left_of, midline, shaft_axis, sides_at, tangent, trace
+from ossa.measurement.midlines import midlines
+from ossa.measurement.trace import Scale, left_of, shaft_axis, sides_at, tangent, trace
 from ossa.segmentation.segmentation import Region
 
 masks = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9)).filter(np.any)
@@ -26,6 +28,21 @@ def test_the_edge_reaches_half_a_pixel_beyond_the_pixels(mask: np.ndarray) -> No
     assert (largest.max(axis=0) <= [region.right - 0.5, region.bottom - 0.5]).all()
     assert 0 < bone.area <= region.area
     assert np.hypot(*bone.axis) == pytest.approx(1)
+
+
+@given(masks)
+@settings(deadline=None, max_examples=100)
+def test_the_edge_lies_between_each_pixel_and_the_next_that_is_outside(mask: np.ndarray) -> None:
+    filled = np.pad(mask, 1)
+    if ndimage.label(filled, np.ones((3, 3)))[1] > 1 or ndimage.label(~filled)[1] > 1:
+        return  # parts may be specks, and what lies inside of a ring is no edge
+    slow = [
+        (x + dx / 2 - 1, y + dy / 2 - 1)
+        for y, x in np.argwhere(filled)
+        for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1))
+        if not filled[y + dy, x + dx]
+    ]
+    assert sorted(set(map(tuple, trace(Region(0, 0, mask), UNIT).points.tolist()))) == sorted(slow)
 
 
 def test_a_rectangle() -> None:
@@ -61,7 +78,7 @@ def test_a_flared_end_does_not_turn_the_midline(degrees: float) -> None:
     flare = (t > 90) & (t < 120) & (u > 0) & (u < 40)
     bone = trace(known(Region.tight(shaft | flare)), UNIT)
     start = bone.axis if bone.axis @ axis > 0 else -bone.axis
-    assert np.degrees(np.arccos(abs(midline(bone, start) @ axis))) < 1
+    assert np.degrees(np.arccos(abs(midlines([bone], [start])[0] @ axis))) < 1
     found = shaft_axis(bone, axis + 0.1 * across)
     assert found is not None
     assert np.degrees(np.arccos(min(1.0, found[1] @ axis))) < 1.5

@@ -72,14 +72,14 @@ def look_closer(
     inner = replace(networks, members=members)
     angle = upright_angle(found) if networks.upright else 0.0
     look = inner.look_through(inner.prepare(cut), networks.views, angle)
-    seen = decode(look.logits, look.placement, found.schema, thresholds)
+    seen = decode(look.logits, look.placement, found.schema, thresholds, closer.bones)
     if edges:
         seen = with_edges(seen, look.logits, look.placement, thresholds, closer.bones)
 
     def placed(region: Region) -> Region:
         return Region(region.top + top, region.left + left, region.mask)
 
-    regions = {name: placed(region) for name, region in seen if name in closer.bones}
+    regions = {name: placed(region) for name, region in seen}
     plausible = {name: tuple(map(placed, several)) for name, several in seen.plausible.items()}
     bones = replace(found, regions=regions, probability=seen.probability, plausible=plausible)
     limits = threshold_logits(found.schema, thresholds)

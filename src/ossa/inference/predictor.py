@@ -9,7 +9,7 @@ Nothing of the picture's size is built before the regions.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -202,8 +202,9 @@ class Predictor:
         def look_at_forearm(picture: Radiograph) -> Segmentation:
             networks = replace(upright.networks, views=self.closer_views if self.closer else upright.networks.views)
             look = networks.look(networks.prepare(picture))
-            return self.edged(self.first_found(look), look)
+            return self.edged(self.first_found(look, forearm), look)
 
+        forearm = self.schema.in_row("forearm")
         found = self.finder.find(radiograph)
         # Nothing is known of how a hand lies that the finder does not see.
         single = upright if found.hands else self
@@ -239,9 +240,9 @@ class Predictor:
         found, closely = self.looked_closer(self.first_found(look), radiograph)
         return self.edged(found, look), closely
 
-    def first_found(self, look: Look) -> Segmentation:
-        """The bones of ``look``, tidied."""
-        return self.tidied(self.decode(look))
+    def first_found(self, look: Look, names: Collection[str] | None = None) -> Segmentation:
+        """The bones of ``look``, or those called ``names`` alone, tidied."""
+        return self.tidied(decode(look.logits, look.placement, self.schema, self.thresholds, names))
 
     def edged(self, found: Segmentation, look: Look) -> Segmentation:
         """``found``, where ``edges`` are asked for with those of ``look`` for bones that no closer look gave any."""

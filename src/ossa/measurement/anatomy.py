@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ossa.hand.bones import SHORT, rays, row, towards_fingers
-from ossa.measurement.trace import Float, Scale, Trace, left_of, midline, pointing, shaft_axis
+from ossa.measurement.midlines import midlines
+from ossa.measurement.trace import Float, Scale, Trace, left_of, pointing, shaft_axis
 from ossa.radiograph.radiograph import Side
 from ossa.schema import BoneSchema
 
@@ -142,7 +143,7 @@ class Bones:
     def directions(self) -> Mapping[str, Float]:
         """Digit bone -> unit vector along the midline of its shaft, pointing away from the elbow."""
         wrist = self.centres[[i for i in row(self.schema, *SHORT) if np.isfinite(self.centres[i, 0])]]
-        out = {}
+        starts: dict[str, Float] = {}
         for ray in rays(self.schema):
             there = [i for i in ray if np.isfinite(self.centres[i, 0])]
             chain = [self.centres[i] for i in there]
@@ -151,6 +152,6 @@ class Bones:
                 last = chain[min(k + 1, len(chain) - 1)]
                 towards = last - first
                 name = self.schema.names[i]
-                start = pointing(self.traces[name].axis, towards if np.hypot(*towards) > 0 else self.up)
-                out[name] = midline(self.traces[name], start)
-        return out
+                starts[name] = pointing(self.traces[name].axis, towards if np.hypot(*towards) > 0 else self.up)
+        found = midlines([self.traces[name] for name in starts], list(starts.values()))
+        return dict(zip(starts, found, strict=True))

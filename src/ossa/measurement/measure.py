@@ -6,7 +6,7 @@ Nothing is asked of a network: an uncertainty comes from the bones' plausible ed
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +27,7 @@ from ossa.measurement.types import HandMeasurements, Measurement, Unit
 from ossa.measurement.uncertainty import FROM_EDGES, FROM_PIXELS, HAND, moved, uncertainty
 from ossa.measurement.whole import OF_A_HAND
 from ossa.radiograph.radiograph import Radiograph, Spacing
+from ossa.segmentation.edges import ENOUGH
 from ossa.segmentation.outlines import outlines_from_region
 from ossa.segmentation.segmentation import Region, Segmentation
 
@@ -34,9 +35,10 @@ from ossa.segmentation.segmentation import Region, Segmentation
 #: (``unsure`` of inference/judge.json).
 DOUBTFUL = 0.308
 
-#: So many other edges of each bone are measured: a lower and a higher threshold, another look. More cost time and say
-#: little.
-_EDGES = 3
+#: The unit of each quantity, where the spacing is known and where it is not.
+_UNITS: Mapping[str, tuple[Unit, Unit]] = {
+    "length": ("mm", "px"), "area": ("mm2", "px2"), "angle": ("degrees", "degrees"), "ratio": ("ratio", "ratio"),
+}  # fmt: skip
 
 #: A measurement: its name and its bone.
 Key = tuple[str, str | None]
@@ -80,7 +82,9 @@ def measure_hand(
         for one in plausible(segmentation)
     ]
     judged = bool(segmentation.plausible)
-    taken = _numbers(seen, [measured_values(other) for other in others], judged, known is not None)
+    numbers = dict(_found(seen))
+    told = {key for key, number in numbers.items() if isinstance(number, Found)}
+    taken = _numbers(seen, numbers, [measured_values(other, told) for other in others], judged, known is not None)
     found = list(with_scores(taken, segmentation.schema))
     if radiograph is not None:
         found = list(_with_cortices(found, seen, radiograph, known is not None))
@@ -143,7 +147,7 @@ def plausible(segmentation: Segmentation) -> list[Mapping[str, Region]]:
     """The bones as they may as well be: at other thresholds and looks, or with their outlines a pixel in and out."""
     if not segmentation.plausible:
         return [moved(segmentation, 1), moved(segmentation, -1)]
-    count = min(_EDGES, max(len(regions) for regions in segmentation.plausible.values()))
+    count = min(ENOUGH, max(len(regions) for regions in segmentation.plausible.values()))
     return [
         {bone: regions[k] for bone, regions in segmentation.plausible.items() if k < len(regions)} for k in range(count)
     ]
@@ -176,17 +180,17 @@ def _end_at_border(region: Region, hand: list[Region], shape: tuple[int, int]) -
     return bool((low <= 0).any() or high[0] >= shape[0] - 1 or high[1] >= shape[1] - 1)
 
 
-def measured_values(bones: Bones) -> dict[Key, float]:
-    """Every number that can be had of bones, but those of grey profiles."""
-    return {key: found.value for key, found in _found(bones) if isinstance(found, Found)}
+def measured_values(bones: Bones, wanted: Container[Key] | None = None) -> dict[Key, float]:
+    """Every number that can be had of bones, of those that are ``wanted`` (None: all), but those of grey profiles."""
+    return {key: found.value for key, found in _found(bones, wanted) if isinstance(found, Found)}
 
 
-def _found(bones: Bones) -> Iterator[tuple[Key, Found | str]]:
-    """Every measurement, or the reason why there is none; bone by bone, then those of the hand; none for what needs
-    bones that the schema does not have."""
+def _found(bones: Bones, wanted: Container[Key] | None = None) -> Iterator[tuple[Key, Found | str]]:
+    """Every measurement that is ``wanted`` (None: all), or the reason why there is none; bone by bone, then those of
+    the hand; none for what needs bones that the schema does not have."""
     for bone in bones.schema.names:
         for name, of_bone in OF_A_BONE.items():
-            if not applies(bones, name, bone):
+            if not applies(bones, name, bone) if wanted is None else (name, bone) not in wanted:
                 continue
             try:
                 yield (name, bone), of_bone(bones, bone)
@@ -195,6 +199,8 @@ def _found(bones: Bones) -> Iterator[tuple[Key, Found | str]]:
             except Unmeasured as reason:
                 yield (name, bone), str(reason).removeprefix(f"{bones.schema.bone(bone).title}: ")
     for name, of_hand in OF_A_HAND.items():
+        if wanted is not None and (name, None) not in wanted:
+            continue
         try:
             yield (name, None), of_hand(bones)
         except Foreign:
@@ -203,8 +209,10 @@ def _found(bones: Bones) -> Iterator[tuple[Key, Found | str]]:
             yield (name, None), str(reason)
 
 
-def _numbers(seen: Bones, others: list[dict[Key, float]], judged: bool, metric: bool) -> Iterator[Measurement]:
-    for (name, bone), found in _found(seen):
+def _numbers(
+    seen: Bones, numbers: Mapping[Key, Found | str], others: list[dict[Key, float]], judged: bool, metric: bool
+) -> Iterator[Measurement]:
+    for (name, bone), found in numbers.items():
         unit = _unit(name, metric)
         if isinstance(found, str):
             yield Measurement(name, bone, unit=unit, reason=found)
@@ -241,7 +249,4 @@ def _cortices(seen: Bones, bone: str, radiograph: Radiograph, metric: bool) -> I
 
 
 def _unit(name: str, metric: bool) -> Unit:
-    units: Mapping[str, tuple[Unit, Unit]] = {
-        "length": ("mm", "px"), "area": ("mm2", "px2"), "angle": ("degrees", "degrees"), "ratio": ("ratio", "ratio"),
-    }  # fmt: skip
-    return units[DEFINITIONS[name].quantity][0 if metric else 1]
+    return _UNITS[DEFINITIONS[name].quantity][0 if metric else 1]

@@ -73,9 +73,9 @@ def width_head(bones: Bones, name: str) -> Found:
 def width_middle(bones: Bones, name: str) -> Found:
     """The extent across the axis at half the length."""
     bone, axis = bones.whole(name), _direction(bones, name)
-    along = bone.along(axis)
-    at = (along.min() + along.max()) / 2
-    found = sides_at(bone, axis, at, max(_SLICE * float(np.ptp(along)), bones.scale.row))
+    low, high = bone.ends(axis)
+    at = (low + high) / 2
+    found = sides_at(bone, axis, at, max(_SLICE * (high - low), bones.scale.row))
     if found is None:
         raise Unmeasured("its outline has a gap at the middle")
     across, place = left_of(axis), bone.centre + at * axis
@@ -91,9 +91,11 @@ def axis_angle(bones: Bones, name: str) -> Found:
     else:
         bone, axis = bones.whole(name), _direction(bones, name)
         point = bone.centre
+    angle = float(np.degrees(np.arctan2(axis[0], -axis[1])))
+    if not bones.scale.drawn:
+        return Found(angle)
     t = (bone.points - point) @ axis
-    help_line = bones.scale.stroke(point + t.min() * axis, point + t.max() * axis, help=True)
-    return Found(float(np.degrees(np.arctan2(axis[0], -axis[1]))), (help_line,))
+    return Found(angle, (bones.scale.stroke(point + t.min() * axis, point + t.max() * axis, help=True),))
 
 
 def relative_length(bones: Bones, name: str) -> Found:
@@ -111,17 +113,20 @@ def joint_space(bones: Bones, name: str) -> Found:
     far, near = bones.whole(name), bones.whole(order[order.index(name) - 1])
     axis = _direction(bones, name)
     across = left_of(axis)
-    base = far.points[far.along(axis) < far.along(axis).min() + _QUARTER * far.extent(axis)]
-    reach = (near.points - far.centre) @ axis
-    head = near.points[reach > reach.max() - _QUARTER * float(np.ptp(reach))]
-    u, v = (base - far.centre) @ across, (head - far.centre) @ across
+    along = far.along(axis)
+    base = np.flatnonzero(along < far.ends(axis)[0] + _QUARTER * far.extent(axis))
+    apart = near.points - far.centre
+    reach = apart @ axis
+    last = float(reach.max())
+    head = np.flatnonzero(reach > last - _QUARTER * (last - float(reach.min())))
+    u, v = far.along(across).take(base), apart.take(head, axis=0) @ across
     low, high = max(u.min(), v.min()), min(u.max(), v.max())
     middle, half = (low + high) / 2, _JOINT * (high - low) / 2
     if half <= 0:
         raise Unmeasured("the two bones of the joint do not face each other")
     lines = middle + half * (2 * (np.arange(_LINES) + 0.5) / _LINES - 1)
-    upper = _facing(u, (base - far.centre) @ axis, middle, half, np.minimum, np.inf)
-    lower = _facing(v, (head - far.centre) @ axis, middle, half, np.maximum, -np.inf)
+    upper = _facing(u, along.take(base), middle, half, np.minimum, np.inf)
+    lower = _facing(v, reach.take(head), middle, half, np.maximum, -np.inf)
     seen = np.flatnonzero(np.isfinite(upper) & np.isfinite(lower))
     if seen.size <= _LINES // 2:
         raise Unmeasured("the two bones of the joint do not face each other")
@@ -146,6 +151,7 @@ def _facing(across: Float, along: Float, middle: float, half: float, take: np.uf
     return out
 
 
+@once
 def axis_of(bones: Bones, name: str) -> Float:
     """A bone's axis: of a digit's bone its principal axis away from the elbow, of a carpal its greatest diameter."""
     if name in bones.directions:
@@ -160,9 +166,10 @@ def greatest_diameter(bone: Trace) -> Float:
     import cv2
 
     hull = cv2.convexHull(bone.points.astype(np.float32)).reshape(-1, 2).astype(np.float64)
-    apart = hull[:, None] - hull[None]
-    i, j = np.unravel_index(int(np.argmax((apart**2).sum(axis=2))), (len(hull), len(hull)))
-    line = apart[i, j]
+    x, y = hull.T
+    apart = (x[:, None] - x) ** 2 + (y[:, None] - y) ** 2
+    i, j = divmod(int(np.argmax(apart)), len(hull))
+    line = hull[i] - hull[j]
     return np.asarray(line / max(float(np.hypot(*line)), 1e-12))
 
 
@@ -180,7 +187,7 @@ def _end_width(bones: Bones, name: str, way: float) -> Found:
     bone, axis = bones.whole(name), _direction(bones, name)
     across = left_of(axis)
     along = bone.along(axis)
-    low, high = float(along.min()), float(along.max())
+    low, high = bone.ends(axis)
     near = along >= high - _QUARTER * (high - low) if way > 0 else along <= low + _QUARTER * (high - low)
     u = bone.along(across)[near]
     left, right = float(u.min()), float(u.max())
@@ -207,8 +214,8 @@ def _span(bone: Trace, axis: Float, scale: Scale) -> Stroke:
     """The extent along ``axis`` as a line through the bone's centre."""
     if not scale.drawn:
         return scale.stroke()
-    t = bone.along(axis)
-    return scale.stroke(bone.centre + t.min() * axis, bone.centre + t.max() * axis)
+    low, high = bone.ends(axis)
+    return scale.stroke(bone.centre + low * axis, bone.centre + high * axis)
 
 
 #: Name -> what measures it of a bone.

@@ -74,20 +74,32 @@ class Trace:
         return float(np.sqrt(self.area))
 
     @cached_property
-    def _seen(self) -> dict[bytes, Float]:
+    def _seen(self) -> dict[bytes, tuple[Float, float, float]]:
         return {}
+
+    @cached_property
+    def _from_centre(self) -> Float:
+        return self.points - self.centre
+
+    def _along(self, axis: Float) -> tuple[Float, float, float]:
+        key = axis.tobytes()
+        if key not in self._seen:
+            places = self._from_centre @ axis
+            self._seen[key] = places, float(places.min()), float(places.max())
+        return self._seen[key]
 
     def along(self, axis: Float) -> Float:
         """(N,) places of the edge along ``axis``, from the centre."""
-        key = axis.tobytes()
-        if key not in self._seen:
-            self._seen[key] = (self.points - self.centre) @ axis
-        return self._seen[key]
+        return self._along(axis)[0]
+
+    def ends(self, axis: Float) -> tuple[float, float]:
+        """The least and the greatest of the places ``along`` an axis."""
+        return self._along(axis)[1:]
 
     def extent(self, axis: Float) -> float:
         """How long the bone is along ``axis``."""
-        along = self.along(axis)
-        return float(along.max() - along.min())
+        low, high = self.ends(axis)
+        return high - low
 
 
 def trace(region: Region, scale: Scale) -> Trace:
@@ -103,8 +115,8 @@ def trace(region: Region, scale: Scale) -> Trace:
     area = float(np.count_nonzero(region.mask))
     if len(rings) > 1:
         sizes = [cv2.contourArea(ring) for ring in rings]
-        near = _near(rings, sizes)
-        kept = [k for k, size in enumerate(sizes) if size >= _SPECK * max(sizes) and near[k]]
+        large = [k for k, size in enumerate(sizes) if size >= _SPECK * max(sizes)]
+        kept = _near(rings, sizes, large) if len(large) > 1 else large
         area *= sum(sizes[k] + 0.5 for k in kept) / sum(size + 0.5 for size in sizes)
         rings = [rings[k] for k in kept]
     pixels: Whole = np.concatenate(rings).reshape(-1, 2).astype(np.intp)
@@ -118,30 +130,33 @@ def trace(region: Region, scale: Scale) -> Trace:
     )
 
 
-def _near(rings: Sequence[Any], sizes: Sequence[float]) -> list[bool]:
-    """Which of several parts lie near the largest of them."""
+def _near(rings: Sequence[Any], sizes: Sequence[float], which: Sequence[int]) -> list[int]:
+    """Those of the parts ``which`` that lie near the largest of all."""
     largest = int(np.argmax(sizes))
     main = rings[largest].reshape(-1, 2).astype(np.float64)
     # A point in so many is enough for a distance that need not be exact.
     main = main[:: max(1, len(main) // 64)]
     limit = _APART * float(np.sqrt(sizes[largest])) + float(np.ptp(main, axis=0).max()) / 16
     out = []
-    for ring in rings:
-        points = ring.reshape(-1, 2)[:: max(1, len(ring) // 64)]
-        apart = np.hypot(*np.moveaxis(main[:, None] - points[None], -1, 0))
-        out.append(bool(apart.min() <= limit))
+    for k in which:
+        points = rings[k].reshape(-1, 2)[:: max(1, len(rings[k]) // 64)]
+        apart = main[:, None] - points[None]
+        if k == largest or float(np.hypot(apart[..., 0], apart[..., 1]).min()) <= limit:
+            out.append(k)
     return out
 
 
 def _edge(framed: NDArray[np.uint8], pixels: Whole) -> Float:
     """(N, 2) the middles of those sides of the outermost ``pixels`` (x, y) that lie between inside and outside."""
-    x, y = pixels.T
-    sides = [
-        np.stack([x[out] + dx, y[out] + dy], axis=1)
-        for dx, dy, ahead in ((0.5, 0.0, (0, 1)), (-0.5, 0.0, (0, -1)), (0.0, 0.5, (1, 0)), (0.0, -0.5, (-1, 0)))
-        for out in (framed[y + ahead[0], x + ahead[1]] == 0,)
-    ]
-    return np.concatenate(sides)
+    width = framed.shape[1]
+    inside, at = framed.ravel(), pixels @ np.array([1, width])
+    free = [np.flatnonzero(inside.take(at + ahead) == 0) for ahead in (1, -1, width, -width)]
+    out = pixels.take(np.concatenate(free), axis=0).astype(np.float64)
+    first = 0
+    for side, (axis, step) in zip(free, ((0, 0.5), (0, -0.5), (1, 0.5), (1, -0.5)), strict=True):
+        out[first : first + len(side), axis] += step
+        first += len(side)
+    return out
 
 
 def _moments(rings: Sequence[Any], pixels: Whole, scale: Scale) -> tuple[Float, Float]:
@@ -197,24 +212,9 @@ def sides_at(bone: Trace, axis: Float, at: float, half: float) -> tuple[float, f
     return None if low.size == 0 or high.size == 0 else (float(low.mean()), float(high.mean()))
 
 
-#: A shaft is followed between these shares of a whole bone's length, in so many slices.
-_SHAFT, _SLICES = (0.2, 0.8), 16
-
-
-def midline(bone: Trace, start: Float) -> Float:
-    """The direction of the midline of a whole bone's shaft, close to ``start``; ``start`` itself where none is found.
-
-    Unlike the principal axis it does not turn with a flared or half hidden end.
-    """
-    axis = start
-    for _ in range(2):
-        along = bone.along(axis)
-        low, high = along.min() + np.array(_SHAFT) * float(np.ptp(along))
-        found = _middles(along, bone.along(left_of(axis)), float(low), float(high))
-        if len(found) < _SLICES // 2:
-            return start
-        axis = _turned(axis, _line(found)[0])
-    return axis
+#: A shaft is followed in so many slices.
+_SLICES = 16
+_MIDDLES = (np.arange(_SLICES) + 0.5) / _SLICES
 
 
 def shaft_axis(bone: Trace, towards: Float, least: float = 0.4) -> tuple[Float, Float] | None:
@@ -226,9 +226,9 @@ def shaft_axis(bone: Trace, towards: Float, least: float = 0.4) -> tuple[Float, 
     point = bone.centre
     for _ in range(4):
         along, across = bone.along(axis), bone.along(left_of(axis))
-        far = float(along.max())
+        near, far = bone.ends(axis)
         wide = float(np.ptp(across[along > far - 0.6 * bone.size]))
-        low, high = float(along.min()) + 0.1 * wide, far - 0.8 * wide
+        low, high = near + 0.1 * wide, far - 0.8 * wide
         if high - low < least * wide:
             return None
         found = _middles(along, across, low, high, 0.25 * wide)
@@ -250,14 +250,13 @@ def _middles(along: Float, across: Float, low: float, high: float, least: float 
     np.minimum.at(left, at, u)
     np.maximum.at(right, at, u)
     with np.errstate(invalid="ignore", divide="ignore"):
-        upper = u >= ((left + right) / 2)[at]
-        sides = [
-            np.bincount(at[which], u[which], _SLICES) / np.bincount(at[which], minlength=_SLICES)
-            for which in (upper, ~upper)
-        ]
-        known = np.isfinite(sides[0]) & np.isfinite(sides[1]) & (sides[0] - sides[1] > least)
-    places = low + (np.arange(_SLICES) + 0.5) / _SLICES * (high - low)
-    return np.stack([places, (sides[0] + sides[1]) / 2], axis=1)[known]
+        # Bins of the one side of each slice, then of the other.
+        bins = at + _SLICES * (u >= ((left + right) / 2).take(at))
+        lower, upper = (np.bincount(bins, u, 2 * _SLICES) / np.bincount(bins, minlength=2 * _SLICES)).reshape(2, -1)
+        known = upper - lower > least  # nor is a side that nothing is known of: it is no number
+    out = np.empty((_SLICES, 2))
+    out[:, 0], out[:, 1] = low + _MIDDLES * (high - low), (upper + lower) / 2
+    return out[known]
 
 
 def _line(middles: Float) -> tuple[float, float]:
@@ -269,7 +268,7 @@ def _line(middles: Float) -> tuple[float, float]:
 
 
 def _fit(middles: Float) -> tuple[float, float]:
-    mean = middles.mean(axis=0)
+    mean = middles.sum(axis=0) / len(middles)
     t, m = (middles - mean).T
     slope = float(t @ m) / max(float(t @ t), 1e-12)
     return slope, float(mean[1] - slope * mean[0])

@@ -55,7 +55,8 @@ def apart(name: str, one: float, other: float) -> float:
 
 def scaled(name: str, size: float) -> float:
     """What a floor is multiplied by: errors of lengths grow with the bone, those of angles and ratios do not."""
-    return {"length": size, "area": size * size}.get(DEFINITIONS[name].quantity, 1.0)
+    quantity = DEFINITIONS[name].quantity
+    return size if quantity == "length" else size * size if quantity == "area" else 1.0
 
 
 Fitted = Mapping[str, Mapping[str, tuple[float, float]]]

@@ -10,7 +10,7 @@ Needs numpy only, so that training can validate with the same code that predicts
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -137,9 +137,13 @@ def threshold_logits(schema: BoneSchema, thresholds: Mapping[str, float] | None)
 
 
 def decode(
-    logits: Logits, placement: GridPlacement, schema: BoneSchema, thresholds: Mapping[str, float] | None = None
+    logits: Logits,
+    placement: GridPlacement,
+    schema: BoneSchema,
+    thresholds: Mapping[str, float] | None = None,
+    names: Collection[str] | None = None,
 ) -> Segmentation:
-    """The bones of ``logits`` (C, h, w), which cover the whole grid of ``placement``.
+    """The bones of ``logits`` (C, h, w), which cover the whole grid of ``placement``; those in ``names`` (None: all).
 
     A pixel of the picture is bone where its interpolated logit is above the bone's threshold
     (``thresholds``: bone name -> probability). ``probability`` is the mean one over the
@@ -150,7 +154,7 @@ def decode(
     scale_y, scale_x = scales((logits.shape[1], logits.shape[2]), placement)
     regions, probability = {}, {}
     for name, plane, limit in zip(schema.names, logits, threshold_logits(schema, thresholds), strict=True):
-        box = box_above(plane, limit)
+        box = box_above(plane, limit) if names is None or name in names else None
         if box is None:
             continue
         top, bottom = reach(box[0], box[1], scale_y, placement.image_shape[0])

@@ -27,6 +27,10 @@ from ossa.segmentation.segmentation import Region, Segmentation
 #: Edges are plausible from the one to the other probability, for a bone whose threshold is .5; others move along.
 LEAST, MOST = 0.3, 0.7
 
+#: So many other edges of a bone are measured: a lower and a higher threshold, another look. More cost time and say
+#: little.
+ENOUGH = 3
+
 
 def with_edges(
     found: Segmentation,
@@ -46,8 +50,11 @@ def with_edges(
 def with_look(
     found: Segmentation, logits: Logits, placement: GridPlacement, thresholds: Mapping[str, float] | None = None
 ) -> Segmentation:
-    """``found`` with one more edge for each of its bones: as another look at the same picture sees it."""
-    return _with(found, logits, placement, thresholds, (0.0,), None)
+    """``found`` with one more edge for each of its bones that has not ``ENOUGH``: as another look at the same picture
+    sees it.
+    """
+    few = [name for name, _ in found if len(found.plausible.get(name, ())) < ENOUGH]
+    return _with(found, logits, placement, thresholds, (0.0,), few)
 
 
 def _with(
