@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -188,6 +189,22 @@ def test_a_finished_run_resumed_changes_nothing(tmp_path: Path) -> None:
     assert (names_in(tmp_path / "a"), (tmp_path / "a" / "metrics.csv").read_bytes()) == (left, table)
     assert again.dice == first.dice
     same(first.network.state_dict(), again.network.state_dict())
+
+
+def test_a_run_that_goes_on_from_an_earlier_checkpoint_tells_every_step_once(tmp_path: Path) -> None:
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    config = tiny.tiny_config(train={"save_every": 1})
+    tiny.train(config, tmp_path / "whole")
+    shutil.copytree(tmp_path / "whole", tmp_path / "back")
+    shutil.copyfile(tmp_path / "back" / "epoch-0001.ckpt", tmp_path / "back" / "last.ckpt")
+    tiny.train(config, tmp_path / "back", resume=True)
+    compare(tmp_path / "whole", tmp_path / "back")
+
+    def steps(folder: Path) -> list[int]:
+        found = events.EventAccumulator(str(folder / "tensorboard"))
+        return [event.step for event in found.Reload().Scalars("train/loss_step")]
+
+    assert steps(tmp_path / "back") == steps(tmp_path / "whole") == list(range(9))
 
 
 def test_a_run_that_had_stopped_early_stays_stopped_and_keeps_its_figures(tmp_path: Path) -> None:

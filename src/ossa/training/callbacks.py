@@ -31,18 +31,27 @@ class SafeCheckpoints(TorchCheckpointIO):
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         """Tensors and plain values only. Raises InputError naming the file."""
         del weights_only
-        try:
-            found = torch.load(path, map_location=map_location or "cpu", weights_only=True)
-        except Exception as error:  # a broken zip, a pickle of objects, ... each raises its own
-            raise InputError(
-                "the checkpoint cannot be read",
-                path=path,
-                found=(str(error).strip().splitlines() or [type(error).__name__])[0][:200],
-                remedy="Use best.ckpt, or start a new run",
-            ) from error
-        if not isinstance(found, dict):
-            raise InputError("is not a checkpoint", path=path, found=type(found).__name__)
-        return found
+        return _loaded(path, map_location=map_location or "cpu")
+
+
+def steps_of(path: Path) -> int:
+    """Optimiser steps that a run had done at a checkpoint. Raises InputError naming the file."""
+    return int(_loaded(path, map_location="cpu", mmap=True).get("global_step", 0))
+
+
+def _loaded(path: Any, **options: Any) -> dict[str, Any]:
+    try:
+        found = torch.load(path, weights_only=True, **options)
+    except Exception as error:  # a broken zip, a pickle of objects, ... each raises its own
+        raise InputError(
+            "the checkpoint cannot be read",
+            path=path,
+            found=(str(error).strip().splitlines() or [type(error).__name__])[0][:200],
+            remedy="Use best.ckpt, or start a new run",
+        ) from error
+    if not isinstance(found, dict):
+        raise InputError("is not a checkpoint", path=path, found=type(found).__name__)
+    return found
 
 
 class Clock(Callback):

@@ -28,7 +28,7 @@ from ossa.training.arithmetic import device_of, has_bf16, settled
 from ossa.training.augment_keys import augment_config
 from ossa.training.averages import Average, averaged
 from ossa.training.batches import BoneData, loader, supersample
-from ossa.training.callbacks import Clock, Interrupted, Interruption, Keeper, SafeCheckpoints
+from ossa.training.callbacks import Clock, Interrupted, Interruption, Keeper, SafeCheckpoints, steps_of
 from ossa.training.material import Checks, Material
 from ossa.training.metrics import Metrics
 from ossa.training.module import TrainingModule, first_averaged
@@ -193,13 +193,14 @@ def train_fold(
     keeper = Keeper(folder, stop.patience, stop.min_delta, config.train.save_every, config.train.monitor, sign)
     swa = first_averaged(config) if config.train.swa is not None else None
     average = [Average(config.train.ema, swa)] if config.train.ema or swa is not None else []
-    trainer = _trainer(config, folder, [*average, *callbacks, Metrics(folder, config.logging.every), keeper])
+    start = keeper.last_path if resume and keeper.last_path.exists() else None
+    told = [*average, *callbacks, Metrics(folder, config.logging.every), keeper]
+    trainer = _trainer(config, folder, told, 0 if start is None else steps_of(start))
     batches = PlannedBatches(plan, config.train.batch, lambda: module.batches, trainer.global_rank, ranks)
     drawn = data if config.train.validation_loss else None
     checks = Checks(material.checks, config.data.size, int(network.multiple), drawn)  # type: ignore[arg-type]
     mine = list(range(trainer.global_rank, len(checks), ranks))
     seen = DataLoader(checks, batch_size=None, sampler=mine)
-    start = keeper.last_path if resume and keeper.last_path.exists() else None
     keys = config.data.phantoms
     writers = keys.writers if keys is not None and trainer.is_global_zero else 0
     with (
@@ -221,14 +222,17 @@ def train_fold(
     return FoldResult(keeper.dice, keeper.best_epoch, keeper.per_bone, module.network.cpu().eval(), folder, early)
 
 
-def _trainer(config: RunConfig, folder: Path, callbacks: list[Callback]) -> pl.Trainer:
-    """Lightning's trainer, set from ``config.train``; DeviceError when the device is not there."""
+def _trainer(config: RunConfig, folder: Path, callbacks: list[Callback], steps: int = 0) -> pl.Trainer:
+    """Lightning's trainer, set from ``config.train``; DeviceError when the device is not there.
+
+    ``steps``: those done before; TensorBoard forgets what an earlier start told of later ones.
+    """
 
     train = config.train
     if train.precision == "16" and device_of(config) == "cpu":
         raise ConfigError("train.precision=16 needs a GPU", remedy="Use bf16 or 32 on a CPU")
     loggers: list[Any] = [
-        TensorBoardLogger(str(folder), name="", version="tensorboard", default_hp_metric=False),
+        TensorBoardLogger(str(folder), "", "tensorboard", default_hp_metric=False, purge_step=steps),
     ]
     if config.logging.wandb != "off":
         loggers.append(_wandb(config, folder))
