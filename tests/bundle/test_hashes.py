@@ -19,9 +19,9 @@ def plain(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize("at_once", [0, 100, 1_000_000])
-def test_begun_or_not_it_is_the_hash(at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hashes, "_AT_ONCE", at_once)
+@pytest.mark.parametrize("block", [1, 1000, 1_000_000])
+def test_begun_or_not_it_is_the_hash(block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hashes, "_BLOCK", block)
     files = []
     for k in range(6):
         files.append(tmp_path / f"{k}.bin")
@@ -51,6 +51,17 @@ def test_an_altered_model_is_refused_though_its_hash_was_begun(bundle: Bundle, t
         stream.write(b"\0\1\2\3")
     with pytest.raises(BundleError, match="not the one that the card describes"):
         Bundle.load(folder)
+
+
+def test_no_file_is_hashed_twice_however_its_folder_is_written(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed = []
+    real = hashes._hashed
+    monkeypatch.setattr(hashes, "_hashed", lambda path: (hashed.append(path.name), real(path))[1])
+    monkeypatch.setattr(hashes, "sha256", lambda path: hashed.append(f"{path} again"))
+    monkeypatch.chdir(bundle.path.parent)
+    ahead_of(Path(bundle.path.name))
+    Bundle.load(Path("..") / bundle.path.parent.name / bundle.path.name)
+    assert sorted(hashed) == sorted(bundle.card.files)
 
 
 def test_the_shipped_model_is_where_it_is_looked_for() -> None:

@@ -15,9 +15,9 @@ from ossa.safety import sha256
 #: The folder of the shipped bundle.
 SHIPPED = Path(__file__).parent.parent / "models" / "default"
 
-#: Files up to this size are read at once: a thread that hashes block by block would wait for the interpreter's lock
-#: after each of them, which another thread keeps while it imports.
-_AT_ONCE = 64_000_000
+#: So many bytes are read and hashed at a time. After each block a thread waits for the interpreter's lock, which
+#: another one keeps while it imports, so blocks are large; a whole file would take new memory, as costly as hashing.
+_BLOCK = 4_000_000
 
 #: What was begun for a file as it was then, and not asked for yet.
 _begun: dict[tuple[object, ...], Future[str]] = {}
@@ -48,13 +48,17 @@ def digest(path: Path) -> str:
 
 
 def _hashed(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.stat().st_size <= _AT_ONCE else sha256(path)
+    found, block = hashlib.sha256(), memoryview(bytearray(_BLOCK))
+    with path.open("rb", buffering=0) as stream:
+        while count := stream.readinto(block):
+            found.update(block[:count])
+    return found.hexdigest()
 
 
 def _stamp(path: Path) -> tuple[object, ...] | None:
-    """What changes with a file's content; None for no file."""
+    """What changes with a file's content, whichever way its path is written; None for no file."""
     try:
         found = path.stat()
     except OSError:
         return None
-    return str(path), found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    return path.name, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
