@@ -96,11 +96,15 @@ def judged(trip: Trip, found: Tree, whole: Tree) -> Verdict:
 
 
 def _train(root: Path, out: Path) -> list[str]:
-    """Resume where a run has begun; else the same command again."""
+    """Resume where a run has begun; else the same command again.
+
+    Its pictures are decoded once for all rounds, in processes that start anew each time: rounds of the cache are those
+    of "cache-j2".
+    """
     run = out / "run"
     if (run / "config.yaml").exists():
         return ["train", "--resume", "--folder", str(run)]
-    return ["train", str(root / "run.yaml"), f"data.cache={out / 'cache'}", "--folder", str(run)]
+    return ["train", str(root / "run.yaml"), f"data.cache={root / 'cache'}", "--folder", str(run)]
 
 
 def _written(text: str) -> Callable[[Path, Path], list[str]]:
@@ -123,6 +127,21 @@ PREDICTING = (
     "ossa.measurement.files",
     "ossa.labels.coco",
     "onnxruntime",
+)
+
+TRAINING = (
+    "ossa.cli.train",
+    "ossa.pipeline.train",
+    "ossa.training.deadline",
+    "ossa.training.run",
+    "ossa.training.sheet",
+    "ossa.models.compact",
+    "ossa.pages.run",
+    "ossa.bundle.bundle",
+    "torch._dynamo",  # which an optimiser's first step imports
+    "torch.utils.tensorboard",
+    "rich.progress",
+    *CACHING,
 )
 
 _RUN_AT_WORK = (".ossa-run/", ".ossa-run/*")
@@ -151,7 +170,7 @@ TRIPS = {
         Trip(
             "train",
             _train,
-            ("ossa.pipeline.train", "ossa.training.run", "ossa.pages.run", *CACHING),
+            TRAINING,
             differs=("run/run.log", "run/provenance.json", "run/summary.html", "*/*.ckpt"),
             extra=("*/tensorboard/*",),
             work=("*/metrics.csv",),

@@ -63,6 +63,20 @@ def whole_ground(bright_model: Path, tmp_path_factory: pytest.TempPathFactory) -
         yield rounds.Ground(nursery, root, folder / "out")
 
 
+@pytest.fixture(scope="module")
+def school(tmp_path_factory: pytest.TempPathFactory) -> Iterator[rounds.Ground]:
+    """A data set and a run file to train on it."""
+    if find_spec("lightning") is None:
+        pytest.skip("lightning is not installed")
+    folder = tmp_path_factory.mktemp("faults")
+    for name in ("logs", "in", "out"):
+        (folder / name).mkdir()
+    inputs.dataset(folder / "in" / "set")
+    trips.write_run(folder / "in")
+    with running.Nursery(folder / "logs", trips.TRIPS["train"].modules) as nursery:
+        yield rounds.Ground(nursery, folder / "in", folder / "out")
+
+
 @pytest.mark.parametrize("name", LIGHT)
 def test_a_command_that_is_killed_at_random_moments_goes_on(ground: rounds.Ground, name: str) -> None:
     tally = rounds.at_random(ground, trips.TRIPS[name], ROUNDS, seed=1)
@@ -75,6 +89,13 @@ def test_a_command_that_is_killed_at_random_moments_goes_on(ground: rounds.Groun
 @pytest.mark.parametrize("name", HEAVY)
 def test_a_longer_command_that_is_killed_goes_on(whole_ground: rounds.Ground, name: str) -> None:
     tally = rounds.at_random(whole_ground, trips.TRIPS[name], ROUNDS, seed=1)
+    assert tally.told == []
+    assert tally.kills >= ROUNDS
+
+
+@everything
+def test_a_training_that_is_killed_goes_on(school: rounds.Ground) -> None:
+    tally = rounds.at_random(school, trips.TRIPS["train"], ROUNDS, seed=1)
     assert tally.told == []
     assert tally.kills >= ROUNDS
 
