@@ -8,8 +8,6 @@ package, so the file's protocol-buffer fields are walked here: numbers of fields
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from ossa.errors import BundleError
@@ -28,21 +26,8 @@ _INSIDE: dict[str, dict[int, str]] = {
 #: TensorProto.external_data and TensorProto.data_location.
 _EXTERNAL = (13, 14)
 
-#: The key of TensorProto.external_data without which a tensor elsewhere has no place: ONNX's own specification asks for
-#: it, and ONNX Runtime opens no file without. Keys lie in the file as they are.
-_LOCATION = b"location"
-
 #: More fields than this are no network but a way to keep a reader busy (for a second or so).
 _MOST = 1_000_000
-
-
-def refuse_other_files(path: Path, data: bytes | None = None) -> None:
-    """``check_self_contained`` for readers that tell of damage themselves: the fields are walked only where the bytes
-    hold the key under which a tensor says where it lies, which no model does that has all of its numbers.
-    """
-    with _bytes_of(path, data) as held:
-        if held.find(_LOCATION) >= 0:
-            _walk(held, path)
 
 
 def check_self_contained(path: Path, data: bytes | None = None) -> None:
@@ -50,18 +35,12 @@ def check_self_contained(path: Path, data: bytes | None = None) -> None:
 
     ``data``: what it holds, where it lies in a packed model.
     """
-    with _bytes_of(path, data) as held:
-        _walk(held, path)
-
-
-@contextmanager
-def _bytes_of(path: Path, data: bytes | None) -> Iterator[mmap.mmap | bytes]:
     if data is not None:
-        yield data
+        _walk(data, path)
         return
     try:
         with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-            yield mapped
+            _walk(mapped, path)
     except OSError as error:
         raise BundleError("cannot be read", path=path, found=error.strerror or str(error)) from error
     except ValueError as error:  # an empty file cannot be mapped

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.bundle.bundle import Bundle
-from ossa.bundle.self_contained import check_self_contained, refuse_other_files
+from ossa.bundle.self_contained import check_self_contained
 from ossa.errors import BundleError, DeviceError, MissingExtraError
 
 Float = NDArray[np.float32]
@@ -133,11 +133,10 @@ class OnnxEngine:
             providers.insert(0, "CUDAExecutionProvider")
         elif place not in ("auto", "cpu"):
             raise _absent(place)
-        refuse_other_files(Path(path), data)
+        check_self_contained(Path(path), data)
         try:
             self._session = ort.InferenceSession(data or str(Path(path)), options, providers=providers)
         except Exception as error:  # ONNX Runtime's exceptions share no public base class
-            check_self_contained(Path(path), data)  # which can say better what is wrong
             raise BundleError("ONNX Runtime cannot open the model", path=path, found=_first_line(error)) from error
         if place.startswith("cuda") and "CUDAExecutionProvider" not in self._session.get_providers():
             raise _absent(place)
