@@ -32,7 +32,7 @@ Affine = F64
 PARTS = ("thumb", "index", "middle", "ring", "little", "carpus", "forearm")
 
 #: A hand of which fewer bones are in the picture is not told to be one.
-FEWEST_BONES = 3
+FEWEST_BONES = 2
 
 _NAMES = load_schema("hand29").names
 _RAYS = [[_NAMES.index(name) for name in DIGITS[digit]] for digit in range(1, 6)]
@@ -153,9 +153,11 @@ def shot(rng: Generator, draw: Draw) -> Shot:
         return whole_shot(rng, _pair(rng, draw))
     if kind < 0.48:
         return wrist_shot(rng, draw(("whole",)))
-    if kind < 0.63:
+    if kind < 0.59:
         return close_shot(rng, draw(("close",)))
-    if kind < 0.65:
+    if kind < 0.68:
+        return digit_shot(rng, draw(("close", "close", "whole")))
+    if kind < 0.70:
         return forearm_shot(rng, draw(("whole",)))
     return close_shot(rng, draw(("foot", "foot", "foot", "other", "drawing")))
 
@@ -230,6 +232,40 @@ def close_shot(rng: Generator, sprite: Sprite) -> Shot:
     middle = np.full(2, SIDE / 2) + u(-1, 1, 2) * room
     mirror = similarity(1.0, 0.0, bool(u() < 0.5), np.full(2, (SIDE - 1) / 2), np.full(2, (SIDE - 1) / 2))
     return Shot(((sprite, mirror),), middle, half, angle)
+
+
+def digit_shot(rng: Generator, sprite: Sprite) -> Shot:
+    """A finger or the thumb as it is taken: a narrow field along it, perhaps with those beside it.
+
+    What happens to be in the field of the rest of the hand is there too. A close shot where no digit is in the sprite.
+    """
+    u = rng.uniform
+    inside = ((sprite.ends > 0) & (sprite.ends < SIDE - 1)).all(axis=(1, 2))
+    rays = [ray for ray in _RAYS if inside[ray].sum() >= 2]
+    if not rays:
+        return close_shot(rng, sprite)
+    ray = rays[int(rng.integers(len(rays)))]
+    ends = sprite.ends[[i for i in ray if inside[i]]]
+    base, tip = ends[0, 0], ends[-1, 1]
+    along = (tip - base) / max(float(np.linalg.norm(tip - base)), 1e-6)
+    angle = float(np.arctan2(along[0], -along[1]) + rng.normal(0, 0.08)) if u() < 0.8 else 0.0
+    axes = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    own = ends.reshape(-1, 2) @ axes.T
+    low, high = own.min(axis=0), own.max(axis=0)
+    length = sprite.length
+    wide = u(0.05, 0.13) if u() < 0.7 else u(0.13, 0.35)
+    low -= length * np.array([wide, u(0.03, 0.2)])
+    high += length * np.array([wide * u(0.7, 1.4), u(0.0, 0.3)])
+    if u() < 0.2:  # its base is cut off
+        high[1] -= (high[1] - low[1]) * u(0.1, 0.4)
+    half = (high - low) / 2
+    middle = axes.T @ ((low + high) / 2)
+    if not sprite.open_ended:  # nothing is known beyond the sprite
+        reach = np.abs(axes.T) @ half
+        half = half * min(1.0, (SIDE / 2 - 1) / float(reach.max()))
+        reach = np.abs(axes.T) @ half
+        middle = np.clip(middle, reach, SIDE - 1 - reach)
+    return Shot(((sprite, np.eye(2, 3)),), middle, half, angle)
 
 
 def wrist_shot(rng: Generator, sprite: Sprite) -> Shot:

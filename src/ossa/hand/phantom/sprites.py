@@ -30,7 +30,7 @@ View = Literal["frontal", "oblique", "lateral", "other"]
 VIEWS: tuple[View, ...] = ("frontal", "oblique", "lateral", "other")
 
 #: How often each view is drawn. "other": fists, ball catchers, OK signs, bent fingers.
-_VIEW_SHARES = (0.56, 0.16, 0.13, 0.15)
+_VIEW_SHARES = (0.48, 0.16, 0.22, 0.14)
 
 #: Side of a sprite in px.
 SIDE = 448
@@ -124,14 +124,18 @@ def _framing(rng: np.random.Generator, points: dict[str, F64], close: bool) -> t
         bottom = end if extent == end - low[1] else low[1] + extent
         return extent / SIDE, np.array([(low[0] + high[0]) / 2, bottom - extent / 2])
     kind = rng.uniform()
-    if kind < 0.4:
+    if kind < 0.35:
         names: tuple[str, ...] = ("Capitate", "Lunate")
-    elif kind < 0.75:
+        extent = rng.uniform(90, 190)
+    elif kind < 0.8:
         names = DIGITS[int(rng.integers(1, 6))][int(rng.integers(1, 3)) :]
+        # A finger alone is taken on a narrow field: nothing here is shown larger than that.
+        extent = np.exp(rng.uniform(np.log(65), np.log(190)))
     else:
         names = tuple(DIGITS[i][0] for i in FINGERS)
-    middle = np.concatenate([points[n] for n in names])[:, :2].mean(axis=0) + rng.normal(0, 8, 2)
-    return rng.uniform(90, 190) / SIDE, middle
+        extent = rng.uniform(80, 190)
+    middle = np.concatenate([points[n] for n in names])[:, :2].mean(axis=0) + rng.normal(0, 0.06, 2) * extent
+    return float(extent) / SIDE, middle
 
 
 def posed(rng: np.random.Generator, view: View) -> Pose:
