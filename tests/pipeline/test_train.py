@@ -352,7 +352,7 @@ class TestCommandLine:
         result = CliRunner().invoke(cli, ["train", str(file), "name=cl", "--folder", str(tmp_path / "a")])
         assert result.exit_code == 0, result.output
         assert (tmp_path / "a" / "fold0" / "best.safetensors").exists()
-        again = CliRunner().invoke(cli, ["train", "--resume", "--folder", str(tmp_path / "a")])
+        again = CliRunner().invoke(cli, ["train", "--resume", "-o", str(tmp_path / "a")])
         assert again.exit_code == 0, again.output
         wrong = CliRunner().invoke(cli, ["train", str(file), "train.epoks=3"])
         assert wrong.exit_code == 2
