@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from ossa.hand.phantom.builtin import builtin_anatomy
 from ossa.hand.phantom.others import KINDS, drawing_of
-from ossa.hand.phantom.plates import PARTS, compose, joined, laid, moved, seen_of, similarity
+from ossa.hand.phantom.plates import PARTS, compose, laid, seen_of
+from ossa.hand.phantom.shots import RAYS, digit_shot, joined, moved, similarity
 from ossa.hand.phantom.sprites import SIDE, Sprite, bare_sprite, hand_sprite
 
 EVERYTHING = np.array([[-1e4, -1e4], [1e4, -1e4], [1e4, 1e4], [-1e4, 1e4]])
@@ -103,6 +104,25 @@ def test_plates_are_the_same_again_and_have_hands_and_none(hand: Sprite) -> None
             height, width = p.grey.shape
             assert -1 <= one.centre[0] <= width
             assert -1 <= one.centre[1] <= height
+
+
+def test_a_digit_shot_holds_a_digit_along_its_field(hand: Sprite) -> None:
+    rng = np.random.default_rng(3)
+    steep = 0
+    for _ in range(30):
+        one = digit_shot(rng, hand)
+        ((sprite, to_shot),) = one.sprites
+        assert sprite is hand
+        # In the field's own frame.
+        c, s = np.cos(one.angle), np.sin(one.angle)
+        ends = (moved(to_shot, hand.ends) - one.middle) @ np.array([[c, s], [-s, c]]).T
+        inside = (np.abs(ends) <= one.half).all(axis=(1, 2))
+        whole = [ray for ray in RAYS if inside[ray].sum() >= 2]
+        assert whole
+        along = ends[whole[0][-1], 1] - ends[whole[0][0], 0]
+        steep += along[1] < -2 * abs(along[0])
+        assert one.half[0] < 0.45 * hand.length
+    assert steep > 20
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))

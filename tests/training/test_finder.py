@@ -39,8 +39,8 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> SpritePool:
 
 
 def test_a_kept_sprite_is_the_one_that_was_drawn(tmp_path: Path) -> None:
-    seed = next(s for s in range(50) if draw(s, builtin_anatomy(), {})[1] == "whole")
-    sprite, kind = draw(seed, builtin_anatomy(), {})
+    seed = next(s for s in range(50) if draw(s, builtin_anatomy(), None)[1] == "whole")
+    sprite, kind = draw(seed, builtin_anatomy(), None)
     open_sprites(tmp_path, 3).put(1, sprite, kind)
     again = open_sprites(tmp_path)
     assert again.ready().tolist() == [1]

@@ -14,7 +14,9 @@ from ossa.cli.options import PATH, engine_options, tell
 @click.command("train")
 @click.argument("config", required=False)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("-o", "--folder", "--output", "folder", type=PATH, help="The run's folder.  [default: output/NAME-001, ...]")
+@click.option(
+    "-o", "--folder", "--output", "folder", type=PATH, help="The run's folder.  [default: output/NAME-001, ...]"
+)
 @click.option("--resume", is_flag=True, help="Go on with the run in --folder.")
 @click.option("--minutes", type=click.FloatRange(min=0.1), help="With auto: the time for everything, planning too.")
 @click.option("--dry-run", is_flag=True, help="With auto: write the recipe and train nothing.")

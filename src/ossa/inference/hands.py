@@ -13,7 +13,7 @@ from ossa.hand.geometry import geometry
 from ossa.hand.sides import side_of
 from ossa.inference.cutout import Cutout, cut_forearm, cut_out, laid_back, wider
 from ossa.inference.finder import Found, FoundHand
-from ossa.inference.judge import NO_HAND
+from ossa.inference.judge import MANY_DOUBTFUL, NO_HAND
 from ossa.segmentation.segmentation import Segmentation
 
 if TYPE_CHECKING:
@@ -31,12 +31,23 @@ FEW = 3
 #: Share of the bones in view that is expected to be found.
 EXPECTED = 0.8
 
+#: A hand that the finder is this sure of, on a film that shows one with this probability, is told by fewer bones.
+CERTAIN, SHOWN = 0.6, 0.9
+
+#: Of a lateral view this share of the evidence of a wrist is asked: two or three bones that stand clear of the others.
+ASIDE = 0.3
+
+#: Where few bones are enough, one that is less likely right than this is left out.
+KEPT = 0.5
+
 NOT_TOLD = (
     "no hand found: something like one is in view, but too few of its bones can be told apart (fingers alone, a "
     "lateral view and a foot look so)"
 )
 
 LATERAL = "a lateral view: bones lie over each other and their outlines can hardly be told apart; take a frontal film"
+
+LEFT_OUT = "bones that can hardly be told apart here are left out: "
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,11 +81,15 @@ Look = Callable[["Radiograph", float], Glance]
 LookAtForearm = Callable[["Radiograph"], Segmentation]
 
 
-def evidence_asked(place: FoundHand) -> float:
+def evidence_asked(place: FoundHand, present: float) -> float:
     """How much more must speak for a hand of which this much is in view, than for a wrist with the 15 bones that one
-    shows: feet with a few bones like a hand's would be whole hands, and a whole hand has more.
+    shows: feet with a few bones like a hand's would be whole hands, and a whole hand has more. ``present``: how likely
+    the film shows a hand. Less than 1 where the finder is certain of a part of a hand that has few bones.
     """
-    return max(1.0, EXPECTED * place.bones / 15.0)
+    expected = EXPECTED * max(place.bones, FEW) / 15.0
+    if place.sure < CERTAIN or present < SHOWN:
+        return max(1.0, expected)
+    return min(1.0, expected, ASIDE if place.view == "lateral" else 1.0)
 
 
 def looked_at(radiograph: Radiograph, found: Found, look: Look, look_at_forearm: LookAtForearm) -> tuple[Hand, ...]:
@@ -89,8 +104,11 @@ def looked_at(radiograph: Radiograph, found: Found, look: Look, look_at_forearm:
     seen = []
     for place in places:
         others = [other for other in places if other is not place]
-        cutout, glance = _all_in_view(radiograph, place, others, look)
+        asked = evidence_asked(place, found.present)
+        cutout, glance = _all_in_view(radiograph, place, others, look, asked)
         bones = laid_back(glance.finished(), cutout)
+        if asked < 1.0:
+            bones = told_apart(bones)
         seen_of_it = any(name in bones.regions for name in bones.schema.in_row("forearm"))
         forearm = cut_forearm(radiograph, place, others) if seen_of_it and not cutout.whole else None
         if forearm is not None:
@@ -103,11 +121,10 @@ def looked_at(radiograph: Radiograph, found: Found, look: Look, look_at_forearm:
 
 
 def _all_in_view(
-    radiograph: Radiograph, place: FoundHand, others: list[FoundHand], look: Look
+    radiograph: Radiograph, place: FoundHand, others: list[FoundHand], look: Look, asked: float
 ) -> tuple[Cutout, Glance]:
     """The cut-out of a hand and a first look at it; once more with more around it where that look finds bones that run
     into its sides, as fingers do that are longer than the finder took them for."""
-    asked = evidence_asked(place)
     cutout = cut_out(radiograph, place, others)
     glance = look(cutout.radiograph, asked)
     more = wider(cutout, place, glance.bones)
@@ -116,6 +133,25 @@ def _all_in_view(
         if larger.radiograph.shape != cutout.radiograph.shape:
             return larger, look(larger.radiograph, asked)
     return cutout, glance
+
+
+def told_apart(bones: Segmentation) -> Segmentation:
+    """The bones that are more likely right than not; a note names the others, which are left out."""
+    left_out = [name for name, _ in bones if bones.confidence.get(name, 1.0) < KEPT]
+    if not left_out:
+        return bones
+    kept = {name: region for name, region in bones if name not in left_out}
+    # What is said of a bone that is not given would only confuse.
+    of_those = tuple(f"{name} is doubtful" for name in left_out)
+    notes = [note for note in bones.notes if not note.startswith(of_those) and not note.endswith(MANY_DOUBTFUL)]
+    return replace(
+        bones,
+        regions=kept,
+        confidence={name: value for name, value in bones.confidence.items() if name in kept},
+        probability={name: value for name, value in bones.probability.items() if name in kept},
+        plausible={name: edges for name, edges in bones.plausible.items() if name in kept},
+        notes=(*notes, LEFT_OUT + ", ".join(left_out)),
+    )
 
 
 def _hand(bones: Segmentation, place: FoundHand | None, count: int) -> Hand:

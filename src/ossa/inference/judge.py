@@ -280,13 +280,16 @@ def notes_of(assessment: Assessment, judge: Judge) -> tuple[str, ...]:
         return (NO_HAND,)
     notes = []
     if len(assessment.doubtful) > len(names) // 3:
-        notes.append(f"{len(assessment.doubtful)} bones are doubtful: check this image before you use it")
+        notes.append(f"{len(assessment.doubtful)} {MANY_DOUBTFUL}")
     else:
         notes.extend(f"{names[i]} is doubtful ({reason(assessment.signs, i, judge)})" for i in assessment.doubtful)
     if assessment.missing:
         notes.append("not found though they should be in view: " + ", ".join(names[i] for i in assessment.missing))
     return tuple(notes)
 
+
+#: Said, after their number, where many bones are doubtful.
+MANY_DOUBTFUL = "bones are doubtful: check this image before you use it"
 
 #: Said of a picture that is not of a hand.
 NO_HAND = "no hand found: nothing here looks enough like the bones of a hand"

@@ -8,17 +8,18 @@ It goes on where it was stopped; the same arguments draw the same sprites.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ossa.hand.phantom.sprites import SIDE, VIEWS, Sprite, hand_sprite
-from ossa.phantom.mesh import Mesh
 from ossa.phantom.skeleton import Anatomy
+
+if TYPE_CHECKING:
+    from ossa.hand.phantom.feet import Leg
 
 #: Shares of the pool: whole hands, parts of hands, feet, other things, drawings of hands.
 KINDS = ("whole", "close", "foot", "other", "drawing")
@@ -79,17 +80,17 @@ def open_sprites(folder: Path, count: int | None = None) -> SpritePool:
     return SpritePool(mu, about)
 
 
-def draw(seed: int, anatomy: Anatomy, foot: Mapping[str, Mesh]) -> tuple[Sprite, str]:
-    """The sprite of a seed, and its kind."""
+def draw(seed: int, anatomy: Anatomy, leg: Leg | None) -> tuple[Sprite, str]:
+    """The sprite of a seed, and its kind; no feet without a ``leg``."""
     from ossa.hand.phantom.feet import foot_sprite
     from ossa.hand.phantom.others import drawing_of, other_sprite
 
     rng = np.random.default_rng([7, seed])
     kind = str(rng.choice(KINDS, p=SHARES))
-    if kind == "foot" and not foot:
-        kind = "other"
+    if kind == "foot" and leg is not None:
+        return foot_sprite(rng, leg), kind
     if kind == "foot":
-        return foot_sprite(rng, foot), kind
+        kind = "other"
     if kind == "other":
         return other_sprite(rng), kind
     if kind == "drawing":
@@ -118,15 +119,15 @@ def main() -> None:
         from ossa.hand.phantom.builtin import builtin_anatomy
 
         anatomy = builtin_anatomy()
-    foot: Mapping[str, Mesh] = {}
+    leg: Leg | None = None
     if a.foot:
         from ossa.hand.phantom.feet import load_foot
 
-        foot = load_foot(a.foot)
+        leg = load_foot(a.foot)
     pool = open_sprites(a.pool, a.count)
     for index in range(a.first, len(pool.about), a.step):
         if not pool.about[index]["ready"]:
-            pool.put(index, *draw(index, anatomy, foot))
+            pool.put(index, *draw(index, anatomy, leg))
 
 
 if __name__ == "__main__":

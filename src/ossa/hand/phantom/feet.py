@@ -6,7 +6,7 @@ the folder is read, never copied.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +16,34 @@ from ossa.errors import AnatomyError
 from ossa.hand.phantom.sprites import SIDE, Sprite, bare_sprite
 from ossa.phantom.glb import read_glb
 from ossa.phantom.mesh import F64, Mesh
+from ossa.phantom.meshes import meshes
+from ossa.phantom.options import FLAT
+from ossa.phantom.part import part_of
 from ossa.phantom.pose import rotation
 from ossa.phantom.projection import F32, thickness
+from ossa.phantom.scene import project
+from ossa.phantom.skeleton import Anatomy
+from ossa.schema import load_schema
 
 #: Words in the names of the bones of a foot and its leg.
 _FOOT = ("toe", "metatarsal", "cuneiform", "cuboid", "navicular", "calcaneus", "talus", "tibia", "fibula")
 
 
-def load_foot(folder: str | Path) -> dict[str, Mesh]:
-    """Name -> mesh in mm of the bones of one leg; y points up, z to the front.
+#: How often a foot is drawn as phantoms of feet are; the others lie in ways that nobody poses.
+_FILMED = 0.6
+
+
+@dataclass(frozen=True, eq=False)
+class Leg:
+    """``bones``: name -> mesh in mm of the bones of one leg; y points up, z to the front. ``foot``: what phantoms of
+    feet (schema foot28) are made of."""
+
+    bones: dict[str, Mesh]
+    foot: Anatomy
+
+
+def load_foot(folder: str | Path) -> Leg:
+    """The bones of one leg.
 
     Raises AnatomyError when the folder holds no foot.
     """
@@ -37,11 +56,28 @@ def load_foot(folder: str | Path) -> dict[str, Mesh]:
         raise AnatomyError(
             "holds no foot", path=Path(folder), found=f"{len(found)} bones", expected="at least 20 .glb files of a leg"
         )
-    return found
+    foot = meshes([folder], SIDE, part_of(load_schema("foot28")))
+    assert foot is not None
+    return Leg(found, foot)
 
 
-def foot_sprite(rng: np.random.Generator, foot: Mapping[str, Mesh]) -> Sprite:
+def foot_sprite(rng: np.random.Generator, leg: Leg) -> Sprite:
     """A foot from above, obliquely, or from the side; an ankle; a shin; or toes alone. Never a bone of a hand."""
+    if rng.uniform() < _FILMED:
+        return _filmed(rng, leg.foot)
+    return _anyhow(rng, leg.bones)
+
+
+def _filmed(rng: np.random.Generator, foot: Anatomy) -> Sprite:
+    """A foot as it is taken, from above or obliquely, with marrow, cortex and flesh like those of a hand's sprite."""
+    uniform = rng.uniform
+    scene = project(rng, SIDE, replace(FLAT, fill=(0.6, 1.5), aspect=(1.0, 1.0), treated=0.15), foot)
+    mu = uniform(0.03, 0.08) * scene.cortex + uniform(0.006, 0.028) * scene.spongy
+    mu = mu + uniform(0.012, 0.026) * scene.soft + 0.9 * scene.metal
+    return bare_sprite(mu, scene.mm)
+
+
+def _anyhow(rng: np.random.Generator, foot: dict[str, Mesh]) -> Sprite:
     uniform = rng.uniform
     side = np.diag([float(rng.choice((-1.0, 1.0))), 1.0, 1.0])
     scale = side * (uniform(0.85, 1.2, 3) * uniform(0.8, 1.1))
