@@ -195,6 +195,22 @@ def test_a_schema_that_says_nothing_of_phantoms_is_told() -> None:
         part_of(replace(load_schema("foot28"), phantom={}))
 
 
+def test_feet_among_the_finders_sprites_are_no_hands(folder: Path) -> None:
+    from ossa.hand.phantom.feet import foot_sprite, load_foot
+    from ossa.hand.phantom.sprites import SIDE
+
+    foot = load_foot(folder)
+    drawn = [foot_sprite(np.random.default_rng(seed), foot) for seed in range(8)]
+    for sprite in drawn:
+        assert sprite.mu.shape == (SIDE, SIDE)
+        assert np.isfinite(sprite.mu).all()
+        assert not sprite.is_hand
+        assert 0.02 < (sprite.mu > 0.2).mean() < 0.98
+    assert len({round(float(sprite.mu.mean()), 6) for sprite in drawn}) == len(drawn)
+    again = foot_sprite(np.random.default_rng(3), foot)
+    assert (again.mu == drawn[3].mu).all()
+
+
 def test_thick_bone_is_thinned_and_thin_bone_is_not() -> None:
     thin, thick = np.full((1, 1), 0.5, np.float32), np.full((1, 1), 200.0, np.float32)
     cortex, spongy = limb.saturated(thin, thin, 35.0)

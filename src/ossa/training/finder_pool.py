@@ -10,16 +10,13 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ossa.hand.phantom.sprites import SIDE, VIEWS, Sprite, hand_sprite
 from ossa.phantom.skeleton import Anatomy
-
-if TYPE_CHECKING:
-    from ossa.hand.phantom.feet import Leg
 
 #: Shares of the pool: whole hands, parts of hands, feet, other things, drawings of hands.
 KINDS = ("whole", "close", "foot", "other", "drawing")
@@ -80,15 +77,15 @@ def open_sprites(folder: Path, count: int | None = None) -> SpritePool:
     return SpritePool(mu, about)
 
 
-def draw(seed: int, anatomy: Anatomy, leg: Leg | None) -> tuple[Sprite, str]:
-    """The sprite of a seed, and its kind; no feet without a ``leg``."""
+def draw(seed: int, anatomy: Anatomy, foot: Anatomy | None) -> tuple[Sprite, str]:
+    """The sprite of a seed, and its kind; no feet where no ``foot`` is given."""
     from ossa.hand.phantom.feet import foot_sprite
     from ossa.hand.phantom.others import drawing_of, other_sprite
 
     rng = np.random.default_rng([7, seed])
     kind = str(rng.choice(KINDS, p=SHARES))
-    if kind == "foot" and leg is not None:
-        return foot_sprite(rng, leg), kind
+    if kind == "foot" and foot is not None:
+        return foot_sprite(rng, foot), kind
     if kind == "foot":
         kind = "other"
     if kind == "other":
@@ -105,7 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pool", type=Path)
     parser.add_argument("--anatomy", action="append", default=[], help="folder of meshes; several are blended")
-    parser.add_argument("--foot", type=Path, help="folder of a leg's meshes as .glb")
+    parser.add_argument("--foot", type=Path, help="folder of a foot's meshes, as for ossa phantom --schema foot28")
     parser.add_argument("--count", type=int, default=4000)
     parser.add_argument("--first", type=int, default=0, help="the first index to draw, for several processes at once")
     parser.add_argument("--step", type=int, default=1)
@@ -119,15 +116,15 @@ def main() -> None:
         from ossa.hand.phantom.builtin import builtin_anatomy
 
         anatomy = builtin_anatomy()
-    leg: Leg | None = None
+    foot: Anatomy | None = None
     if a.foot:
         from ossa.hand.phantom.feet import load_foot
 
-        leg = load_foot(a.foot)
+        foot = load_foot(a.foot)
     pool = open_sprites(a.pool, a.count)
     for index in range(a.first, len(pool.about), a.step):
         if not pool.about[index]["ready"]:
-            pool.put(index, *draw(index, anatomy, leg))
+            pool.put(index, *draw(index, anatomy, foot))
 
 
 if __name__ == "__main__":

@@ -1,71 +1,45 @@
 """Feet, ankles and shins from real meshes, as sprites: what a model of hands most readily mistakes for a hand.
 
-The meshes are BodyParts3D's right leg as binary glTF files in one folder (file names carry the bones' English names);
-the folder is read, never copied.
+The meshes are those of phantoms of feet (schema foot28), such as BodyParts3D's; the folder is read, never copied.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.errors import AnatomyError
 from ossa.hand.phantom.sprites import SIDE, Sprite, bare_sprite
-from ossa.phantom.glb import read_glb
 from ossa.phantom.mesh import F64, Mesh
 from ossa.phantom.meshes import meshes
 from ossa.phantom.options import FLAT
 from ossa.phantom.part import part_of
-from ossa.phantom.pose import rotation
+from ossa.phantom.pose import Pose, place, rotation
 from ossa.phantom.projection import F32, thickness
 from ossa.phantom.scene import project
 from ossa.phantom.skeleton import Anatomy
 from ossa.schema import load_schema
 
-#: Words in the names of the bones of a foot and its leg.
-_FOOT = ("toe", "metatarsal", "cuneiform", "cuboid", "navicular", "calcaneus", "talus", "tibia", "fibula")
-
-
 #: How often a foot is drawn as phantoms of feet are; the others lie in ways that nobody poses.
 _FILMED = 0.6
 
-
-@dataclass(frozen=True, eq=False)
-class Leg:
-    """``bones``: name -> mesh in mm of the bones of one leg; y points up, z to the front. ``foot``: what phantoms of
-    feet (schema foot28) are made of."""
-
-    bones: dict[str, Mesh]
-    foot: Anatomy
+#: Turns of a foot that lies under the beam with its toes up: seen from its side, and from the front with the leg up.
+_ASIDE = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
+_FRONT = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 
 
-def load_foot(folder: str | Path) -> Leg:
-    """The bones of one leg.
-
-    Raises AnatomyError when the folder holds no foot.
-    """
-    found = {}
-    for path in sorted(Path(folder).glob("*.glb")):
-        name = path.stem.split("_", 3)[-1]
-        if any(word in name.lower() for word in _FOOT):
-            found[name] = read_glb(path)
-    if len(found) < 20:
-        raise AnatomyError(
-            "holds no foot", path=Path(folder), found=f"{len(found)} bones", expected="at least 20 .glb files of a leg"
-        )
+def load_foot(folder: str | Path) -> Anatomy:
+    """What feet are made of: a folder of meshes as ``ossa phantom --schema foot28`` takes it. Raises AnatomyError."""
     foot = meshes([folder], SIDE, part_of(load_schema("foot28")))
-    assert foot is not None
-    return Leg(found, foot)
+    assert foot is not None  # a folder was given
+    return foot
 
 
-def foot_sprite(rng: np.random.Generator, leg: Leg) -> Sprite:
+def foot_sprite(rng: np.random.Generator, foot: Anatomy) -> Sprite:
     """A foot from above, obliquely, or from the side; an ankle; a shin; or toes alone. Never a bone of a hand."""
-    if rng.uniform() < _FILMED:
-        return _filmed(rng, leg.foot)
-    return _anyhow(rng, leg.bones)
+    return _filmed(rng, foot) if rng.uniform() < _FILMED else _anyhow(rng, foot)
 
 
 def _filmed(rng: np.random.Generator, foot: Anatomy) -> Sprite:
@@ -77,35 +51,38 @@ def _filmed(rng: np.random.Generator, foot: Anatomy) -> Sprite:
     return bare_sprite(mu, scene.mm)
 
 
-def _anyhow(rng: np.random.Generator, foot: dict[str, Mesh]) -> Sprite:
+def _anyhow(rng: np.random.Generator, foot: Anatomy) -> Sprite:
+    """Bare of marrow, stretched, from any side, with the leg or without."""
     uniform = rng.uniform
     side = np.diag([float(rng.choice((-1.0, 1.0))), 1.0, 1.0])
     scale = side * (uniform(0.85, 1.2, 3) * uniform(0.8, 1.1))
     kind = str(rng.choice(["above", "oblique", "aside", "front"], p=(0.5, 0.2, 0.15, 0.15)))
-    # Beam along +z of the turned frame; picture rows along +y. From above: the toes (z) go to the picture's top.
-    turn = rotation((np.pi / 2 + rng.normal(0, 0.15), 0.0, 0.0))
+    turn = rotation((float(rng.normal(0, 0.15)), 0.0, 0.0))
     if kind == "oblique":
         turn = rotation((0.0, float(rng.choice((-1, 1)) * uniform(0.3, 0.9)), 0.0)) @ turn
     elif kind == "aside":
-        turn = rotation((0.0, np.pi / 2 + rng.normal(0, 0.1), 0.0))
+        turn = rotation((0.0, 0.0, float(rng.normal(0, 0.1)))) @ _ASIDE
     elif kind == "front":
-        turn = rotation((rng.normal(0, 0.15), float(rng.normal(0, 0.3)), 0.0))
-    legs = kind in ("aside", "front")
+        turn = rotation((float(rng.normal(0, 0.15)), float(rng.normal(0, 0.3)), 0.0)) @ _FRONT
+    frames = place(foot, Pose())
+    shafts = foot.part.shafts
     placed = {}
-    for name, mesh in foot.items():
-        if not legs and ("tibia" in name.lower() or "fibula" in name.lower()) and uniform() < 0.7:
+    for body in foot.bodies:
+        if body.bone in shafts and kind in ("above", "oblique") and uniform() < 0.7:
             continue
-        nudge = rotation(tuple(rng.normal(0, 0.04, 3)))
-        centre = mesh.vertices.mean(axis=0)
-        own = (mesh.vertices - centre) @ nudge.T + centre
-        placed[name] = Mesh(own @ (turn @ scale).T, mesh.faces)
-    toes = np.concatenate([m.vertices for n, m in placed.items() if "tibia" not in n and "fibula" not in n])
+        own, at = frames[body.bone]
+        points = body.mesh.vertices @ own.T + at
+        centre = points.mean(axis=0)
+        points = (points - centre) @ rotation(tuple(rng.normal(0, 0.04, 3))).T + centre
+        placed[body.bone] = Mesh(points @ (turn @ scale).T, body.mesh.faces)
+    bones = np.concatenate([mesh.vertices for name, mesh in placed.items() if name not in shafts])
     if uniform() < 0.3:
-        names = [n for n in placed if "toe" in n] if uniform() < 0.6 else ["Right_talus"]
-        middle = np.concatenate([placed[n].vertices for n in names]).mean(axis=0)[:2]
+        toes = [name for digit in foot.part.digits.values() for name in digit[1:]]
+        names = toes if uniform() < 0.6 else list(foot.part.keys.centre)
+        middle = np.concatenate([placed[name].vertices for name in names]).mean(axis=0)[:2]
         mm = uniform(80, 190) / SIDE
     else:
-        low, high = toes[:, :2].min(axis=0) - 12, toes[:, :2].max(axis=0) + 12
+        low, high = bones[:, :2].min(axis=0) - 12, bones[:, :2].max(axis=0) + 12
         middle, mm = (low + high) / 2, float((high - low).max()) / SIDE * uniform(0.9, 1.3)
     return bare_sprite(attenuation(list(placed.values()), middle, mm, rng), mm)
 

@@ -163,7 +163,7 @@ def digit_shot(rng: Generator, sprite: Sprite) -> Shot:
     What happens to be in the field of the rest of the hand is there too. A close shot where no digit is in the sprite.
     """
     u = rng.uniform
-    inside = ((sprite.ends > 0) & (sprite.ends < SIDE - 1)).all(axis=(1, 2))
+    inside = np.asarray(((sprite.ends > 0) & (sprite.ends < SIDE - 1)).all(axis=(1, 2)))
     rays = [ray for ray in RAYS if inside[ray].sum() >= 2]
     if not rays:
         return close_shot(rng, sprite)
