@@ -11,7 +11,7 @@ from ossa.models import finder_maps as maps
 def as_output(targets: NDArray[np.float32]) -> NDArray[np.float32]:
     """Targets of ``finder_maps.planes_of`` as a network's output: their probabilities as logits."""
     out = targets.copy()
-    for planes in (maps.HEAT, maps.THUMB_LEFT, maps.VIEW, maps.IN_VIEW, maps.NEGATIVE, maps.PRESENT):
+    for planes in (maps.HEAT, maps.VIEW, maps.IN_VIEW, maps.NEGATIVE, maps.PRESENT):
         p = np.clip(targets[planes], 1e-5, 1 - 1e-5)
         out[planes] = np.log(p / (1 - p))
     return out

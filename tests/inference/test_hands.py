@@ -188,6 +188,18 @@ def test_a_hand_is_measured_again_upright_and_at_one_scale(tall: float) -> None:
     assert same.angle == pytest.approx(30, abs=0.1)
 
 
+def test_a_part_of_a_hand_is_measured_as_large_as_a_whole_one() -> None:
+    film = Radiograph(np.zeros((600, 300), np.uint8))
+    x, y = prepare(film, GRID)[1].to_grid(np.array([150.0, 300.0]))
+    finger = replace(drawn(x, y, 60), box=np.array([0.2, 0.2, 0.05, 0.05]) * 60)
+    (rough,) = Finder(Told([finger])).find(film).hands
+    middle = (GRID.size - 1) / 2
+    # 60 grid px long, of which 24 px are in view: these are made 110 / 1.15 px, so that the whole would have 239.
+    (hand,) = Finder(Told([finger, drawn(middle, middle, 1.1 * 110 / (1.15 * 0.4))])).find(film).hands
+    assert hand.length == pytest.approx(1.1 * rough.length, rel=0.01)
+    assert hand.centre == pytest.approx(rough.centre, abs=1.5)
+
+
 def test_two_peaks_that_are_measured_to_be_one_hand_are_one() -> None:
     film = Radiograph(np.zeros((192, 192), np.uint8))
 

@@ -89,7 +89,7 @@ def test_the_loss_is_least_for_the_truth(pool: SpritePool) -> None:
     assert x.shape == (6, 1, 96, 96)
     assert y.shape == (6, maps.PLANES, 12, 12)
     perfect = y.clone()
-    for planes in (maps.HEAT, maps.THUMB_LEFT, maps.VIEW, maps.IN_VIEW, maps.NEGATIVE, maps.PRESENT):
+    for planes in (maps.HEAT, maps.VIEW, maps.IN_VIEW, maps.NEGATIVE, maps.PRESENT):
         perfect[:, planes] = torch.logit(y[:, planes].clamp(1e-4, 1 - 1e-4))
     perfect[:, maps.HEAT] = torch.where(y[:, maps.HEAT] > 0.999, 9.0, -9.0)  # the focal loss asks for the peak alone
     best = losses(perfect, y, counts)

@@ -18,6 +18,7 @@ from ossa.bundle.finder import finder_path
 from ossa.errors import BundleError
 from ossa.inference.engine import OnnxEngine
 from ossa.models import finder_maps as maps
+from ossa.radiograph.percentiles import percentiles
 from ossa.radiograph.prepare import Preparation, height_of_a_pixel, normalise, place, prepare, resample
 
 if TYPE_CHECKING:
@@ -40,8 +41,13 @@ ALIKE = (4.0, 0.06)
 #: A hand less sure than this is looked for on a finer grid too.
 CLEAR = 0.45
 
-#: Length in grid px at which a hand is measured, and the longest side in px of a film made small for that.
+#: Length in grid px at which a hand, or what is in view of one, is measured, and the longest side in px of a film made
+#: small for that.
 MEASURED, MOST = 110.0, 1600
+
+#: The bones in view of a whole hand reach over so much less than its length: a part is as large on the grid as it would
+#: be if this much more were in view.
+IN_VIEW = 1.15
 
 #: Bones of each part of a hand.
 _BONES = {"thumb": 3, "index": 4, "middle": 4, "ring": 4, "little": 4, "carpus": 8, "forearm": 2}
@@ -142,14 +148,15 @@ class Finder:
         return planes
 
     def _measured(self, radiograph: Radiograph, rough: FoundHand) -> FoundHand:
-        """The same hand as a second pass sees it, laid upright ``MEASURED`` px long on the grid.
+        """The same hand as a second pass sees it, laid upright on the grid, ``MEASURED`` px long; where less of it
+        is in view, that part as large.
 
         Grey values are scaled by what is around it there, not by the whole film. As it is where that pass sees none.
         """
         import cv2
 
         side = GRID.size
-        scale = MEASURED / rough.length
+        scale = MEASURED / min(rough.length, IN_VIEW * max(rough.box[:2].sum(), rough.box[2:].sum()))
         longer = round(scale * max(radiograph.shape[1], radiograph.shape[0] * height_of_a_pixel(radiograph)))
         if not side // 4 <= longer <= MOST:
             return rough
@@ -160,7 +167,9 @@ class Finder:
         to_small = np.hstack([turn, (middle - turn @ np.full(2, (side - 1) / 2))[:, None]])
         small = resample(radiograph.pixels, placement)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        seen = cv2.warpAffine(small, to_small, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        # Bare film around it, as around the field of an exposure: a bone that the film ends does not go on.
+        bare = percentiles(small, 1, 99)[int(rough.negative)]
+        seen = cv2.warpAffine(small, to_small, (side, side), flags=flags, borderValue=bare)
         found = maps.peaks(self._planes(normalise(seen)))
         near = [peak for peak in found if np.hypot(*(peak.centre - (side - 1) / 2)) < 0.4 * MEASURED]
         if not near:

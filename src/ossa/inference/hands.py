@@ -32,7 +32,7 @@ FEW = 3
 EXPECTED = 0.8
 
 #: A hand that the finder is this sure of, on a film that shows one with this probability, is told by fewer bones.
-CERTAIN, SHOWN = 0.6, 0.9
+CERTAIN, SHOWN = 0.4, 0.9
 
 #: Of a lateral view this share of the evidence of a wrist is asked: two or three bones that stand clear of the others.
 ASIDE = 0.3

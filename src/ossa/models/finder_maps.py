@@ -22,19 +22,21 @@ STRIDE = 8
 VIEWS = ("frontal", "oblique", "lateral", "other")
 PARTS = ("thumb", "index", "middle", "ring", "little", "carpus", "forearm")
 
-# Planes: logits, but for OFFSET (cells), LENGTH (log of 1/UNIT grid px), UP (a vector) and BOX (shares of the length).
+# Planes: logits, but for OFFSET (cells), LENGTH (log of 1/UNIT grid px), UP and THUMB (unit vectors: to the fingers and
+# across to the thumb) and BOX (shares of the length). Where the thumb lies is asked for as a direction in the picture:
+# a network that was asked whether it is left or right of a hand that lies anyhow never learnt it.
 HEAT = 0
 OFFSET = slice(1, 3)
 LENGTH = 3
 UP = slice(4, 6)
 BOX = slice(6, 10)
-THUMB_LEFT = 10
-VIEW = slice(11, 15)
-IN_VIEW = slice(15, 22)
-NEGATIVE = 22
+THUMB = slice(10, 12)
+VIEW = slice(12, 16)
+IN_VIEW = slice(16, 23)
+NEGATIVE = 23
 #: The same number in every cell: whether the picture shows a hand at all.
-PRESENT = 23
-PLANES = 24
+PRESENT = 24
+PLANES = 25
 
 #: Length in grid px whose logarithm counts as 0.
 UNIT = 96.0
@@ -105,9 +107,10 @@ def planes_of(hands: Sequence[InPicture], negative: bool, shape: tuple[int, int]
         counts[mine] = share[mine]
         out[OFFSET, mine] = np.stack([column - x[mine], row - y[mine]])
         out[LENGTH, mine] = np.log(hand.length / UNIT)
-        for planes, values in ((UP, hand.up), (BOX, np.asarray(hand.box) / hand.length), (IN_VIEW, hand.parts)):
+        thumb = -_right_of(hand.up) if hand.thumb_left else _right_of(hand.up)
+        box = np.asarray(hand.box) / hand.length
+        for planes, values in ((UP, hand.up), (THUMB, thumb), (BOX, box), (IN_VIEW, hand.parts)):
             out[planes, mine] = np.asarray(values, np.float32)[:, None]
-        out[THUMB_LEFT, mine] = hand.thumb_left
         out[VIEW, mine] = np.array([view == hand.view for view in VIEWS], np.float32)[:, None]
     return out, counts
 
@@ -130,16 +133,16 @@ def peaks(planes: NDArray[Any], least: float = LEAST) -> tuple[Peak, ...]:
 def _at(planes: NDArray[Any], row: int, column: int) -> Peak:
     cell = planes[:, row, column].astype(np.float64)
     length = UNIT * float(np.exp(np.clip(cell[LENGTH], -6, 6)))
-    up = cell[UP]
-    size = float(np.hypot(*up))
+    size = float(np.hypot(*cell[UP]))
+    up = cell[UP] / size if size > 1e-6 else np.array([0.0, -1.0])
     views = np.exp(cell[VIEW] - cell[VIEW].max())
     return Peak(
         sure=float(_chance(cell[HEAT])),
         centre=(np.array([column, row]) + cell[OFFSET] + 0.5) * STRIDE - 0.5,
-        up=up / size if size > 1e-6 else np.array([0.0, -1.0]),
+        up=up,
         length=length,
         box=np.clip(cell[BOX], 0.0, 1.5) * length,
-        thumb_left=float(_chance(cell[THUMB_LEFT])),
+        thumb_left=float(np.clip(0.5 - 0.5 * (_right_of(up) @ cell[THUMB]), 0.0, 1.0)),
         views=views / views.sum(),
         parts=_chance(cell[IN_VIEW]),
         negative=float(_chance(cell[NEGATIVE])),
@@ -149,6 +152,11 @@ def _at(planes: NDArray[Any], row: int, column: int) -> Peak:
 def presence(planes: NDArray[Any]) -> float:
     """The probability that the picture shows a hand at all."""
     return float(_chance(planes[PRESENT].astype(np.float64).mean()))
+
+
+def _right_of(up: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The direction (2,) to the right of ``up``."""
+    return np.array([-up[1], up[0]])
 
 
 def _chance(logit: Any) -> Any:

@@ -39,6 +39,9 @@ SIZE = 192
 #: How often a composed plate is trained on: composing costs a third of a step, turning over nearly nothing.
 USES = 2
 
+#: Planes that turn with the picture.
+VECTORS = (maps.OFFSET, maps.UP, maps.THUMB)
+
 #: Plates of these seeds are never trained on.
 FIRST_HELD_OUT = 1 << 40
 
@@ -81,17 +84,16 @@ def turned_over(parts: tuple[Tensor, ...], across: bool, down: bool, swapped: bo
     y = targets.clone()
     sides = [side for side, flip in ((-1, across), (-2, down)) if flip]
     pictures, y, counts = (part.flip(sides) for part in (pictures, y, counts))
-    for vector in (maps.OFFSET, maps.UP):
+    for vector in VECTORS:
         y[:, vector.start] *= -1.0 if across else 1.0
         y[:, vector.start + 1] *= -1.0 if down else 1.0
     if swapped:
         pictures, y, counts = (part.transpose(-1, -2).contiguous() for part in (pictures, y, counts))
-        for vector in (maps.OFFSET, maps.UP):
+        for vector in VECTORS:
             y[:, vector] = y[:, vector].flip(1)
     if (across + down + swapped) % 2:
         aside = slice(maps.BOX.start + 2, maps.BOX.stop)
         y[:, aside] = y[:, aside].flip(1)
-        y[:, maps.THUMB_LEFT] = 1 - y[:, maps.THUMB_LEFT]
     return pictures, y, counts
 
 
@@ -135,7 +137,7 @@ def losses(planes: Tensor, targets: Tensor, counts: Tensor) -> dict[str, Tensor]
     def cross(where: slice | int) -> Tensor:
         return functional.binary_cross_entropy_with_logits(planes[:, where], targets[:, where], reduction="none")
 
-    # Seen from the side, no thumb is left or right.
+    # Seen from the side, a thumb is on neither.
     sided = counts * (1 - targets[:, maps.VIEW][:, maps.VIEWS.index("lateral")])
     views = -(planes[:, maps.VIEW].log_softmax(1) * targets[:, maps.VIEW]).sum(1)
     return {
@@ -144,7 +146,7 @@ def losses(planes: Tensor, targets: Tensor, counts: Tensor) -> dict[str, Tensor]
         "length": 2.0 * mean(gap(maps.LENGTH)),
         "up": 1.5 * mean(gap(maps.UP).sum(1)),
         "box": 1.5 * mean(gap(maps.BOX).sum(1)),
-        "thumb": mean(cross(maps.THUMB_LEFT), sided),
+        "thumb": mean(gap(maps.THUMB).sum(1), sided),
         "view": 0.6 * mean(views),
         "parts": 0.15 * mean(cross(maps.IN_VIEW).sum(1)),
         "negative": 0.3 * mean(cross(maps.NEGATIVE)),
