@@ -20,16 +20,15 @@ from ossa.inference.finder import GRID, Finder, Found, FoundHand
 from ossa.inference.hands import (
     ASIDE,
     CERTAIN,
-    KEPT,
+    ENOUGH,
     LATERAL,
-    LEFT_OUT,
     NOT_TOLD,
-    SHOWN,
+    UNSEEN,
     Glance,
     evidence_asked,
     looked_at,
 )
-from ossa.inference.judge import MANY_DOUBTFUL, NO_HAND
+from ossa.inference.judge import NO_HAND
 from ossa.inference.predictor import Predictor
 from ossa.models import finder_maps as maps
 from ossa.radiograph.prepare import prepare
@@ -322,40 +321,27 @@ def test_of_a_whole_hand_more_is_asked_than_of_a_wrist() -> None:
         told.append(asked)
         return refuses(radiograph, asked)
 
-    unsure = {"sure": CERTAIN - 0.1}
+    unsure = {"sure": CERTAIN[0]}
     for parts in ((), ("carpus", "forearm"), maps.PARTS):
-        looked_at(film, Found((found_hand(150, 200, 380, parts=frozenset(parts), **unsure),), 0.9), look, never)
+        looked_at(film, Found((found_hand(150, 200, 380, parts=frozenset(parts), **unsure),), 1.0), look, never)
     assert told == [1.0, 1.0, pytest.approx(0.8 * 29 / 15)]
+    looked_at(film, Found((), 0.4), look, never)
+    assert told[3] == UNSEEN > 1
 
 
-def test_of_a_part_that_the_finder_is_certain_of_less_is_asked() -> None:
+def test_the_more_certain_the_finder_is_the_less_is_asked() -> None:
     finger, whole = frozenset({"index"}), frozenset(maps.PARTS)
-    assert evidence_asked(found_hand(0, 0, 100, parts=finger), 0.99) == pytest.approx(0.8 * 4 / 15)
-    assert evidence_asked(found_hand(0, 0, 100, parts=frozenset()), 0.99) == pytest.approx(0.8 * 3 / 15)
-    assert evidence_asked(found_hand(0, 0, 100, parts=whole), 0.99) == 1.0
-    assert evidence_asked(found_hand(0, 0, 100, parts=whole, view="lateral"), 0.99) == ASIDE
-    for unsure in (found_hand(0, 0, 100, parts=finger, sure=CERTAIN - 0.01), found_hand(0, 0, 100, parts=finger)):
-        assert evidence_asked(unsure, 0.99 if unsure.sure < CERTAIN else SHOWN - 0.01) == 1.0
-
-
-def test_where_few_bones_are_enough_the_doubtful_ones_are_left_out() -> None:
-    film = Radiograph(np.full((400, 300), 200, np.uint8))
-    first, second, third = SCHEMA.names[:3]
-
-    def look(radiograph: Radiograph, asked: float) -> Glance:
-        bones = all_bright(radiograph, asked).bones
-        sure = {first: 0.9, second: KEPT - 0.1, third: 0.7}
-        said = (f"{second} is doubtful (an unusual shape)", f"12 {MANY_DOUBTFUL}", "something of the film")
-        return at_once(replace(bones, confidence=sure, probability=sure, notes=said))
-
-    finger = found_hand(150, 200, 380, parts=frozenset({"thumb"}))
-    (hand,) = looked_at(film, Found((finger,), 0.99), look, never)
-    assert list(hand.segmentation.regions) == [first, third]
-    assert set(hand.segmentation.confidence) == set(hand.segmentation.probability) == {first, third}
-    few = "less than three bones show: too little of a hand to tell which bones they are"
-    assert hand.segmentation.notes == (few, "something of the film", LEFT_OUT + second)
-    (all_told,) = looked_at(film, Found((finger,), 0.5), look, never)
-    assert len(all_told.segmentation) == 3
+    sure = {"sure": CERTAIN[1]}
+    for bones, place in (
+        (4, found_hand(0, 0, 100, parts=finger, **sure)),
+        (3, found_hand(0, 0, 100, parts=frozenset(), **sure)),
+        (29, found_hand(0, 0, 100, parts=whole, **sure)),
+    ):
+        assert evidence_asked(place, 1.0) == pytest.approx(ENOUGH * 0.8 * bones / 15)
+        asked = [evidence_asked(place, present) for present in np.linspace(0, 1, 21)]
+        assert asked == sorted(asked, reverse=True)
+        assert asked[0] == max(1.0, 0.8 * bones / 15)
+    assert evidence_asked(found_hand(0, 0, 100, parts=whole, view="lateral", **sure), 1.0) == ASIDE
 
 
 def test_a_second_hand_that_is_none_is_dropped() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from helpers_dataset import SCHEMA, schematic_hand, segmentation
+from helpers_judge import a_judge
 from ossa.errors import ConfigError
 from ossa.hand.bones import rays
 from ossa.hand.geometry import geometry
@@ -16,8 +18,12 @@ from ossa.hand.usual import Usual
 from ossa.hand.usual_fit import fit_usual
 from ossa.inference.certainty import Closely
 from ossa.inference.judge import (
+    KEPT,
+    LEFT_OUT,
+    MANY_DOUBTFUL,
     NO_HAND,
     SIGNS,
+    Assessment,
     Judge,
     assess,
     covered_shares,
@@ -329,3 +335,35 @@ def test_a_bone_that_looks_different_closely_is_less_sure(judge: Judge) -> None:
     np.testing.assert_array_equal(plain[:, closely + 1 :], plain[:, :2])
     unsure = assess(truth, logits_of(truth), judge, logits_of(truth), closely={name: Closely(0.97, 0.4, 0.9)}).signs
     np.testing.assert_array_equal(unsure[i(name), closely + 1 :], [0.4, 0.9])
+
+
+def test_where_less_evidence_is_enough_the_doubtful_bones_are_left_out() -> None:
+    truth = hand(973)
+    first, second, third = (name for name, _ in list(truth)[:3])
+    found = replace(
+        truth,
+        regions={name: truth.regions[name] for name in (first, second, third)},
+        probability={first: 0.9, second: 0.9},
+        notes=("something of the film",),
+    )
+    confidence = np.full(len(SCHEMA), np.nan)
+    for name, value in ((first, 0.9), (second, KEPT - 0.2), (third, KEPT + 0.1)):
+        confidence[SCHEMA.index(name)] = value
+    doubtful = (SCHEMA.index(second),)
+    signs = np.zeros((len(SCHEMA), len(SIGNS)))
+    little = Assessment(confidence, signs, evidence=0.3, doubtful=doubtful, missing=())
+    judge = replace(a_judge(0.4), unsure=0.4)
+    assert judged(found, little, judge).notes[-1] == NO_HAND
+    told = judged(found, little, judge, 0.5)
+    assert list(told.regions) == [first, third]
+    assert set(told.confidence) == {first, third}
+    assert set(told.probability) == {first}
+    assert told.notes == ("something of the film", LEFT_OUT + second)
+    # With the usual evidence every bone is given, and the doubtful ones are named.
+    much = replace(little, evidence=0.5)
+    assert list(judged(found, much, judge, 0.5).regions) == [first, second, third]
+    assert any(note.startswith(f"{second} is doubtful") for note in judged(found, much, judge, 0.5).notes)
+    # Where more than the usual is asked, the usual is not enough.
+    assert len(judged(found, much, judge, 1.3)) == 0
+    many = replace(little, doubtful=tuple(range(20)))
+    assert not any(note.endswith(MANY_DOUBTFUL) for note in judged(found, many, judge, 0.5).notes)

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ossa.hand.geometry import geometry
 from ossa.hand.sides import side_of
 from ossa.inference.cutout import Cutout, cut_forearm, cut_out, laid_back, wider
 from ossa.inference.finder import Found, FoundHand
-from ossa.inference.judge import MANY_DOUBTFUL, NO_HAND
+from ossa.inference.judge import NO_HAND
 from ossa.segmentation.segmentation import Segmentation
 
 if TYPE_CHECKING:
@@ -31,14 +33,15 @@ FEW = 3
 #: Share of the bones in view that is expected to be found.
 EXPECTED = 0.8
 
-#: A hand that the finder is this sure of, on a film that shows one with this probability, is told by fewer bones.
-CERTAIN, SHOWN = 0.4, 0.9
+#: How certain of a hand the finder is that sees one (its sureness times how likely the film shows any): up to the first
+#: of these it changes nothing, from the second on a share of the evidence is enough.
+CERTAIN, ENOUGH = (0.35, 0.7), 0.5
 
-#: Of a lateral view this share of the evidence of a wrist is asked: two or three bones that stand clear of the others.
+#: Of a lateral view that the finder is certain of this much is asked: a few bones that stand clear of the others.
 ASIDE = 0.3
 
-#: Where few bones are enough, one that is less likely right than this is left out.
-KEPT = 0.5
+#: What is asked where the finder sees no hand.
+UNSEEN = 1.3
 
 NOT_TOLD = (
     "no hand found: something like one is in view, but too few of its bones can be told apart (fingers alone, a "
@@ -46,8 +49,6 @@ NOT_TOLD = (
 )
 
 LATERAL = "a lateral view: bones lie over each other and their outlines can hardly be told apart; take a frontal film"
-
-LEFT_OUT = "bones that can hardly be told apart here are left out: "
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,15 +82,18 @@ Look = Callable[["Radiograph", float], Glance]
 LookAtForearm = Callable[["Radiograph"], Segmentation]
 
 
-def evidence_asked(place: FoundHand, present: float) -> float:
+def evidence_asked(place: FoundHand | None, present: float) -> float:
     """How much more must speak for a hand of which this much is in view, than for a wrist with the 15 bones that one
-    shows: feet with a few bones like a hand's would be whole hands, and a whole hand has more. ``present``: how likely
-    the film shows a hand. Less than 1 where the finder is certain of a part of a hand that has few bones.
+    shows; ``present``: how likely the film shows a hand, which nobody sees where ``place`` is None.
+
+    A whole hand has more bones than a wrist, and feet with a few bones like a hand's would be whole hands. The more
+    certain the finder is, the less is asked; less than 1 of a part of a hand that has few bones.
     """
+    if place is None:
+        return UNSEEN
     expected = EXPECTED * max(place.bones, FEW) / 15.0
-    if place.sure < CERTAIN or present < SHOWN:
-        return max(1.0, expected)
-    return min(1.0, expected, ASIDE if place.view == "lateral" else 1.0)
+    most, least = max(1.0, expected), ASIDE if place.view == "lateral" else ENOUGH * expected
+    return float(np.interp(place.sure * present, CERTAIN, (most, least)))
 
 
 def looked_at(radiograph: Radiograph, found: Found, look: Look, look_at_forearm: LookAtForearm) -> tuple[Hand, ...]:
@@ -100,15 +104,13 @@ def looked_at(radiograph: Radiograph, found: Found, look: Look, look_at_forearm:
     """
     places = [hand for k, hand in enumerate(found.hands) if k == 0 or hand.sure >= ANOTHER]
     if not places:
-        return (_hand(look(radiograph, 1.0).finished(), None, 1),)
+        return (_hand(look(radiograph, evidence_asked(None, found.present)).finished(), None, 1),)
     seen = []
     for place in places:
         others = [other for other in places if other is not place]
         asked = evidence_asked(place, found.present)
         cutout, glance = _all_in_view(radiograph, place, others, look, asked)
         bones = laid_back(glance.finished(), cutout)
-        if asked < 1.0:
-            bones = told_apart(bones)
         seen_of_it = any(name in bones.regions for name in bones.schema.in_row("forearm"))
         forearm = cut_forearm(radiograph, place, others) if seen_of_it and not cutout.whole else None
         if forearm is not None:
@@ -133,25 +135,6 @@ def _all_in_view(
         if larger.radiograph.shape != cutout.radiograph.shape:
             return larger, look(larger.radiograph, asked)
     return cutout, glance
-
-
-def told_apart(bones: Segmentation) -> Segmentation:
-    """The bones that are more likely right than not; a note names the others, which are left out."""
-    left_out = [name for name, _ in bones if bones.confidence.get(name, 1.0) < KEPT]
-    if not left_out:
-        return bones
-    kept = {name: region for name, region in bones if name not in left_out}
-    # What is said of a bone that is not given would only confuse.
-    of_those = tuple(f"{name} is doubtful" for name in left_out)
-    notes = [note for note in bones.notes if not note.startswith(of_those) and not note.endswith(MANY_DOUBTFUL)]
-    return replace(
-        bones,
-        regions=kept,
-        confidence={name: value for name, value in bones.confidence.items() if name in kept},
-        probability={name: value for name, value in bones.probability.items() if name in kept},
-        plausible={name: edges for name, edges in bones.plausible.items() if name in kept},
-        notes=(*notes, LEFT_OUT + ", ".join(left_out)),
-    )
 
 
 def _hand(bones: Segmentation, place: FoundHand | None, count: int) -> Hand:

@@ -42,6 +42,11 @@ GOOD_DICE = 0.8
 #: A bone whose sign of cover is above this, 8 standard deviations more than is usual, is no evidence for a hand.
 HIDDEN = float(np.log1p(8.0))
 
+#: Where little speaks for a hand, a bone that is less likely right than this is left out.
+KEPT = 0.5
+
+LEFT_OUT = "bones that can hardly be told apart here are left out: "
+
 #: The signs of failure, in the order of the regression's weights.
 SIGNS = (
     "doubt", "blur", "disagreement", "size", "length", "shape", "place", "order", "parts", "cover",
@@ -273,10 +278,10 @@ def _missing(segmentation: Segmentation, usual: Usual, measured: Geometry) -> tu
     return tuple(out)
 
 
-def notes_of(assessment: Assessment, judge: Judge) -> tuple[str, ...]:
-    """Sentences for the reader of a result, the most important first."""
+def notes_of(assessment: Assessment, judge: Judge, asked: float = 1.0) -> tuple[str, ...]:
+    """Sentences for the reader of a result, the most important first. For ``asked`` see ``judged``."""
     names = judge.schema.names
-    if assessment.evidence < judge.hand:
+    if assessment.evidence < judge.hand * asked:
         return (NO_HAND,)
     notes = []
     if len(assessment.doubtful) > len(names) // 3:
@@ -303,11 +308,35 @@ def reason(signs: Float, bone: int, judge: Judge) -> str:
     return _REASONS[SIGNS[int(np.argmax(speaks))]]
 
 
-def judged(segmentation: Segmentation, assessment: Assessment, judge: Judge) -> Segmentation:
-    """The segmentation with confidences and notes; without any bone when there is no hand."""
-    notes = (*segmentation.notes, *notes_of(assessment, judge))
-    if assessment.evidence < judge.hand:
+def judged(segmentation: Segmentation, assessment: Assessment, judge: Judge, asked: float = 1.0) -> Segmentation:
+    """The segmentation with confidences and notes; without any bone when there is no hand.
+
+    ``asked``: the share of the usual evidence that is enough for a hand. Where there is less than usual, but enough,
+    those bones are left out that are less likely right than not, and named.
+    """
+    notes = (*segmentation.notes, *notes_of(assessment, judge, asked))
+    if assessment.evidence < judge.hand * asked:
         return replace(segmentation, regions={}, notes=notes)
     schema = segmentation.schema
     confidence = {name: round(float(assessment.confidence[schema.index(name)]), 4) for name, _ in segmentation}
-    return replace(segmentation, confidence=confidence, notes=notes)
+    told = replace(segmentation, confidence=confidence, notes=notes)
+    return told if assessment.evidence >= judge.hand else told_apart(told)
+
+
+def told_apart(bones: Segmentation) -> Segmentation:
+    """The bones whose confidence is at least KEPT; a note names the others, which are left out."""
+    left_out = [name for name, _ in bones if bones.confidence.get(name, 1.0) < KEPT]
+    if not left_out:
+        return bones
+    kept = {name: region for name, region in bones if name not in left_out}
+    # What is said of a bone that is not given would only confuse.
+    of_those = tuple(f"{name} is doubtful" for name in left_out)
+    notes = [note for note in bones.notes if not note.startswith(of_those) and not note.endswith(MANY_DOUBTFUL)]
+    return replace(
+        bones,
+        regions=kept,
+        confidence={name: value for name, value in bones.confidence.items() if name in kept},
+        probability={name: value for name, value in bones.probability.items() if name in kept},
+        plausible={name: edges for name, edges in bones.plausible.items() if name in kept},
+        notes=(*notes, LEFT_OUT + ", ".join(left_out)),
+    )

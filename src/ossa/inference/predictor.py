@@ -210,19 +210,20 @@ class Predictor:
         single = upright if found.hands else self
 
         def look(picture: Radiograph, asked: float) -> Glance:
-            judge = None if single.judge is None else replace(single.judge, hand=single.judge.hand * asked)
-            return replace(single, judge=judge)._glance(picture)
+            return single._glance(picture, asked)
 
         return looked_at(radiograph, found, look, look_at_forearm)
 
-    def _glance(self, radiograph: Radiograph) -> Glance:
-        """A first look at a radiograph that is taken for one hand."""
+    def _glance(self, radiograph: Radiograph, asked: float = 1.0) -> Glance:
+        """A first look at a radiograph that is taken for one hand; for ``asked`` see ``judge.judged``."""
         prepared = self.networks.prepare(radiograph)
         look = self.networks.look(prepared)
         first = self.first_found(look)
-        return Glance(first, lambda: self._finished(first, look, prepared, radiograph))
+        return Glance(first, lambda: self._finished(first, look, prepared, radiograph, asked))
 
-    def _finished(self, first: Segmentation, look: Look, prepared: Prepared, radiograph: Radiograph) -> Segmentation:
+    def _finished(
+        self, first: Segmentation, look: Look, prepared: Prepared, radiograph: Radiograph, asked: float
+    ) -> Segmentation:
         """The bones ``first`` found by ``look``, looked at more closely and judged."""
         found, closely = self.looked_closer(first, radiograph)
         found = self.edged(found, look)
@@ -232,7 +233,7 @@ class Predictor:
         assessment = assess(found, look.logits, self.judge, other, self.thresholds, closely)
         if self.edges:
             found = with_look(found, other, look.placement, self.thresholds)
-        result = judged(found, assessment, self.judge)
+        result = judged(found, assessment, self.judge, asked)
         return replace(result, notes=(*result.notes, *side_notes(result, radiograph.side)))
 
     def found_in(self, look: Look, radiograph: Radiograph) -> tuple[Segmentation, dict[str, Closely]]:
