@@ -133,11 +133,13 @@ def test_films_of_a_wide_world_come_out_whole(folder: Path, seed: int) -> None:
 def test_what_nothing_is_known_of_is_left_out_and_told(folder: Path, tmp_path: Path) -> None:
     assert settled(FLAT, part()) == replace(FLAT, bent_wrists=0.0, thumb_across=0.0)
     assert settled(WIDE, part_of(load_schema())) is WIDE
+    assert settled(WIDE, part()).variants == 0.0
     made = make_phantoms(tmp_path / "f", 2, size=128, anatomies=[folder], schema=load_schema("foot28"), processes=1)
     assert set(made.without) == {"bent_wrists", "thumb_across"}
     record = json.loads((tmp_path / "f" / "phantoms.json").read_text())
     assert record["schema"] == "foot28"
     assert record["options"]["bent_wrists"] == 0
+    assert "variants" not in record["options"]  # so that folders go on that were begun before there were any
     again = make_phantoms(tmp_path / "f", 2, size=128, anatomies=[folder], schema=load_schema("foot28"), processes=1)
     assert (again.made, again.kept) == (0, 2)
 

@@ -14,7 +14,8 @@ class PhantomOptions:
 
     The person. ``young``: ages 9 to 22, whose growth plates are open or just closed; ``children``: ages 1 to 9, with
     few carpals; all others are up to 90. ``missing``: lacks a finger or the end of one. ``injured``: a bone broken and
-    displaced, or a joint out of place.
+    displaced, or a joint out of place. ``variants``: how many times as often as published there are accessory ossicles,
+    bones in two parts and neighbours grown together; no share but a factor.
 
     The pose. ``bent_wrists``, ``oblique_views``, ``lateral_views``; ``bent_fingers``: fists, OK signs, crossed and
     half-bent fingers; ``thumb_across``: the thumb over the palm instead of beside it.
@@ -34,6 +35,7 @@ class PhantomOptions:
     children: float = 0.0
     missing: float = 0.0
     injured: float = 0.0
+    variants: float = 0.0
     bent_wrists: float = field(default=0.15, metadata=_SPECIAL)
     oblique_views: float = 0.12
     lateral_views: float = field(default=0.0, metadata=_SPECIAL)
@@ -69,9 +71,9 @@ def special() -> tuple[str, ...]:
 FLAT = PhantomOptions()
 #: Films as a hand department gets them.
 WIDE = PhantomOptions(
-    young=0.35, children=0.12, missing=0.03, injured=0.08, bent_wrists=0.18, oblique_views=0.20, lateral_views=0.06,
-    bent_fingers=0.14, thumb_across=0.02, fill=(0.25, 1.08), aspect=(0.45, 1.0), turned=0.25, wrist_only=0.08,
-    parts=0.18, collimated=0.30, overexposed=0.10, treated=0.14, marked=0.12, worn=0.20, inverted=0.03,
+    young=0.35, children=0.12, missing=0.03, injured=0.08, variants=3.0, bent_wrists=0.18, oblique_views=0.20,
+    lateral_views=0.06, bent_fingers=0.14, thumb_across=0.02, fill=(0.25, 1.08), aspect=(0.45, 1.0), turned=0.25,
+    wrist_only=0.08, parts=0.18, collimated=0.30, overexposed=0.10, treated=0.14, marked=0.12, worn=0.20, inverted=0.03,
 )  # fmt: skip
 #: The worlds by the names that the command line knows.
 WORLDS = {"flat": FLAT, "wide": WIDE}

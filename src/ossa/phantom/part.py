@@ -33,6 +33,47 @@ class Sesamoid(_Keys):
     size: float = 1.0
 
 
+class Ossicle(_Keys):
+    """A small bone that few people have, and never in the truth: how often (``chance``); between which bones
+    (``between``; one that is named twice draws it nearer) and how far ``out`` of there, in mm along the axes of a part
+    at rest; its half axes in mm (``size``)."""
+
+    name: str
+    chance: float = Field(ge=0, le=1)
+    between: tuple[str, ...] = Field(min_length=2)
+    out: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    size: Range = (1.4, 3.2)
+
+
+class Bipartite(_Keys):
+    """A bone that few people have in two parts, both of which are its truth: how often, and where the gap lies, as a
+    share of the bone's extent (``at``) along its long axis, or along ``axis`` of a part at rest; ``gap``: mm."""
+
+    bone: str
+    chance: float = Field(ge=0, le=1)
+    at: Range
+    axis: tuple[float, float, float] | None = None
+    gap: Range = (0.7, 1.8)
+
+
+class Coalition(_Keys):
+    """Two neighbours that have grown together in few people, and how often."""
+
+    bones: tuple[str, str]
+    chance: float = Field(ge=0, le=1)
+
+
+class Ankylosis(_Keys):
+    """Joints that arthritis has turned to bone: in how many of the people whose joints are eroded (``chance``), in how
+    many of those more than one (``several``), up to how many (``most``); the ``joints``, of which each is as likely as
+    another."""
+
+    chance: float = Field(ge=0, le=1)
+    several: float = Field(ge=0, le=1)
+    most: int = Field(ge=2)
+    joints: tuple[tuple[str, str], ...] = Field(min_length=1)
+
+
 class Views(_Keys):
     """How a part lies under the beam, in degrees: ``tilt`` about the line across it and ``roll`` about the line along
     it, each as mean and standard deviation; ``oblique``: the range of the roll in oblique views, of either sign."""
@@ -70,7 +111,7 @@ class PartKeys(_Keys):
     that stands apart from the others. ``extent``: how long the part is. ``heads``: bones that grow at their far end.
     ``length``: mean lengths; bones without keep those of their meshes. ``broken``: how much more often than others
     these break; ``wear``: how much a bone takes part in osteoarthritis; ``plated``, ``ringed``: what carries plates,
-    and rings.
+    and rings. ``ossicle``, ``bipartite``, ``coalition``, ``ankylosis``: what few people have (``variants``).
 
     For parts without an ``own``: ``axes``, the meshes' axes that point to digit 1's side of a right part, from the tips
     to the root, and to the side that faces the tube (such as "x -z y"), ``unit`` of the meshes in mm; ``parents``: on
@@ -96,6 +137,10 @@ class PartKeys(_Keys):
     plated: tuple[str, ...] = ()
     ringed: tuple[str, ...] = ()
     sesamoid: tuple[Sesamoid, ...] = ()
+    ossicle: tuple[Ossicle, ...] = ()
+    bipartite: tuple[Bipartite, ...] = ()
+    coalition: tuple[Coalition, ...] = ()
+    ankylosis: Ankylosis | None = None
     growth: Growth | None = None
 
     axes: str = "x y z"
@@ -114,6 +159,15 @@ class PartKeys(_Keys):
         yield from (*self.loaded, *self.centre, *self.heads, *self.length, *self.broken, *self.wear, *growth)
         yield from (*self.plated, *self.ringed, *(s.bone for s in self.sesamoid), *self.bearing)
         yield from (*self.parents, *self.parents.values())
+        yield from (bone for kind in self.ossicle for bone in kind.between)
+        yield from (kind.bone for kind in self.bipartite)
+        joints = () if self.ankylosis is None else self.ankylosis.joints
+        yield from (bone for pair in (*(kind.bones for kind in self.coalition), *joints) for bone in pair)
+
+    @property
+    def knows_variants(self) -> bool:
+        """Whether anything is said of what few people have."""
+        return bool(self.ossicle or self.bipartite or self.coalition or self.ankylosis)
 
 
 @dataclass(frozen=True, eq=False)

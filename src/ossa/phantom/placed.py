@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,6 +16,8 @@ class PlacedBone:
     """One bone in picture space: ``points`` (V, 3) = (column, row, depth) in px, unit normals, faces.
 
     ``t`` (V,) runs from -1 at the near end to 1 at the far end, ``length`` and ``width`` are its own in mm.
+    ``frame`` (3, 3) brings mm along the axes of a part at rest to px, as the bone lies. Normals are shorter where the
+    cortex is thinner for a neighbour that has grown to it.
     """
 
     bone: str
@@ -25,6 +27,7 @@ class PlacedBone:
     t: F64
     length: float
     width: float
+    frame: F64 = field(default_factory=lambda: np.eye(3))
 
     @property
     def from_end(self) -> F64:
@@ -48,7 +51,7 @@ def placed(
         length = max(float(np.ptp(along)), 1e-6)
         width = 2 * float(np.median(np.linalg.norm(centred - along[:, None] * axis, axis=1)))
         t = 2 * (along - along.min()) / length - 1
-        out.append(PlacedBone(body.bone, points, normals, body.mesh.faces, t, length, width))
+        out.append(PlacedBone(body.bone, points, normals, body.mesh.faces, t, length, width, matrix @ turn))
     return out
 
 

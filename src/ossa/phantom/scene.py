@@ -20,6 +20,7 @@ from ossa.phantom.pose import place
 from ossa.phantom.skeleton import Anatomy
 from ossa.phantom.tissue import Projection, add_bones, add_sesamoids
 from ossa.phantom.treatment import hardware
+from ossa.phantom.variants import add_ossicles, sample_variants
 from ossa.phantom.variation import vary
 from ossa.phantom.ways import builtin, settled, ways_of
 from ossa.radiograph.radiograph import Provenance, Radiograph, Side, Spacing
@@ -46,6 +47,10 @@ class Sitter:
         rng = np.random.default_rng(np.random.SeedSequence([20260102, self.person]))
         age = sample_age(options.young, options.children, rng)
         return age, *grown(vary(anatomy or builtin(), rng), age, rng)
+
+    def own(self) -> np.random.Generator:
+        """Where the person's variants come from: the same on both sides."""
+        return np.random.default_rng(np.random.SeedSequence([20260105, self.person]))
 
 
 def age_of(person: int, options: PhantomOptions) -> float:
@@ -110,11 +115,14 @@ def project(
     to_picture, mm = frame(whole, frames, shape, options, side, rng)
     bones = placed(whole, frames, to_picture, mm)
     there = [bone for bone in bones if bone.bone not in absent]
-    cortex, spongy, bits = add_bones(there, part.schema, shape, mm, age, rng)
+    own = rng.spawn(1)[0] if sitter is None else sitter.own()
+    variants = sample_variants(part, options.variants, age, own)
+    cortex, spongy, bits = add_bones(there, part.schema, shape, mm, age, rng, variants)
     aside = 1.0 if sitter is None else SESAMOIDS_ASIDE
     at_first = add_sesamoids(there, cortex, spongy, mm, age, rng, aside, part)
     if sitter is not None and sitter.sesamoid and part.sesamoid_bone is not None:
         bits[at_first] |= np.uint32(1 << part.schema.index(part.sesamoid_bone))
+    add_ossicles(there, variants, cortex, spongy, mm)
     soft = ways.flesh(bones, bits, absent, mm, rng)
     if part.keys.latitude is not None:
         cortex, spongy = limb.saturated(cortex, spongy, part.keys.latitude)

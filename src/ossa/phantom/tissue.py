@@ -19,6 +19,7 @@ from ossa.phantom.mesh import F64, ellipsoid
 from ossa.phantom.part import Part, default_part, part_of
 from ossa.phantom.placed import PlacedBone, along_axis, axis_of
 from ossa.phantom.projection import F32, thickness
+from ossa.phantom.variants import Variants, varied
 from ossa.schema import BoneSchema
 
 #: Cortex in mm at the ends of a tube and all around a short bone (schematic), and a pixel's least path through bone
@@ -43,12 +44,18 @@ class Projection:
 
 
 def add_bones(
-    bones: list[PlacedBone], schema: BoneSchema, shape: tuple[int, int], mm: float, age: float, rng: np.random.Generator
+    bones: list[PlacedBone],
+    schema: BoneSchema,
+    shape: tuple[int, int],
+    mm: float,
+    age: float,
+    rng: np.random.Generator,
+    variants: Variants | None = None,
 ) -> tuple[F32, F32, NDArray[np.uint32]]:
     """Cortical and spongy path lengths (mm) and the truth's bits, for bones in picture space.
 
     ``age`` in years opens growth plates and thins the cortex from 50 on. How thick, grainy and dense bone is
-    is drawn, for the person and then for each bone, from schematic ranges.
+    is drawn, for the person and then for each bone, from schematic ranges. ``variants``: what few people have.
     """
     part = part_of(schema)
     cortex, spongy = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
@@ -57,7 +64,7 @@ def add_bones(
     grain = (0.5 * rng.uniform() ** 1.5, rng.uniform(0.8, 2.2))
     plates = _plate_state(age, rng)
     disease = sample_disease(schema.names, age, rng, part)
-    for whole in bones:
+    for whole in varied(bones, variants, disease.erosion > 0, mm) if variants else bones:
         bone = eroded(spurred(whole, disease, mm, rng), disease, mm, rng)
         top, left, full = thickness(bone.points, bone.faces, shape)
         if full.size == 0:

@@ -51,7 +51,8 @@ def ways_of(part: Part) -> Ways:
         del bones, absent
         return limb.flesh(bits > 0, part.keys.flesh, mm, rng)
 
-    unknown = special() if part.keys.growth else (*special(), "children")
+    known = {"children": part.keys.growth is not None, "variants": part.keys.knows_variants}
+    unknown = (*special(), *(share for share, is_known in known.items() if not is_known))
     return Ways(limb.load_limbs, limb.posed_limb, flesh, unknown=unknown)
 
 

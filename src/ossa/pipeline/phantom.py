@@ -97,7 +97,10 @@ def make_phantoms(
         builtin(part)  # refuses bones that need meshes before anything is written
     meshes = tuple(Path(anatomy).resolve() for anatomy in anatomies)
     with place_for(output, meshes, (RECORD,)) as place:
-        told = {"seed": seed, "size": size, "anatomy": anatomy_name(meshes), "options": asdict(chosen)}
+        kinds = asdict(chosen)
+        if not chosen.variants:  # folders were begun before there were any
+            del kinds["variants"]
+        told = {"seed": seed, "size": size, "anatomy": anatomy_name(meshes), "options": kinds}
         if part.keys.own is None:  # folders of hands were begun before there were others
             told["schema"] = part.schema.name
         claim(place.folder, RECORD, told)
