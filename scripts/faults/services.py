@@ -19,8 +19,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from rounds import KILLS, Ground, Tally
+from rounds import Ground, Tally
 from running import Command
+
+#: A service is killed at most so often in a round: a picture over which the node ends a third time is given up as one
+#: that ends it (``ossa.pipeline.node_queue.DEADLY``).
+KILLS = 2
 
 #: Longest wait for a service to have answered everything, seconds.
 PATIENCE = 600.0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -49,7 +48,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[rounds.Ground]:
 
 
 @pytest.fixture(scope="module")
-def whole_ground(bright_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[rounds.Ground]:
+def whole_ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[rounds.Ground]:
     """The same with films and a model."""
     folder = tmp_path_factory.mktemp("faults")
     root = folder / "in"
@@ -57,7 +56,9 @@ def whole_ground(bright_model: Path, tmp_path_factory: pytest.TempPathFactory) -
         (folder / name).mkdir()
     inputs.films(root / "films")
     inputs.dicom(root / "dicom")
-    shutil.copytree(bright_model, root / "model")
+    inputs.model(
+        root / "model"
+    )  # as the rounds have it: one that finds other bones has nothing to measure on some films
     modules = {*services.MODULES, *(module for name in HEAVY for module in trips.TRIPS[name].modules)}
     with running.Nursery(folder / "logs", sorted(modules)) as nursery:
         yield rounds.Ground(nursery, root, folder / "out")
@@ -106,6 +107,12 @@ def test_a_service_that_is_killed_answers_everything_once(whole_ground: rounds.G
     tally = services.at_random(name, services.SERVICES[name], whole_ground, ROUNDS, seed=1)
     assert tally.told == []
     assert tally.rounds == ROUNDS
+
+
+def test_a_round_kills_a_node_less_often_than_makes_it_give_a_picture_up() -> None:
+    from ossa.pipeline.node_queue import DEADLY
+
+    assert services.KILLS < DEADLY
 
 
 def test_a_command_that_is_killed_before_a_step_on_the_disk_goes_on(ground: rounds.Ground) -> None:
