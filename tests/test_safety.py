@@ -283,6 +283,25 @@ def test_temporary_folders_of_killed_processes_are_removed_and_no_others(tmp_pat
     assert left == ["ossa-x-link", "ossa-x-living", "ossa-x-new", "other"]
 
 
+def test_a_run_that_fails_leaves_no_empty_folder_that_it_made(tmp_path: Path) -> None:
+    def fail(where: Path, name: str | None = None) -> None:
+        with pytest.raises(KeyError), output_folder(where) as folder:
+            if name is not None:
+                (folder / name).write_text("x")
+            raise KeyError
+
+    fail(tmp_path / "new" / "deep")
+    assert list(tmp_path.iterdir()) == []
+    fail(tmp_path / "new" / "deep", "result.csv")
+    assert [path.name for path in (tmp_path / "new" / "deep").iterdir()] == ["result.csv"]
+    (tmp_path / "was").mkdir()
+    fail(tmp_path / "was")
+    assert (tmp_path / "was").is_dir()
+    with output_folder(tmp_path / "none"):  # nothing to write is no failure
+        pass
+    assert list((tmp_path / "none").iterdir()) == []
+
+
 HOLDER = "with safety.output_folder(sys.argv[1]) as folder:\n    (folder / 'x').write_text('x')"
 
 

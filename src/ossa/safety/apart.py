@@ -21,8 +21,9 @@ def output_folder(
 ) -> Iterator[Path]:
     """A folder that this run alone writes into: apart from ``inputs``, there, writable, free of a killed run's rests.
 
-    ``marks`` are names by which the result of an earlier run is known; see ``refuse_inputs``. Raises OutputError when
-    an input lies there, when another run is at work there, or when nothing can be written.
+    ``marks`` are names by which the result of an earlier run is known; see ``refuse_inputs``. A run that fails leaves
+    no folder behind that it made and wrote nothing into. Raises OutputError when an input lies there, when another
+    run is at work there, or when nothing can be written.
 
     >>> from ossa.safety import output_folder, write_text
     >>> with output_folder("out", inputs=["hand.png"]) as folder:
@@ -32,6 +33,7 @@ def output_folder(
     """
     folder = Path(path)
     refuse_inputs(folder, inputs, marks)
+    new = [one for one in (folder, *folder.parents) if not os.path.lexists(one)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = hold(folder)
@@ -45,11 +47,21 @@ def output_folder(
     try:
         clear_leftovers(folder)
         yield folder
-    finally:
-        if is_at(handle, folder / LOCK_NAME):  # else the folder was removed, and the lock there is another run's
-            with suppress(OSError):
-                (folder / LOCK_NAME).unlink()
-        os.close(handle)
+    except BaseException:
+        _release(folder, handle)
+        with suppress(OSError):  # the first that is not empty ends it
+            for one in new:
+                one.rmdir()
+        raise
+    _release(folder, handle)
+
+
+def _release(folder: Path, handle: int) -> None:
+    """Let go of a folder that is held."""
+    if is_at(handle, folder / LOCK_NAME):  # else the folder was removed, and the lock there is another run's
+        with suppress(OSError):
+            (folder / LOCK_NAME).unlink()
+    os.close(handle)
 
 
 def refuse_inputs(
