@@ -44,7 +44,7 @@ def maker_of(predictor: Predictor) -> str:
 
 
 def answer(path: str | Path, predictor: Predictor) -> Answer:
-    """The Segmentation and the report for the DICOM radiograph at ``path``.
+    """The Segmentation and the report for the DICOM radiograph at ``path``; no report where nothing is measured.
 
     A picture without a hand, or one of which the judge says so, has no objects but a reason; so has a hand with less
     bones than tell which they are. Raises ImageError for what cannot be read, or cannot be referred to.
@@ -54,6 +54,7 @@ def answer(path: str | Path, predictor: Predictor) -> Answer:
     from ossa.export.dicom.hands import told_apart
     from ossa.export.dicom.seg import segmentation_object
     from ossa.export.dicom.source import source_of
+    from ossa.export.dicom.sr import NothingMeasured
     from ossa.pipeline.export import report_on
     from ossa.radiograph.read import read_radiograph
 
@@ -67,7 +68,11 @@ def answer(path: str | Path, predictor: Predictor) -> Answer:
     hands = told_apart([hand.segmentation for hand in usable], radiograph.side)
     maker = maker_of(predictor)
     seg = segmentation_object(source, hands, maker=maker)
-    objects = {SEG: seg, SR: report_on(source, seg, hands, radiograph, radiograph.spacing, maker=maker)}
+    objects: dict[str, Dataset] = {SEG: seg}
+    try:
+        objects[SR] = report_on(source, seg, hands, radiograph, radiograph.spacing, maker=maker)
+    except NothingMeasured:
+        notes += ("no report: none of its bones could be measured",)
     return Answer(objects, len(hands), notes)
 
 

@@ -62,6 +62,10 @@ class Number:
     uncertainty: float | None = None
 
 
+class NothingMeasured(InputError):
+    """No hand of a picture has a number to report."""
+
+
 def report_object(
     source: Source,
     seg: Dataset,
@@ -73,14 +77,16 @@ def report_object(
     """The report on the picture of ``source``: ``numbers`` of each hand, ``seg`` the Segmentation made of ``hands``.
 
     Its identifiers follow from those of ``seg`` and from the numbers, or, as those of ``seg`` do, from ``maker``.
-    Raises InputError where there is no number at all.
+    Raises NothingMeasured where there is no number at all.
     """
     require()
     from highdicom.coding_schemes import CodingSchemeIdentificationItem
     from highdicom.sr import ComprehensiveSR
 
     if not any(numbers):
-        raise InputError("no numbers: a report of measurements holds one at least", remedy="Leave this picture out")
+        raise NothingMeasured(
+            "no numbers: a report of measurements holds one at least", remedy="Leave this picture out"
+        )
     told = hashlib.sha256(repr([list(map(repr, few)) for few in numbers]).encode()).hexdigest()
     own = f"{seg.SOPInstanceUID} {version()} {told}" if maker is None else f"{seg.SOPInstanceUID} {maker}"
     with quietly():
