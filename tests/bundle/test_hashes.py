@@ -54,10 +54,19 @@ def test_an_altered_model_is_refused_though_its_hash_was_begun(bundle: Bundle, t
 
 
 def test_no_file_is_hashed_twice_however_its_folder_is_written(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    hashed = []
+    hashed: list[str] = []
     real = hashes._hashed
-    monkeypatch.setattr(hashes, "_hashed", lambda path: (hashed.append(path.name), real(path))[1])
-    monkeypatch.setattr(hashes, "sha256", lambda path: hashed.append(f"{path} again"))
+
+    def counted(path: Path) -> str:
+        hashed.append(path.name)
+        return real(path)
+
+    def again(path: Path) -> str:
+        hashed.append(f"{path} again")
+        return real(path)
+
+    monkeypatch.setattr(hashes, "_hashed", counted)
+    monkeypatch.setattr(hashes, "sha256", again)
     monkeypatch.chdir(bundle.path.parent)
     ahead_of(Path(bundle.path.name))
     Bundle.load(Path("..") / bundle.path.parent.name / bundle.path.name)
