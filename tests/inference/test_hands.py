@@ -199,6 +199,13 @@ def test_a_part_of_a_hand_is_measured_as_large_as_a_whole_one() -> None:
     assert hand.centre == pytest.approx(rough.centre, abs=1.5)
 
 
+def test_a_hand_without_an_extent_is_still_measured() -> None:
+    film = Radiograph(np.zeros((600, 300), np.uint8))
+    x, y = prepare(film, GRID)[1].to_grid(np.array([150.0, 300.0]))
+    (hand,) = Finder(Told([replace(drawn(x, y, 60), box=np.zeros(4))])).find(film).hands
+    assert hand.centre == pytest.approx([150.0, 300.0], abs=1.5)
+
+
 def test_two_peaks_that_are_measured_to_be_one_hand_are_one() -> None:
     film = Radiograph(np.zeros((192, 192), np.uint8))
 

@@ -49,6 +49,9 @@ MEASURED, MOST = 110.0, 1600
 #: be if this much more were in view.
 IN_VIEW = 1.15
 
+#: A part of a hand is taken to be at least this share of the whole, whatever the finder says of its box.
+LEAST_IN_VIEW = 0.1
+
 #: Bones of each part of a hand.
 _BONES = {"thumb": 3, "index": 4, "middle": 4, "ring": 4, "little": 4, "carpus": 8, "forearm": 2}
 
@@ -156,7 +159,8 @@ class Finder:
         import cv2
 
         side = GRID.size
-        scale = MEASURED / min(rough.length, IN_VIEW * max(rough.box[:2].sum(), rough.box[2:].sum()))
+        reach = float(max(rough.box[:2].sum(), rough.box[2:].sum()))
+        scale = MEASURED / min(rough.length, max(IN_VIEW * reach, LEAST_IN_VIEW * rough.length))
         longer = round(scale * max(radiograph.shape[1], radiograph.shape[0] * height_of_a_pixel(radiograph)))
         if not side // 4 <= longer <= MOST:
             return rough
