@@ -82,15 +82,13 @@ Look = Callable[["Radiograph", float], Glance]
 LookAtForearm = Callable[["Radiograph"], Segmentation]
 
 
-def evidence_asked(place: FoundHand | None, present: float) -> float:
+def evidence_asked(place: FoundHand, present: float) -> float:
     """How much more must speak for a hand of which this much is in view, than for a wrist with the 15 bones that one
-    shows; ``present``: how likely the film shows a hand, which nobody sees where ``place`` is None.
+    shows; ``present``: how likely the film shows a hand.
 
     A whole hand has more bones than a wrist, and feet with a few bones like a hand's would be whole hands. The more
     certain the finder is, the less is asked; less than 1 of a part of a hand that has few bones.
     """
-    if place is None:
-        return UNSEEN
     expected = EXPECTED * max(place.bones, FEW) / 15.0
     most, least = max(1.0, expected), ASIDE if place.view == "lateral" else ENOUGH * expected
     return float(np.interp(place.sure * present, CERTAIN, (most, least)))
@@ -104,7 +102,7 @@ def looked_at(radiograph: Radiograph, found: Found, look: Look, look_at_forearm:
     """
     places = [hand for k, hand in enumerate(found.hands) if k == 0 or hand.sure >= ANOTHER]
     if not places:
-        return (_hand(look(radiograph, evidence_asked(None, found.present)).finished(), None, 1),)
+        return (_hand(look(radiograph, UNSEEN).finished(), None, 1),)
     seen = []
     for place in places:
         others = [other for other in places if other is not place]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.hand.phantom.sprites import SIDE, Sprite, bare_sprite
+from ossa.hand.phantom.sprites import SIDE, Sprite, attenuated, bare_sprite
 from ossa.phantom.mesh import F64, Mesh
 from ossa.phantom.meshes import meshes
 from ossa.phantom.options import FLAT
@@ -44,10 +44,8 @@ def foot_sprite(rng: np.random.Generator, foot: Anatomy) -> Sprite:
 
 def _filmed(rng: np.random.Generator, foot: Anatomy) -> Sprite:
     """A foot as it is taken, from above or obliquely, with marrow, cortex and flesh like those of a hand's sprite."""
-    uniform = rng.uniform
     scene = project(rng, SIDE, replace(FLAT, fill=(0.6, 1.5), aspect=(1.0, 1.0), treated=0.15), foot)
-    mu = uniform(0.03, 0.08) * scene.cortex + uniform(0.006, 0.028) * scene.spongy
-    mu = mu + uniform(0.012, 0.026) * scene.soft + 0.9 * scene.metal
+    mu = attenuated(rng, scene.cortex, scene.spongy, scene.soft, scene.metal)
     return bare_sprite(mu, scene.mm)
 
 

@@ -84,9 +84,8 @@ def hand_sprite(rng: np.random.Generator, anatomy: Anatomy, close: bool) -> Spri
     add_sesamoids(bones, cortex, spongy, mm, age, rng)
     soft = soft_tissue(everything, frozenset(), shape, mm, rng)
     metal = hardware(bones, shape, mm, 0.2, rng)
-    uniform = rng.uniform
-    mu = uniform(0.03, 0.08) * cortex + uniform(0.006, 0.028) * spongy + uniform(0.012, 0.026) * soft + 0.9 * metal
-    if uniform() < 0.07:
+    mu = attenuated(rng, cortex, spongy, soft, metal)
+    if rng.uniform() < 0.07:
         mu = mu + _cast(soft, mm, rng)
     ends = np.full((len(schema), 2, 2), np.nan)
     for bone in bones:
@@ -101,6 +100,13 @@ def hand_sprite(rng: np.random.Generator, anatomy: Anatomy, close: bool) -> Spri
     aside = _near(everything, "finger-3") - _near(everything, "finger-19")
     thumb_left = float(up[0] * aside[1] - up[1] * aside[0]) < 0
     return Sprite(mu.astype(np.float32), ends, view, up, whole / mm, thumb_left, mm, not close)
+
+
+def attenuated(rng: np.random.Generator, cortex: F32, spongy: F32, soft: F32, metal: F32) -> F32:
+    """What path lengths (S, S) in mm attenuate, each by a coefficient that is drawn for the exposure."""
+    u = rng.uniform
+    mu = u(0.03, 0.08) * cortex + u(0.006, 0.028) * spongy + u(0.012, 0.026) * soft + 0.9 * metal
+    return np.asarray(mu, np.float32)
 
 
 def _far(bones: list[PlacedBone], name: str) -> F64:
