@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,20 @@ def test_it_answers_an_echo_and_keeps_what_it_takes(node: Node, tmp_path: Path) 
         kept = pydicom.dcmread(tmp_path / "queue" / "received" / f"{told.SOPInstanceUID}.dcm")
         assert kept == told
         assert kept.PixelData == told.PixelData
+
+
+@pytest.mark.parametrize("hangs_up", [False, True])
+def test_who_says_nothing_does_not_keep_it_from_its_end(node: Node, hangs_up: bool) -> None:
+    with ExitStack() as rest:
+        with listening(node, door()) as port:
+            probe = rest.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+            until(lambda: any(thread.name.startswith("AcceptorThread") for thread in threading.enumerate()))
+            inside = [thread for thread in threading.enumerate() if thread.name.startswith("AcceptorThread")]
+            if hangs_up:
+                probe.close()
+        assert not any(thread.is_alive() for thread in inside)
+        if not hangs_up:
+            assert probe.recv(1) == b""  # hung up by the node
 
 
 def test_who_is_not_allowed_is_turned_away(node: Node) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -110,12 +111,25 @@ def listening(node: Node, door: Door) -> Iterator[int]:
     try:
         yield int(server.server_address[1])
     finally:
-        # Nobody new comes in; who is inside may finish.
+        # Nobody new comes in; who is inside may finish. Who has said nothing yet is not inside.
         server.shutdown()
+        for link in entity.active_associations:
+            if link.requestor.primitive is None:
+                _hung_up(link)
         end = time.monotonic() + GRACE
         while entity.active_associations and time.monotonic() < end:
             time.sleep(0.05)
         entity.shutdown()
+
+
+def _hung_up(link: Any) -> None:
+    """End a connection on which no association was asked for: one that only looks whether the port is open.
+
+    pynetdicom waits half a minute for its request, even when the other side has hung up, and cannot abort it before.
+    """
+    with suppress(AttributeError, OSError):  # it may be closed already
+        link.dul.socket.socket.shutdown(socket.SHUT_RDWR)
+    link.dul.to_user_queue.put(None)  # as if that half minute had passed
 
 
 def _store(event: Any, node: Node) -> Any:
