@@ -36,7 +36,6 @@ def ours(image: Path, model: str | None, folder: Path) -> tuple[Callable[[], dic
     """A function that predicts once and gives ms per part; and the ms that loading took."""
     start = time.perf_counter()
     from ossa.export.overlay import write_overlay
-    from ossa.inference.judge import assess, judged
     from ossa.inference.predictor import Predictor
     from ossa.labels.competition import write_label
     from ossa.labels.submission import write_submission
@@ -62,13 +61,9 @@ def ours(image: Path, model: str | None, folder: Path) -> tuple[Callable[[], dic
         clock.lap("network")
         segmentation = predictor.tidied(predictor.decode(look))
         clock.lap("regions")
-        segmentation, closely = predictor.looked_closer(segmentation, radiograph)
-        clock.lap("closer looks")
-        if predictor.judge is not None:
-            other = predictor.second_look(prepared, look)
-            assessment = assess(segmentation, look.logits, predictor.judge, other, predictor.thresholds, closely)
-            segmentation = judged(segmentation, assessment, predictor.judge)
-        clock.lap("second look, confidences, warnings")
+        # What a prediction does after its first look, looks side by side included.
+        segmentation = predictor._finished(segmentation, look, prepared, radiograph, 1.0)
+        clock.lap("closer looks, second look, confidences")
         for _, region in segmentation:
             rle.text_from_region(region, SIZE)
         clock.lap("run lengths")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from dataclasses import replace
 
@@ -13,9 +14,10 @@ from helpers_dataset import SCHEMA, schematic_hand
 from helpers_judge import a_judge
 from ossa.bundle.bundle import Bundle
 from ossa.bundle.card import Closer
+from ossa.inference.engine import Engine
 from ossa.inference.networks import Networks
 from ossa.inference.predictor import Predictor
-from ossa.inference.views import View
+from ossa.inference.views import FLIPPED, View
 from ossa.radiograph.prepare import Preparation, prepare
 from ossa.radiograph.radiograph import Radiograph
 from ossa.segmentation.segmentation import Segmentation
@@ -162,3 +164,51 @@ def test_what_is_remembered_is_what_the_network_says(bundle: Bundle, looks: tupl
     look = networks.look(prepared)
     anew = networks.look_through(prepared, looks, look.angle)
     np.testing.assert_array_equal(look.logits, anew.logits)
+
+
+class Meeting:
+    """Asks ``engine`` when as many ask as are expected, and fails when they do not come."""
+
+    description = "made"
+
+    def __init__(self, engine: Engine, together: int) -> None:
+        self._engine, self._all_here = engine, threading.Barrier(together)
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        self._all_here.wait(30)
+        return self._engine(batch)
+
+
+def test_looks_are_taken_side_by_side(predictor: Predictor, picture: np.ndarray) -> None:
+    """Both views of the first look at once; then both closer looks, the views of each one after the other."""
+    member = predictor.networks.members[0]
+    meeting = replace(member, engine=Meeting(member.engine, 2))
+    in_turn = replace(
+        predictor,
+        networks=replace(predictor.networks, lanes=1),
+        closer=(Closer(CARPALS, size=256), Closer(SCHEMA.in_row("forearm"), size=256)),
+        tidy=(),
+        judge=None,
+    )
+    side_by_side = replace(in_turn, networks=replace(in_turn.networks, members=(meeting,), lanes=2))
+    expected, found = in_turn.predict(big(picture)), side_by_side.predict(big(picture))
+    assert runs(predictor) == 12
+    assert found.regions.keys() == expected.regions.keys()
+    assert np.array_equal(found.planes(), expected.planes())
+
+
+@pytest.mark.parametrize("looks", [FLIPPED, (View(), View(scale=0.9), View(mirrored=True, angle=5.0))])
+def test_lanes_change_nothing(bundle: Bundle, second_bundle: Bundle, looks: tuple[View, ...]) -> None:
+    """To the last bit: what the looks say is added up in the order of the views, whichever is done first."""
+    networks = Networks.load([bundle.path, second_bundle.path], views=looks)
+    assert networks.lanes == 2
+    film = Radiograph(np.random.default_rng(4).integers(0, 255, (150, 110)).astype(np.uint8))
+    prepared = networks.prepare(film)
+    in_turn = replace(networks, lanes=1).look(prepared)
+    for _ in range(5):
+        assert networks.look(prepared).logits.tobytes() == in_turn.logits.tobytes()
+
+
+def test_one_thread_asks_for_one_look_at_a_time(bundle: Bundle) -> None:
+    assert Networks.load(bundle.path, threads=1).lanes == 1
+    assert Networks.load(bundle.path, "torch:cpu", threads=4).lanes == 1

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ossa.errors import DeviceError
-from ossa.parallel import Behind, begin, in_order, in_processes, read_ahead
+from ossa.parallel import Behind, at_once, begin, in_order, in_processes, read_ahead
 
 
 def test_results_come_in_order_whatever_finishes_first() -> None:
@@ -53,6 +53,33 @@ def test_an_error_comes_where_its_result_would_have_come() -> None:
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match="three"):
         next(results)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_so_many_jobs_are_at_work_at_once_and_no_more(workers: int) -> None:
+    at_work, most = 0, 0
+    lock, met = threading.Lock(), threading.Barrier(workers)
+
+    def job(k: int) -> int:
+        nonlocal at_work, most
+        with lock:
+            at_work += 1
+            most = max(most, at_work)
+        met.wait(10)  # goes on when all workers are here
+        with lock:
+            at_work -= 1
+        return k
+
+    count = 4 * workers
+    assert list(at_once((partial(job, k) for k in range(count)), workers)) == list(range(count))
+    assert most == workers
+
+
+def test_one_worker_does_a_job_when_its_result_is_asked_for() -> None:
+    done: list[int] = []
+    results = at_once((partial(done.append, k) for k in range(3)), 1)
+    next(results)
+    assert done == [0]
 
 
 def test_read_ahead_keeps_order_and_errors() -> None:

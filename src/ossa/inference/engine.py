@@ -32,6 +32,10 @@ THREADS = 2
 #: OpenCV's number of AVX2 among the units of a processor (cv::CpuFeatures).
 _AVX2 = 11
 
+#: Batches that ONNX Runtime is asked at once on a CPU. Two keep two threads busier than one that both share, where each
+#: waits for the other at the end of every layer; each more would take the memory of another run.
+LANES = 2
+
 BACKENDS = ("onnx", "torch", "openvino")
 
 
@@ -83,6 +87,11 @@ def open_engine(bundle: Bundle, device: str = "auto", threads: int | None = None
         assert bundle.quick_path is not None
         return OnnxEngine(bundle.quick_path, "cpu", count, bundle.read_packed(bundle.quick_path.name), "8 bit")
     return OnnxEngine(bundle.onnx_path, place, count, bundle.onnx_bytes)
+
+
+def lanes_of(engine: Engine) -> int:
+    """How many threads may best ask ``engine`` at once; 1 where it is not known to bear more than one."""
+    return engine.lanes if isinstance(engine, OnnxEngine) else 1
 
 
 def runs_quick(bundle: Bundle, device: str = "auto") -> bool:
@@ -141,7 +150,9 @@ class OnnxEngine:
         if place.startswith("cuda") and "CUDAExecutionProvider" not in self._session.get_providers():
             raise _absent(place)
         self._input = self._session.get_inputs()[0].name
-        where = "CUDA" if self._session.get_providers()[0].startswith("CUDA") else f"CPU, {threads} threads"
+        on_cuda = self._session.get_providers()[0].startswith("CUDA")
+        self.lanes = 1 if on_cuda else min(LANES, threads)
+        where = "CUDA" if on_cuda else f"CPU, {threads} threads"
         self.description = ", ".join(part for part in ("ONNX Runtime", where, form) if part)
 
     def __call__(self, batch: Float) -> Float:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,10 +20,11 @@ from numpy.typing import NDArray
 
 from ossa.bundle.bundle import Bundle
 from ossa.errors import BundleError, ConfigError
-from ossa.inference.engine import Engine, open_engine, runs_quick
+from ossa.inference.engine import Engine, lanes_of, open_engine, runs_quick
 from ossa.inference.tiles import Tiles, run_tiled, run_whole
 from ossa.inference.upright import SURE, quarter_turn, sureness, turned
 from ossa.inference.views import PLAIN, View, look, look_back
+from ossa.parallel import at_once
 from ossa.radiograph.prepare import Placement, Preparation, prepare
 from ossa.schema import BoneSchema
 from ossa.segmentation.decode import resample_logits
@@ -68,7 +70,7 @@ class Networks:
     """Networks of one schema and how they are asked.
 
     ``views``: test-time looks (inference.views); ``tiles``: sliding windows, or None for the whole picture at once;
-    ``upright``: turn films that lie on their side or upside down.
+    ``upright``: turn films that lie on their side or upside down; ``lanes``: how many views a network is asked at once.
     """
 
     schema: BoneSchema
@@ -76,6 +78,7 @@ class Networks:
     views: tuple[View, ...] = PLAIN
     tiles: Tiles | None = None
     upright: bool = True
+    lanes: int = 1
 
     @classmethod
     def load(
@@ -121,7 +124,8 @@ class Networks:
             )
             for bundle, share in zip(bundles, shares, strict=True)
         )
-        return cls(schema, members, tuple(views) or PLAIN, tiles)
+        lanes = min(lanes_of(member.engine) for member in members)
+        return cls(schema, members, tuple(views) or PLAIN, tiles, lanes=lanes)
 
     @property
     def description(self) -> str:
@@ -193,8 +197,8 @@ class Networks:
         mirror = self.schema.mirror_order()
         mean: Float | None = None
         share = sum(view.weight for view in views)
-        for view in views:
-            seen = self._ask(member, picture, view, said)
+        jobs = [partial(self._ask, member, picture, view, said) for view in views]
+        for view, seen in zip(views, at_once(jobs, self.lanes if len(views) > 1 else 1), strict=True):
             if len(views) == 1 and view == PLAIN[0]:
                 return seen
             logits = look_back(seen, view, grid, multiple, mirror)

@@ -9,9 +9,10 @@ Nothing of the picture's size is built before the regions.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,13 +22,14 @@ from numpy.typing import NDArray
 from ossa.hand.bones import called
 from ossa.hand.sides import side_notes
 from ossa.inference.certainty import Certainty, Closely
-from ossa.inference.closer import look_closer
+from ossa.inference.closer import CloserLook, look_closer
 from ossa.inference.finder import Finder
 from ossa.inference.hands import Glance, Hand, looked_at
 from ossa.inference.judge import SECOND, assess, default_judge, judged
 from ossa.inference.networks import BundlePath, Float, Look, Member, Networks, Prepared, bundles_of
 from ossa.inference.prediction import Prediction
 from ossa.inference.views import FLIPPED, PLAIN, View
+from ossa.parallel import at_once
 from ossa.radiograph.radiograph import Grey, Radiograph
 from ossa.radiograph.read import read_radiograph
 from ossa.schema import BoneSchema
@@ -225,11 +227,16 @@ class Predictor:
         self, first: Segmentation, look: Look, prepared: Prepared, radiograph: Radiograph, asked: float
     ) -> Segmentation:
         """The bones ``first`` found by ``look``, looked at more closely and judged."""
-        found, closely = self.looked_closer(first, radiograph)
+        closer = self._closer_looks(first, radiograph)
+        jobs: list[Callable[[], Any]] = [*closer]
+        if self.judge is not None:
+            jobs.append(partial(self.second_look, prepared, look))
+        said = list(at_once(jobs, self.networks.lanes))
+        found, closely = self._joined(first, said[: len(closer)])
         found = self.edged(found, look)
         if self.judge is None:
             return found
-        other = self.second_look(prepared, look)
+        other = said[-1]
         assessment = assess(found, look.logits, self.judge, other, self.thresholds, closely)
         if self.edges:
             found = with_look(found, other, look.placement, self.thresholds)
@@ -256,11 +263,24 @@ class Predictor:
         """The bones ``found`` at the first look, those of ``closer`` as the closer looks see them; and what these say
         of each bone that they looked at, with an agreement of 0 where one look alone found it.
         """
-        first, networks = found, replace(self.networks, views=self.closer_views)
+        return self._joined(found, at_once(self._closer_looks(found, radiograph), self.networks.lanes))
+
+    def _closer_looks(self, found: Segmentation, radiograph: Radiograph) -> Sequence[Callable[[], CloserLook | None]]:
+        """What gives each look of ``closer``. They are taken at once, so each asks for one view after the other."""
+        networks = replace(self.networks, views=self.closer_views, lanes=1)
+        # Where to look is known from the first look alone, so that the order of the looks does not matter.
+        return [
+            partial(look_closer, networks, radiograph, found, closer, self.thresholds, self.edges)
+            for closer in self.closer
+        ]
+
+    def _joined(
+        self, found: Segmentation, looks: Iterable[CloserLook | None]
+    ) -> tuple[Segmentation, dict[str, Closely]]:
+        """``looked_closer`` with its ``looks`` at hand."""
+        first = found
         closely: dict[str, Closely] = {}
-        for closer in self.closer:
-            # Where to look is known from the first look alone, so that the order of the looks does not matter.
-            look = look_closer(networks, radiograph, first, closer, self.thresholds, self.edges)
+        for closer, look in zip(self.closer, looks, strict=True):
             if look is None:
                 continue
             seen = look.bones

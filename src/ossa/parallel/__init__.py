@@ -61,6 +61,17 @@ def in_order(jobs: Iterable[Callable[[], T]], workers: int | None = None) -> Gen
         yield from _threads(jobs, count, 2 * count + 2)
 
 
+def at_once(jobs: Iterable[Callable[[], T]], workers: int) -> Generator[T, None, None]:
+    """Results in the order of the jobs, computed by ``workers`` threads; one worker is the caller, when it asks.
+
+    Unlike ``in_order`` it leaves OpenCV's threads as they are: for jobs that mostly wait for a network. No more than
+    ``workers`` results are kept in memory.
+    """
+    if workers <= 1:
+        return (job() for job in jobs)
+    return _threads(jobs, workers, workers)
+
+
 def read_ahead(
     items: Iterable[T], work: Callable[[T], R], ahead: int = AHEAD, workers: int = 1
 ) -> Generator[tuple[T, R | Exception], None, None]:
