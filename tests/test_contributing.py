@@ -12,7 +12,7 @@ import pytest
 from helpers_pictures import hand_picture, save
 from ossa.dataset import dataset
 from ossa.errors import LabelError
-from ossa.labels.format import GROUP, OWN, build
+from ossa.labels.format import GROUP, OWN, build, own
 from ossa.schema import load_schema, parse_schema
 
 TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -43,7 +43,7 @@ def test_the_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mask_folders.py").write_text(example("format"), encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     plugin = EntryPoint("mask_folders", "mask_folders:FORMAT", GROUP)
-    known = build(OWN, [plugin])
+    known = build(map(own, OWN), [plugin])
     assert not known.problems
     monkeypatch.setattr(dataset, "formats", lambda: known)
     root = tmp_path / "set"

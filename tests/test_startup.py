@@ -49,6 +49,13 @@ def test_importing_what_predicts_brings_no_torch() -> None:
     assert modules & {"torch", "lightning", "numba", "scipy", "matplotlib"} == set()
 
 
+def test_writing_labels_of_one_format_imports_no_other() -> None:
+    code = "from ossa.labels.format import OWN, writable\nwritable('competition')"
+    listed = "import sys\nprint(sorted({f'ossa.labels.{name}' for name in OWN.values()} & sys.modules.keys()))"
+    run = subprocess.run([sys.executable, "-c", f"{code}\n{listed}"], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["['ossa.labels.competition']"]
+
+
 def test_every_public_name_is_there() -> None:
     for name in ossa.__all__:
         assert getattr(ossa, name) is not None

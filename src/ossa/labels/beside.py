@@ -14,6 +14,7 @@ from pathlib import Path
 from ossa.errors import LabelError
 from ossa.labels import competition, labelme
 from ossa.labels.case import Case, Problem, Reading, Truth
+from ossa.labels.format import LabelFormat
 from ossa.labels.names import BoneNames
 from ossa.labels.pictures import (
     below,
@@ -123,3 +124,9 @@ def _named_pictures(
             else:
                 found[image] = label
     return found, problems
+
+
+FORMATS = (
+    LabelFormat("labelme", labelme.LAYOUT, 40, labelme.detect, read, labelme.write),
+    LabelFormat("flat", LAYOUT, 90, detect, read),
+)

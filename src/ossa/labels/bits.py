@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from ossa.errors import LabelError
 from ossa.labels.case import Case, Problem, Reading, Truth, judged
+from ossa.labels.format import LabelFormat
 from ossa.labels.names import BoneNames, collect
 from ossa.labels.pictures import below, case_of, labels_beside, pictures, subject_of, unclear_problem, visible_files
 from ossa.safety import MAX_PIXELS, parse_json, write_bytes
@@ -184,3 +185,6 @@ def write(path: Path, segmentation: Segmentation, image: Path, known: frozenset[
         arrays[KEY] = np.frombuffer(told, np.uint8)
     np.savez_compressed(buffer, **arrays)
     write_bytes(path, buffer.getvalue())
+
+
+FORMATS = (LabelFormat("bits", LAYOUT, 56, detect, read, write, ending=".npz"),)

@@ -29,6 +29,7 @@ from ossa.labels.case import Case, Problem, Reading, Truth, judged
 from ossa.labels.catalogue import Catalogue, Mention
 from ossa.labels.coco_case import Drawing
 from ossa.labels.coco_rle import compress_counts, counts_from_region
+from ossa.labels.format import LabelFormat
 from ossa.labels.item import Item
 from ossa.labels.names import BoneNames
 from ossa.labels.pictures import below
@@ -265,3 +266,6 @@ def file_of(root: Path, case: Case) -> Path | None:
         if picture is not None and picture.file_name.replace("\\", "/").rpartition("/")[2] == case.image.name:
             return path
     return None
+
+
+FORMATS = (LabelFormat("coco", LAYOUT, 20, detect, read, write_set=write_set, mark=FILE),)

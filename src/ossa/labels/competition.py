@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from ossa.errors import LabelError
 from ossa.labels.case import Case, Problem, Reading, Truth, check_inside, judged
+from ossa.labels.format import LabelFormat
 from ossa.labels.names import BoneNames, bone_names, collect
 from ossa.labels.pictures import case_of, labels_beside, pictures, unclear_problem, visible_files
 from ossa.labels.polygons import Parts, Size, label_points, polygon, size_of
@@ -308,3 +309,6 @@ def write_case(
         write_label(label, segmentation, image_name)
     write_bytes(image, png(pixels))
     return image
+
+
+FORMATS = (LabelFormat("competition", LAYOUT, 10, detect, read, write),)

@@ -29,6 +29,7 @@ from ossa.errors import DatasetError, LabelError
 from ossa.labels.case import Case, Reading, Truth, judged
 from ossa.labels.catalogue import Catalogue, Mention
 from ossa.labels.coco_case import Drawing
+from ossa.labels.format import LabelFormat
 from ossa.labels.item import Item
 from ossa.labels.names import BoneNames
 from ossa.labels.pictures import below, visible_files
@@ -258,3 +259,6 @@ def _mask_text(bone: str, region: Region) -> str:
         f'    <mask label={quoteattr(bone)} source="manual" occluded="0" rle="{text}" left="{region.left}" '
         f'top="{region.top}" width="{width}" height="{height}" z_order="0">\n    </mask>\n'
     )
+
+
+FORMATS = (LabelFormat("cvat", LAYOUT, 61, detect, read, write_set=write_set, mark=FILE),)

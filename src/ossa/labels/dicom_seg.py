@@ -19,6 +19,7 @@ from ossa.export.dicom.hands import told_apart
 from ossa.export.dicom.source import is_dicom, quietly, require, source_of, wrapped_uid
 from ossa.labels.case import Case, Merged, Problem, Reading, Truth, judged
 from ossa.labels.dicom_frames import HEAD, SegFile, is_segmentation, read_segmentation
+from ossa.labels.format import LabelFormat
 from ossa.labels.item import Item
 from ossa.labels.match import without_ending
 from ossa.labels.names import BoneNames
@@ -229,3 +230,6 @@ def _film_name(items: Sequence[Item]) -> str:
     if len(items) == 1:
         return items[0].name
     return items[0].name.rpartition("_")[0] or items[0].name
+
+
+FORMATS = (LabelFormat("dicom-seg", LAYOUT, 50, detect, read, write_set=write_set, loses=LOSES, needs=require),)

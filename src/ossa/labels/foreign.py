@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ossa.errors import DatasetError
 from ossa.labels.case import Reading
+from ossa.labels.format import LabelFormat
 from ossa.labels.names import BoneNames
 from ossa.labels.pictures import visible_files
 
@@ -46,3 +47,9 @@ def refusing(form: str, instead: str) -> Callable[[Path, BoneNames], Reading]:
         )
 
     return read
+
+
+FORMATS = (
+    LabelFormat("voc", "not read", 62, is_voc_xml, refusing("Pascal VOC", "COCO or labelme outlines")),
+    LabelFormat("via", "not read", 63, is_via, refusing("VGG Image Annotator", "COCO")),
+)

@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ossa.errors import ConfigError, DatasetError
-from ossa.labels import beside, bits, coco, competition, cvat, dicom_seg, foreign, labelme, masks, nnunet, ramw600, yolo
 from ossa.labels.case import Problem, Reading
 from ossa.labels.item import SetWriter, refuse_overlap
 from ossa.labels.names import BoneNames
-from ossa.safety.pictures import MASKS_SUFFIX
 from ossa.segmentation.segmentation import Segmentation
 
 if TYPE_CHECKING:
@@ -69,59 +68,30 @@ class LabelFormat:
             refuse_overlap(segmentation, picture, self.name, "nnunet-regions")
 
 
-#: What ossa brings with it.
-OWN = (
-    LabelFormat("competition", competition.LAYOUT, 10, competition.detect, competition.read, competition.write),
-    LabelFormat("coco", coco.LAYOUT, 20, coco.detect, coco.read, write_set=coco.write_set, mark=coco.FILE),
-    LabelFormat(
-        "nnunet",
-        nnunet.LAYOUT,
-        25,
-        nnunet.detect,
-        nnunet.read,
-        write_set=nnunet.write_plain,
-        mark=nnunet.FILE,
-        keeps_overlap=False,
-    ),
-    LabelFormat(
-        "nnunet-regions",
-        nnunet.LAYOUT + " with regions",
-        26,
-        nnunet.detect,
-        nnunet.read,
-        write_set=nnunet.write_regions,
-        mark=nnunet.FILE,
-    ),
-    LabelFormat(
-        "ramw600",
-        ramw600.LAYOUT,
-        30,
-        ramw600.detect,
-        ramw600.read,
-        ramw600.write,
-        ramw600.write_set,
-        ending=".npy",
-        loses=ramw600.LOSES,
-    ),
-    LabelFormat("labelme", labelme.LAYOUT, 40, labelme.detect, beside.read, labelme.write),
-    LabelFormat(
-        "dicom-seg",
-        dicom_seg.LAYOUT,
-        50,
-        dicom_seg.detect,
-        dicom_seg.read,
-        write_set=dicom_seg.write_set,
-        loses=dicom_seg.LOSES,
-        needs=dicom_seg.require,
-    ),
-    LabelFormat("masks", masks.LAYOUT, 55, masks.detect, masks.read, masks.write, ending=MASKS_SUFFIX),
-    LabelFormat("bits", bits.LAYOUT, 56, bits.detect, bits.read, bits.write, ending=".npz"),
-    LabelFormat("yolo", yolo.LAYOUT, 60, yolo.detect, yolo.read, write_set=yolo.write_set, mark=yolo.FILE),
-    LabelFormat("cvat", cvat.LAYOUT, 61, cvat.detect, cvat.read, write_set=cvat.write_set, mark=cvat.FILE),
-    LabelFormat("voc", "not read", 62, foreign.is_voc_xml, foreign.refusing("Pascal VOC", "COCO or labelme outlines")),
-    LabelFormat("via", "not read", 63, foreign.is_via, foreign.refusing("VGG Image Annotator", "COCO")),
-    LabelFormat("flat", beside.LAYOUT, 90, beside.detect, beside.read),
-)
+#: The formats that ossa brings with it, each by the file of ``labels/`` that has it among its ``FORMATS``: only what is
+#: asked for is imported, since writing one label needs no other format.
+OWN = {
+    "competition": "competition",
+    "coco": "coco",
+    "nnunet": "nnunet",
+    "nnunet-regions": "nnunet",
+    "ramw600": "ramw600",
+    "labelme": "beside",
+    "dicom-seg": "dicom_seg",
+    "masks": "masks",
+    "bits": "bits",
+    "yolo": "yolo",
+    "cvat": "cvat",
+    "voc": "foreign",
+    "via": "foreign",
+    "flat": "beside",
+}
+
+
+def own(name: str) -> LabelFormat:
+    """The format of OWN that is called ``name``."""
+    several: tuple[LabelFormat, ...] = import_module(f"ossa.labels.{OWN[name]}").FORMATS
+    return next(one for one in several if one.name == name)
 
 
 @dataclass(frozen=True)
@@ -151,7 +121,7 @@ def formats() -> Formats:
     """The formats of ossa and of installed packages."""
     from importlib.metadata import entry_points
 
-    return build(OWN, entry_points(group=GROUP))
+    return build(map(own, OWN), entry_points(group=GROUP))
 
 
 def build(own: Iterable[LabelFormat], plugins: Iterable[EntryPoint]) -> Formats:
@@ -183,11 +153,13 @@ def writable(name: str) -> LabelFormat:
 
     Raises MissingExtraError where what it is written with is not installed.
     """
-    able = {one.name: one for one in OWN if one.writable}
-    if name not in able:  # only then are installed packages asked, which takes longer than all of the rest
-        able = {one.name: one for one in formats().table.values() if one.writable}
-    if name not in able:
-        raise ConfigError(f"no label format called '{name}' can be written", expected="one of " + ", ".join(able))
-    if (needs := able[name].needs) is not None:
-        needs()
-    return able[name]
+    if name in OWN:
+        found: LabelFormat | None = own(name)
+    else:  # only then are installed packages asked, which takes longer than all of the rest
+        found = formats().table.get(name)
+    if found is None or not found.writable:
+        able = ", ".join(one.name for one in formats().table.values() if one.writable)
+        raise ConfigError(f"no label format called '{name}' can be written", expected=f"one of {able}")
+    if found.needs is not None:
+        found.needs()
+    return found

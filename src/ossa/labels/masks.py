@@ -15,6 +15,7 @@ import numpy as np
 
 from ossa.errors import InputError, LabelError
 from ossa.labels.case import Case, Problem, Reading, Truth, judged
+from ossa.labels.format import LabelFormat
 from ossa.labels.names import BoneNames, collect
 from ossa.labels.pictures import below, case_of, labels_beside, pictures, subject_of, unclear_problem, visible_files
 from ossa.radiograph.display import png
@@ -120,3 +121,6 @@ def write(path: Path, segmentation: Segmentation, image: Path, known: frozenset[
     for name in segmentation.schema.names:
         if name in segmentation or known is None or name in known:
             write_bytes(path / f"{name}.png", png(segmentation.plane(name).view(np.uint8) * np.uint8(255)))
+
+
+FORMATS = (LabelFormat("masks", LAYOUT, 55, detect, read, write, ending=MASKS_SUFFIX),)

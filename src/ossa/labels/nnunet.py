@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from ossa.errors import InputError, LabelError, OutputError
 from ossa.labels.case import Case, Problem, Reading, Truth, judged
+from ossa.labels.format import LabelFormat
 from ossa.labels.item import Item, flat_name, refuse_overlap
 from ossa.labels.names import BoneNames, collect
 from ossa.labels.pictures import case_of, pictures, subject_of
@@ -270,3 +271,9 @@ def _write(root: Path, items: Iterable[Item], regions: bool) -> None:
     }
     # The order of the classes says which covers which: it must not be sorted.
     write_text(root / FILE, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+
+
+FORMATS = (
+    LabelFormat("nnunet", LAYOUT, 25, detect, read, write_set=write_plain, mark=FILE, keeps_overlap=False),
+    LabelFormat("nnunet-regions", LAYOUT + " with regions", 26, detect, read, write_set=write_regions, mark=FILE),
+)

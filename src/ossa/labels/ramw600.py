@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ossa.errors import LabelError
 from ossa.labels.case import Case, Problem, Reading, Truth, judged
+from ossa.labels.format import LabelFormat
 from ossa.labels.item import Item
 from ossa.labels.names import BoneNames, SchemaMap, collect, load_map
 from ossa.labels.pictures import case_of, pictures, visible_files
@@ -147,3 +148,6 @@ def write_set(root: Path, items: Iterable[Item]) -> None:
         split = item.split if item.split in ("train", "val", "test") else "train"
         item.brought(base / "images" / split / item.file)
         write(base / "masks" / split / f"{item.name}.npy", item.segmentation, item.image, item.judged)
+
+
+FORMATS = (LabelFormat("ramw600", LAYOUT, 30, detect, read, write, write_set, ending=".npy", loses=LOSES),)

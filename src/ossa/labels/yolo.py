@@ -26,6 +26,7 @@ import numpy as np
 
 from ossa.errors import ImageError, LabelError
 from ossa.labels.case import Case, Problem, Reading, Truth, judged
+from ossa.labels.format import LabelFormat
 from ossa.labels.item import Item
 from ossa.labels.names import BoneNames, collect
 from ossa.labels.pictures import below, case_of, labels_beside, pictures, subject_of, unclear_problem, visible_files
@@ -278,3 +279,6 @@ def write_set(root: Path, items: Iterable[Item]) -> None:
         "judged": known or "all",
     }
     write_text(root / FILE, yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
+
+
+FORMATS = (LabelFormat("yolo", LAYOUT, 60, detect, read, write_set=write_set, mark=FILE),)
