@@ -89,6 +89,12 @@ def open_engine(bundle: Bundle, device: str = "auto", threads: int | None = None
     return OnnxEngine(bundle.onnx_path, place, count, bundle.onnx_bytes)
 
 
+def libraries() -> None:
+    """Import what a prediction runs on, which takes longer than to take the hashes of most models."""
+    import cv2  # noqa: F401
+    import onnxruntime  # noqa: F401
+
+
 def lanes_of(engine: Engine) -> int:
     """How many threads may best ask ``engine`` at once; 1 where it is not known to bear more than one."""
     return engine.lanes if isinstance(engine, OnnxEngine) else 1

@@ -13,14 +13,16 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ossa.bundle.bundle import Bundle
+from ossa.bundle.hashes import ahead_of
 from ossa.errors import BundleError, ConfigError
-from ossa.inference.engine import Engine, lanes_of, open_engine, runs_quick
+from ossa.inference.engine import Engine, lanes_of, libraries, open_engine, runs_quick
 from ossa.inference.tiles import Tiles, run_tiled, run_whole
 from ossa.inference.upright import SURE, quarter_turn, sureness, turned
 from ossa.inference.views import PLAIN, View, look, look_back
@@ -246,6 +248,9 @@ def bundles_of(model: BundlePath | Sequence[BundlePath] | None) -> list[tuple[Bu
         paths = list(model)
     if not paths:
         raise ConfigError("no model was given", expected="the folder of at least one bundle")
+    for path in paths:
+        ahead_of(None if path is None else Path(path))
+    libraries()  # while the hashes are taken
     return [Bundle.load_all(path) for path in paths]
 
 

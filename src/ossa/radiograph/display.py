@@ -47,13 +47,14 @@ def png(picture: NDArray[Any]) -> bytes:
     step = picture.dtype.itemsize * channels  # bytes of a pixel
     big = np.ascontiguousarray(picture, picture.dtype.newbyteorder(">"))
     rows = big.reshape(height, -1).view(np.uint8)
-    filtered = np.empty((height, 1 + rows.shape[1]), np.uint8)
+    packed = bytearray(height * (1 + rows.shape[1]))
+    filtered = np.frombuffer(packed, np.uint8).reshape(height, -1)
     filtered[:, 0] = 1
     filtered[:, 1 : 1 + step] = rows[:, :step]
     np.subtract(rows[:, step:], rows[:, :-step], out=filtered[:, 1 + step :])
     colour = {1: 0, 3: 2, 4: 6}[channels]
     header = struct.pack(">IIBBBBB", width, height, 8 * picture.dtype.itemsize, colour, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", bytes(zlibng_encode(filtered.tobytes(), level=1))), (b"IEND", b""))
+    chunks = ((b"IHDR", header), (b"IDAT", bytes(zlibng_encode(packed, level=1))), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
 
 

@@ -79,9 +79,11 @@ def fill_shaft(region: Region, shape: tuple[int, int], area: float = np.inf) -> 
     sides = (region.bottom == shape[0], region.right == shape[1], region.top == 0, region.left == 0)
     mask = region.mask
     for turns, touches in enumerate(sides):
+        if not touches:
+            continue
         turned = np.rot90(mask, -turns)  # that border lies below
         height, width = turned.shape
-        if not touches or height < LEAVING * width:
+        if height < LEAVING * width:
             continue
         lower = turned[height // 2 :]
         first = np.logical_or.accumulate(lower, axis=1)

@@ -33,6 +33,9 @@ _FORMATS: dict[str, tuple[Callable[[BinaryIO, int], Header], Callable[[BinaryIO,
     "BMP": (bmp.read_header, bmp.decode),
 }
 
+#: Bytes read at a time: a PNG's header is found by going from chunk to chunk, and most writers make chunks of 8 kB.
+_READ = 1 << 18
+
 #: EXIF orientation (EXIF 2.32, 4.6.5.1) -> how a viewer shows the stored rows.
 _SHOWN: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
     2: lambda a: a[:, ::-1],
@@ -48,7 +51,7 @@ _SHOWN: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
 def read_raster(path: Path, kind: str) -> Radiograph:
     """Read a raster file of a known ``kind`` ("PNG", "JPEG", "TIFF", "BMP"). Raises ImageError."""
     name = str(path)
-    with path.open("rb") as stream:
+    with path.open("rb", _READ) as stream:
         header = _header(stream, kind, name)
         check_unpacked(header.unpacked, name)
         stored = _told(kind, name, lambda: _FORMATS[kind][1](stream, header))
@@ -71,7 +74,7 @@ def read_raster(path: Path, kind: str) -> Radiograph:
 
 def read_raster_size(path: Path, kind: str) -> tuple[int, int]:
     """(H, W) of a raster file as it is shown, from its header. Raises ImageError."""
-    with path.open("rb") as stream:
+    with path.open("rb", _READ) as stream:
         return _header(stream, kind, str(path)).shape
 
 
