@@ -235,7 +235,7 @@ def main() -> None:
 
     def row(name: str, asked: Predictor) -> None:
         means = [
-            statistics.fmean(x.judge(asked.looked_closer(x.found, x.film)[0]) for x in group)
+            statistics.fmean(x.judge(asked.looked_closer(x.found, x.film).bones) for x in group)
             for group in (hands, wrists)
         ]
         lines.append(f"| {name} | {means[0]:.4f} | {means[1]:.4f} |")

@@ -63,7 +63,7 @@ def ours(image: Path, model: str | None, folder: Path) -> tuple[Callable[[], dic
         clock.lap("regions")
         # What a prediction does after its first look, looks side by side included.
         segmentation = predictor._finished(segmentation, look, prepared, radiograph, 1.0)
-        clock.lap("closer looks, second look, confidences")
+        clock.lap("closer looks, second look, confidences, refined outlines")
         for _, region in segmentation:
             rle.text_from_region(region, SIZE)
         clock.lap("run lengths")

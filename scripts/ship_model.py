@@ -21,7 +21,7 @@ import torch
 
 from ossa.bundle.bundle import CARD, Bundle, default_bundle, save_bundle
 from ossa.bundle.card import Architecture, Card, Closer
-from ossa.bundle.finder import finder_path, put_finder
+from ossa.bundle.companions import companions, put_companion
 from ossa.models.compact import CompactNet
 from ossa.models.weights import load_weights
 from ossa.radiograph.prepare import Preparation
@@ -100,11 +100,11 @@ def main() -> None:
         },
         figures=figures,
     )
-    kept = finder_path(Bundle.load(a.out)) if (a.out / CARD).is_file() else None
-    finder = None if kept is None else kept.read_bytes()
+    # They are trained by themselves (scripts/ship_companion.py), and stay.
+    kept = companions(Bundle.load(a.out)) if (a.out / CARD).is_file() else {}
     bundle = save_bundle(a.out, net, card)
-    if finder is not None:  # it is trained by itself (scripts/ship_finder.py), and stays
-        bundle = put_finder(bundle, finder)
+    for name, data in kept.items():
+        bundle = put_companion(bundle, name, data)
     total = sum(p.stat().st_size for p in bundle.path.iterdir())
     print(f"{bundle.path}: {total / 1e6:.1f} MB, step {steps}; now: python scripts/ship_int8.py {bundle.path}")
     print("and, for the shipped model: python scripts/upload_model.py --write-card")

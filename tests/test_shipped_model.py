@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ossa.bundle.bundle import Bundle
-from ossa.bundle.finder import finder_path
+from ossa.bundle.companions import FINDER, companion_path
 from ossa.inference.engine import OnnxEngine
 from ossa.inference.predictor import Predictor
 from ossa.labels.competition import read_label
@@ -35,7 +35,7 @@ def test_its_card_says_what_it_is(bundle: Bundle) -> None:
 
 
 def test_it_is_small_enough(bundle: Bundle) -> None:
-    finder = finder_path(bundle)
+    finder = companion_path(bundle, FINDER)
     assert finder is not None
     assert finder.stat().st_size <= 3_000_000
     quick = bundle.quick_path

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from helpers_finder import as_output
 from helpers_models import MakeBundle
 from ossa.bundle.bundle import CARD, Bundle
-from ossa.bundle.finder import FINDER, add_finder, finder_path
+from ossa.bundle.companions import FINDER, add_companion, companion_path
 from ossa.errors import BundleError
 from ossa.hand.phantom.plates import PlateHand
 from ossa.inference.finder import GRID, Finder, Found, FoundHand
@@ -91,7 +91,7 @@ def with_finder(tmp_path_factory: pytest.TempPathFactory, make_bundle: MakeBundl
 
     made = make_bundle(tmp_path_factory.mktemp("models") / "found")
     torch.manual_seed(0)
-    return add_finder(made, FinderNet())
+    return add_companion(made, FINDER, FinderNet())
 
 
 def test_a_finder_travels_in_its_bundle(with_finder: Bundle) -> None:
@@ -100,7 +100,7 @@ def test_a_finder_travels_in_its_bundle(with_finder: Bundle) -> None:
     from ossa.models.finder import FinderNet
 
     again = Bundle.load(with_finder.path)
-    path = finder_path(again)
+    path = companion_path(again, FINDER)
     assert path is not None
     assert path.stat().st_size < 3_000_000
     finder = Finder.load(again)
@@ -117,7 +117,7 @@ def test_a_finder_travels_in_its_bundle(with_finder: Bundle) -> None:
 
 def test_a_bundle_without_a_finder_is_asked_as_ever(bundle: Bundle) -> None:
     predictor = Predictor.load(bundle.path)
-    assert finder_path(bundle) is None
+    assert companion_path(bundle, FINDER) is None
     assert predictor.finder is None
     radiograph = Radiograph(np.random.default_rng(0).integers(0, 255, (150, 110), np.uint8))
     (hand,) = predictor.predict_hands(radiograph)

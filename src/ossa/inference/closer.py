@@ -20,6 +20,7 @@ from ossa.radiograph.prepare import Preparation, height_of_a_pixel, place
 from ossa.segmentation.decode import decode, threshold_logits
 from ossa.segmentation.edges import with_edges
 from ossa.segmentation.segmentation import Region, Segmentation
+from ossa.segmentation.strips import Seen
 
 if TYPE_CHECKING:
     from ossa.bundle.card import Closer
@@ -35,9 +36,10 @@ MOST_ENLARGED = 2.0
 
 @dataclass(frozen=True, eq=False)
 class CloserLook:
-    """The ``bones`` that were looked at closely, as they were seen, and how sure of each the network is."""
+    """The ``bones`` that were looked at closely, as they were ``seen``, and how sure of each the network is."""
 
     bones: Segmentation
+    seen: Seen
     certainty: Mapping[str, Certainty] = field(default_factory=dict)
 
 
@@ -84,7 +86,8 @@ def look_closer(
     bones = replace(found, regions=regions, probability=seen.probability, plausible=plausible)
     limits = threshold_logits(found.schema, thresholds)
     index = {name: found.schema.index(name) for name in regions}
-    return CloserLook(bones, {name: certainty(look.logits[i], float(limits[i])) for name, i in index.items()})
+    sure = {name: certainty(look.logits[i], float(limits[i])) for name, i in index.items()}
+    return CloserLook(bones, Seen(look.logits, look.placement, top, left), sure)
 
 
 def window_of(found: Segmentation, closer: Closer, tall: float = 1.0) -> tuple[int, int, int, int] | None:

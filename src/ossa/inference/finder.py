@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.bundle.finder import finder_path
+from ossa.bundle.companions import FINDER, companion_path
 from ossa.errors import BundleError
 from ossa.inference.engine import OnnxEngine
 from ossa.models import finder_maps as maps
@@ -110,7 +110,7 @@ class Finder:
     @classmethod
     def load(cls, bundle: Bundle, threads: int = 1) -> Finder | None:
         """The finder that travels in ``bundle``; None when it has none. Raises BundleError when it cannot be opened."""
-        path = finder_path(bundle)
+        path = companion_path(bundle, FINDER)
         return None if path is None else cls(OnnxEngine(path, "cpu", threads, bundle.read_packed(path.name)))
 
     def find(self, radiograph: Radiograph) -> Found:

@@ -1,4 +1,4 @@
-"""Radiograph in, bones out: look, decode, look closer, tidy, judge.
+"""Radiograph in, bones out: look, decode, look closer, tidy, judge, refine.
 
     predictor = Predictor.load()  # the shipped model through ONNX Runtime, as ``ossa predict`` uses it
     prediction = predictor.predict("hand.png")
@@ -23,11 +23,13 @@ from ossa.hand.bones import called
 from ossa.hand.sides import side_notes
 from ossa.inference.certainty import Certainty, Closely
 from ossa.inference.closer import CloserLook, look_closer
+from ossa.inference.engine import THREADS
 from ossa.inference.finder import Finder
 from ossa.inference.hands import Glance, Hand, looked_at
 from ossa.inference.judge import SECOND, assess, default_judge, judged
 from ossa.inference.networks import BundlePath, Float, Look, Member, Networks, Prepared, bundles_of
 from ossa.inference.prediction import Prediction
+from ossa.inference.refiner import Refiner
 from ossa.inference.views import FLIPPED, PLAIN, View
 from ossa.parallel import at_once
 from ossa.radiograph.radiograph import Grey, Radiograph
@@ -37,6 +39,7 @@ from ossa.segmentation.compare import dice
 from ossa.segmentation.decode import decode, logit
 from ossa.segmentation.edges import with_edges, with_look
 from ossa.segmentation.origin import Model, Origin
+from ossa.segmentation.strips import Seen
 
 if TYPE_CHECKING:
     from ossa.bundle.card import Closer
@@ -60,13 +63,25 @@ class Tidy(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class LookedCloser:
+    """Bones after the closer looks, and what these say ``closely`` of each bone that they looked at, with an agreement
+    of 0 where one look alone found it; ``seen``: the look that gave a bone's outline, where that was a closer one.
+    """
+
+    bones: Segmentation
+    closely: dict[str, Closely]
+    seen: dict[str, Seen]
+
+
+@dataclass(frozen=True, eq=False)
 class Predictor:
     """Networks and what is done with their answer.
 
     ``thresholds``: bone name -> probability; ``closer``: bones that are looked at again, enlarged, group by group,
     through ``closer_views``;
     ``tidy``: applied in turn to the decoded bones; ``judge``: gives confidences and warnings, and tells what is no
-    hand; ``finder``: finds the hands of a film first, and each is then looked at upright and by itself.
+    hand; ``finder``: finds the hands of a film first, and each is then looked at upright and by itself; ``refiner``:
+    moves outlines to the edges that the picture shows, after all else; ``edges``: bones get plausible edges too.
 
     >>> predictor = ossa.Predictor.load(fast=True)
     >>> prediction = predictor.predict("hand.png")
@@ -81,6 +96,7 @@ class Predictor:
     tidy: tuple[Tidy, ...] = ()
     judge: Judge | None = None
     finder: Finder | None = None
+    refiner: Refiner | None = None
     edges: bool = False
 
     @classmethod
@@ -105,14 +121,16 @@ class Predictor:
         (inference.views). ``device``: see inference.engine. ``weights``: one per model, or (models, bones); equal
         when not given. Thresholds, clean-up rules and the closer looks come from the bundles; an ensemble takes
         the weighted mean of its members' thresholds as logits, and the first one's clean-up and closer looks.
-        Sliding windows (``tiles``) leave out the closer looks. The judge is the shipped one, where it knows the bones.
-        Raises BundleError (also for bundles of different schemas), DeviceError, ConfigError.
+        Sliding windows (``tiles``) leave out the closer looks, the finder and the refiner. The judge is the shipped
+        one, where it knows the bones. Raises BundleError (also for bundles of different schemas), DeviceError,
+        ConfigError.
         """
         given = bundles_of(model)
         first = given[0][0]
         # ONNX Runtime lets go of the interpreter while it opens a network: two are opened at once.
         with ThreadPoolExecutor(1, "ossa-finder") as beside:
             finder = None if tiles is not None else beside.submit(Finder.load, first)
+            refiner = None if tiles is not None else beside.submit(Refiner.load, first, threads or THREADS)
             networks = Networks.opened(given, device, weights=weights, tiles=tiles, threads=threads)
         card = first.card
         closer = card.closer if tiles is None and not fast else ()
@@ -126,6 +144,7 @@ class Predictor:
             tidy=() if card.cleanup is None else (card.cleanup,),
             judge=None if fast else default_judge(networks.schema),
             finder=None if finder is None else finder.result(),
+            refiner=None if refiner is None else refiner.result(),
         )
 
     @property
@@ -148,6 +167,7 @@ class Predictor:
             "closer_views": [asdict(view) for view in self.closer_views] if self.closer else [],
             "judged": self.judge is not None,
             "finder": self.finder is not None,
+            "refiner": self.refiner is not None,
         }
 
     def origin(self) -> Origin:
@@ -165,6 +185,7 @@ class Predictor:
                 "closer_views": len(self.closer_views) if self.closer else 0,
                 "judged": self.judge is not None,
                 "finder": self.finder is not None,
+                "refiner": self.refiner is not None,
                 "cleanup": bool(self.tidy),
                 "thresholds": {name: round(value, 4) for name, value in self.thresholds.items()},
                 **tiles,
@@ -204,7 +225,7 @@ class Predictor:
         def look_at_forearm(picture: Radiograph) -> Segmentation:
             networks = replace(upright.networks, views=self.closer_views if self.closer else upright.networks.views)
             look = networks.look(networks.prepare(picture))
-            return self.edged(self.first_found(look, forearm), look)
+            return self.refined(self.edged(self.first_found(look, forearm), look), look, {}, picture)
 
         forearm = self.schema.in_row("forearm")
         found = self.finder.find(radiograph)
@@ -232,37 +253,42 @@ class Predictor:
         if self.judge is not None:
             jobs.append(partial(self.second_look, prepared, look))
         said = list(at_once(jobs, self.networks.lanes))
-        found, closely = self._joined(first, said[: len(closer)])
-        found = self.edged(found, look)
+        closely = self._joined(first, said[: len(closer)])
+        found = self.edged(closely.bones, look)
         if self.judge is None:
-            return found
+            return self.refined(found, look, closely.seen, radiograph)
         other = said[-1]
-        assessment = assess(found, look.logits, self.judge, other, self.thresholds, closely)
-        if self.edges:
+        assessment = assess(found, look.logits, self.judge, other, self.thresholds, closely.closely)
+        if self._doubts_looks:
             found = with_look(found, other, look.placement, self.thresholds)
         result = judged(found, assessment, self.judge, asked)
-        return replace(result, notes=(*result.notes, *side_notes(result, radiograph.side)))
+        result = replace(result, notes=(*result.notes, *side_notes(result, radiograph.side)))
+        return self.refined(result, look, closely.seen, radiograph)
 
     def found_in(self, look: Look, radiograph: Radiograph) -> tuple[Segmentation, dict[str, Closely]]:
-        """The bones of ``look``, some of them looked at again more closely (``looked_closer``); not judged."""
-        found, closely = self.looked_closer(self.first_found(look), radiograph)
-        return self.edged(found, look), closely
+        """The bones of ``look``, some of them looked at again more closely (``looked_closer``); neither judged nor
+        refined."""
+        closer = self.looked_closer(self.first_found(look), radiograph)
+        return self.edged(closer.bones, look), closer.closely
 
     def first_found(self, look: Look, names: Collection[str] | None = None) -> Segmentation:
         """The bones of ``look``, or those called ``names`` alone, tidied."""
         return self.tidied(decode(look.logits, look.placement, self.schema, self.thresholds, names))
 
     def edged(self, found: Segmentation, look: Look) -> Segmentation:
-        """``found``, where ``edges`` are asked for with those of ``look`` for bones that no closer look gave any."""
-        if not self.edges:
+        """``found``, with those edges of ``look`` that are asked for, for bones that no closer look gave any."""
+        if not self._doubts_looks:
             return found
         names = found.regions.keys() - found.plausible.keys()
         return with_edges(found, look.logits, look.placement, self.thresholds, names)
 
-    def looked_closer(self, found: Segmentation, radiograph: Radiograph) -> tuple[Segmentation, dict[str, Closely]]:
-        """The bones ``found`` at the first look, those of ``closer`` as the closer looks see them; and what these say
-        of each bone that they looked at, with an agreement of 0 where one look alone found it.
-        """
+    @property
+    def _doubts_looks(self) -> bool:
+        """Whether plausible edges are taken from what looks say: a refiner knows better ones."""
+        return self.edges and self.refiner is None
+
+    def looked_closer(self, found: Segmentation, radiograph: Radiograph) -> LookedCloser:
+        """The bones ``found`` at the first look, those of ``closer`` as the closer looks see them."""
         return self._joined(found, at_once(self._closer_looks(found, radiograph), self.networks.lanes))
 
     def _closer_looks(self, found: Segmentation, radiograph: Radiograph) -> Sequence[Callable[[], CloserLook | None]]:
@@ -270,26 +296,36 @@ class Predictor:
         networks = replace(self.networks, views=self.closer_views, lanes=1)
         # Where to look is known from the first look alone, so that the order of the looks does not matter.
         return [
-            partial(look_closer, networks, radiograph, found, closer, self.thresholds, self.edges)
+            partial(look_closer, networks, radiograph, found, closer, self.thresholds, self._doubts_looks)
             for closer in self.closer
         ]
 
-    def _joined(
-        self, found: Segmentation, looks: Iterable[CloserLook | None]
-    ) -> tuple[Segmentation, dict[str, Closely]]:
+    def _joined(self, found: Segmentation, looks: Iterable[CloserLook | None]) -> LookedCloser:
         """``looked_closer`` with its ``looks`` at hand."""
         first = found
         closely: dict[str, Closely] = {}
+        outlined: dict[str, Seen] = {}
         for closer, look in zip(self.closer, looks, strict=True):
             if look is None:
                 continue
             seen = look.bones
             found = _with(found, seen, self.tidied(seen))
+            outlined.update(dict.fromkeys(seen.regions, look.seen))
             names = [name for name in closer.bones if name in first.regions or name in seen.regions]
             for name in names:
                 sure = look.certainty.get(name, Certainty())
                 closely[name] = Closely(dice(first.get(name), seen.get(name)), sure.doubt, sure.blur)
-        return found, closely
+        return LookedCloser(found, closely, outlined)
+
+    def refined(
+        self, found: Segmentation, look: Look, closer: Mapping[str, Seen], radiograph: Radiograph
+    ) -> Segmentation:
+        """``found``, its outlines where the picture shows edges; of the bones ``closer`` by what a closer look saw."""
+        if self.refiner is None:
+            return found
+        first = Seen(look.logits, look.placement)
+        seen = {name: closer.get(name, first) for name in found.regions}
+        return self.refiner.refine(found, seen, radiograph.pixels, self.edges)
 
     def decode(self, look: Look) -> Segmentation:
         """Bones at the picture's size from logits, with this predictor's thresholds, not tidied."""
