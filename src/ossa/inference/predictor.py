@@ -248,22 +248,22 @@ class Predictor:
         self, first: Segmentation, look: Look, prepared: Prepared, radiograph: Radiograph, asked: float
     ) -> Segmentation:
         """The bones ``first`` found by ``look``, looked at more closely and judged."""
-        closer = self._closer_looks(first, radiograph)
-        jobs: list[Callable[[], Any]] = [*closer]
+        looks = self._closer_looks(first, radiograph)
+        jobs: list[Callable[[], Any]] = [*looks]
         if self.judge is not None:
             jobs.append(partial(self.second_look, prepared, look))
         said = list(at_once(jobs, self.networks.lanes))
-        closely = self._joined(first, said[: len(closer)])
-        found = self.edged(closely.bones, look)
+        closer = self._joined(first, said[: len(looks)])
+        found = self.edged(closer.bones, look)
         if self.judge is None:
-            return self.refined(found, look, closely.seen, radiograph)
+            return self.refined(found, look, closer.seen, radiograph)
         other = said[-1]
-        assessment = assess(found, look.logits, self.judge, other, self.thresholds, closely.closely)
+        assessment = assess(found, look.logits, self.judge, other, self.thresholds, closer.closely)
         if self._doubts_looks:
             found = with_look(found, other, look.placement, self.thresholds)
         result = judged(found, assessment, self.judge, asked)
         result = replace(result, notes=(*result.notes, *side_notes(result, radiograph.side)))
-        return self.refined(result, look, closely.seen, radiograph)
+        return self.refined(result, look, closer.seen, radiograph)
 
     def found_in(self, look: Look, radiograph: Radiograph) -> tuple[Segmentation, dict[str, Closely]]:
         """The bones of ``look``, some of them looked at again more closely (``looked_closer``); neither judged nor
