@@ -1,6 +1,6 @@
 """Small networks that may travel in a bundle beside the model, each with its hash in the card.
 
-``finder.onnx`` finds the hands of a film (inference.finder), ``refiner.onnx`` moves outlines to the edges that the
+``finder.onnx`` says where on a film to look (inference.finder), ``refiner.onnx`` moves outlines to the edges that the
 picture shows (inference.refiner). Each is trained by itself and put into a bundle afterwards.
 """
 
