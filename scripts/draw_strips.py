@@ -37,7 +37,8 @@ from ossa.segmentation.strips import ALONG, APART, Sampler, Seen, sampled
 #: Phantoms of these seeds are for the refiner alone.
 SEED = 1_400_000_000
 
-SIZE = 1800
+#: Longer sides of the pictures, px: from thumbnails to what detectors deliver.
+SIZES = (700, 2600)
 
 WORLDS = (
     replace(FLAT, turned=0, wrist_only=0, fill=(0.6, 1.02), young=0.5),
@@ -82,7 +83,9 @@ def main() -> None:
 
 def drawn(predictor: Predictor, anatomy: Anatomy | None, number: int) -> dict[str, NDArray[np.generic]] | None:
     """The strips of a phantom as a pool keeps them; None when no bone is found."""
-    radiograph, truth = generate(SEED + number, SIZE, WORLDS[number % len(WORLDS)], anatomy)
+    low, high = np.log(SIZES)
+    size = round(np.exp(np.random.default_rng([3, number]).uniform(low, high)))
+    radiograph, truth = generate(SEED + number, size, WORLDS[number % len(WORLDS)], anatomy)
     look = predictor.networks.look(predictor.networks.prepare(radiograph))
     first = predictor.first_found(look)
     closer = predictor.looked_closer(first, radiograph)

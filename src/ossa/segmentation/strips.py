@@ -18,7 +18,7 @@ from ossa.segmentation.rings import Points, Ring
 
 Float = NDArray[np.float32]
 
-#: A unit is this share of the picture's longer side, so that a hand has about as many of them on every film.
+#: A unit is this share of the picture's longer side, so that a part has about as many of them on every film.
 UNIT = 1 / 2048
 
 #: Units between two points of an outline, and between two samples across it.
