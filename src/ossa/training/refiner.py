@@ -37,7 +37,7 @@ Generator = np.random.Generator
 #: So many units inside a bone's silhouette grey values rise most steeply on a phantom (the median of free edges:
 #: ``scripts/draw_strips.py POOL --edges``): that is the edge one sees, and the edge that is asked
 #: for. Blur puts it there: where a ray grazes a bone it meets little of it.
-VISIBLE = 0.8
+VISIBLE = 0.7
 
 #: How far, in samples, the right answer is spread over its neighbours.
 SOFT = 0.7
