@@ -21,6 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import services
+import services_aimed
 from rounds import Ground, Tally, aimed, at_random
 from running import Nursery
 from services import SERVICES
@@ -41,12 +42,12 @@ def main() -> None:
     args = parser.parse_args()
     until = time.monotonic() + 60 * args.minutes
     known = [*TRIPS, *SERVICES]
-    wrong = set(args.commands) - set(TRIPS if args.aimed or args.troubles else known)
+    wrong = set(args.commands) - set(known)
     if wrong:
         parser.error(f"no such command: {', '.join(sorted(wrong))}; there are {', '.join(known)}")
     clean = True
     print("| command | rounds | kills | lost | corrupt | left behind | s |\n|---|---|---|---|---|---|---|")
-    chosen = args.commands or (list(TRIPS) if args.aimed or args.troubles else known)
+    chosen = args.commands or known
     modules = {module for name in chosen for module in (services.MODULES if name in SERVICES else TRIPS[name].modules)}
     with (
         tempfile.TemporaryDirectory(prefix="ossa-faults-") as text,
@@ -54,7 +55,11 @@ def main() -> None:
     ):
         for name in chosen:
             begin = time.monotonic()
-            if name in SERVICES:
+            if name in SERVICES and args.aimed:
+                tally = services_aimed.aimed(name, SERVICES[name], ground, until=until)
+            elif name in SERVICES and args.troubles:
+                tally = services_aimed.troubled(name, SERVICES[name], ground, args.seed)
+            elif name in SERVICES:
                 tally = services.at_random(name, SERVICES[name], ground, args.rounds, args.seed, until)
             elif args.aimed:
                 tally = aimed(ground, TRIPS[name], until=until)

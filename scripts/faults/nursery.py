@@ -6,6 +6,7 @@ one thread, so that a fork of it is as good as a new process.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -66,7 +67,8 @@ def _run(words: list[str]) -> int:
             getattr(import_module(module), function)(*words[1:])
         except Exception as error:
             print(error)
-            return 2 if type(error).__module__ == "ossa.errors" else 1
+            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+            return 2 if full or type(error).__module__ == "ossa.errors" else 1  # as ossa.cli has it
         return 0
     from ossa.cli import _end_in_order, cli
 

@@ -18,9 +18,10 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
+from unittest import mock
 
 from rounds import Ground, Tally
-from running import Command
+from running import Command, Fault
 
 #: A service is killed at most so often in a round: a picture over which the node ends a third time is given up as one
 #: that ends it (``ossa.pipeline.node_queue.DEADLY``).
@@ -38,8 +39,8 @@ class Service(Protocol):
 
     out: Path
 
-    def start(self) -> Command:
-        """Begin it, or begin it again."""
+    def start(self, fault: Fault | None = None) -> Command:
+        """Begin it, or begin it again, with a ``fault`` in it."""
         ...
 
     def bring(self) -> None:
@@ -48,6 +49,10 @@ class Service(Protocol):
 
     def answers(self) -> Mapping[str, Any]:
         """Wait for everything that was acknowledged: what was answered, by names. Raises TimeoutError."""
+        ...
+
+    def done(self) -> bool:
+        """Whether everything is acknowledged and answered."""
         ...
 
     def listens(self) -> bool:
@@ -63,15 +68,14 @@ class Service(Protocol):
         ...
 
 
-def at_random(
-    name: str, make: Callable[[Ground], Service], ground: Ground, rounds: int, seed: int, until: float = math.inf
-) -> Tally:
+Make = Callable[[Ground], Service]
+
+
+def at_random(name: str, make: Make, ground: Ground, rounds: int, seed: int, until: float = math.inf) -> Tally:
     """Kill a service at ``rounds`` random moments and more, start it again, and compare what its clients have."""
     tally = Tally(name)
     draw = random.Random(f"{seed} {name}")
-    begin = time.monotonic()
-    whole, seconds = _round(make(ground), Tally(name), [], draw, "undisturbed")
-    wall = time.monotonic() - begin
+    whole, seconds, wall = undisturbed(make, ground)
     while tally.rounds < rounds and time.monotonic() < until:
         where = f"round {tally.rounds + 1}"
         # A service that has nothing left to do takes no processor time: it is killed when an undisturbed one would be.
@@ -79,10 +83,25 @@ def at_random(
         moments = [(share * seconds, share * wall) for share in shares]
         answers, _ = _round(make(ground), tally, moments, draw, where)
         tally.rounds += 1
-        tally.note("lost", [one for one in whole if one not in answers], where)
-        tally.note("corrupt", [one for one in whole if one in answers and answers[one] != whole[one]], where)
-        tally.note("left", [one for one in answers if one not in whole], where)
+        compare(tally, answers, whole, where)
     return tally
+
+
+def undisturbed(make: Make, ground: Ground) -> tuple[Mapping[str, Any], float, float]:
+    """What the clients of an undisturbed service have, its seconds of processor time and those by the wall's clock."""
+    begin = time.monotonic()
+    tally = Tally("undisturbed")
+    answers, seconds = _round(make(ground), tally, [], random.Random(), "undisturbed")
+    if not tally.clean:
+        raise RuntimeError(f"the service cannot be run at all: {tally.told[0]}")
+    return answers, seconds, time.monotonic() - begin
+
+
+def compare(tally: Tally, answers: Mapping[str, Any], whole: Mapping[str, Any], where: str) -> None:
+    """Note what clients of a service lack, or have otherwise or besides, beside those of an undisturbed one."""
+    tally.note("lost", [one for one in whole if one not in answers], where)
+    tally.note("corrupt", [one for one in whole if one in answers and answers[one] != whole[one]], where)
+    tally.note("left", [one for one in answers if one not in whole], where)
 
 
 def _round(
@@ -100,23 +119,30 @@ def _round(
             tally.kills += 1
             tally.note("left", command.rest(), f"{where}, processes of a killed service")
             command = service.start()
-        if _ended_before(client, command):
-            tally.note("lost", [f"it ended by itself: {command.said()[-500:]}"], where)
-            return {}, command.seconds
-        try:
-            answers = service.answers()
-        except TimeoutError as error:
-            tally.note("lost", [f"{error}; it said: {command.said()[-300:]}"], where)
-            answers = {}
-        _until_it_listens(service, command)
-        command.send(signal.SIGTERM)
-        if command.finish() != 0:
-            tally.note("left", [f"exit code {command.code} after SIGTERM: {command.said()[-300:]}"], where)
-        tally.note("left", [*service.left(), *command.rest()], where)
-        return answers, command.seconds
+        return to_the_end(service, client, command, tally, where), command.seconds
     finally:
         service.close()
         client.join(PATIENCE)
+
+
+def to_the_end(
+    service: Service, client: threading.Thread, command: Command, tally: Tally, where: str
+) -> Mapping[str, Any]:
+    """Let a service answer everything, and end it: what its clients have."""
+    if _ended_before(client, command):
+        tally.note("lost", [f"it ended by itself: {command.said()[-500:]}"], where)
+        return {}
+    try:
+        answers = service.answers()
+    except TimeoutError as error:
+        tally.note("lost", [f"{error}; it said: {command.said()[-300:]}"], where)
+        answers = {}
+    _until_it_listens(service, command)
+    command.send(signal.SIGTERM)
+    if command.finish() != 0:
+        tally.note("left", [f"exit code {command.code} after SIGTERM: {command.said()[-300:]}"], where)
+    tally.note("left", [*service.left(), *command.rest()], where)
+    return answers
 
 
 def _ended_before(client: threading.Thread, command: Command) -> bool:
@@ -151,10 +177,10 @@ class Server:
         self.jobs: list[str] = []
         self.ended = False
 
-    def start(self) -> Command:
+    def start(self, fault: Fault | None = None) -> Command:
         """See ``Service``."""
         words = ["hosts:server", str(self.out), str(self.port), str(self.ground.inputs / "model")]
-        return self.ground.nursery.start(words)
+        return self.ground.nursery.start(words, fault=fault)
 
     def _client(self) -> Any:
         from ossa.client import Client
@@ -174,10 +200,8 @@ class Server:
 
     def answers(self) -> Mapping[str, Any]:
         """See ``Service``; of a job that its client heard nothing of, too."""
-        from ossa.client import Unreachable
-
         end = time.monotonic() + PATIENCE
-        while len(self.jobs) < JOBS or not self._finished(Unreachable):
+        while not self.done():
             if time.monotonic() > end:
                 raise TimeoutError(f"{len(self.jobs)} jobs acknowledged, not all of them done")
             time.sleep(0.02)
@@ -186,9 +210,12 @@ class Server:
             out |= {f"job {number}: {name}": data for name, data in self._results(job).items()}
         return out
 
-    def _finished(self, unreachable: type[Exception]) -> bool:
-        with suppress(unreachable, OSError):
-            return all(self._client().job(job)["state"] == "done" for job in self.jobs)
+    def done(self) -> bool:
+        """See ``Service``."""
+        from ossa.client import Unreachable
+
+        with suppress(Unreachable, OSError):
+            return len(self.jobs) == JOBS and all(self._client().job(job)["state"] == "done" for job in self.jobs)
         return False
 
     def _results(self, job: str) -> dict[str, bytes]:
@@ -218,7 +245,11 @@ class DicomNode:
 
     def __init__(self, ground: Ground) -> None:
         from pynetdicom import AE, evt
+        from pynetdicom.transport import AssociationSocket
 
+        # pynetdicom leaves a socket open that nobody answered, or whose other side was killed.
+        self._closing = mock.patch.object(AssociationSocket, "_shutdown_socket", _closed)
+        self._closing.start()
         self.ground, self.out = ground, ground.folder / "node"
         self.port, self.peer = free_port(), free_port()
         self.films = sorted((ground.inputs / "dicom").iterdir())
@@ -244,10 +275,10 @@ class DicomNode:
             self.got[f"{name}, another time"] = found
         return 0
 
-    def start(self) -> Command:
+    def start(self, fault: Fault | None = None) -> Command:
         """See ``Service``."""
         words = ["hosts:node", str(self.out), str(self.port), str(self.peer), str(self.ground.inputs / "model")]
-        return self.ground.nursery.start(words)
+        return self.ground.nursery.start(words, fault=fault)
 
     def _caller(self, kind: str) -> Any:
         """The modality, about to bring objects of a kind."""
@@ -278,16 +309,19 @@ class DicomNode:
     def answers(self) -> Mapping[str, Any]:
         """See ``Service``."""
         end = time.monotonic() + PATIENCE
-        while len(self.sent) < len(self.films) or len(self.got) < 2 * len(self.films) or self._waits():
+        while not self.done():
             if time.monotonic() > end:
                 raise TimeoutError(f"{len(self.sent)} films acknowledged, {len(self.got)} answers")
             time.sleep(0.02)
         return dict(self.got)
 
-    def _waits(self) -> bool:
+    def done(self) -> bool:
+        """See ``Service``."""
         from ossa.pipeline.node_queue import status_of
 
-        return any(peer["waiting"] for peer in status_of(self.out)["peers"])
+        if len(self.sent) < len(self.films) or len(self.got) < 2 * len(self.films):
+            return False
+        return not any(peer["waiting"] for peer in status_of(self.out)["peers"])
 
     def listens(self) -> bool:
         """See ``Service``; by C-ECHO: for a connection on which nothing is said the node would wait at its end."""
@@ -307,6 +341,15 @@ class DicomNode:
         """See ``Service``."""
         self.ended = True
         self._archive.shutdown()
+        self._closing.stop()
+
+
+def _closed(link: Any) -> None:
+    """Shut the socket of an association down where it is connected, and close it in any case."""
+    if link.socket is not None:
+        with suppress(OSError):
+            link.socket.shutdown(socket.SHUT_RDWR)
+        link.socket.close()
 
 
 #: What the services import, to be read once for all rounds.
@@ -320,4 +363,4 @@ MODULES = (
     "onnxruntime",
 )
 
-SERVICES: dict[str, Callable[[Ground], Service]] = {"serve": Server, "node": DicomNode}
+SERVICES: dict[str, Make] = {"serve": Server, "node": DicomNode}

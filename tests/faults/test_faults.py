@@ -23,6 +23,7 @@ import inputs  # type: ignore[import-not-found]  # noqa: E402
 import rounds  # type: ignore[import-not-found]  # noqa: E402
 import running  # type: ignore[import-not-found]  # noqa: E402
 import services  # type: ignore[import-not-found]  # noqa: E402
+import services_aimed  # type: ignore[import-not-found]  # noqa: E402
 import trips  # type: ignore[import-not-found]  # noqa: E402
 import troubles  # type: ignore[import-not-found]  # noqa: E402
 
@@ -107,6 +108,21 @@ def test_a_service_that_is_killed_answers_everything_once(whole_ground: rounds.G
     tally = services.at_random(name, services.SERVICES[name], whole_ground, ROUNDS, seed=1)
     assert tally.told == []
     assert tally.rounds == ROUNDS
+
+
+@everything
+@pytest.mark.parametrize("name", services_aimed.TROUBLES)
+def test_a_trouble_of_a_node_costs_no_answer(whole_ground: rounds.Ground, name: str) -> None:
+    tally = rounds.Tally(name)
+    services_aimed.TROUBLES[name](services.SERVICES["node"], whole_ground, random.Random(1), tally)
+    assert tally.told == []
+
+
+@everything
+def test_a_node_that_is_killed_before_a_step_on_the_disk_answers_everything_once(whole_ground: rounds.Ground) -> None:
+    tally = services_aimed.aimed("node", services.SERVICES["node"], whole_ground, every=17)
+    assert tally.told == []
+    assert tally.kills > 2
 
 
 def test_a_round_kills_a_node_less_often_than_makes_it_give_a_picture_up() -> None:

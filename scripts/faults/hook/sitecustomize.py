@@ -46,7 +46,6 @@ class Watch:
         self.at, self.do = int(plan["at"]), str(plan["do"])
         self.count = os.open(plan["count"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self.log = os.open(f"{plan['count']}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND) if self.do == "log" else -1
-        self.bases: list[str] = []
 
     def step(self, kind: str, path: str) -> None:
         """One step, if it concerns the folder."""
@@ -75,11 +74,20 @@ class Watch:
             kind, place = _PATHS[event]
             if not isinstance(arguments[0], int):
                 self.step(kind, _absolute(arguments[0], arguments[place] if place else -1))
-        elif event == "sqlite3.connect":
-            self.bases.append(_absolute(arguments[0], -1))
-        elif event == "sqlite3.connect/handle":
-            base = self.bases.pop()
-            arguments[0].set_trace_callback(lambda statement: self.told(statement, base))
+
+    def listen(self) -> None:
+        """Hear what SQLite is told: a connection cannot be listened to before it is made, as its audit event comes."""
+        import sqlite3
+
+        connect = sqlite3.connect
+
+        def connected(path: Any, *more: Any, **settings: Any) -> Any:
+            made = connect(path, *more, **settings)
+            base = _absolute(path, -1)
+            made.set_trace_callback(lambda statement: self.told(statement, base))
+            return made
+
+        sqlite3.connect = connected
 
     def told(self, statement: str, base: str) -> None:
         """A statement of SQLite."""
@@ -92,6 +100,7 @@ def install(text: str | None) -> None:
     if text:
         watch = Watch(json.loads(text))
         os.fsync = watch.fsync
+        watch.listen()
         sys.addaudithook(watch.heard)
 
 

@@ -85,7 +85,7 @@ def renewing(path: str | os.PathLike[str]) -> Iterator[Path]:
         ) from error
     except Exception as error:
         # Writers in other languages (torch, safetensors) say in words of their own that the disk is full.
-        if isinstance(error, OssaError) or temporary is None or not _is_full(final.parent):
+        if isinstance(error, OssaError) or temporary is None or not (_says_full(error) or _is_full(final.parent)):
             raise
         full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         raise OutputError("cannot be written", path=path, found=full.strerror, remedy=_remedy(full)) from error
@@ -120,6 +120,12 @@ def require_space(folder: Path, needed: float, what: str, *, holds: str, remedy:
             expected=f"about {needed / 1e6:,.0f} MB for {holds}",
             remedy=f"Free some space, {remedy}",
         )
+
+
+def _says_full(error: Exception) -> bool:
+    """Whether an error quotes the system's words for a full disk: one that took all of a file's room at once, as
+    safetensors does, leaves room on the disk where it got none."""
+    return any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT))
 
 
 def _is_full(folder: Path) -> bool:
