@@ -15,3 +15,8 @@ def as_output(targets: NDArray[np.float32]) -> NDArray[np.float32]:
         p = np.clip(targets[planes], 1e-5, 1 - 1e-5)
         out[planes] = np.log(p / (1 - p))
     return out
+
+
+def as_mirrored(output: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A network's output for a picture as that of a network that knows no side for it and it mirrored: (2, ...)."""
+    return np.stack([output, maps.mirrored(output)])

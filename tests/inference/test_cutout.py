@@ -104,6 +104,16 @@ def test_a_film_that_the_hand_fills_is_taken_as_it_is() -> None:
     assert laid_back(found, cutout) is found
 
 
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.6])
+def test_a_hand_that_leaves_much_of_its_film_bare_is_cut_out(share: float) -> None:
+    film = Radiograph(np.zeros((500, 500), np.uint8))
+    hand = a_hand((250, 250), 0.0, share * 500 / 0.9)  # of this share of the film from its wrist to its fingers
+    cutout = cut_out(film, hand)
+    assert not cutout.whole
+    assert cutout.radiograph.shape[0] < 450
+    assert cutout.radiograph.shape[1] < 450
+
+
 @pytest.mark.parametrize("angle", [90.0, -97.0, 180.0])
 def test_a_film_that_the_hand_fills_on_its_side_is_turned_and_not_cut(angle: float) -> None:
     rng = np.random.default_rng(0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -47,6 +49,27 @@ def test_a_written_hand_is_read_again(seed: int, negative: bool) -> None:
     assert maps.VIEWS[int(found.views.argmax())] == hand.view
     assert ((found.parts > 0.5) == hand.parts).all()
     assert maps.presence(as_output(targets)) > 0.99
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000))
+def test_mirrored_planes_are_those_of_the_mirrored_hands(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    hands = [a_hand(rng, (float(rng.uniform(0, 255)), float(rng.uniform(0, 159)))) for _ in range(2)]
+    turned = [
+        replace(
+            hand,
+            centre=np.array([255 - hand.centre[0], hand.centre[1]]),
+            up=hand.up * (-1, 1),
+            box=hand.box[[0, 1, 3, 2]],
+            thumb_left=not hand.thumb_left,
+        )
+        for hand in hands
+    ]
+    planes = maps.planes_of(hands, True, (160, 256))[0]
+    expected = maps.planes_of(turned, True, (160, 256))[0]
+    assert maps.mirrored(planes) == pytest.approx(expected, abs=1e-5)
+    assert (maps.mirrored(maps.mirrored(planes)) == planes).all()
 
 
 def test_two_hands_keep_their_own_numbers() -> None:

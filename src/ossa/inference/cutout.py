@@ -24,7 +24,7 @@ Affine = NDArray[np.float64]
 
 #: Beyond the bones in view, as shares of the whole hand's length: flesh at the fingers and at the sides, the
 #: forearm at the elbow's end. Networks are best where a hand fills its picture as it does on most films.
-AROUND, ALONG = 0.08, 0.15
+AROUND, ALONG = 0.08, 0.25
 
 #: The cut-out of a forearm begins so far above the wrist, and ends so far below it at most.
 WRIST, FOREARM = 0.35, 1.0
@@ -39,8 +39,9 @@ TOUCHED, MORE = 1, 0.15
 ASKEW = 14.0
 
 #: A cut-out that would take away less than this share of the film's longer side is not cut: networks know hands of
-#: that size, and a finger that the finder overlooks is not lost.
-WORTH = 0.4
+#: that size, and a finger that the finder overlooks is not lost. Of smaller ones they miss bones: with all of the plate
+#: around it a traced hand had a Dice of .65 where its film took 58 % of the plate, .91 at 62 %, .95 at 70 %.
+WORTH = 0.1
 
 
 @dataclass(frozen=True, eq=False)

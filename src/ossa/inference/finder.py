@@ -141,18 +141,19 @@ class Finder:
     def _whole(self, radiograph: Radiograph, grid: Preparation) -> tuple[NDArray[np.float32], float]:
         """What is seen of the whole film on a grid, and that grid's px per column of the film."""
         picture, placement = prepare(radiograph, grid)
-        return self._planes(picture[0]), placement.scale_x
+        return self._planes(picture[0])[0], placement.scale_x
 
-    def _planes(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
-        planes: NDArray[np.float32] = self.engine(picture[None, None])[0]
-        expected = (maps.PLANES, *(side // maps.STRIDE for side in picture.shape))
+    def _planes(self, *pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What is seen of each of some pictures (h, w) of one shape: (N, PLANES, h / STRIDE, w / STRIDE)."""
+        planes: NDArray[np.float32] = self.engine(np.stack(pictures)[:, None])
+        expected = (len(pictures), maps.PLANES, *(side // maps.STRIDE for side in pictures[0].shape))
         if planes.shape != expected:
             raise BundleError("the finder's output is not what it should be", found=planes.shape, expected=expected)
         return planes
 
     def _measured(self, radiograph: Radiograph, rough: FoundHand) -> FoundHand:
         """The same hand as a second pass sees it, laid upright on the grid, ``MEASURED`` px long; where less of it
-        is in view, that part as large.
+        is in view, that part as large. The pass looks at it as it is and mirrored.
 
         Grey values are scaled by what is around it there, not by the whole film. As it is where that pass sees none.
         """
@@ -174,13 +175,23 @@ class Finder:
         # Bare film around it, as around the field of an exposure: a bone that the film ends does not go on.
         bare = percentiles(small, 1, 99)[int(rough.negative)]
         seen = cv2.warpAffine(small, to_small, (side, side), flags=flags, borderValue=bare)
-        found = maps.peaks(self._planes(normalise(seen)))
-        near = [peak for peak in found if np.hypot(*(peak.centre - (side - 1) / 2)) < 0.4 * MEASURED]
+        upright = normalise(seen)
+        plain, mirrored = self._planes(upright, upright[:, ::-1])
+        turned_back = maps.mirrored(mirrored)
+        # Whatever the network leans to one side by cancels in their mean.
+        near = _in_the_middle((plain + turned_back) / 2)
         if not near:
             return rough
+        # A peak between two cells is lower in the mean than in either look.
+        sure = max(peak.sure for look in (plain, turned_back) for peak in [near[0], *_in_the_middle(look)[:1]])
         centre = (to_small[:, :2] @ near[0].centre + to_small[:, 2] + 0.5) / scale - 0.5
         fine = _on_film(replace(near[0], up=turn @ near[0].up), scale)
-        return replace(fine, centre=centre, sure=max(fine.sure, rough.sure))
+        return replace(fine, centre=centre, sure=max(sure, rough.sure))
+
+
+def _in_the_middle(planes: NDArray[np.float32]) -> list[maps.Peak]:
+    """The peaks of a second look that may be the hand it was taken of, the surest first."""
+    return [peak for peak in maps.peaks(planes) if np.hypot(*(peak.centre - (GRID.size - 1) / 2)) < 0.4 * MEASURED]
 
 
 def _apart(hands: list[FoundHand]) -> list[FoundHand]:

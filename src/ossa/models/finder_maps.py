@@ -38,6 +38,9 @@ NEGATIVE = 23
 PRESENT = 24
 PLANES = 25
 
+#: Planes that hold a direction in the picture, (x, y).
+VECTORS = (OFFSET, UP, THUMB)
+
 #: Length in grid px whose logarithm counts as 0.
 UNIT = 96.0
 
@@ -152,6 +155,19 @@ def _at(planes: NDArray[Any], row: int, column: int) -> Peak:
 def presence(planes: NDArray[Any]) -> float:
     """The probability that the picture shows a hand at all."""
     return float(_chance(planes[PRESENT].astype(np.float64).mean()))
+
+
+def mirrored(planes: NDArray[Any]) -> NDArray[Any]:
+    """Planes (PLANES, h, w) of a picture as those of the same picture mirrored left to right.
+
+    Its grid's width is a multiple of STRIDE: cells fall onto cells.
+    """
+    out = planes[..., ::-1].copy()
+    for vector in VECTORS:
+        out[vector.start] *= -1
+    left, right = BOX.start + 2, BOX.start + 3
+    out[[left, right]] = out[[right, left]]
+    return out
 
 
 def _right_of(up: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -39,9 +39,6 @@ SIZE = 192
 #: How often a composed plate is trained on: composing costs a third of a step, turning over nearly nothing.
 USES = 2
 
-#: Planes that turn with the picture.
-VECTORS = (maps.OFFSET, maps.UP, maps.THUMB)
-
 #: Plates of these seeds are never trained on.
 FIRST_HELD_OUT = 1 << 40
 
@@ -84,12 +81,12 @@ def turned_over(parts: tuple[Tensor, ...], across: bool, down: bool, swapped: bo
     y = targets.clone()
     sides = [side for side, flip in ((-1, across), (-2, down)) if flip]
     pictures, y, counts = (part.flip(sides) for part in (pictures, y, counts))
-    for vector in VECTORS:
+    for vector in maps.VECTORS:
         y[:, vector.start] *= -1.0 if across else 1.0
         y[:, vector.start + 1] *= -1.0 if down else 1.0
     if swapped:
         pictures, y, counts = (part.transpose(-1, -2).contiguous() for part in (pictures, y, counts))
-        for vector in VECTORS:
+        for vector in maps.VECTORS:
             y[:, vector] = y[:, vector].flip(1)
     if (across + down + swapped) % 2:
         aside = slice(maps.BOX.start + 2, maps.BOX.stop)
