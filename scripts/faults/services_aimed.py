@@ -63,9 +63,10 @@ def aimed(name: str, make: Make, ground: Ground, every: int = 1, until: float = 
     while time.monotonic() < until:
         where = f"before step {at}"
         with _begun(ground, make, lambda service, at=at: Fault(service.out, ground.folder / "steps", at)) as round_:  # type: ignore[misc]
-            if not _ended(round_):
-                to_the_end(round_.service, round_.client, round_.command, tally, f"without step {at}")
-                break
+            if not _ended(round_):  # its last steps are those of its end
+                round_.command.send(signal.SIGTERM)
+                if round_.command.finish() == 0:
+                    break
             if round_.command.code != -signal.SIGKILL:
                 said = round_.command.said()[-300:]
                 tally.note("corrupt", [f"exit code {round_.command.code}: {said}"], where)
