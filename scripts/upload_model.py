@@ -60,6 +60,7 @@ matters: the whole picture at {size} px, {closer} closer looks at {closer_size} 
 | `model.onnx`, `model.safetensors` | the network, {network}; logits of 29 bones at 1/{stride} of its grid |
 | `model_int8.onnx` | the same in 8 bits, which ossa runs on CPUs |
 | `finder.onnx` | the small network that looks for hands first |
+| `refiner.onnx` | the small network that moves outlines to the edges that the picture shows |
 | `card.json` | preparation, closer looks, bones, figures, SHA-256 of each file |
 
 ## Meant for

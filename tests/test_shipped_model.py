@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ossa.bundle.bundle import Bundle
-from ossa.bundle.companions import FINDER, companion_path
+from ossa.bundle.companions import FINDER, REFINER, companion_path
 from ossa.inference.engine import OnnxEngine
 from ossa.inference.predictor import Predictor
 from ossa.labels.competition import read_label
@@ -38,6 +38,9 @@ def test_it_is_small_enough(bundle: Bundle) -> None:
     finder = companion_path(bundle, FINDER)
     assert finder is not None
     assert finder.stat().st_size <= 3_000_000
+    refiner = companion_path(bundle, REFINER)
+    assert refiner is not None
+    assert refiner.stat().st_size <= 500_000
     quick = bundle.quick_path
     assert quick is not None
     assert quick.stat().st_size <= 6_000_000
