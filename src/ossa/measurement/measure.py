@@ -33,7 +33,7 @@ from ossa.segmentation.segmentation import Region, Segmentation
 
 #: A bone below this confidence is doubtful and gives no number: the limit of the judge's warnings
 #: (``unsure`` of inference/judge.json).
-DOUBTFUL = 0.313
+DOUBTFUL = 0.308
 
 #: The unit of each quantity, where the spacing is known and where it is not.
 _UNITS: Mapping[str, tuple[Unit, Unit]] = {
