@@ -15,6 +15,7 @@ from helpers_pictures import hand_picture, save
 from ossa.bundle.bundle import Bundle, save_bundle
 from ossa.errors import BundleError, ConfigError, MissingExtraError
 from ossa.inference.engine import open_engine, runs_quick
+from ossa.inference.predictor import Predictor
 from ossa.pipeline import bundle as module
 from ossa.pipeline.bundle import QUICK_LIMIT, asked_of, export_bundle
 from ossa.radiograph.prepare import Preparation, prepare
@@ -57,6 +58,21 @@ def test_the_form_of_8_bits_stands_for_the_model_where_it_is_good_enough(
     found = Bundle.load(tmp_path / "out")
     assert found.card.quick == ("model_int8.onnx" if limit == 0.0 else "")
     assert runs_quick(found, "cpu") <= bool(found.card.quick)
+
+
+def test_what_goes_with_a_model_goes_with_its_export(tmp_path: Path, make_bundle: MakeBundle) -> None:
+    from ossa.bundle.companions import FINDER, REFINER, add_companion, companions
+    from ossa.models.finder import FinderNet
+    from ossa.models.refiner import RefinerNet
+
+    given = make_bundle(tmp_path / "given")
+    given = add_companion(add_companion(given, FINDER, FinderNet()), REFINER, RefinerNet())
+    images = [save(tmp_path / "in" / "hand.png", hand_picture(180, 150))]
+    export_bundle(given.path, tmp_path / "out", images=images)
+    assert companions(Bundle.load(tmp_path / "out")) == companions(given)
+    predictor = Predictor.load(tmp_path / "out")
+    assert predictor.finder is not None
+    assert predictor.refiner is not None
 
 
 def test_what_calibrates_is_what_predictions_ask(bundle: Bundle) -> None:

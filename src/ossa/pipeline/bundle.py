@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.errors import ConfigError, MissingExtraError
-from ossa.safety import output_folder, sha256, write_json, write_text
+from ossa.safety import output_folder, sha256, write_bytes, write_json, write_text
 from ossa.schema import load_schema
 
 if TYPE_CHECKING:
@@ -114,7 +114,8 @@ def export_bundle(
     """Write the model of a bundle for other runtimes into the folder ``output``, with a table of parity.
 
     Always model.onnx (free sizes); ``static`` shapes (H, W) as model_HxW.onnx; ``eight_bit``
-    model_int8.onnx; ``openvino`` model.xml and model.bin; card.json; parity.json and parity.txt.
+    model_int8.onnx; ``openvino`` model.xml and model.bin; card.json; parity.json and parity.txt; and the small networks
+    that go with the model (bundle.companions).
     The folder is a bundle without torch weights, which ``ossa predict --model`` takes; on CPUs it then runs in 8 bits
     (``Card.quick``) where the bones are the same within QUICK_LIMIT.
     Compared (and for 8 bit calibrated) on ``images``, or on phantoms when none are given.
@@ -173,6 +174,7 @@ def _export(
 ) -> Exported:
     from ossa.bundle import deploy
     from ossa.bundle.bundle import CARD
+    from ossa.bundle.companions import companions
     from ossa.inference.engine import OnnxEngine, OpenVinoEngine
     from ossa.radiograph.prepare import prepare
 
@@ -211,7 +213,10 @@ def _export(
             seen = [_on_grid(grid, placement, shape) for _, grid, placement in pictures]
             forms.append(_parity(form, path, engine, reference, bundle, seen))
         quick = next((form.file for form in forms if form.form == "8-bit" and form.dice_mean >= QUICK_LIMIT), "")
-        card = _card_of(bundle.card, [path for _, path, _, _ in made])
+        beside = companions(bundle)
+        for name, data in beside.items():
+            write_bytes(folder / name, data)
+        card = _card_of(bundle.card, [*(path for _, path, _, _ in made), *(folder / name for name in beside)])
         write_json(folder / CARD, replace(card, quick=quick).to_json())
         result = Exported(folder, named, tuple(name for name, _, _ in pictures), tuple(forms))
         write_json(folder / "parity.json", result.to_json())
