@@ -116,7 +116,7 @@ def test_pictures_are_looked_at_and_the_files_spacing_counts(bright_model: Path,
     (hand,) = rows(tmp_path / "out" / "hands.csv")
     assert hand["spacing_mm"] == "0.2"
     assert hand["spacing_source"] == "ImagerPixelSpacing / EstimatedRadiographicMagnificationFactor"
-    assert hand["uncertainty_source"].startswith("edges at probabilities .3 to .7")
+    assert hand["uncertainty_source"].startswith("other edges that the model holds plausible")
     assert image.is_file()
 
 

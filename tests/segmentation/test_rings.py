@@ -80,6 +80,21 @@ def test_holes_and_other_parts_stay() -> None:
     assert np.count_nonzero(after) > region.area + 500
 
 
+def test_a_notch_that_closes_is_no_hole() -> None:
+    plane = np.zeros(SHAPE, bool)
+    plane[30:90, 30:110] = True
+    plane[30:60, 66:72] = False  # a notch from above
+    plane[48:60, 60:78] = False  # wider at its end
+    region = Region.tight(plane)
+    assert region is not None
+    one = ring(region, 2.0)
+    assert one is not None
+    new = moved(one, np.full(len(one.points), 5.0), SHAPE)
+    assert new is not None
+    after = new.plane(SHAPE)
+    assert after[28:90, 30:110].all()
+
+
 def test_a_shaft_that_the_film_ends_still_reaches_the_border() -> None:
     plane = np.zeros(SHAPE, bool)
     plane[40:, 50:80] = True

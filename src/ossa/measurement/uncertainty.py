@@ -21,7 +21,7 @@ from ossa.segmentation.segmentation import Region, Segmentation
 #: What a measurement that was never fitted is taken to have.
 _UNFITTED = (2.0, 0.1)
 
-FROM_EDGES = "edges at probabilities .3 to .7 and of another look, scaled on phantoms to 95 %"
+FROM_EDGES = "other edges that the model holds plausible, scaled on phantoms to 95 %"
 FROM_PIXELS = "outlines moved by 1 px in and out; how well they were found or drawn is not in it"
 
 #: The row of measurements of a hand.

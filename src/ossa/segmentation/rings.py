@@ -83,6 +83,9 @@ def moved(one: Ring, distance: NDArray[np.floating], shape: tuple[int, int], kep
     right, bottom = (int(v) for v in np.minimum(high, shape[::-1]))
     new = np.zeros((bottom - top, right - left), np.uint8)
     cv2.fillPoly(new, [np.rint((to - (left, top)) * (1 << _SHIFT)).astype(np.int32)], 1, shift=_SHIFT)
+    # Where the outline now crosses itself, as in a notch that closed, fillPoly leaves holes that the bone never had.
+    outer, _ = cv2.findContours(new, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    cv2.drawContours(new, outer, -1, 1, cv2.FILLED)
     box = (slice(old.top - top, old.bottom - top), slice(old.left - left, old.right - left))
     mask = new.view(bool)
     inner = mask[box]
