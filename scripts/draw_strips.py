@@ -30,9 +30,9 @@ from ossa.phantom.skeleton import Anatomy
 from ossa.progress import bar
 from ossa.radiograph.radiograph import Radiograph
 from ossa.safety import replacing
-from ossa.segmentation.rings import Ring, ring
+from ossa.segmentation.rings import Ring
 from ossa.segmentation.segmentation import Region
-from ossa.segmentation.strips import ALONG, APART, Sampler, Seen, sampled
+from ossa.segmentation.strips import APART, Sampler, Seen, sampled
 
 #: Phantoms of these seeds are for the refiner alone.
 SEED = 1_400_000_000
@@ -94,8 +94,8 @@ def drawn(predictor: Predictor, anatomy: Anatomy | None, number: int) -> dict[st
     of_first: Mapping[str, Seen] = dict.fromkeys(first.regions, Seen(look.logits, look.placement))
     for found, seen in ((closer.bones, {**of_first, **closer.seen}), (first, of_first)):
         for name, region in found:
-            one = ring(region, ALONG * sampler.unit, max(1.0, sampler.unit)) if name in seen else None
-            if one is None or name not in truth:
+            one = sampler.ring(region) if name in seen and name in truth else None
+            if one is None:
                 continue
             strips.append(sampler.strip(one, seen[name], found.schema.index(name)))
             offsets.append(offset_of(sampler, one, truth.regions[name], radiograph))

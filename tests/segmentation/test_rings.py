@@ -13,6 +13,17 @@ from ossa.segmentation.segmentation import Region
 SHAPE = (120, 140)
 
 
+def after_moving(plane: np.ndarray, by: float, step: float = 3.0, kept: float = 0.0) -> np.ndarray:
+    """A plane (H, W) after the outline of what it holds went outwards by so many px everywhere."""
+    region = Region.tight(plane)
+    assert region is not None
+    one = ring(region, step)
+    assert one is not None
+    new = moved(one, np.full(len(one.points), by), SHAPE, kept)
+    assert new is not None
+    return new.plane(SHAPE)
+
+
 def disc(radius: float, x: float = 70.0, y: float = 60.0) -> Region:
     rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]]
     found = Region.tight(np.hypot(rows - y, columns - x) <= radius)
@@ -68,16 +79,10 @@ def test_holes_and_other_parts_stay() -> None:
     plane = disc(30.0).plane(SHAPE)
     plane[55:64, 66:73] = False  # a hole
     plane[5:9, 5:9] = True  # a part of its own
-    region = Region.tight(plane)
-    assert region is not None
-    one = ring(region, 3.0)
-    assert one is not None
-    new = moved(one, np.full(len(one.points), 4.0), SHAPE)
-    assert new is not None
-    after = new.plane(SHAPE)
+    after = after_moving(plane, 4.0)
     assert not after[55:64, 66:73].any()
     assert after[5:9, 5:9].all()
-    assert np.count_nonzero(after) > region.area + 500
+    assert np.count_nonzero(after) > np.count_nonzero(plane) + 500
 
 
 def test_a_notch_that_closes_is_no_hole() -> None:
@@ -85,27 +90,15 @@ def test_a_notch_that_closes_is_no_hole() -> None:
     plane[30:90, 30:110] = True
     plane[30:60, 66:72] = False  # a notch from above
     plane[48:60, 60:78] = False  # wider at its end
-    region = Region.tight(plane)
-    assert region is not None
-    one = ring(region, 2.0)
-    assert one is not None
-    new = moved(one, np.full(len(one.points), 5.0), SHAPE)
-    assert new is not None
-    after = new.plane(SHAPE)
+    after = after_moving(plane, 5.0, step=2.0)
     assert after[28:90, 30:110].all()
 
 
 def test_a_shaft_that_the_film_ends_still_reaches_the_border() -> None:
     plane = np.zeros(SHAPE, bool)
     plane[40:, 50:80] = True
-    region = Region.tight(plane)
-    assert region is not None
-    one = ring(region, 3.0)
-    assert one is not None
     for by in (-3.0, 3.0):
-        new = moved(one, np.full(len(one.points), by), SHAPE, kept=2.0)
-        assert new is not None
-        after = new.plane(SHAPE)
+        after = after_moving(plane, by, kept=2.0)
         assert (after[-2:] == plane[-2:]).all()  # where the film ends
         assert np.count_nonzero(after[80]) == pytest.approx(30 + 2 * by, abs=1)
 

@@ -57,7 +57,7 @@ def test_sampled_is_what_lies_between_the_pixels(seed: int) -> None:
 @given(seed=st.integers(0, 10_000), count=st.integers(2, 6))
 def test_rivals_are_the_two_highest(seed: int, count: int) -> None:
     logits = np.random.default_rng(seed).normal(0, 3, (count, 5, 7)).astype(np.float32)
-    first, second = Seen(logits, Whole((10, 14), (5, 7))).rivals()
+    first, second = Seen(logits, Whole((10, 14), (5, 7))).rivals
     ordered = np.sort(logits, axis=0)
     assert (first == ordered[-1]).all()
     assert (second == ordered[-2]).all()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ossa.bundle.bundle import CARD, Bundle
+from ossa.models.refiner_shape import ACROSS, LAYERS
 from ossa.safety import sha256, write_bytes, write_json
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ FINDER, REFINER = "finder.onnx", "refiner.onnx"
 #: An input (N, C, H, W) that each takes, and which of its sides are free.
 _INPUTS: Mapping[str, tuple[tuple[int, int, int, int], tuple[str, ...]]] = {
     FINDER: ((2, 1, 64, 96), ("batch", "height", "width")),
-    REFINER: ((2, 3, 27, 96), ("batch", "width")),
+    REFINER: ((2, LAYERS, ACROSS, 96), ("batch", "width")),
 }
 
 

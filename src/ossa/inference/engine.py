@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.bundle.bundle import Bundle
+from ossa.bundle.companions import companion_path
 from ossa.bundle.self_contained import check_self_contained
 from ossa.errors import BundleError, DeviceError, MissingExtraError
 
@@ -87,6 +88,15 @@ def open_engine(bundle: Bundle, device: str = "auto", threads: int | None = None
         assert bundle.quick_path is not None
         return OnnxEngine(bundle.quick_path, "cpu", count, bundle.read_packed(bundle.quick_path.name), "8 bit")
     return OnnxEngine(bundle.onnx_path, place, count, bundle.onnx_bytes)
+
+
+def open_companion(bundle: Bundle, name: str, threads: int) -> OnnxEngine | None:
+    """The small network ``name`` (bundle.companions) that travels in ``bundle``, on the CPU; None when it has none.
+
+    Raises BundleError when it cannot be opened.
+    """
+    path = companion_path(bundle, name)
+    return None if path is None else OnnxEngine(path, "cpu", threads, bundle.read_packed(path.name))
 
 
 def libraries() -> None:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.bundle.companions import FINDER, companion_path
+from ossa.bundle.companions import FINDER
 from ossa.errors import BundleError
-from ossa.inference.engine import OnnxEngine
+from ossa.inference.engine import open_companion
 from ossa.models import finder_maps as maps
 from ossa.radiograph.percentiles import percentiles
 from ossa.radiograph.prepare import Preparation, height_of_a_pixel, normalise, place, prepare, resample
@@ -110,8 +110,8 @@ class Finder:
     @classmethod
     def load(cls, bundle: Bundle, threads: int = 1) -> Finder | None:
         """The finder that travels in ``bundle``; None when it has none. Raises BundleError when it cannot be opened."""
-        path = companion_path(bundle, FINDER)
-        return None if path is None else cls(OnnxEngine(path, "cpu", threads, bundle.read_packed(path.name)))
+        engine = open_companion(bundle, FINDER, threads)
+        return None if engine is None else cls(engine)
 
     def find(self, radiograph: Radiograph) -> Found:
         """The hands of a film: each found in the whole of it, then measured again upright and at one scale.

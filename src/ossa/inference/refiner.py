@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ossa.bundle.companions import REFINER, companion_path
+from ossa.bundle.companions import REFINER
 from ossa.errors import BundleError
-from ossa.inference.engine import OnnxEngine
+from ossa.inference.engine import open_companion
 from ossa.models.refiner_shape import ACROSS, AROUND
-from ossa.segmentation.rings import Ring, moved, ring
-from ossa.segmentation.segmentation import Region, Segmentation
-from ossa.segmentation.strips import ALONG, APART, Sampler, Seen, closed, normalised
+from ossa.segmentation.rings import Ring, moved
+from ossa.segmentation.segmentation import Segmentation
+from ossa.segmentation.strips import APART, Sampler, Seen, closed, normalised
 
 if TYPE_CHECKING:
     from ossa.bundle.bundle import Bundle
@@ -39,8 +40,8 @@ class Refiner:
     @classmethod
     def load(cls, bundle: Bundle, threads: int = 1) -> Refiner | None:
         """The refiner that travels in ``bundle``; None when it has none. Raises BundleError if it cannot be opened."""
-        path = companion_path(bundle, REFINER)
-        return None if path is None else cls(OnnxEngine(path, "cpu", threads, bundle.read_packed(path.name)))
+        engine = open_companion(bundle, REFINER, threads)
+        return None if engine is None else cls(engine)
 
     def refine(
         self, found: Segmentation, seen: Mapping[str, Seen], picture: NDArray[Any], edges: bool = False
@@ -53,7 +54,7 @@ class Refiner:
         sampler = Sampler(picture, ACROSS)
         rings: dict[str, Ring] = {}
         for name, region in found:
-            one = ring(region, ALONG * sampler.unit, max(1.0, sampler.unit)) if name in seen else None
+            one = sampler.ring(region) if name in seen else None
             if one is not None:
                 rings[name] = one
         if not rings:
@@ -62,18 +63,15 @@ class Refiner:
         strips = [closed(strip, AROUND) for strip in normalised(raw)]
         answer = self._asked(np.concatenate(strips, axis=2))
         regions, plausible = dict(found.regions), dict(found.plausible)
-        start = 0
+        start, move = 0, partial(moved, shape=found.shape, kept=KEPT * sampler.unit)
         for (name, one), strip in zip(rings.items(), strips, strict=True):
             offset, spread = answer[:, start : start + len(one.points)] * (APART * sampler.unit)
             start += strip.shape[2]
-            regions[name] = self._moved(one, offset, found.shape, sampler.unit) or regions[name]
+            regions[name] = move(one, offset) or regions[name]
             if edges:
-                several = (self._moved(one, offset + by * spread, found.shape, sampler.unit) for by in (1.0, -1.0))
+                several = (move(one, offset + by * spread) for by in (1.0, -1.0))
                 plausible[name] = tuple(region for region in several if region is not None)
         return replace(found, regions=regions, plausible=plausible)
-
-    def _moved(self, one: Ring, distance: NDArray[np.floating], shape: tuple[int, int], unit: float) -> Region | None:
-        return moved(one, distance, shape, KEPT * unit)
 
     def _asked(self, strips: NDArray[np.float32]) -> NDArray[np.float32]:
         """(2, L - 2 * AROUND) samples outwards and their spread, of all strips side by side."""

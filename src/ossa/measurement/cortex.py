@@ -14,6 +14,7 @@ from ossa.measurement.anatomy import Bones, Unmeasured
 from ossa.measurement.single import Found
 from ossa.measurement.trace import Float, left_of, sides_at
 from ossa.radiograph.radiograph import Radiograph
+from ossa.segmentation.strips import sampled
 
 #: Digits whose metacarpals are read (Barnett and Nordin read the second; DXR the second to fourth).
 DIGITS = (2, 3, 4)
@@ -102,11 +103,7 @@ def _falls(values: Float, level: float) -> float | None:
 
 def _sampled(radiograph: Radiograph, places: Float) -> Float:
     """Grey values (bilinear) at places (..., 2) x, y in px."""
-    import cv2
-
     top, left = np.maximum(np.floor(places.reshape(-1, 2).min(axis=0)).astype(int)[::-1] - 1, 0)
     bottom, right = np.ceil(places.reshape(-1, 2).max(axis=0)).astype(int)[::-1] + 2
     box = np.ascontiguousarray(radiograph.pixels[top:bottom, left:right]).astype(np.float32)
-    x, y = (places[..., k].astype(np.float32) - np.float32(start) for k, start in ((0, left), (1, top)))
-    seen = cv2.remap(box, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(seen, np.float64)
+    return np.asarray(sampled(box, places.astype(np.float32) - np.array([left, top], np.float32)), np.float64)

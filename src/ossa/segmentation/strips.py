@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ossa.segmentation.decode import GridPlacement, Logits, scales
-from ossa.segmentation.rings import Points, Ring
+from ossa.segmentation.rings import Points, Ring, ring
+from ossa.segmentation.segmentation import Region
 
 Float = NDArray[np.float32]
 
@@ -44,6 +46,7 @@ class Seen:
     top: int = 0
     left: int = 0
 
+    @cached_property
     def rivals(self) -> tuple[Float, Float]:
         """The highest and the second highest logit of each pixel, (h, w) each."""
         first = np.full(self.logits.shape[1:], -np.inf, np.float32)
@@ -83,7 +86,10 @@ class Sampler:
             small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
         self._small = small if small.dtype in (np.uint8, np.uint16, np.float32) else small.astype(np.float32)
         self._shrunk = np.array([small.shape[1] / self.shape[1], small.shape[0] / self.shape[0]])
-        self._rivals: dict[int, tuple[Float, Float]] = {}
+
+    def ring(self, region: Region) -> Ring | None:
+        """The outline of a region at the steps that strips have along it; None for a region too small for one."""
+        return ring(region, ALONG * self.unit, max(1.0, self.unit))
 
     def points(self, one: Ring) -> Points:
         """Where a ring's strip is sampled, (across, N, 2): from the inside to the outside."""
@@ -104,10 +110,7 @@ class Sampler:
         low = np.clip(np.floor(box_of.min(axis=0)).astype(int) - 1, 0, (width - 1, height - 1))
         high = np.clip(np.ceil(box_of.max(axis=0)).astype(int) + 2, low + 1, (width, height))
         box = (slice(low[1], high[1]), slice(low[0], high[0]))
-        key = id(seen.logits)
-        if key not in self._rivals:
-            self._rivals[key] = seen.rivals()
-        first, second = (plane[box] for plane in self._rivals[key])
+        first, second = (plane[box] for plane in seen.rivals)
         own = np.ascontiguousarray(seen.logits[channel][box], np.float32)
         other = np.where(own >= first, second, first)
         here = on_grid(points) - low

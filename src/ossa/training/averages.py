@@ -49,12 +49,12 @@ class Average(Callback):
         """Move the exponential average after every optimiser step, the mean after an epoch's last batch."""
         if self.start is not None and trainer.current_epoch >= self.start and _is_last(trainer):
             self.count += 1
-            _towards(self.mean, pl_module.network.state_dict(), 1 / self.count)
+            towards(self.mean, pl_module.network.state_dict(), 1 / self.count)
         if not self.decay or trainer.global_step <= self.steps:
             return
         self.steps = trainer.global_step
         keep = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        _towards(self.average, pl_module.network.state_dict(), 1 - keep)
+        towards(self.average, pl_module.network.state_dict(), 1 - keep)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Validate the average."""
@@ -90,7 +90,7 @@ def _is_last(trainer: pl.Trainer) -> bool:
 
 
 @torch.no_grad()
-def _towards(average: dict[str, Tensor], live: dict[str, Tensor], share: float) -> None:
+def towards(average: dict[str, Tensor], live: dict[str, Tensor], share: float) -> None:
     """Move ``average`` by ``share`` of the way to ``live``; counters are taken over."""
     for name, value in live.items():
         if name not in average:

@@ -29,9 +29,10 @@ from ossa.hand.phantom.plates import Plate, compose
 from ossa.models import finder_maps as maps
 from ossa.models.finder import FinderNet
 from ossa.radiograph.prepare import Preparation, normalise, pad, place
-from ossa.safety import replacing
 from ossa.training.allocator import keep_freed_memory
+from ossa.training.averages import towards
 from ossa.training.finder_pool import SpritePool, open_sprites
+from ossa.training.parts import load_parts, save_parts
 
 #: Longer side of the finder's grid when it is used, px.
 SIZE = 192
@@ -205,10 +206,7 @@ def _arguments() -> argparse.Namespace:
 def _begin(parts: dict[str, Any], checkpoint: Path, weights: Path | None) -> int:
     """Load what an earlier run left, or other weights to start from; the step to go on with."""
     if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        for name, part in parts.items():
-            part.load_state_dict(state[name])
-        return int(state["step"])
+        return load_parts(parts, checkpoint)
     if weights is not None:
         for name in ("net", "mean"):
             parts[name].load_state_dict(torch.load(weights, weights_only=True)["mean"])
@@ -227,13 +225,7 @@ def _average(mean: nn.Module, net: nn.Module, step: int) -> None:
     """Let ``mean`` follow ``net``: an exponential average over some 500 steps, fewer at the beginning."""
     keep = min(0.998, step / (step + 20))
     with torch.no_grad():
-        for p, q in zip(mean.state_dict().values(), net.state_dict().values(), strict=True):
-            p.mul_(keep).add_(q, alpha=1 - keep) if p.dtype.is_floating_point else p.copy_(q)
-
-
-def _save(parts: dict[str, Any], checkpoint: Path, step: int) -> None:
-    with replacing(checkpoint) as temporary:
-        torch.save({**{name: part.state_dict() for name, part in parts.items()}, "step": step}, temporary)
+        towards(mean.state_dict(), net.state_dict(), 1 - keep)
 
 
 def main() -> None:
@@ -286,7 +278,7 @@ def main() -> None:
                 print(json.dumps(line), file=log, flush=True)
                 sums.clear()
             if time.monotonic() - saved > 60 * a.minutes or step == a.steps:
-                _save(parts, checkpoint, step)
+                save_parts(parts, checkpoint, step)
                 saves, saved = saves + 1, time.monotonic()
                 if saves % 4 == 0 or step == a.steps:
                     told = {k: round(v, 4) for k, v in figures(mean, pool, 100).items()}

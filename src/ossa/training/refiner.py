@@ -17,7 +17,7 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -28,8 +28,9 @@ from torch.nn import functional
 from ossa.errors import InputError
 from ossa.models.refiner import RefinerNet
 from ossa.models.refiner_shape import ACROSS, AROUND, LAYERS
-from ossa.safety import replacing
 from ossa.segmentation.strips import APART, normalised
+from ossa.training.averages import towards
+from ossa.training.parts import load_parts, save_parts
 
 Float = NDArray[np.float32]
 Generator = np.random.Generator
@@ -129,7 +130,7 @@ def loss_of(net: RefinerNet, strips: Tensor, offsets: Tensor) -> Tensor:
     half = ACROSS // 2
     true = torch.where(known, offsets, torch.zeros_like(offsets)).clamp(-half, half)
     levels = net.levels(strips)[:, :, 0]
-    place = torch.arange(-half, half + 1, dtype=torch.float32)[None, :, None]
+    place = cast(Tensor, net.place)[:, :, 0]
     wanted = torch.exp(-0.5 * ((place - true[:, None]) / SOFT) ** 2)
     wanted = wanted / wanted.sum(1, keepdim=True)
     likely = functional.log_softmax(levels, 1)
@@ -161,10 +162,13 @@ class Training:
 
     def __init__(self, steps: int, rate: float) -> None:
         torch.manual_seed(0)
-        self.net, self.mean, self.steps, self.step = RefinerNet(), RefinerNet(), steps, 0
+        self.net, self.mean, self.step = RefinerNet(), RefinerNet(), 0
         self.mean.load_state_dict(self.net.state_dict())
         self.optimiser = torch.optim.AdamW(self.net.parameters(), rate, weight_decay=1e-4)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimiser, rate, total_steps=steps, pct_start=0.05)
+        self.parts: dict[str, Any] = {
+            "net": self.net, "mean": self.mean, "optimiser": self.optimiser, "schedule": self.schedule
+        }  # fmt: skip
 
     def go(self, examples: list[Example], size: int) -> float:
         """One step; its loss. Which examples it sees follows from its number."""
@@ -178,26 +182,8 @@ class Training:
         self.step += 1
         kept = min(0.998, self.step / (self.step + 10))
         with torch.no_grad():
-            for mean, own in zip(self.mean.parameters(), self.net.parameters(), strict=True):
-                mean.lerp_(own, 1 - kept)
+            towards(self.mean.state_dict(), self.net.state_dict(), 1 - kept)
         return float(loss.detach())
-
-    def state(self) -> dict[str, Any]:
-        return {
-            "step": self.step,
-            "steps": self.steps,
-            "net": self.net.state_dict(),
-            "mean": self.mean.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "schedule": self.schedule.state_dict(),
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.step = state["step"]
-        self.net.load_state_dict(state["net"])
-        self.mean.load_state_dict(state["mean"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.schedule.load_state_dict(state["schedule"])
 
 
 def main() -> None:
@@ -216,12 +202,10 @@ def main() -> None:
     a.out.mkdir(parents=True, exist_ok=True)
     training, last = Training(a.steps, a.rate), a.out / "last.pt"
     if last.exists():
-        state = torch.load(last, weights_only=True)
-        if state["steps"] != a.steps:
-            raise InputError(
-                "was begun with another number of steps", path=last, found=state["steps"], expected=a.steps
-            )
-        training.restore(state)
+        training.step = load_parts(training.parts, last)
+        begun = training.schedule.total_steps
+        if begun != a.steps:
+            raise InputError("was begun with another number of steps", path=last, found=begun, expected=a.steps)
     losses: list[float] = []
     start = time.monotonic()
     while training.step < a.steps:
@@ -231,8 +215,7 @@ def main() -> None:
         seconds = round(time.monotonic() - start, 1)
         line = {"step": training.step, "loss": round(float(np.mean(losses)), 4), "s": seconds}
         line |= judge(training.mean, held_out)
-        with replacing(last) as temporary:
-            torch.save(training.state(), temporary)
+        save_parts(training.parts, last, training.step)
         with (a.out / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(line) + "\n")
         losses = []
