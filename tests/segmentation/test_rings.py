@@ -100,6 +100,7 @@ def test_a_shaft_that_the_film_ends_still_reaches_the_border() -> None:
     for by in (-3.0, 3.0):
         after = after_moving(plane, by, kept=2.0)
         assert (after[-2:] == plane[-2:]).all()  # where the film ends
+        assert after[-6:, 55:75].all()  # and no gap above it
         assert np.count_nonzero(after[80]) == pytest.approx(30 + 2 * by, abs=1)
 
 

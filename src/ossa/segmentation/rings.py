@@ -76,7 +76,10 @@ def moved(one: Ring, distance: NDArray[np.floating], shape: tuple[int, int], kep
 
     old = one.region
     # The polygon that fillPoly takes runs through the centres of the border pixels.
-    to = one.points + (np.asarray(distance, np.float64) - 0.5)[:, None] * one.outwards
+    x, y = one.points.T
+    ended = (x < kept) | (y < kept) | (x > shape[1] - 1 - kept) | (y > shape[0] - 1 - kept)
+    by = np.where(ended, 0.0, np.asarray(distance, np.float64))
+    to = one.points + (by - 0.5)[:, None] * one.outwards
     low = np.minimum(np.floor(to.min(axis=0)).astype(int) - 1, (old.left, old.top))
     high = np.maximum(np.ceil(to.max(axis=0)).astype(int) + 2, (old.right, old.bottom))
     left, top = (int(v) for v in np.maximum(low, 0))
