@@ -100,7 +100,8 @@ class Card:
     ``stride``: logits are 1/stride of the grid in each direction; ``channels`` of the input: 1 the picture, 2 the
     picture and the whole part as context; ``licence``: whatever the owner says, UNKNOWN_LICENCE where nothing is said;
     ``thresholds`` bone name -> probability in (0, 1), .5 where nothing is said; ``cleanup``: None for
-    none; ``closer``: looked at one after the other; ``training`` data, seed, steps; ``figures`` measured quality;
+    none; ``closer``: looked at one after the other; ``shafts``: followed to the film's end (inference.shafts), where a
+    model is to find all of them that shows; ``training`` data, seed, steps; ``figures`` measured quality;
     ``files`` name -> SHA-256; ``quick``: the one of them that stands for model.onnx on a CPU, the same network in 8
     bits, checked to find the same bones (pipeline.bundle); empty for none.
     """
@@ -115,6 +116,7 @@ class Card:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     cleanup: Cleanup | None = None
     closer: tuple[Closer, ...] = ()
+    shafts: bool = False
     training: Mapping[str, Any] = field(default_factory=dict)
     figures: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
@@ -136,6 +138,7 @@ class Card:
             "thresholds": dict(self.thresholds),
             "cleanup": {} if self.cleanup is None else self.cleanup.to_json(),
             "closer": [look.to_json() for look in self.closer],
+            **({"shafts": True} if self.shafts else {}),
             "training": dict(self.training),
             "figures": dict(self.figures),
             "files": dict(self.files),
@@ -176,6 +179,7 @@ class Card:
             thresholds=_take(value, "thresholds", dict, path, {}),
             cleanup=cleanup,
             closer=closer,
+            shafts=_yes(value, "shafts", path),
             training=_take(value, "training", dict, path, {}),
             figures=_take(value, "figures", dict, path, {}),
             files=_take(value, "files", dict, path, {}),
@@ -243,6 +247,13 @@ def _take(value: dict[str, Any], key: str, kind: type, path: Path | None, defaul
     if not isinstance(found, kind) or isinstance(found, bool):
         what = f"the card's '{key}' is missing or wrong"
         raise BundleError(what, path=path, found=f"{found!r:.80}", expected=f"a {kind.__name__}")
+    return found
+
+
+def _yes(value: dict[str, Any], key: str, path: Path | None) -> bool:
+    found = value.get(key, False)
+    if not isinstance(found, bool):
+        raise BundleError(f"the card's '{key}' is wrong", path=path, found=f"{found!r:.80}", expected="true or false")
     return found
 
 

@@ -339,6 +339,10 @@ class RunConfig(Section):
         default=(),
         description="Closer looks of the finished model, one or a list; train with data.phantoms.wrists or digits too",
     )
+    shafts: bool = Field(
+        default=False,
+        description="The finished model follows radius and ulna to where the film ends them; for labels that do so",
+    )
     licence: str = Field(default="unknown", description="Licence of the finished models, told in their cards")
     logging: Logging = Field(default=Logging(), description="Figures and where they go")
     stages: tuple[dict[str, Any], ...] = Field(

@@ -30,6 +30,7 @@ from ossa.inference.judge import SECOND, assess, default_judge, judged
 from ossa.inference.networks import BundlePath, Float, Look, Member, Networks, Prepared, bundles_of
 from ossa.inference.prediction import Prediction
 from ossa.inference.refiner import Refiner
+from ossa.inference.shafts import followed_on
 from ossa.inference.views import FLIPPED, PLAIN, View
 from ossa.parallel import at_once
 from ossa.radiograph.radiograph import Grey, Radiograph
@@ -81,7 +82,8 @@ class Predictor:
     through ``closer_views``;
     ``tidy``: applied in turn to the decoded bones; ``judge``: gives confidences and warnings, and tells what is no
     hand; ``finder``: finds the hands of a film first, and each is then looked at upright and by itself; ``refiner``:
-    moves outlines to the edges that the picture shows, after all else; ``edges``: bones get plausible edges too.
+    moves outlines to the edges that the picture shows; ``shafts``: whether these are followed to the film's end, after
+    all else; ``edges``: bones get plausible edges too.
 
     >>> predictor = ossa.Predictor.load(fast=True)
     >>> prediction = predictor.predict("hand.png")
@@ -97,6 +99,7 @@ class Predictor:
     judge: Judge | None = None
     finder: Finder | None = None
     refiner: Refiner | None = None
+    shafts: bool = False
     edges: bool = False
 
     @classmethod
@@ -145,6 +148,7 @@ class Predictor:
             judge=None if fast else default_judge(networks.schema),
             finder=None if finder is None else finder.result(),
             refiner=None if refiner is None else refiner.result(),
+            shafts=card.shafts and tiles is None,
         )
 
     @property
@@ -168,6 +172,7 @@ class Predictor:
             "judged": self.judge is not None,
             "finder": self.finder is not None,
             "refiner": self.refiner is not None,
+            "shafts": self.shafts,
         }
 
     def origin(self) -> Origin:
@@ -212,9 +217,11 @@ class Predictor:
         """
         radiograph = as_radiograph(picture)
         origin = self.origin()
+        hands = self._hands(radiograph)
+        if self.shafts:
+            hands = followed_on(radiograph, hands)
         return tuple(
-            replace(hand, segmentation=replace(_told(hand.segmentation, radiograph), origin=origin))
-            for hand in self._hands(radiograph)
+            replace(hand, segmentation=replace(_told(hand.segmentation, radiograph), origin=origin)) for hand in hands
         )
 
     def _hands(self, radiograph: Radiograph) -> tuple[Hand, ...]:

@@ -115,6 +115,7 @@ def write_bundle(
         stride=int(network.stride),
         preparation=Preparation(config.data.size, max(32, int(network.multiple))),
         closer=closer_of(config, schema),
+        shafts=config.shafts,
         licence=config.licence,
         training=training,
         figures={"validation_dice": round(result.dice, 4), "per_bone": known, "best_epoch": result.epoch},

@@ -108,6 +108,7 @@ class FineTuning(Plan):
         values["closer"] = [
             {"bones": list(look.bones), "size": look.size, "margin": look.margin} for look in card.closer
         ]
+        values["shafts"] = card.shafts
         for section, keys in self.changes.items():
             values[section] = {**values.get(section, {}), **keys} if isinstance(keys, Mapping) else keys
         return to_yaml(check(values, "the studio's recipe"))
