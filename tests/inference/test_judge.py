@@ -22,6 +22,7 @@ from ossa.inference.judge import (
     LEFT_OUT,
     MANY_DOUBTFUL,
     NO_HAND,
+    NOT_THERE,
     SIGNS,
     Assessment,
     Judge,
@@ -367,3 +368,26 @@ def test_where_less_evidence_is_enough_the_doubtful_bones_are_left_out() -> None
     assert len(judged(found, much, judge, 1.3)) == 0
     many = replace(little, doubtful=tuple(range(20)))
     assert not any(note.endswith(MANY_DOUBTFUL) for note in judged(found, many, judge, 0.5).notes)
+
+
+def test_carpals_of_a_small_child_that_are_hardly_there_are_left_out() -> None:
+    truth = hand(973)
+    carpals = SCHEMA.in_row("carpal")
+    found = replace(truth, notes=("Lunate is doubtful (its border is blurred)", "something else"))
+
+    def told(unlikely: int, others: float) -> Segmentation:
+        confidence = np.array([others if name in truth else np.nan for name in SCHEMA.names])
+        for name in carpals:
+            confidence[SCHEMA.index(name)] = 0.99
+        for name in ("Lunate", "Scaphoid", "Pisiform", "Triquetrum", "Trapezoid")[:unlikely]:
+            confidence[SCHEMA.index(name)] = 0.1
+        signs = np.zeros((len(SCHEMA), len(SIGNS)))
+        return judged(found, Assessment(confidence, signs, 1.0, (), ()), replace(a_judge(0.4), unsure=0.3))
+
+    child = told(4, 0.97)
+    assert [name for name in carpals if name in child] == ["Trapezium", "Trapezoid", "Capitate", "Hamate"]
+    assert child.notes == ("something else", NOT_THERE + "Scaphoid, Lunate, Triquetrum, Pisiform")
+    assert set(child.confidence) == set(child.regions)
+    # Where few are unlikely, or the whole hand is hard to see, they are given and doubted.
+    for usual in (told(3, 0.97), told(5, 0.6)):
+        assert set(usual.regions) == set(truth.regions)

@@ -99,8 +99,9 @@ def test_every_string_is_there_in_every_language() -> None:
 def test_what_the_judge_and_the_finder_say_is_known() -> None:
     korean = Words("ko", SCHEMA)
     left_out = judge.LEFT_OUT + "Lunate, finger-3"
+    unripe = judge.NOT_THERE + "Lunate, Scaphoid"
     others = "3 hands found on this film: this is one of them"
-    for note in (judge.NO_HAND, hands.NOT_TOLD, hands.LATERAL, left_out, others, f"12 {judge.MANY_DOUBTFUL}"):
+    for note in (judge.NO_HAND, hands.NOT_TOLD, hands.LATERAL, left_out, unripe, others, f"12 {judge.MANY_DOUBTFUL}"):
         assert not korean.note(note).foreign, note
     for reason in judge._REASONS.values():
         assert korean.note(f"Lunate is doubtful ({reason})").why != reason

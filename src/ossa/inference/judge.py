@@ -47,6 +47,12 @@ KEPT = 0.5
 
 LEFT_OUT = "bones that can hardly be told apart here are left out: "
 
+#: A small child has two carpals, or four; the network likes to find eight. Where so many are less likely right than
+#: this, in a hand whose other bones mostly are more likely right than that, these carpals are left out.
+UNRIPE, UNLIKELY, LIKELY = 4, 0.3, 0.9
+
+NOT_THERE = "short bones that are hardly there, as in a small child's wrist, are left out: "
+
 #: The signs of failure, in the order of the regression's weights.
 SIGNS = (
     "doubt", "blur", "disagreement", "size", "length", "shape", "place", "order", "parts", "cover",
@@ -320,7 +326,7 @@ def judged(segmentation: Segmentation, assessment: Assessment, judge: Judge, ask
     schema = segmentation.schema
     confidence = {name: round(float(assessment.confidence[schema.index(name)]), 4) for name, _ in segmentation}
     told = replace(segmentation, confidence=confidence, notes=notes)
-    return told if assessment.evidence >= judge.hand else told_apart(told)
+    return without_unripe(told) if assessment.evidence >= judge.hand else told_apart(told)
 
 
 def told_apart(bones: Segmentation) -> Segmentation:
@@ -328,15 +334,31 @@ def told_apart(bones: Segmentation) -> Segmentation:
     left_out = [name for name, _ in bones if bones.confidence.get(name, 1.0) < KEPT]
     if not left_out:
         return bones
+    told = tuple(note for note in bones.notes if not note.endswith(MANY_DOUBTFUL))
+    return _without(replace(bones, notes=told), left_out, LEFT_OUT)
+
+
+def without_unripe(bones: Segmentation) -> Segmentation:
+    """The bones without those carpals that are hardly there, where there are many in an otherwise clear hand."""
+    carpals = set(bones.schema.in_row("carpal"))
+    others = [value for name, value in bones.confidence.items() if name not in carpals]
+    unlikely = [name for name, _ in bones if name in carpals and bones.confidence.get(name, 1.0) < UNLIKELY]
+    if len(unlikely) < UNRIPE or not others or float(np.median(others)) < LIKELY:
+        return bones
+    return _without(bones, unlikely, NOT_THERE)
+
+
+def _without(bones: Segmentation, left_out: list[str], why: str) -> Segmentation:
+    """The bones but those that are ``left_out``, and ``why`` they are."""
     kept = {name: region for name, region in bones if name not in left_out}
     # What is said of a bone that is not given would only confuse.
     of_those = tuple(f"{name} is doubtful" for name in left_out)
-    notes = [note for note in bones.notes if not note.startswith(of_those) and not note.endswith(MANY_DOUBTFUL)]
+    notes = [note for note in bones.notes if not note.startswith(of_those)]
     return replace(
         bones,
         regions=kept,
         confidence={name: value for name, value in bones.confidence.items() if name in kept},
         probability={name: value for name, value in bones.probability.items() if name in kept},
         plausible={name: edges for name, edges in bones.plausible.items() if name in kept},
-        notes=(*notes, LEFT_OUT + ", ".join(left_out)),
+        notes=(*notes, why + ", ".join(left_out)),
     )
