@@ -2,6 +2,7 @@
 
     python benchmarks/bench_quality.py --model BUNDLE --fit     fits ossa/inference/judge.json anew, then judges
     python benchmarks/bench_quality.py --model BUNDLE           judges with the fitted file only
+    ... --consultant                                            the same of the bundle's consultant, on its films
 
 Everything is learned from and judged on synthetic hands, of other seeds for the fit, for the judgement and for the
 network's own training. A third of the pictures is made hard (noise, blur, low contrast, borders cut off), a third of
@@ -29,7 +30,18 @@ from _record import record
 from ossa.hand.geometry import geometry
 from ossa.hand.usual import Usual, load_usual
 from ossa.inference.certainty import Closely
-from ossa.inference.judge import GOOD_DICE, SIGNS, Assessment, Judge, assess, inputs_of, signs_of
+from ossa.inference.consultant import Consultant
+from ossa.inference.judge import (
+    CONSULTED,
+    GOOD_DICE,
+    SIGNS,
+    USUAL,
+    Assessment,
+    Judge,
+    assess,
+    inputs_of,
+    signs_of,
+)
 from ossa.inference.judge_fit import fit_cover, fit_hand, fit_limits, fit_suspicion
 from ossa.inference.predictor import Predictor
 from ossa.phantom.meshes import meshes
@@ -49,10 +61,22 @@ ANATOMY_SEED, FIT_SEED, TEST_SEED, HANDS_SEED = 70_000_000, 71_000_000, 72_000_0
 #: Share of right bones that are named as doubtful, for the sake of the wrong ones.
 RIGHT_NAMED = 0.016
 
-FITTED = Path(__file__).resolve().parents[1] / "src" / "ossa" / "inference" / "judge.json"
+FITTED = Path(__file__).resolve().parents[1] / "src" / "ossa" / "inference"
 
 #: Films of all kinds, each hand about upright and filling its picture, as the finder cuts it out.
 WORLD = replace(WIDE, fill=(0.45, 1.05), turned=0.03, lateral_views=0.03)
+
+#: Films of the kinds that a consultant has learnt.
+PARTS = replace(
+    WIDE,
+    parts=0.35,
+    one_digit=0.25,
+    lateral_views=0.35,
+    bent_fingers=0.25,
+    wrist_only=0.02,
+    fill=(0.45, 1.05),
+    turned=0.03,
+)
 
 #: Hands and wrists that must not be refused. Of single digits and of lateral views too little can be told.
 FRONTAL = replace(WORLD, parts=0.0, lateral_views=0.0)
@@ -134,11 +158,14 @@ def plant(logits: Logits, other: Logits, rng: np.random.Generator) -> tuple[Logi
     return logits, other, kind
 
 
-def results(predictor: Predictor, seed: int, count: int, anatomy: Folders = ()) -> Iterator[Case]:
+def results(
+    predictor: Predictor, seed: int, count: int, anatomy: Folders = (), world: PhantomOptions = WORLD
+) -> Iterator[Case]:
     """Predictions of ``count`` phantoms: a third plain, a third hard, a third with a planted fault."""
+    size = 2 * predictor.networks.members[0].preparation.size
     for k in range(count):
         rng = np.random.default_rng([seed, k])
-        radiograph, truth = generate(seed + k, 1024, WORLD, meshes(anatomy, 1024))
+        radiograph, truth = generate(seed + k, size, world, meshes(anatomy, size))
         kind = ("plain", "hard", "planted")[k % 3]
         if kind == "hard":
             radiograph = hard(radiograph, rng)
@@ -179,12 +206,19 @@ def table(
     return np.concatenate(rows), np.concatenate(right), np.concatenate(sure)
 
 
-def fit(predictor: Predictor, count: int, anatomy: Folders, pool: Path | None) -> Judge:
-    """Cover from truths, the suspicion from predictions, the limits from the fit's own cases."""
+def fit(predictor: Predictor, count: int, anatomy: Folders, pool: Path | None, world: PhantomOptions = WORLD) -> Judge:
+    """Cover from truths, the suspicion from predictions, the limits from the fit's own cases.
+
+    Of a consultant's films hardly any may be refused by what they show, so that its limit keeps others away instead: it
+    lies above 99 % of them.
+    """
     truths = [generate(ANATOMY_SEED + k, 384, PhantomOptions())[1] for k in range(count)]
     usual, cover = fitted_usual(), fit_cover(truths)
-    inputs, right, _ = table(list(results(predictor, FIT_SEED, count, anatomy)), usual, cover)
+    inputs, right, _ = table(list(results(predictor, FIT_SEED, count, anatomy, world)), usual, cover)
     judge = fitted_judge(usual, cover, inputs, right)
+    if world is PARTS:
+        others = [evidence_of(predictor, judge, Radiograph(grey)) for _, grey in negatives(count // 20, 4, pool)]
+        return replace(judge, hand=round(float(np.quantile(others, 0.99)), 3))
     bones = meshes(anatomy, 512)
     hands = [evidence_of(predictor, judge, generate(HANDS_SEED + k, 512, FRONTAL, bones)[0]) for k in range(count)]
     others = [evidence_of(predictor, judge, Radiograph(grey)) for _, grey in negatives(count // 40, 4, pool)]
@@ -221,6 +255,12 @@ def fitted_usual() -> Usual:
     usual = load_usual(SCHEMA)
     assert usual is not None, "run scripts/fit_usual.py first"
     return usual
+
+
+def judge_of(path: Path) -> Judge:
+    """The judge in a fitted file."""
+    value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return Judge.from_json(value, fitted_usual())
 
 
 def auc(score: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
@@ -345,22 +385,28 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300, help="phantoms for the fit, and for the judgement")
     parser.add_argument("--anatomy", type=Path, action="append", default=[], help="folders of meshes, blended")
     parser.add_argument("--pool", type=Path, help="the finder's sprites (training.finder_pool), for what is no hand")
-    parser.add_argument("--fitted", type=Path, default=FITTED, help="the fitted file")
+    parser.add_argument("--consultant", action="store_true", help="the model's consultant instead of itself")
+    parser.add_argument("--fitted", type=Path, help="the fitted file, if not the one of the package")
     args = parser.parse_args()
     predictor = Predictor.load(args.model, device="cpu")
-    anatomy = tuple(args.anatomy)
+    anatomy, world = tuple(args.anatomy), WORLD
+    args.fitted = args.fitted or FITTED / (CONSULTED if args.consultant else USUAL)
+    if args.consultant:
+        bundle = predictor.networks.members[0].bundle
+        networks = Consultant(bundle, judge_of(FITTED / USUAL)).networks
+        predictor, world = replace(predictor, networks=networks, closer=(), consultant=None), PARTS
     if args.fit:
-        judge = fit(predictor, args.count, anatomy, args.pool)
+        judge = fit(predictor, args.count, anatomy, args.pool, world)
         args.fitted.write_text(json.dumps(judge.to_json(), separators=(",", ":")) + "\n", encoding="utf-8")
         print(f"fitted: unsure {judge.unsure}, hand {judge.hand}")
-    value: dict[str, Any] = json.loads(args.fitted.read_text(encoding="utf-8"))
-    judge = Judge.from_json(value, fitted_usual())
-    cases = list(results(predictor, TEST_SEED, args.count, anatomy))
+    judge = judge_of(args.fitted)
+    cases = list(results(predictor, TEST_SEED, args.count, anatomy, world))
     lines = [f"Model: {predictor.description}.", "", *judge_bones(cases, judge), ""]
     lines += [*judge_hands(predictor, judge, cases, max(4, args.count // 30), anatomy, args.pool)]
-    lines += judge_real(predictor, judge)
+    lines += [] if args.consultant else judge_real(predictor, judge)
     if args.record:
-        record("Quality flags (bench_quality.py)", lines)
+        whose = ", the consultant's" if args.consultant else ""
+        record(f"Quality flags{whose} (bench_quality.py)", lines)
     else:
         print("\n".join(lines))
 

@@ -12,6 +12,7 @@ import pytest
 
 from ossa.errors import AnatomyError, SchemaError
 from ossa.phantom import limb
+from ossa.phantom.injury import broken
 from ossa.phantom.mesh import Mesh, ellipsoid
 from ossa.phantom.meshes import meshes
 from ossa.phantom.options import FLAT, WIDE, PhantomOptions
@@ -240,3 +241,39 @@ def test_the_meshes_of_bodyparts3d_give_28_closed_bones() -> None:
     assert volumes["calcaneus"] > volumes["talus"] > volumes["navicular"] > volumes["intermediate-cuneiform"]
     _, truth = generate(1, 256, CALM, anatomy.lightened(1.2))
     assert len(truth) == 28
+
+
+def test_a_foot_among_phantoms_of_hands_shows_nothing_to_be_found(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from ossa.config import PhantomKeys
+    from ossa.training.phantoms import phantom_sets, stored_phantoms
+
+    hand = load_schema("hand29")
+    keys = PhantomKeys.model_validate({"others": {"anatomy": folder, "share": 0.5}, "options": {"clutter": 0}})
+    plain = keys.model_copy(update={"others": None})
+    kind = phantom_sets(keys, 64)[0]
+    mixed = stored_phantoms(keys, kind, hand, tmp_path, 0, 12)
+    alone = stored_phantoms(plain, kind, hand, tmp_path, 0, 12)
+    assert mixed.folder != alone.folder
+    feet = 0
+    for k in range(12):
+        one = mixed.of_seed(k)
+        assert one.bits is not None
+        assert one.annotated == frozenset(hand.names), "absent bones are known to be absent"
+        if one.bits.any():
+            np.testing.assert_array_equal(one.image, alone.of_seed(k).image)
+            continue
+        feet += 1
+        np.testing.assert_array_equal(one.image, generate(k, 64, kind.options, meshes([folder], 64, part()))[0].pixels)
+        np.testing.assert_array_equal(one.image, mixed.of_seed(k).image)  # from its file
+    assert 2 <= feet <= 10
+
+
+def test_a_break_where_a_coarse_mesh_has_no_corner_leaves_every_bone_where_it_can_be(folder: Path) -> None:
+    anatomy = meshes([folder], 256, part())
+    assert anatomy is not None
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        hurt, pose = broken(anatomy, Pose(), "tibia", rng)
+        assert all(np.isfinite(body.mesh.vertices).all() for body in hurt.bodies)
+        assert np.isfinite(list(pose.turn.values())).all()

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from ossa.hand.phantom.builtin import builtin_anatomy
-from ossa.hand.phantom.pose import DIGITS
+from ossa.hand.phantom.pose import DIGITS, sample_pose
 from ossa.phantom import clutter, marks
-from ossa.phantom.options import FLAT, WIDE
+from ossa.phantom.options import FLAT, WIDE, PhantomOptions
 from ossa.phantom.part import default_part
 from ossa.phantom.placed import placed
 from ossa.phantom.pose import Pose, place
 from ossa.phantom.projection import thickness
-from ossa.phantom.scene import project, render
+from ossa.phantom.scene import generate, project, render
 from ossa.phantom.tissue import add_bones, add_sesamoids
 from ossa.schema import load_schema
 
@@ -147,3 +147,36 @@ def test_the_wide_world_draws_films_of_every_kind() -> None:
     assert kinds == {"frontal", "oblique", "lateral"}
     assert few >= 4
     assert many >= 15
+
+
+def test_one_digit_alone_fills_a_narrow_field() -> None:
+    options = PhantomOptions(one_digit=1.0, wrist_only=0.0, clutter=0.0)
+    digits = default_part().digits
+    shares = []
+    for seed in range(16):
+        radiograph, truth = generate(seed, 128, options)
+        longest = 0.0
+        for names in digits.values():
+            seen = [truth.regions[name] for name in names if name in truth.regions]
+            if len(seen) >= 2:
+                tall = (max(r.bottom for r in seen) - min(r.top for r in seen)) / radiograph.shape[0]
+                wide = (max(r.right for r in seen) - min(r.left for r in seen)) / radiograph.shape[1]
+                longest = max(longest, tall, wide)
+        shares.append(longest)
+    assert min(shares) > 0.5
+    assert np.mean(shares) > 0.75
+
+
+def test_fingers_of_a_lateral_view_are_told_apart_in_most() -> None:
+    options = PhantomOptions(lateral_views=1.0, oblique_views=0.0, bent_fingers=0.0)
+    fans = ones = 0
+    for seed in range(80):
+        pose = sample_pose(np.random.default_rng(seed), options)
+        assert pose.kind == "lateral"
+        bent = np.array([pose.angles[f"mcp{i}_flexion"] + pose.angles[f"pm{i}_flexion"] for i in (2, 3, 4, 5)])
+        order = np.sort(bent)
+        ones += bool(order[1] - order[0] > 1.0)
+        fans += bool(order[1] - order[0] <= 1.0 and order[3] - order[0] > 0.5)
+    assert ones >= 10
+    assert fans >= 20
+    assert ones + fans < 75, "at times they lie one behind the other"

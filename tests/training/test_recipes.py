@@ -42,6 +42,8 @@ SMALL: dict[str, list[str]] = {
     "gpu1024": [*SETS, *ENCODER, "folds.bundle=false"],
     "ram-h1200": [*SETS, *ENCODER, "folds.bundle=false"],
     "finetune": [*SETS, "folds.bundle=false"],
+    # It goes on from the shipped weights, which have another shape.
+    "consultant": [*PHANTOMS, *COMPACT, "data.phantoms.writers=0", "finetune.model=null"],
     "best2048": [
         "folds.bundle=false",
         *SETS,

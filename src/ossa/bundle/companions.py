@@ -1,7 +1,8 @@
 """Small networks that may travel in a bundle beside the model, each with its hash in the card.
 
 ``finder.onnx`` says where on a film to look (inference.finder), ``refiner.onnx`` moves outlines to the edges that the
-picture shows (inference.refiner). Each is trained by itself and put into a bundle afterwards.
+picture shows (inference.refiner), ``consultant.onnx`` is asked where the model tells too little (inference.consultant).
+Each is trained by itself and put into a bundle afterwards.
 """
 
 from __future__ import annotations
@@ -19,17 +20,19 @@ from ossa.safety import sha256, write_bytes, write_json
 if TYPE_CHECKING:
     from torch import nn
 
-FINDER, REFINER = "finder.onnx", "refiner.onnx"
+FINDER, REFINER, CONSULTANT = "finder.onnx", "refiner.onnx", "consultant.onnx"
 
 #: An input (N, C, H, W) that each takes, and which of its sides are free.
 _INPUTS: Mapping[str, tuple[tuple[int, int, int, int], tuple[str, ...]]] = {
     FINDER: ((2, 1, 64, 96), ("batch", "height", "width")),
     REFINER: ((2, LAYERS, ACROSS, 96), ("batch", "width")),
+    CONSULTANT: ((1, 1, 64, 96), ("batch", "height", "width")),
 }
 
 
 def companion_path(bundle: Bundle, name: str) -> Path | None:
-    """The bundle's file ``name`` (FINDER, REFINER), its hash checked when the bundle was loaded; None if there is none.
+    """The bundle's file ``name`` (FINDER, REFINER, CONSULTANT), its hash checked when the bundle was loaded; None if
+    there is none.
 
     Of a packed bundle only what it is called (``Bundle.read_packed``).
     """
@@ -43,7 +46,8 @@ def companions(bundle: Bundle) -> dict[str, bytes]:
 
 
 def add_companion(bundle: Bundle, name: str, module: nn.Module) -> Bundle:
-    """Put ``module`` (models.finder.FinderNet, models.refiner.RefinerNet) into a bundle, in place of one that is there.
+    """Put ``module`` (models.finder.FinderNet, models.refiner.RefinerNet, a consultant's network) into a bundle, in
+    place of one that is there.
 
     Its weights are rounded to 16-bit float in the file. Raises BundleError when it cannot be written as ONNX.
     """

@@ -40,6 +40,14 @@ class CloseUps(Section):
     )
 
 
+class OtherPart(Section):
+    """Phantoms of another part of the body, of which nothing is to be found."""
+
+    anatomy: Home = Field(description="Folder of its bone meshes")
+    bones: str = Field(default="foot28", description="Its bone schema")
+    share: Fraction = Field(default=0.1, description="Share of the phantoms that show it")
+
+
 class PhantomKeys(Section):
     """Synthetic radiographs made from seeds."""
 
@@ -68,6 +76,7 @@ class PhantomKeys(Section):
         default=None,
         description="Digits alone, or a thumb with the roots of the others, besides, for closer looks at them",
     )
+    others: OtherPart | None = Field(default=None, description="Phantoms on which nothing is to be found, besides")
     renew: Fraction = Field(
         default=0.0, description="Share of the phantoms that new ones replace each epoch; 0: the same ones throughout"
     )
@@ -339,10 +348,7 @@ class RunConfig(Section):
         default=(),
         description="Closer looks of the finished model, one or a list; train with data.phantoms.wrists or digits too",
     )
-    shafts: bool = Field(
-        default=False,
-        description="The finished model follows radius and ulna to where the film ends them; for labels that do so",
-    )
+    shafts: bool = Field(default=False, description="The model follows radius and ulna to the film's end, as labels do")
     licence: str = Field(default="unknown", description="Licence of the finished models, told in their cards")
     logging: Logging = Field(default=Logging(), description="Figures and where they go")
     stages: tuple[dict[str, Any], ...] = Field(

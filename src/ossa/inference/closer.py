@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ossa.hand.bones import towards_fingers
-from ossa.inference.certainty import Certainty, certainty
+from ossa.inference.certainty import Certainty, Closely, certainty
 from ossa.radiograph.prepare import Preparation, height_of_a_pixel, place
 from ossa.segmentation.decode import decode, threshold_logits
 from ossa.segmentation.edges import with_edges
@@ -24,7 +24,7 @@ from ossa.segmentation.strips import Seen
 
 if TYPE_CHECKING:
     from ossa.bundle.card import Closer
-    from ossa.inference.networks import Networks
+    from ossa.inference.networks import Look, Networks
     from ossa.radiograph.radiograph import Radiograph
 
 #: The closer look must enlarge by this much, else it shows nothing new (a film of the wrist alone).
@@ -41,6 +41,21 @@ class CloserLook:
     bones: Segmentation
     seen: Seen
     certainty: Mapping[str, Certainty] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class LookedCloser:
+    """Bones after the closer looks, and what these say ``closely`` of each bone that they looked at, with an agreement
+    of 0 where one look alone found it; ``seen``: the look that gave a bone's outline, where that was a closer one.
+    """
+
+    bones: Segmentation
+    closely: dict[str, Closely]
+    seen: dict[str, Seen]
+
+    def seen_after(self, look: Look) -> dict[str, Seen]:
+        """The look that gave each bone's outline: the first one, ``look``, or a closer one."""
+        return {**dict.fromkeys(self.bones.regions, Seen(look.logits, look.placement)), **self.seen}
 
 
 def look_closer(
@@ -88,6 +103,18 @@ def look_closer(
     index = {name: found.schema.index(name) for name in regions}
     sure = {name: certainty(look.logits[i], float(limits[i])) for name, i in index.items()}
     return CloserLook(bones, Seen(look.logits, look.placement, top, left), sure)
+
+
+def with_closer(found: Segmentation, seen: Segmentation, tidied: Segmentation) -> Segmentation:
+    """``found`` with the bones that were ``seen`` at the closer look as they are ``tidied``; the others stay.
+
+    Tidied there and not with the rest: what is dropped as too small then was not found, and no bone is tidied twice.
+    """
+    regions = {name: region for name, region in found if name not in seen.regions} | dict(tidied.regions)
+    # The first look's own outline is one of those that a bone of the closer look may have.
+    first = {name: (found.regions[name],) if name in found.regions else () for name in seen.plausible}
+    plausible = {**found.plausible, **{name: (*seen.plausible[name], *first[name]) for name in seen.plausible}}
+    return replace(found, regions=regions, probability={**found.probability, **tidied.probability}, plausible=plausible)
 
 
 def window_of(found: Segmentation, closer: Closer, tall: float = 1.0) -> tuple[int, int, int, int] | None:

@@ -76,8 +76,8 @@ _REASONS = {
     "close blur": "its border is blurred, looked at closely",
 }
 
-#: The file that holds what was fitted.
-_FITTED = "judge.json"
+#: The files that hold what was fitted: on films as they come, and on those that a consultant has learnt.
+USUAL, CONSULTED = "judge.json", "judge_consultant.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,12 +132,12 @@ class Judge:
 
 
 @cache
-def default_judge(schema: BoneSchema) -> Judge | None:
-    """The shipped judge; None for a schema that none was fitted for."""
+def default_judge(schema: BoneSchema, fitted: str = USUAL) -> Judge | None:
+    """The shipped judge, or that of what a consultant says (CONSULTED); None for a schema that has none."""
     usual = load_usual(schema)
     if usual is None:
         return None
-    text = files("ossa").joinpath("inference", _FITTED).read_text(encoding="utf-8")
+    text = files("ossa").joinpath("inference", fitted).read_text(encoding="utf-8")
     return Judge.from_json(json.loads(text), usual)
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from ossa.bundle.bundle import Bundle
 from ossa.bundle.hashes import ahead_of
 from ossa.errors import BundleError, ConfigError
+from ossa.inference.by_rows import told_by_rows
 from ossa.inference.engine import Engine, lanes_of, libraries, open_engine, runs_quick
 from ossa.inference.tiles import Tiles, run_tiled, run_whole
 from ossa.inference.upright import SURE, quarter_turn, sureness, turned
@@ -29,7 +30,7 @@ from ossa.inference.views import PLAIN, View, look, look_back
 from ossa.parallel import at_once
 from ossa.radiograph.prepare import Placement, Preparation, prepare
 from ossa.schema import BoneSchema
-from ossa.segmentation.decode import resample_logits
+from ossa.segmentation.decode import logit, resample_logits
 
 if TYPE_CHECKING:
     from ossa.radiograph.radiograph import Radiograph
@@ -72,7 +73,8 @@ class Networks:
     """Networks of one schema and how they are asked.
 
     ``views``: test-time looks (inference.views); ``tiles``: sliding windows, or None for the whole picture at once;
-    ``upright``: turn films that lie on their side or upside down; ``lanes``: how many views a network is asked at once.
+    ``upright``: turn films that lie on their side or upside down; ``rows``: bones are told by their rows first
+    (inference.by_rows); ``lanes``: how many views a network is asked at once.
     """
 
     schema: BoneSchema
@@ -80,6 +82,7 @@ class Networks:
     views: tuple[View, ...] = PLAIN
     tiles: Tiles | None = None
     upright: bool = True
+    rows: bool = False
     lanes: int = 1
 
     @classmethod
@@ -176,6 +179,10 @@ class Networks:
 
     def _mean(self, prepared: Prepared, views: tuple[View, ...], said: Said) -> tuple[Float, Placement]:
         """Mean logits and their placement; ``said``: what the first member said of some views already."""
+        logits, placement = self._plain_mean(prepared, views, said)
+        return told_by_rows(logits, self.schema) if self.rows else logits, placement
+
+    def _plain_mean(self, prepared: Prepared, views: tuple[View, ...], said: Said) -> tuple[Float, Placement]:
         finest = max(self.members, key=lambda m: m.preparation.size / m.bundle.card.stride)
         placement = prepared[finest.preparation][1]
         stride = finest.bundle.card.stride
@@ -272,6 +279,18 @@ def member_weights(weights: Sequence[float] | NDArray[np.floating] | None, membe
             "weights must be 0 or larger and not all 0 for a bone", found=np.array2string(given, threshold=12)
         )
     return np.asarray(given / total, np.float32)
+
+
+def mean_thresholds(schema: BoneSchema, members: Sequence[Member]) -> dict[str, float]:
+    """Bone -> probability: the members' thresholds, their weighted mean as logits; of none that nobody says."""
+    if len(members) == 1:
+        return dict(members[0].bundle.card.thresholds)
+    out = {}
+    for i, name in enumerate(schema.names):
+        if any(name in member.bundle.card.thresholds for member in members):
+            mean = sum(float(m.weight[i]) * logit(m.bundle.card.thresholds.get(name, 0.5)) for m in members)
+            out[name] = float(1.0 / (1.0 + np.exp(-mean)))
+    return out
 
 
 def _rounded(weights: Float) -> float | list[float]:

@@ -22,12 +22,14 @@ from numpy.typing import NDArray
 from ossa.hand.bones import called
 from ossa.hand.sides import side_notes
 from ossa.inference.certainty import Certainty, Closely
-from ossa.inference.closer import CloserLook, look_closer
+from ossa.inference.closer import CloserLook, LookedCloser, look_closer, with_closer
+from ossa.inference.consultant import Consultant
 from ossa.inference.engine import THREADS
 from ossa.inference.finder import Finder
 from ossa.inference.hands import Glance, Hand, looked_at
-from ossa.inference.judge import SECOND, assess, default_judge, judged
-from ossa.inference.networks import BundlePath, Float, Look, Member, Networks, Prepared, bundles_of
+from ossa.inference.judge import SECOND, assess, default_judge, judged, told_apart
+from ossa.inference.networks import BundlePath, Float, Look, Networks, Prepared, bundles_of, mean_thresholds
+from ossa.inference.opinion import Opinion, joined
 from ossa.inference.prediction import Prediction
 from ossa.inference.refiner import Refiner
 from ossa.inference.shafts import followed_on
@@ -37,7 +39,7 @@ from ossa.radiograph.radiograph import Grey, Radiograph
 from ossa.radiograph.read import read_radiograph
 from ossa.schema import BoneSchema
 from ossa.segmentation.compare import dice
-from ossa.segmentation.decode import decode, logit
+from ossa.segmentation.decode import decode
 from ossa.segmentation.edges import with_edges, with_look
 from ossa.segmentation.origin import Model, Origin
 from ossa.segmentation.strips import Seen
@@ -64,17 +66,6 @@ class Tidy(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class LookedCloser:
-    """Bones after the closer looks, and what these say ``closely`` of each bone that they looked at, with an agreement
-    of 0 where one look alone found it; ``seen``: the look that gave a bone's outline, where that was a closer one.
-    """
-
-    bones: Segmentation
-    closely: dict[str, Closely]
-    seen: dict[str, Seen]
-
-
-@dataclass(frozen=True, eq=False)
 class Predictor:
     """Networks and what is done with their answer.
 
@@ -83,7 +74,7 @@ class Predictor:
     ``tidy``: applied in turn to the decoded bones; ``judge``: gives confidences and warnings, and tells what is no
     hand; ``finder``: finds the hands of a film first, and each is then looked at upright and by itself; ``refiner``:
     moves outlines to the edges that the picture shows; ``shafts``: whether these are followed to the film's end, after
-    all else; ``edges``: bones get plausible edges too.
+    all else; ``consultant``: asked where too little is found; ``edges``: bones get plausible edges too.
 
     >>> predictor = ossa.Predictor.load(fast=True)
     >>> prediction = predictor.predict("hand.png")
@@ -100,6 +91,7 @@ class Predictor:
     finder: Finder | None = None
     refiner: Refiner | None = None
     shafts: bool = False
+    consultant: Consultant | None = None
     edges: bool = False
 
     @classmethod
@@ -141,7 +133,7 @@ class Predictor:
         first_views = views if views is not None else PLAIN if fast or closer else FLIPPED
         return cls(
             replace(networks, views=tuple(first_views) or PLAIN),
-            thresholds=_mean_thresholds(networks.schema, networks.members),
+            thresholds=mean_thresholds(networks.schema, networks.members),
             closer=closer,
             closer_views=FLIPPED if views is None else tuple(views) or PLAIN,
             tidy=() if card.cleanup is None else (card.cleanup,),
@@ -149,6 +141,7 @@ class Predictor:
             finder=None if finder is None else finder.result(),
             refiner=None if refiner is None else refiner.result(),
             shafts=card.shafts and tiles is None,
+            consultant=None if fast or tiles is not None else Consultant.of(first, threads or THREADS),
         )
 
     @property
@@ -173,6 +166,7 @@ class Predictor:
             "finder": self.finder is not None,
             "refiner": self.refiner is not None,
             "shafts": self.shafts,
+            "consultant": self.consultant is not None,
         }
 
     def origin(self) -> Origin:
@@ -232,7 +226,8 @@ class Predictor:
         def look_at_forearm(picture: Radiograph) -> Segmentation:
             networks = replace(upright.networks, views=self.closer_views if self.closer else upright.networks.views)
             look = networks.look(networks.prepare(picture))
-            return self.refined(self.edged(self.first_found(look, forearm), look), look, {}, picture)
+            shafts = self.edged(self.first_found(look, forearm), look)
+            return self.refined(shafts, dict.fromkeys(shafts.regions, Seen(look.logits, look.placement)), picture)
 
         forearm = self.schema.in_row("forearm")
         found = self.finder.find(radiograph)
@@ -255,22 +250,37 @@ class Predictor:
         self, first: Segmentation, look: Look, prepared: Prepared, radiograph: Radiograph, asked: float
     ) -> Segmentation:
         """The bones ``first`` found by ``look``, looked at more closely and judged."""
-        looks = self._closer_looks(first, radiograph)
-        jobs: list[Callable[[], Any]] = [*looks]
-        if self.judge is not None:
-            jobs.append(partial(self.second_look, prepared, look))
-        said = list(at_once(jobs, self.networks.lanes))
-        closer = self._joined(first, said[: len(looks)])
-        found = self.edged(closer.bones, look)
         if self.judge is None:
-            return self.refined(found, look, closer.seen, radiograph)
-        other = said[-1]
-        assessment = assess(found, look.logits, self.judge, other, self.thresholds, closer.closely)
-        if self._doubts_looks:
-            found = with_look(found, other, look.placement, self.thresholds)
-        result = judged(found, assessment, self.judge, asked)
+            closer = self.looked_closer(first, radiograph)
+            return self.refined(self.edged(closer.bones, look), closer.seen_after(look), radiograph)
+        own = self._opinion(self.judge, first, look, prepared, radiograph)
+        if self.consultant is not None and own.in_doubt:
+            own = joined(own, self._consulted(self.consultant, radiograph), asked, self.thresholds)
+        result = judged(own.bones, own.assessment, own.judge, asked)
+        if own.judge is not self.judge:  # a consultant's films are hard: what is rather wrong than right is left out
+            result = told_apart(result)
         result = replace(result, notes=(*result.notes, *side_notes(result, radiograph.side)))
-        return self.refined(result, look, closer.seen, radiograph)
+        return self.refined(result, own.seen, radiograph)
+
+    def _opinion(
+        self, judge: Judge, first: Segmentation, look: Look, prepared: Prepared, radiograph: Radiograph
+    ) -> Opinion:
+        looks = self._closer_looks(first, radiograph)
+        jobs: list[Callable[[], Any]] = [*looks, partial(self.second_look, prepared, look)]
+        *said, second = at_once(jobs, self.networks.lanes)
+        closer = self._joined(first, said)
+        found = self.edged(closer.bones, look)
+        assessment = assess(found, look.logits, judge, second, self.thresholds, closer.closely)
+        if self._doubts_looks:
+            found = with_look(found, second, look.placement, self.thresholds)
+        return Opinion(found, look, second, closer.closely, closer.seen_after(look), assessment, judge)
+
+    def _consulted(self, consultant: Consultant, radiograph: Radiograph) -> Opinion:
+        """What the ``consultant`` thinks of a radiograph."""
+        other = replace(self, networks=consultant.networks, thresholds={}, closer=())
+        prepared = other.networks.prepare(radiograph)
+        look = other.networks.look(prepared)
+        return other._opinion(consultant.judge, other.first_found(look), look, prepared, radiograph)
 
     def found_in(self, look: Look, radiograph: Radiograph) -> tuple[Segmentation, dict[str, Closely]]:
         """The bones of ``look``, some of them looked at again more closely (``looked_closer``); neither judged nor
@@ -316,7 +326,7 @@ class Predictor:
             if look is None:
                 continue
             seen = look.bones
-            found = _with(found, seen, self.tidied(seen))
+            found = with_closer(found, seen, self.tidied(seen))
             outlined.update(dict.fromkeys(seen.regions, look.seen))
             names = [name for name in closer.bones if name in first.regions or name in seen.regions]
             for name in names:
@@ -324,15 +334,9 @@ class Predictor:
                 closely[name] = Closely(dice(first.get(name), seen.get(name)), sure.doubt, sure.blur)
         return LookedCloser(found, closely, outlined)
 
-    def refined(
-        self, found: Segmentation, look: Look, closer: Mapping[str, Seen], radiograph: Radiograph
-    ) -> Segmentation:
-        """``found``, its outlines where the picture shows edges; of the bones ``closer`` by what a closer look saw."""
-        if self.refiner is None:
-            return found
-        first = Seen(look.logits, look.placement)
-        seen = {name: closer.get(name, first) for name in found.regions}
-        return self.refiner.refine(found, seen, radiograph.pixels, self.edges)
+    def refined(self, found: Segmentation, seen: Mapping[str, Seen], radiograph: Radiograph) -> Segmentation:
+        """``found``, its outlines where the picture shows edges; ``seen``: the look that gave each bone's outline."""
+        return found if self.refiner is None else self.refiner.refine(found, seen, radiograph.pixels, self.edges)
 
     def decode(self, look: Look) -> Segmentation:
         """Bones at the picture's size from logits, with this predictor's thresholds, not tidied."""
@@ -372,26 +376,3 @@ def _told_if_few(found: Segmentation) -> Segmentation:
     asked = f"Is this a radiograph of one {called(found.schema)}, and is all of it in view?"
     note = f"few bones found: {count} of {of} ({names}). {asked}"
     return replace(found, notes=(*found.notes, note))
-
-
-def _with(found: Segmentation, seen: Segmentation, tidied: Segmentation) -> Segmentation:
-    """``found`` with the bones that were ``seen`` at the closer look as they are ``tidied``; the others stay.
-
-    Tidied there and not with the rest: what is dropped as too small then was not found, and no bone is tidied twice.
-    """
-    regions = {name: region for name, region in found if name not in seen.regions} | dict(tidied.regions)
-    # The first look's own outline is one of those that a bone of the closer look may have.
-    first = {name: (found.regions[name],) if name in found.regions else () for name in seen.plausible}
-    plausible = {**found.plausible, **{name: (*seen.plausible[name], *first[name]) for name in seen.plausible}}
-    return replace(found, regions=regions, probability={**found.probability, **tidied.probability}, plausible=plausible)
-
-
-def _mean_thresholds(schema: BoneSchema, members: Sequence[Member]) -> dict[str, float]:
-    if len(members) == 1:
-        return dict(members[0].bundle.card.thresholds)
-    out = {}
-    for i, name in enumerate(schema.names):
-        if any(name in member.bundle.card.thresholds for member in members):
-            mean = sum(float(m.weight[i]) * logit(m.bundle.card.thresholds.get(name, 0.5)) for m in members)
-            out[name] = float(1.0 / (1.0 + np.exp(-mean)))
-    return out

@@ -34,6 +34,8 @@ def frame(
         centre, mm, target = _digits(points, whole.part, shape, rng)
     elif kind < options.centre_only + options.digits_only + options.parts:
         centre, mm, target = _part(points, whole.part, shape, rng)
+    elif kind < options.centre_only + options.digits_only + options.parts + options.one_digit:
+        centre, mm, target = _filling(_digit_points(points, whole.part, rng), shape, rng)
     else:
         centre, mm, target = _whole(points, whole.part, shape, options, rng)
     shift = np.array([target[0] - centre[0] / mm, target[1] - centre[1] / mm, 0.0])
@@ -81,7 +83,12 @@ def _part(
     points: dict[str, F64], part: Part, shape: tuple[int, int], rng: np.random.Generator
 ) -> tuple[F64, float, F64]:
     """The same of some bones, which fill the picture; what lies beside them is cut off by the border."""
-    low, extent = _box(_part_points(points, part, rng))
+    return _filling(_part_points(points, part, rng), shape, rng)
+
+
+def _filling(seen: F64, shape: tuple[int, int], rng: np.random.Generator) -> tuple[F64, float, F64]:
+    """The same of points (N, 2), which fill the picture more or less."""
+    low, extent = _box(seen)
     fill = rng.uniform(0.75, 1.1)
     mm = max(float(extent[1]) / shape[0], float(extent[0]) / shape[1]) / fill
     target = np.array([shape[1] / 2, shape[0] / 2]) + rng.normal(0, 0.04, 2) * max(shape)
@@ -115,6 +122,13 @@ def _part_points(points: dict[str, F64], part: Part, rng: np.random.Generator) -
     away = np.linalg.norm(shaft - short.mean(axis=0), axis=1)
     root = digits[part.keys.middle_digit][0]
     return np.concatenate([short, shaft[away < rng.uniform(60, 230)], points[root][:, :2]])
+
+
+def _digit_points(points: dict[str, F64], part: Part, rng: np.random.Generator) -> F64:
+    """Points (N, 2) of one digit, mostly without its root, at times of its end alone."""
+    names = part.digits[int(rng.integers(1, max(part.digits) + 1))]
+    first = int(rng.choice([0, 1, len(names) - 2], p=[0.2, 0.55, 0.25]))
+    return np.concatenate([points[b][:, :2] for b in names[first:]])
 
 
 def _box(points: F64) -> tuple[F64, F64]:

@@ -35,8 +35,11 @@ def broken(whole: Anatomy, pose: Pose, bone: str, rng: np.random.Generator) -> t
     along = points @ axis
     length = float(np.ptp(along))
     at = along.max() - (rng.uniform(12, 60) if bone in whole.part.shafts else rng.uniform(0.2, 0.85) * length)
-    middle = points[np.abs(along - at) < 3.0].mean(axis=0)
-    width = float(np.linalg.norm(points[np.abs(along - at) < 3.0] - middle, axis=1).mean())
+    away = np.abs(along - at)
+    # Of a coarse mesh no corner may lie at the break: the nearest ones then.
+    here = points[away < 3.0] if (away < 3.0).any() else points[np.argsort(away, kind="stable")[:8]]
+    middle = here.mean(axis=0)
+    width = float(np.linalg.norm(here - middle, axis=1).mean())
     turn = rng.normal(0, 0.30, 3) * (1.0, 0.4, 1.0)
     aside = rng.normal(0, 0.45, 3) * width
     aside = aside - (aside @ axis + rng.uniform(-0.5, 3.0)) * axis

@@ -23,7 +23,8 @@ class PhantomOptions:
     The frame. ``fill``: the hand's length as a share of the picture's height; ``aspect``: width over height;
     ``turned``: any way up, the others by about ``tilt`` degrees; ``wrist_only``: the wrist alone;
     ``digits_only``: the four fingers, or the thumb with the palm, as a closer look cuts them out; ``parts``: some
-    fingers, one digit, a palm, or a wrist with a long forearm.
+    fingers, one digit, a palm, or a wrist with a long forearm; ``one_digit``: one alone, or its end, filling a narrow
+    field.
 
     The film. ``clutter`` scales how often markers, frames and the like appear; ``collimated``: the beam narrowed to the
     hand, at any angle, round at times; ``overexposed``: fingers burnt black; ``treated``: casts, splints, dressings,
@@ -48,6 +49,7 @@ class PhantomOptions:
     wrist_only: float = 0.10
     digits_only: float = 0.0
     parts: float = 0.0
+    one_digit: float = 0.0
     clutter: float = 1.0
     collimated: float = 0.0
     overexposed: float = 0.0

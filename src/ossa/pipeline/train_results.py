@@ -153,6 +153,8 @@ def public_config(config: RunConfig) -> dict[str, Any]:
         phantoms = values["data"]["phantoms"]
         phantoms.pop("pool", None)
         phantoms["anatomy"] = [Path(path).name for path in phantoms["anatomy"]]
+        if phantoms["others"] is not None:
+            phantoms["others"]["anatomy"] = Path(phantoms["others"]["anatomy"]).name
     values.pop("stages")
     values.pop("search")
     if values.get("distil"):

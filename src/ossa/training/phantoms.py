@@ -25,7 +25,7 @@ from ossa.phantom.options import WORLDS, PhantomOptions
 from ossa.phantom.part import part_of
 from ossa.radiograph.prepare import Preparation
 from ossa.safety import renewing, sha256
-from ossa.schema import BoneSchema
+from ossa.schema import BoneSchema, load_schema
 from ossa.segmentation.segmentation import Segmentation
 from ossa.training.samples import PhantomSource, RawSample
 
@@ -158,9 +158,17 @@ def stored_phantoms(
     part = part_of(schema)
     anatomy = meshes(keys.anatomy, kind.size, part)
     bones = [_folder_hash(folder) for folder in keys.anatomy] or "built-in"
-    told = json.dumps([kind.size, repr(kind.options), bones, _generator_version(), schema.names, schema.phantom])
+    says = [kind.size, repr(kind.options), bones, _generator_version(), schema.names, schema.phantom]
+    other, share = None, 0.0
+    if keys.others is not None:
+        share = keys.others.share
+        other = meshes([keys.others.anatomy], kind.size, part_of(load_schema(keys.others.bones)))
+        says += [keys.others.bones, share, _folder_hash(keys.others.anatomy)]
+    told = json.dumps(says)
     folder = pool / f"{kind.size}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
-    source = PhantomSource(count, schema, Preparation(kind.size, 32), first_seed, kind.options, anatomy, kind.name)
+    source = PhantomSource(
+        count, schema, Preparation(kind.size, 32), first_seed, kind.options, anatomy, kind.name, other, share
+    )
     return StoredPhantoms(source, folder, renew)
 
 

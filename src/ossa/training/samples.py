@@ -114,7 +114,10 @@ class CaseSource:
 
 @dataclass(frozen=True)
 class PhantomSource:
-    """Phantoms drawn as they are asked for: index i is the phantom of seed ``first_seed`` + i, every time."""
+    """Phantoms drawn as they are asked for: index i is the phantom of seed ``first_seed`` + i, every time.
+
+    A share of ``others`` shows the ``other`` anatomy, another part of the body: nothing is to be found there.
+    """
 
     count: int
     schema: BoneSchema
@@ -123,6 +126,8 @@ class PhantomSource:
     options: PhantomOptions = field(default_factory=PhantomOptions)
     anatomy: Anatomy | None = None
     name: str = "phantom"
+    other: Anatomy | None = None
+    others: float = 0.0
 
     def __len__(self) -> int:
         return self.count
@@ -136,7 +141,10 @@ class PhantomSource:
         """The phantom of a seed, drawn."""
         from ossa.phantom.scene import generate
 
-        radiograph, truth = generate(seed, self.preparation.size, self.options, self.anatomy)
+        shown = self.other if np.random.default_rng([20261128, seed]).uniform() < self.others else None
+        radiograph, truth = generate(seed, self.preparation.size, self.options, shown or self.anatomy)
+        if shown is not None:
+            truth = Segmentation(self.schema, truth.shape, {})
         return self.raw(seed, np.asarray(radiograph.pixels, dtype=np.uint8), truth.bits())
 
     def raw(self, seed: int, image: NDArray[np.uint8], bits: NDArray[np.uint32]) -> RawSample:

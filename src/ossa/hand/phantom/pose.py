@@ -77,6 +77,8 @@ def sample_pose(rng: np.random.Generator, options: PhantomOptions | None = None)
     )
     nudge["Radius"] = (np.array([0.0, normal(0, 0.08), normal(0, 0.01)]), np.zeros(3))
     kind, roll = _view(rng, chosen)
+    if kind == "lateral":
+        angles |= _told_apart(rng, angles)
     view = rotation((0.0, roll, 0.0)) @ rotation((normal(0, 0.07), 0.0, 0.0))
     return Pose(angles, turn, shift, nudge, view, kind)
 
@@ -127,6 +129,31 @@ def _bent_fingers(rng: np.random.Generator) -> dict[str, float]:
         crossing = normal(0, 0.22) if kind == "crossed" else 0.06 * (3.3 - i) + normal(0, 0.05)
         angles[f"mcp{i}_abduction"] = float(crossing)
     return angles
+
+
+def _told_apart(rng: np.random.Generator, angles: dict[str, float]) -> dict[str, float]:
+    """The fingers of a lateral view: fanned so that they can be told apart, one of them stretched before a fist, or
+    one behind the other as they are."""
+    uniform = rng.uniform
+    kind = rng.choice(["fan", "one", "together"], p=[0.45, 0.25, 0.3])
+    if kind == "together":
+        return {}
+    changed = {"flexion": float(rng.normal(0, 0.2))}
+    if kind == "fan":
+        step, first = uniform(0.12, 0.35), uniform(0.0, 0.2)
+        # Most films spread them from the stretched little finger to the bent index, some the other way round.
+        order = FINGERS if uniform() < 0.25 else FINGERS[::-1]
+        for k, i in enumerate(order):
+            changed[f"mcp{i}_flexion"] = angles[f"mcp{i}_flexion"] + first + k * step + float(rng.normal(0, 0.06))
+            changed[f"pm{i}_flexion"] = angles[f"pm{i}_flexion"] + k * step * uniform(0.2, 1.0)
+        return changed
+    stretched = int(rng.choice(FINGERS))
+    for i in FINGERS:
+        if i != stretched:
+            changed[f"mcp{i}_flexion"] = uniform(0.7, 1.5)
+            changed[f"pm{i}_flexion"] = uniform(0.9, 1.7)
+            changed[f"md{i}_flexion"] = uniform(0.3, 1.0)
+    return changed
 
 
 def with_thumb_beside(hand: Anatomy, pose: Pose, rng: np.random.Generator) -> Pose:
