@@ -31,6 +31,7 @@ from ossa.hand.geometry import geometry
 from ossa.hand.usual import Usual, load_usual
 from ossa.inference.certainty import Closely
 from ossa.inference.consultant import Consultant
+from ossa.inference.hands import CERTAIN
 from ossa.inference.judge import (
     CONSULTED,
     GOOD_DICE,
@@ -60,6 +61,9 @@ ANATOMY_SEED, FIT_SEED, TEST_SEED, HANDS_SEED = 70_000_000, 71_000_000, 72_000_0
 
 #: Share of right bones that are named as doubtful, for the sake of the wrong ones.
 RIGHT_NAMED = 0.016
+
+#: A consultant's limit is no lower than this: two and a half sure bones.
+LEAST_LIMIT = 0.16
 
 FITTED = Path(__file__).resolve().parents[1] / "src" / "ossa" / "inference"
 
@@ -209,16 +213,19 @@ def table(
 def fit(predictor: Predictor, count: int, anatomy: Folders, pool: Path | None, world: PhantomOptions = WORLD) -> Judge:
     """Cover from truths, the suspicion from predictions, the limits from the fit's own cases.
 
-    Of a consultant's films hardly any may be refused by what they show, so that its limit keeps others away instead: it
-    lies above 99 % of them.
+    A consultant has the last word where the finder is certain of a hand and the model is not. Its limit is twice what
+    it sees of 99 % of what is none and yet taken for a hand by the finder.
     """
     truths = [generate(ANATOMY_SEED + k, 384, PhantomOptions())[1] for k in range(count)]
     usual, cover = fitted_usual(), fit_cover(truths)
     inputs, right, _ = table(list(results(predictor, FIT_SEED, count, anatomy, world)), usual, cover)
     judge = fitted_judge(usual, cover, inputs, right)
     if world is PARTS:
-        others = [evidence_of(predictor, judge, Radiograph(grey)) for _, grey in negatives(count // 20, 4, pool)]
-        return replace(judge, hand=round(float(np.quantile(others, 0.99)), 3))
+        assert predictor.finder is not None
+        others = [Radiograph(grey) for _, grey in negatives(max(6, count // 20), 4, pool)]
+        taken = [one for one in others if any(h.sure > CERTAIN[0] for h in predictor.finder.find(one).hands)]
+        seen = [evidence_of(predictor, judge, one) for one in taken] or [0.0]
+        return replace(judge, hand=round(max(LEAST_LIMIT, 2 * float(np.quantile(seen, 0.99))), 3))
     bones = meshes(anatomy, 512)
     hands = [evidence_of(predictor, judge, generate(HANDS_SEED + k, 512, FRONTAL, bones)[0]) for k in range(count)]
     others = [evidence_of(predictor, judge, Radiograph(grey)) for _, grey in negatives(count // 40, 4, pool)]

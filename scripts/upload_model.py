@@ -61,6 +61,7 @@ matters: the whole picture at {size} px, {closer} closer looks at {closer_size} 
 | `model_int8.onnx` | the same in 8 bits, which ossa runs on CPUs |
 | `finder.onnx` | the small network that looks for hands first |
 | `refiner.onnx` | the small network that moves outlines to the edges that the picture shows |
+| `consultant.onnx` | the network that is asked about parts of a hand, single digits and lateral views, in 8 bits |
 | `card.json` | preparation, closer looks, bones, figures, SHA-256 of each file |
 
 ## Meant for

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ossa.bundle.bundle import Bundle
-from ossa.bundle.companions import FINDER, REFINER, companion_path
+from ossa.bundle.companions import CONSULTANT, FINDER, REFINER, companion_path
 from ossa.inference.engine import OnnxEngine
 from ossa.inference.predictor import Predictor
 from ossa.labels.competition import read_label
@@ -41,10 +41,14 @@ def test_it_is_small_enough(bundle: Bundle) -> None:
     refiner = companion_path(bundle, REFINER)
     assert refiner is not None
     assert refiner.stat().st_size <= 500_000
+    consultant = companion_path(bundle, CONSULTANT)
+    assert consultant is not None
     quick = bundle.quick_path
     assert quick is not None
-    assert quick.stat().st_size <= 6_000_000
-    assert sum(path.stat().st_size for path in bundle.path.iterdir() if path not in (finder, quick)) <= 20_000_000
+    for path in (quick, consultant):
+        assert path.stat().st_size <= 6_000_000
+    others = [path for path in bundle.path.iterdir() if path not in (finder, quick, consultant)]
+    assert sum(path.stat().st_size for path in others) <= 20_000_000
 
 
 def test_it_finds_the_bones_of_the_sample(bundle: Bundle) -> None:

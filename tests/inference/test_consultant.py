@@ -60,7 +60,10 @@ def test_it_is_asked_in_doubt_alone(with_consultant: Bundle, monkeypatch: pytest
 
     monkeypatch.setattr(Predictor, "_consulted", counted)
     predictor.predict(PICTURE)
-    assert len(asked) == 1, "a network that was never trained finds no hand"
+    assert not asked, "a network that was never trained sees no hand, and no finder is certain of one"
+    monkeypatch.setattr("ossa.inference.opinion.Opinion.sees", lambda *_: True)
+    predictor.predict(PICTURE)
+    assert len(asked) == 1
     monkeypatch.setattr("ossa.inference.opinion.Opinion.in_doubt", False)
     predictor.predict(PICTURE)
     assert len(asked) == 1
@@ -80,7 +83,7 @@ def test_it_is_opened_from_a_packed_bundle_too(with_consultant: Bundle, tmp_path
     assert (one == other).all()
 
 
-def test_a_damaged_one_is_told(with_consultant: Bundle, tmp_path: Path) -> None:
+def test_a_damaged_one_is_told(with_consultant: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "damaged"
     shutil.copytree(with_consultant.path, folder)
     (folder / CONSULTANT).write_bytes(b"nothing of the kind")
@@ -89,6 +92,7 @@ def test_a_damaged_one_is_told(with_consultant: Bundle, tmp_path: Path) -> None:
     files = {**with_consultant.card.files, CONSULTANT: sha256(folder / CONSULTANT)}
     write_json(folder / CARD, replace(with_consultant.card, files=files).to_json())
     predictor = Predictor.load(folder)
+    monkeypatch.setattr("ossa.inference.opinion.Opinion.sees", lambda *_: True)
     with pytest.raises(BundleError, match=CONSULTANT):
         predictor.predict(PICTURE)
 

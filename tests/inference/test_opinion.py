@@ -61,7 +61,7 @@ def test_what_one_did_not_find_is_taken_from_the_other(judge: Judge) -> None:
     lunate = SCHEMA.index("Lunate")
     assert both.look.logits[lunate].max() > 0 > own.look.logits[lunate].max()
     assert np.isfinite(both.assessment.confidence).all()
-    assert both.assessment.evidence == own.assessment.evidence, "whether it is a hand the base alone tells"
+    assert both.assessment.evidence >= own.assessment.evidence
 
 
 def test_a_doubtful_bone_gives_way_to_a_much_surer_one(judge: Judge) -> None:
@@ -94,7 +94,7 @@ def test_who_has_more_evidence_is_the_base(judge: Judge) -> None:
     assert both.bones.regions["Radius"] is own.bones.regions["Radius"]
 
 
-def test_who_sees_a_hand_is_the_base() -> None:
+def test_where_own_sees_no_hand_the_other_may() -> None:
     few = replace(HAND, regions={name: HAND.regions[name] for name in ("finger-4", "finger-5", "finger-6", "finger-8")})
     own = opinion(a_judge(0.4), few)  # .73 of 4 bones: .19
     three = replace(few, regions={name: HAND.regions[name] for name in ("finger-5", "finger-6", "finger-7")})
@@ -102,14 +102,27 @@ def test_who_sees_a_hand_is_the_base() -> None:
     both = joined(own, other)
     assert both.judge is other.judge
     assert set(both.bones.regions) == {"finger-4", "finger-5", "finger-6", "finger-7", "finger-8"}
-    assert joined(own, other, asked=1.6).judge is own.judge, "then neither does"
-    assert joined(own, other, asked=0.4).judge is own.judge, "then both do"
+    assert joined(own, other, asked=0.4).judge is own.judge, "then own sees one too, with more evidence"
+    refused = joined(own, opinion(a_judge(0.3), three))
+    assert refused.judge is own.judge
+    assert not refused.sees(1.0), "bones of the other make no hand of what neither sees"
 
 
-def test_nothing_is_lost_where_the_other_knows_nothing(judge: Judge) -> None:
-    own, nothing = opinion(judge, HAND), opinion(judge, replace(HAND, regions={}))
-    assert joined(own, nothing) is own
-    assert joined(nothing, own) is own
+def test_nothing_is_lost_where_the_other_knows_little(judge: Judge) -> None:
+    own, little = opinion(judge, HAND), opinion(judge, replace(HAND, regions={"finger-4": HAND.regions["finger-4"]}))
+    own = replace(own, assessment=replace(own.assessment, evidence=1.0))
+    assert joined(own, little) is own
+    assert joined(little, own) is own
+    assert joined(own, opinion(judge, replace(HAND, regions={}))) is own
+
+
+def test_what_a_consultant_sees_nothing_of_is_no_hand(judge: Judge) -> None:
+    few = replace(HAND, regions=dict(list(HAND.regions.items())[:9]))
+    own, nothing = opinion(judge, few), opinion(judge, replace(HAND, regions={}))
+    denied = joined(own, nothing)
+    assert 0.4 < own.assessment.evidence < 0.8
+    assert denied.assessment.evidence == 0.0
+    assert denied.bones is own.bones
 
 
 def test_when_another_opinion_is_asked_for(judge: Judge) -> None:

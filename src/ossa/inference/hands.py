@@ -75,8 +75,8 @@ class Glance:
 
 
 #: Begins to look at a radiograph of one hand. The number says how much more than usual must speak for a hand (see
-#: ``evidence_asked``).
-Look = Callable[["Radiograph", float], Glance]
+#: ``evidence_asked``), the last whether the finder is certain enough of one that another opinion may find it too.
+Look = Callable[["Radiograph", float, bool], Glance]
 
 #: Finds the bones of a wrist with its forearm.
 LookAtForearm = Callable[["Radiograph"], Segmentation]
@@ -102,12 +102,17 @@ def looked_at(radiograph: Radiograph, found: Found, look: Look, look_at_forearm:
     """
     places = [hand for k, hand in enumerate(found.hands) if k == 0 or hand.sure >= ANOTHER]
     if not places:
-        return (_hand(look(radiograph, UNSEEN).finished(), None, 1),)
+        return (_hand(look(radiograph, UNSEEN, False).finished(), None, 1),)
     seen = []
     for place in places:
         others = [other for other in places if other is not place]
         asked = evidence_asked(place, found.present)
-        cutout, glance = _all_in_view(radiograph, place, others, look, asked)
+        certain = place.sure * found.present > CERTAIN[0]
+
+        def look_at(picture: Radiograph, asked: float = asked, certain: bool = certain) -> Glance:
+            return look(picture, asked, certain)
+
+        cutout, glance = _all_in_view(radiograph, place, others, look_at)
         bones = laid_back(glance.finished(), cutout)
         seen_of_it = any(name in bones.regions for name in bones.schema.in_row("forearm"))
         forearm = cut_forearm(radiograph, place, others) if seen_of_it and not cutout.whole else None
@@ -121,17 +126,17 @@ def looked_at(radiograph: Radiograph, found: Found, look: Look, look_at_forearm:
 
 
 def _all_in_view(
-    radiograph: Radiograph, place: FoundHand, others: list[FoundHand], look: Look, asked: float
+    radiograph: Radiograph, place: FoundHand, others: list[FoundHand], look: Callable[[Radiograph], Glance]
 ) -> tuple[Cutout, Glance]:
     """The cut-out of a hand and a first look at it; once more with more around it where that look finds bones that run
     into its sides, as fingers do that are longer than the finder took them for."""
     cutout = cut_out(radiograph, place, others)
-    glance = look(cutout.radiograph, asked)
+    glance = look(cutout.radiograph)
     more = wider(cutout, place, glance.bones)
     if more is not None:
         larger = cut_out(radiograph, more, others)
         if larger.radiograph.shape != cutout.radiograph.shape:
-            return larger, look(larger.radiograph, asked)
+            return larger, look(larger.radiograph)
     return cutout, glance
 
 

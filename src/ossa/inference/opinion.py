@@ -1,7 +1,7 @@
 """What is thought of a radiograph before it is told: bones, what they were seen by, and how sure that is.
 
-Two opinions are joined bone by bone: one is the base, and of the other are taken those bones that are much surer there,
-or missing here. What comes of it is assessed anew, as one hand; whether it is one the base alone has to tell.
+Two opinions are joined bone by bone: the one with more evidence for a hand is the base, and of the other are taken
+those bones that are much surer there, or missing here. What comes of it is assessed anew, as one hand.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ T = TypeVar("T")
 #: With less evidence than this, fewer than 12 sure bones, another opinion is asked for even where none is doubtful.
 PLENTY = 0.8
 
+#: With less evidence than this for a hand a consultant denies it: of most feet it sees less.
+UNLIKE = 0.05
+
 #: A bone of the other opinion is taken where its confidence is at least so much higher, and at least so high.
 SURER, SURE = 0.3, 0.5
 
@@ -49,6 +52,10 @@ class Opinion:
     assessment: Assessment
     judge: Judge
 
+    def sees(self, asked: float) -> bool:
+        """Whether this is a hand, where this share of the usual evidence is enough."""
+        return self.assessment.evidence >= self.judge.hand * asked
+
     @property
     def in_doubt(self) -> bool:
         """Whether another opinion may help."""
@@ -57,13 +64,17 @@ class Opinion:
 
 
 def joined(own: Opinion, other: Opinion, asked: float = 1.0, thresholds: Mapping[str, float] | None = None) -> Opinion:
-    """Both opinions of one radiograph as one.
+    """Both opinions of one radiograph as one; for ``asked`` see ``judge.judged``.
 
-    The base is the one that sees a hand (for ``asked`` see ``judge.judged``), of two that do or do not the one with
-    more evidence; it is the result where the other adds nothing.
+    The base is the one with more evidence; the ``other`` where ``own`` sees no hand and it does. Nobody's bones where
+    ``own`` is not sure of a hand and the ``other``, which knows feet, sees hardly anything of one.
     """
-    sees = [one.assessment.evidence >= one.judge.hand * asked for one in (own, other)]
-    first = own.assessment.evidence >= other.assessment.evidence if sees[0] == sees[1] else sees[0]
+    if own.assessment.evidence < PLENTY and other.assessment.evidence < UNLIKE:
+        return replace(own, assessment=replace(own.assessment, evidence=0.0))
+    if own.sees(asked):
+        first = own.assessment.evidence >= other.assessment.evidence
+    else:
+        first = not other.sees(asked)
     base, more = (own, other) if first else (other, own)
     names = _surer(base, more)
     if not names:
@@ -82,7 +93,8 @@ def joined(own: Opinion, other: Opinion, asked: float = 1.0, thresholds: Mapping
     assessment = assess(bones, logits, base.judge, second, thresholds, closely)
     if assessment.evidence < base.assessment.evidence:
         return base  # what looked surer does not go with the rest
-    assessment = replace(assessment, evidence=base.assessment.evidence)
+    if not base.sees(asked):
+        assessment = replace(assessment, evidence=base.assessment.evidence)
     look = replace(base.look, logits=logits)
     return Opinion(bones, look, second, closely, {**base.seen, **_of(more.seen, names)}, assessment, base.judge)
 
