@@ -37,6 +37,7 @@ def ours(image: Path, model: str | None, folder: Path) -> tuple[Callable[[], dic
     start = time.perf_counter()
     from ossa.export.overlay import write_overlay
     from ossa.inference.predictor import Predictor
+    from ossa.inference.shafts import with_shafts
     from ossa.labels.competition import write_label
     from ossa.labels.submission import write_submission
     from ossa.radiograph.read import read_radiograph
@@ -62,8 +63,11 @@ def ours(image: Path, model: str | None, folder: Path) -> tuple[Callable[[], dic
         segmentation = predictor.tidied(predictor.decode(look))
         clock.lap("regions")
         # What a prediction does after its first look, looks side by side included.
-        segmentation = predictor._finished(segmentation, look, prepared, radiograph, 1.0)
+        segmentation = predictor._finished(segmentation, look, prepared, radiograph, 1.0, False)
         clock.lap("closer looks, second look, confidences, refined outlines")
+        if predictor.shafts:
+            segmentation = with_shafts(segmentation, radiograph.pixels)
+            clock.lap("shafts to the film's end")
         for _, region in segmentation:
             rle.text_from_region(region, SIZE)
         clock.lap("run lengths")

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,8 +31,7 @@ from _record import record
 from ossa.hand.geometry import geometry
 from ossa.hand.usual import Usual, load_usual
 from ossa.inference.certainty import Closely
-from ossa.inference.consultant import Consultant
-from ossa.inference.hands import CERTAIN
+from ossa.inference.hands import CERTAIN, certainty
 from ossa.inference.judge import (
     CONSULTED,
     GOOD_DICE,
@@ -210,26 +210,33 @@ def table(
     return np.concatenate(rows), np.concatenate(right), np.concatenate(sure)
 
 
-def fit(predictor: Predictor, count: int, anatomy: Folders, pool: Path | None, world: PhantomOptions = WORLD) -> Judge:
-    """Cover from truths, the suspicion from predictions, the limits from the fit's own cases.
-
-    A consultant has the last word where the finder is certain of a hand and the model is not. Its limit is twice what
-    it sees of 99 % of what is none and yet taken for a hand by the finder.
-    """
+def fit(predictor: Predictor, count: int, anatomy: Folders, world: PhantomOptions) -> Judge:
+    """Cover from truths, the suspicion from predictions, the signs' limits from the fit's own cases; what is a hand is
+    still open."""
     truths = [generate(ANATOMY_SEED + k, 384, PhantomOptions())[1] for k in range(count)]
     usual, cover = fitted_usual(), fit_cover(truths)
     inputs, right, _ = table(list(results(predictor, FIT_SEED, count, anatomy, world)), usual, cover)
-    judge = fitted_judge(usual, cover, inputs, right)
-    if world is PARTS:
-        assert predictor.finder is not None
-        others = [Radiograph(grey) for _, grey in negatives(max(6, count // 20), 4, pool)]
-        taken = [one for one in others if any(h.sure > CERTAIN[0] for h in predictor.finder.find(one).hands)]
-        seen = [evidence_of(predictor, judge, one) for one in taken] or [0.0]
-        return replace(judge, hand=round(max(LEAST_LIMIT, 2 * float(np.quantile(seen, 0.99))), 3))
+    return fitted_judge(usual, cover, inputs, right)
+
+
+def hand_limit(predictor: Predictor, judge: Judge, count: int, anatomy: Folders, pool: Path | None) -> float:
+    """The evidence below which the model sees no hand: between what frontal hands show and what is none."""
     bones = meshes(anatomy, 512)
     hands = [evidence_of(predictor, judge, generate(HANDS_SEED + k, 512, FRONTAL, bones)[0]) for k in range(count)]
     others = [evidence_of(predictor, judge, Radiograph(grey)) for _, grey in negatives(count // 40, 4, pool)]
-    return replace(judge, hand=round(fit_hand(np.array(hands), np.array(others)), 3))
+    return round(fit_hand(np.array(hands), np.array(others)), 3)
+
+
+def consultants_limit(predictor: Predictor, judge: Judge, count: int, pool: Path | None) -> float:
+    """The same of a consultant, which has the last word where the finder is certain of a hand and the model is not:
+    twice what it sees of 99 % of what is none and of which the finder is certain."""
+    assert predictor.finder is not None
+    seen = [0.0]
+    for _, grey in negatives(max(6, count // 20), 4, pool):
+        found = predictor.finder.find(Radiograph(grey))
+        if any(certainty(hand, found.present) > CERTAIN[0] for hand in found.hands):
+            seen.append(evidence_of(predictor, judge, Radiograph(grey)))
+    return round(max(LEAST_LIMIT, 2 * float(np.quantile(seen, 0.99))), 3)
 
 
 def fitted_judge(
@@ -399,11 +406,18 @@ def main() -> None:
     anatomy, world = tuple(args.anatomy), WORLD
     args.fitted = args.fitted or FITTED / (CONSULTED if args.consultant else USUAL)
     if args.consultant:
-        bundle = predictor.networks.members[0].bundle
-        networks = Consultant(bundle, judge_of(FITTED / USUAL)).networks
-        predictor, world = replace(predictor, networks=networks, closer=(), consultant=None), PARTS
+        if predictor.consultant is None:
+            sys.exit("this model has no consultant: scripts/ship_companion.py puts one into its bundle")
+        networks, world = predictor.consultant.networks, PARTS
+        predictor = replace(predictor, networks=networks, closer=(), consultant=None)
     if args.fit:
-        judge = fit(predictor, args.count, anatomy, args.pool, world)
+        judge = fit(predictor, args.count, anatomy, world)
+        limit = (
+            consultants_limit(predictor, judge, args.count, args.pool)
+            if args.consultant
+            else hand_limit(predictor, judge, args.count, anatomy, args.pool)
+        )
+        judge = replace(judge, hand=limit)
         args.fitted.write_text(json.dumps(judge.to_json(), separators=(",", ":")) + "\n", encoding="utf-8")
         print(f"fitted: unsure {judge.unsure}, hand {judge.hand}")
     judge = judge_of(args.fitted)

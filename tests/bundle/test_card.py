@@ -182,3 +182,14 @@ def test_a_model_that_the_card_does_not_list_is_not_opened(bundle: Bundle, tmp_p
     (folder / "card.json").write_text(json.dumps(value))
     with pytest.raises(BundleError, match=r"lists no model\.onnx"):
         Bundle.load(folder)
+
+
+def test_whether_shafts_are_followed_is_said_by_true_or_false() -> None:
+    told = replace(FULL, shafts=True).to_json()
+    assert Card.from_json(told, WHERE).shafts is True
+    assert Card.from_json({k: v for k, v in told.items() if k != "shafts"}, WHERE).shafts is False
+    for wrong in (1, "yes", None):
+        with pytest.raises(BundleError, match="'shafts'"):
+            Card.from_json({**told, "shafts": wrong}, WHERE)
+    with pytest.raises(BundleError, match="'stride'"):
+        Card.from_json({**told, "stride": True}, WHERE)

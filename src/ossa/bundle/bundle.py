@@ -4,7 +4,7 @@
     model.onnx           the network, any batch, height and width; input "image", output "logits"
     model.safetensors    the same weights for torch
     model_int8.onnx      perhaps: the same network in 8 bits, for CPUs (``Card.quick``)
-    finder.onnx, refiner.onnx   perhaps: small networks that go with it (bundle.companions)
+    finder.onnx, refiner.onnx, consultant.onnx   perhaps: networks that go with it (bundle.companions)
 
 Large weights are rounded to 16-bit float once and stored so in both files; both are cast up when
 loaded, so the two ways give the same logits. ``save_bundle`` writes a bundle, ``Bundle.load``

@@ -179,7 +179,7 @@ class Card:
             thresholds=_take(value, "thresholds", dict, path, {}),
             cleanup=cleanup,
             closer=closer,
-            shafts=_yes(value, "shafts", path),
+            shafts=_take(value, "shafts", bool, path, False),
             training=_take(value, "training", dict, path, {}),
             figures=_take(value, "figures", dict, path, {}),
             files=_take(value, "files", dict, path, {}),
@@ -244,16 +244,9 @@ def _told(entry: str, path: Path | None) -> Iterator[None]:
 
 def _take(value: dict[str, Any], key: str, kind: type, path: Path | None, default: Any = None) -> Any:
     found = value.get(key, default)
-    if not isinstance(found, kind) or isinstance(found, bool):
+    if not isinstance(found, kind) or (isinstance(found, bool) and kind is not bool):
         what = f"the card's '{key}' is missing or wrong"
         raise BundleError(what, path=path, found=f"{found!r:.80}", expected=f"a {kind.__name__}")
-    return found
-
-
-def _yes(value: dict[str, Any], key: str, path: Path | None) -> bool:
-    found = value.get(key, False)
-    if not isinstance(found, bool):
-        raise BundleError(f"the card's '{key}' is wrong", path=path, found=f"{found!r:.80}", expected="true or false")
     return found
 
 

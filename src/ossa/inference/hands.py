@@ -33,8 +33,8 @@ FEW = 3
 #: Share of the bones in view that is expected to be found.
 EXPECTED = 0.8
 
-#: How certain of a hand the finder is that sees one (its sureness times how likely the film shows any): up to the first
-#: of these it changes nothing, from the second on a share of the evidence is enough.
+#: How certain of a hand the finder is (``certainty``): up to the first of these it changes nothing, from the second on
+#: a share of the evidence is enough.
 CERTAIN, ENOUGH = (0.35, 0.7), 0.5
 
 #: Of a lateral view that the finder is certain of this much is asked: a few bones that stand clear of the others.
@@ -82,6 +82,11 @@ Look = Callable[["Radiograph", float, bool], Glance]
 LookAtForearm = Callable[["Radiograph"], Segmentation]
 
 
+def certainty(place: FoundHand, present: float) -> float:
+    """How certain the finder is of a hand, 0..1: its sureness times how likely the film shows any (``present``)."""
+    return place.sure * present
+
+
 def evidence_asked(place: FoundHand, present: float) -> float:
     """How much more must speak for a hand of which this much is in view, than for a wrist with the 15 bones that one
     shows; ``present``: how likely the film shows a hand.
@@ -91,7 +96,7 @@ def evidence_asked(place: FoundHand, present: float) -> float:
     """
     expected = EXPECTED * max(place.bones, FEW) / 15.0
     most, least = max(1.0, expected), ASIDE if place.view == "lateral" else ENOUGH * expected
-    return float(np.interp(place.sure * present, CERTAIN, (most, least)))
+    return float(np.interp(certainty(place, present), CERTAIN, (most, least)))
 
 
 def looked_at(radiograph: Radiograph, found: Found, look: Look, look_at_forearm: LookAtForearm) -> tuple[Hand, ...]:
@@ -106,13 +111,7 @@ def looked_at(radiograph: Radiograph, found: Found, look: Look, look_at_forearm:
     seen = []
     for place in places:
         others = [other for other in places if other is not place]
-        asked = evidence_asked(place, found.present)
-        certain = place.sure * found.present > CERTAIN[0]
-
-        def look_at(picture: Radiograph, asked: float = asked, certain: bool = certain) -> Glance:
-            return look(picture, asked, certain)
-
-        cutout, glance = _all_in_view(radiograph, place, others, look_at)
+        cutout, glance = _all_in_view(radiograph, place, others, found.present, look)
         bones = laid_back(glance.finished(), cutout)
         seen_of_it = any(name in bones.regions for name in bones.schema.in_row("forearm"))
         forearm = cut_forearm(radiograph, place, others) if seen_of_it and not cutout.whole else None
@@ -126,17 +125,18 @@ def looked_at(radiograph: Radiograph, found: Found, look: Look, look_at_forearm:
 
 
 def _all_in_view(
-    radiograph: Radiograph, place: FoundHand, others: list[FoundHand], look: Callable[[Radiograph], Glance]
+    radiograph: Radiograph, place: FoundHand, others: list[FoundHand], present: float, look: Look
 ) -> tuple[Cutout, Glance]:
     """The cut-out of a hand and a first look at it; once more with more around it where that look finds bones that run
     into its sides, as fingers do that are longer than the finder took them for."""
+    asked, certain = evidence_asked(place, present), certainty(place, present) > CERTAIN[0]
     cutout = cut_out(radiograph, place, others)
-    glance = look(cutout.radiograph)
+    glance = look(cutout.radiograph, asked, certain)
     more = wider(cutout, place, glance.bones)
     if more is not None:
         larger = cut_out(radiograph, more, others)
         if larger.radiograph.shape != cutout.radiograph.shape:
-            return larger, look(larger.radiograph)
+            return larger, look(larger.radiograph, asked, certain)
     return cutout, glance
 
 

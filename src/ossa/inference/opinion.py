@@ -66,15 +66,16 @@ class Opinion:
 def joined(own: Opinion, other: Opinion, asked: float = 1.0, thresholds: Mapping[str, float] | None = None) -> Opinion:
     """Both opinions of one radiograph as one; for ``asked`` see ``judge.judged``.
 
-    The base is the one with more evidence; the ``other`` where ``own`` sees no hand and it does. Nobody's bones where
-    ``own`` is not sure of a hand and the ``other``, which knows feet, sees hardly anything of one.
+    The base is the one with more evidence; the ``other`` where ``own`` sees no hand and it does; ``own`` alone where
+    neither does. Nobody's bones where ``own`` is not sure of a hand and the ``other``, which knows feet, sees hardly
+    anything of one.
     """
     if own.assessment.evidence < PLENTY and other.assessment.evidence < UNLIKE:
         return replace(own, assessment=replace(own.assessment, evidence=0.0))
-    if own.sees(asked):
-        first = own.assessment.evidence >= other.assessment.evidence
-    else:
-        first = not other.sees(asked)
+    sees, other_sees = own.sees(asked), other.sees(asked)
+    if not sees and not other_sees:
+        return own
+    first = sees and own.assessment.evidence >= other.assessment.evidence
     base, more = (own, other) if first else (other, own)
     names = _surer(base, more)
     if not names:
@@ -93,8 +94,6 @@ def joined(own: Opinion, other: Opinion, asked: float = 1.0, thresholds: Mapping
     assessment = assess(bones, logits, base.judge, second, thresholds, closely)
     if assessment.evidence < base.assessment.evidence:
         return base  # what looked surer does not go with the rest
-    if not base.sees(asked):
-        assessment = replace(assessment, evidence=base.assessment.evidence)
     look = replace(base.look, logits=logits)
     return Opinion(bones, look, second, closely, {**base.seen, **_of(more.seen, names)}, assessment, base.judge)
 

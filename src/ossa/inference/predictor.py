@@ -248,13 +248,7 @@ class Predictor:
         return Glance(first, lambda: self._finished(first, look, prepared, radiograph, asked, certain))
 
     def _finished(
-        self,
-        first: Segmentation,
-        look: Look,
-        prepared: Prepared,
-        radiograph: Radiograph,
-        asked: float,
-        certain: bool = False,
+        self, first: Segmentation, look: Look, prepared: Prepared, radiograph: Radiograph, asked: float, certain: bool
     ) -> Segmentation:
         """The bones ``first`` found by ``look``, looked at more closely and judged."""
         if self.judge is None:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.segmentation.segmentation import BoolArray, Region
+from ossa.segmentation.strips import Greys
 
 Points = NDArray[np.float64]
 
@@ -128,20 +129,10 @@ def _laid(region: Region, picture: NDArray[Any], away: Points) -> _Strip | None:
     rows, columns = np.arange(int(reach / step) + 1.0), np.arange(-half, half + 1.0)
     grid = origin + rows[:, None, None] * (along * step) + columns[None, :, None] * (across * step)
     inside = ((grid >= -0.5) & (grid <= film + 0.5)).all(axis=2)
-    small, scale = picture, 1.0
-    if step > 1.5:
-        scale = 1.0 / step
-        size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
-        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    if small.dtype not in (np.uint8, np.uint16, np.float32):
-        small = small.astype(np.float32)
-    shrunk = np.array([small.shape[1] / picture.shape[1], small.shape[0] / picture.shape[0]])
-    there = ((grid + 0.5) * shrunk - 0.5).astype(np.float32)
-    grey = cv2.remap(small, there[..., 0], there[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     local = (grid - (region.left, region.top)).astype(np.float32)
     bone = cv2.remap(region.mask.astype(np.uint8), local[..., 0], local[..., 1], cv2.INTER_NEAREST)
     corner = origin - half * step * across
-    return _Strip(corner, along * step, across * step, np.asarray(grey, np.float32), bone > 0, inside)
+    return _Strip(corner, along * step, across * step, Greys(picture, step).at(grid), bone > 0, inside)
 
 
 def _sections(bone: BoolArray) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
@@ -238,9 +229,8 @@ def _until_film_ends(
     bone, beside = _greys(strip.grey[last:], path)
     dull = np.flatnonzero(bone - beside < DULL * contrast)
     step = FINE // 4
-    change = np.minimum(np.abs(bone[step:] - bone[:-step]), np.abs(beside[step:] - beside[:-step]))
-    same = (bone[step:] - bone[:-step]) * (beside[step:] - beside[:-step]) > 0
-    jump = np.flatnonzero(same & (change > JUMP * contrast))
+    inner, outer = bone[step:] - bone[:-step], beside[step:] - beside[:-step]
+    jump = np.flatnonzero((inner * outer > 0) & (np.minimum(np.abs(inner), np.abs(outer)) > JUMP * contrast))
     ends = [len(path), *dull[:1], *(jump[:1] + step // 2)]
     return int(min(ends))
 

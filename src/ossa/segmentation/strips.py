@@ -26,7 +26,7 @@ UNIT = 1 / 2048
 #: Units between two points of an outline, and between two samples across it.
 ALONG, APART = 3.0, 1.5
 
-#: A picture whose units are larger than this in px is made smaller before it is sampled.
+#: A picture is made smaller before it is sampled at steps larger than this in px.
 COARSE = 1.5
 
 #: Logits count up to this; a layer of them is divided by ``SCALE``.
@@ -71,21 +71,34 @@ def sampled(picture: NDArray[Any], points: NDArray[np.floating]) -> Float:
     return np.asarray(out, np.float32)
 
 
+class Greys:
+    """Grey values of a ``picture`` (H, W) of any kind at points that lie ``step`` px apart, between its pixels: where
+    steps are coarse it is made smaller first.
+    """
+
+    def __init__(self, picture: NDArray[Any], step: float) -> None:
+        import cv2
+
+        small = picture
+        if step > COARSE:
+            size = (max(1, round(picture.shape[1] / step)), max(1, round(picture.shape[0] / step)))
+            small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        self._small = small if small.dtype in (np.uint8, np.uint16, np.float32) else small.astype(np.float32)
+        self._shrunk = np.array([small.shape[1] / picture.shape[1], small.shape[0] / picture.shape[0]])
+
+    def at(self, points: Points) -> Float:
+        """The greys at ``points`` (..., 2) (x, y) in px of the picture."""
+        return sampled(self._small, (points + 0.5) * self._shrunk - 0.5)
+
+
 class Sampler:
     """Samples strips of one ``picture`` (H, W) of any grey values, of which bones are bright."""
 
     def __init__(self, picture: NDArray[Any], across: int) -> None:
-        import cv2
-
         self.shape: tuple[int, int] = picture.shape[:2]
         self.unit = unit_of(self.shape)
         self.reach: Points = np.asarray((np.arange(across) - across // 2) * (APART * self.unit), np.float64)
-        small = picture
-        if self.unit > COARSE:
-            size = (max(1, round(self.shape[1] / self.unit)), max(1, round(self.shape[0] / self.unit)))
-            small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-        self._small = small if small.dtype in (np.uint8, np.uint16, np.float32) else small.astype(np.float32)
-        self._shrunk = np.array([small.shape[1] / self.shape[1], small.shape[0] / self.shape[0]])
+        self._greys = Greys(picture, self.unit)
 
     def ring(self, region: Region) -> Ring | None:
         """The outline of a region at the steps that strips have along it; None for a region too small for one."""
@@ -99,7 +112,7 @@ class Sampler:
         """(3, across, N): grey values as they are, and the logits of the bone and of the highest other one."""
         points = self.points(one)
         ends = points[[0, -1]]  # what lies between them lies in their box
-        grey = sampled(self._small, (points + 0.5) * self._shrunk - 0.5)
+        grey = self._greys.at(points)
         height, width = seen.logits.shape[1:]
         scale_y, scale_x = scales((height, width), seen.placement)
 
