@@ -70,6 +70,27 @@ def test_entries_are_the_phantoms_of_their_seeds(tmp_path: Path) -> None:
             assert phantoms.path(seed).is_file()
 
 
+def test_of_drawings_nothing_is_to_be_found(tmp_path: Path) -> None:
+    """A share of the phantoms is drawn as books draw bones; all others stay as they were, in a folder apart."""
+    keys = Keys.model_validate({"drawings": 0.5})
+    kind = phantom_sets(keys, 96)[0]
+    phantoms, plain = (stored_phantoms(k, kind, SCHEMA, tmp_path, 0, 12) for k in (keys, Keys()))
+    assert phantoms.folder != plain.folder
+    drawn = 0
+    for slot in range(12):
+        raw, usual = phantoms.sample(slot, RNG), plain.sample(slot, RNG)
+        assert raw.bits is not None
+        assert usual.bits is not None
+        assert raw.annotated == frozenset(SCHEMA.names), "that nothing is there is told of every bone"
+        if raw.bits.any():
+            np.testing.assert_array_equal(raw.image, usual.image)
+        else:
+            drawn += 1
+            assert raw.image.shape == usual.image.shape
+            assert not np.array_equal(raw.image, usual.image)
+    assert 2 <= drawn <= 10
+
+
 def test_ossa_phantom_draws_what_is_trained_on(tmp_path: Path) -> None:
     """The same seed, options and size give the same pixels and, up to the label format's outlines, the same truth."""
     from ossa.dataset.dataset import open_dataset

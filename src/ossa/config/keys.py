@@ -77,6 +77,7 @@ class PhantomKeys(Section):
         description="Digits alone, or a thumb with the roots of the others, besides, for closer looks at them",
     )
     others: OtherPart | None = Field(default=None, description="Phantoms on which nothing is to be found, besides")
+    drawings: Fraction = Field(default=0.0, description="Share that is drawn as books draw bones: no hand to be found")
     renew: Fraction = Field(
         default=0.0, description="Share of the phantoms that new ones replace each epoch; 0: the same ones throughout"
     )

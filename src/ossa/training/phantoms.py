@@ -164,10 +164,20 @@ def stored_phantoms(
         share = keys.others.share
         other = meshes([keys.others.anatomy], kind.size, part_of(load_schema(keys.others.bones)))
         says += [keys.others.bones, share, _folder_hash(keys.others.anatomy)]
+    says += [keys.drawings] if keys.drawings else []
     told = json.dumps(says)
     folder = pool / f"{kind.size}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
     source = PhantomSource(
-        count, schema, Preparation(kind.size, 32), first_seed, kind.options, anatomy, kind.name, other, share
+        count,
+        schema,
+        Preparation(kind.size, 32),
+        first_seed,
+        kind.options,
+        anatomy,
+        kind.name,
+        other,
+        share,
+        keys.drawings,
     )
     return StoredPhantoms(source, folder, renew)
 

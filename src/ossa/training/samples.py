@@ -116,7 +116,8 @@ class CaseSource:
 class PhantomSource:
     """Phantoms drawn as they are asked for: index i is the phantom of seed ``first_seed`` + i, every time.
 
-    A share of ``others`` shows the ``other`` anatomy, another part of the body: nothing is to be found there.
+    A share of ``others`` shows the ``other`` anatomy, another part of the body, and one of ``drawings`` shows bones as
+    books draw them: nothing is to be found there.
     """
 
     count: int
@@ -128,6 +129,7 @@ class PhantomSource:
     name: str = "phantom"
     other: Anatomy | None = None
     others: float = 0.0
+    drawings: float = 0.0
 
     def __len__(self) -> int:
         return self.count
@@ -139,13 +141,18 @@ class PhantomSource:
 
     def of_seed(self, seed: int) -> RawSample:
         """The phantom of a seed, drawn."""
+        from ossa.phantom.drawing import drawing
         from ossa.phantom.scene import generate
 
-        shown = self.other if np.random.default_rng([20261128, seed]).uniform() < self.others else None
+        rng = np.random.default_rng([20261128, seed])
+        kind = rng.uniform()
+        shown = self.other if kind < self.others else None
+        drawn = self.others <= kind < self.others + self.drawings
         radiograph, truth = generate(seed, self.preparation.size, self.options, shown or self.anatomy)
-        if shown is not None:
+        picture = drawing(truth, rng) if drawn else np.asarray(radiograph.pixels, dtype=np.uint8)
+        if drawn or shown is not None:
             truth = Segmentation(self.schema, truth.shape, {})
-        return self.raw(seed, np.asarray(radiograph.pixels, dtype=np.uint8), truth.bits())
+        return self.raw(seed, picture, truth.bits())
 
     def raw(self, seed: int, image: NDArray[np.uint8], bits: NDArray[np.uint32]) -> RawSample:
         """The sample of a phantom drawn before."""
