@@ -81,7 +81,7 @@ def at_once(bones: Segmentation) -> Glance:
     return Glance(bones, lambda: bones)
 
 
-def all_bright(radiograph: Radiograph, asked: float, certain: bool = False) -> Glance:
+def all_bright(radiograph: Radiograph, asked: float) -> Glance:
     """Whatever is bright, as three bones."""
     bits = np.where(radiograph.pixels > 50, np.uint32(7), np.uint32(0))
     return at_once(Segmentation.from_bits(bits, SCHEMA))
@@ -320,13 +320,13 @@ def test_a_forearm_that_the_cutout_ends_is_looked_at_again() -> None:
     radius = SCHEMA.index("Radius")
     asked = []
 
-    def look(radiograph: Radiograph, asked: float, certain: bool) -> Glance:
+    def look(radiograph: Radiograph, asked: float) -> Glance:
         bits = np.where(radiograph.pixels > 100, np.uint32(1 | 1 << radius), np.uint32(0))
         return at_once(Segmentation.from_bits(bits, SCHEMA))
 
     def look_at_forearm(radiograph: Radiograph) -> Segmentation:
         asked.append(radiograph.shape)
-        return look(radiograph, 1.0, False).finished()
+        return look(radiograph, 1.0).finished()
 
     (found,) = looked_at(film, Found((hand,), 1.0), look, look_at_forearm)
     arm, finger = found.segmentation.regions["Radius"], found.segmentation.regions[SCHEMA.names[0]]
@@ -346,7 +346,7 @@ def test_a_cutout_that_ends_a_finger_is_made_wider_before_it_is_looked_at_closel
     seen: list[tuple[int, int]] = []
     finished: list[tuple[int, int]] = []
 
-    def look(radiograph: Radiograph, asked: float, certain: bool) -> Glance:
+    def look(radiograph: Radiograph, asked: float) -> Glance:
         seen.append(radiograph.shape)
         bones = all_bright(radiograph, asked).bones
 
@@ -377,7 +377,7 @@ def test_views_and_little_hands_are_told() -> None:
     assert "less than three bones" in hand.segmentation.notes[1]
 
 
-def refuses(radiograph: Radiograph, asked: float, certain: bool = False) -> Glance:
+def refuses(radiograph: Radiograph, asked: float) -> Glance:
     return at_once(Segmentation(SCHEMA, radiograph.shape, {}, {}, (NO_HAND,)))
 
 
@@ -394,7 +394,7 @@ def test_of_a_whole_hand_more_is_asked_than_of_a_wrist() -> None:
     film = Radiograph(np.full((400, 300), 200, np.uint8))
     told = []
 
-    def look(radiograph: Radiograph, asked: float, certain: bool) -> Glance:
+    def look(radiograph: Radiograph, asked: float) -> Glance:
         told.append(asked)
         return refuses(radiograph, asked)
 
@@ -425,7 +425,7 @@ def test_a_second_hand_that_is_none_is_dropped() -> None:
     pixels = np.zeros((400, 700), np.uint8)
     cv2.rectangle(pixels, (150, 140), (210, 230), 200, -1)
 
-    def look(radiograph: Radiograph, asked: float, certain: bool) -> Glance:
+    def look(radiograph: Radiograph, asked: float) -> Glance:
         return all_bright(radiograph, asked) if radiograph.pixels.max() > 100 else refuses(radiograph, asked)
 
     hands = (found_hand(495, 200, 200), found_hand(180, 190, 200))
@@ -439,7 +439,7 @@ def test_where_the_finder_sees_none_the_whole_film_is_looked_at() -> None:
     film = Radiograph(np.full((400, 300), 200, np.uint8))
     seen = []
 
-    def look(radiograph: Radiograph, asked: float, certain: bool) -> Glance:
+    def look(radiograph: Radiograph, asked: float) -> Glance:
         seen.append(radiograph)
         return all_bright(radiograph, asked)
 

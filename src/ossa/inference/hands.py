@@ -75,8 +75,8 @@ class Glance:
 
 
 #: Begins to look at a radiograph of one hand. The number says how much more than usual must speak for a hand (see
-#: ``evidence_asked``), the last whether the finder is certain enough of one that another opinion may find it too.
-Look = Callable[["Radiograph", float, bool], Glance]
+#: ``evidence_asked``).
+Look = Callable[["Radiograph", float], Glance]
 
 #: Finds the bones of a wrist with its forearm.
 LookAtForearm = Callable[["Radiograph"], Segmentation]
@@ -107,7 +107,7 @@ def looked_at(radiograph: Radiograph, found: Found, look: Look, look_at_forearm:
     """
     places = [hand for k, hand in enumerate(found.hands) if k == 0 or hand.sure >= ANOTHER]
     if not places:
-        return (_hand(look(radiograph, UNSEEN, False).finished(), None, 1),)
+        return (_hand(look(radiograph, UNSEEN).finished(), None, 1),)
     seen = []
     for place in places:
         others = [other for other in places if other is not place]
@@ -129,14 +129,14 @@ def _all_in_view(
 ) -> tuple[Cutout, Glance]:
     """The cut-out of a hand and a first look at it; once more with more around it where that look finds bones that run
     into its sides, as fingers do that are longer than the finder took them for."""
-    asked, certain = evidence_asked(place, present), certainty(place, present) > CERTAIN[0]
+    asked = evidence_asked(place, present)
     cutout = cut_out(radiograph, place, others)
-    glance = look(cutout.radiograph, asked, certain)
+    glance = look(cutout.radiograph, asked)
     more = wider(cutout, place, glance.bones)
     if more is not None:
         larger = cut_out(radiograph, more, others)
         if larger.radiograph.shape != cutout.radiograph.shape:
-            return larger, look(larger.radiograph, asked, certain)
+            return larger, look(larger.radiograph, asked)
     return cutout, glance
 
 

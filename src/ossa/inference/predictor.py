@@ -185,6 +185,8 @@ class Predictor:
                 "judged": self.judge is not None,
                 "finder": self.finder is not None,
                 "refiner": self.refiner is not None,
+                "shafts": self.shafts,
+                "consultant": self.consultant is not None,
                 "cleanup": bool(self.tidy),
                 "thresholds": {name: round(value, 4) for name, value in self.thresholds.items()},
                 **tiles,
@@ -234,29 +236,24 @@ class Predictor:
         # Nothing is known of how a hand lies that the finder does not see.
         single = upright if found.hands else self
 
-        def look(picture: Radiograph, asked: float, certain: bool) -> Glance:
-            return single._glance(picture, asked, certain)
+        return looked_at(radiograph, found, single._glance, look_at_forearm)
 
-        return looked_at(radiograph, found, look, look_at_forearm)
-
-    def _glance(self, radiograph: Radiograph, asked: float = 1.0, certain: bool = False) -> Glance:
-        """A first look at a radiograph that is taken for one hand; for ``asked`` see ``judge.judged``, for ``certain``
-        ``hands.Look``."""
+    def _glance(self, radiograph: Radiograph, asked: float = 1.0) -> Glance:
+        """A first look at a radiograph that is taken for one hand; for ``asked`` see ``judge.judged``."""
         prepared = self.networks.prepare(radiograph)
         look = self.networks.look(prepared)
         first = self.first_found(look)
-        return Glance(first, lambda: self._finished(first, look, prepared, radiograph, asked, certain))
+        return Glance(first, lambda: self._finished(first, look, prepared, radiograph, asked))
 
     def _finished(
-        self, first: Segmentation, look: Look, prepared: Prepared, radiograph: Radiograph, asked: float, certain: bool
+        self, first: Segmentation, look: Look, prepared: Prepared, radiograph: Radiograph, asked: float
     ) -> Segmentation:
         """The bones ``first`` found by ``look``, looked at more closely and judged."""
         if self.judge is None:
             closer = self.looked_closer(first, radiograph)
             return self.refined(self.edged(closer.bones, look), closer.seen_after(look), radiograph)
         own = self._opinion(self.judge, first, look, prepared, radiograph)
-        # Whether it is a hand at all is told by the one that has learnt what is none, unless the finder is certain.
-        if self.consultant is not None and own.in_doubt and (certain or own.sees(asked)):
+        if self.consultant is not None and own.in_doubt:
             own = joined(own, self._consulted(self.consultant, radiograph), asked, self.thresholds)
         result = judged(own.bones, own.assessment, own.judge, asked)
         if own.judge is not self.judge:  # a consultant's films are hard: what is rather wrong than right is left out
