@@ -31,7 +31,6 @@ from _record import record
 from ossa.hand.geometry import geometry
 from ossa.hand.usual import Usual, load_usual
 from ossa.inference.certainty import Closely
-from ossa.inference.hands import CERTAIN, certainty
 from ossa.inference.judge import (
     CONSULTED,
     GOOD_DICE,
@@ -55,6 +54,7 @@ from ossa.segmentation.compare import dice_per_bone
 from ossa.segmentation.segmentation import Segmentation
 from ossa.training.finder import FIRST_HELD_OUT, plate_of
 from ossa.training.finder_pool import open_sprites
+from ossa.training.phantoms import films_of
 
 #: Seeds far from those of training (from 0) and of its own held-out phantoms.
 ANATOMY_SEED, FIT_SEED, TEST_SEED, HANDS_SEED = 70_000_000, 71_000_000, 72_000_000, 73_000_000
@@ -69,18 +69,6 @@ FITTED = Path(__file__).resolve().parents[1] / "src" / "ossa" / "inference"
 
 #: Films of all kinds, each hand about upright and filling its picture, as the finder cuts it out.
 WORLD = replace(WIDE, fill=(0.45, 1.05), turned=0.03, lateral_views=0.03)
-
-#: Films of the kinds that a consultant has learnt.
-PARTS = replace(
-    WIDE,
-    parts=0.35,
-    one_digit=0.25,
-    lateral_views=0.35,
-    bent_fingers=0.25,
-    wrist_only=0.02,
-    fill=(0.45, 1.05),
-    turned=0.03,
-)
 
 #: Hands and wrists that must not be refused. Of single digits and of lateral views too little can be told.
 FRONTAL = replace(WORLD, parts=0.0, lateral_views=0.0)
@@ -228,14 +216,9 @@ def hand_limit(predictor: Predictor, judge: Judge, count: int, anatomy: Folders,
 
 
 def consultants_limit(predictor: Predictor, judge: Judge, count: int, pool: Path | None) -> float:
-    """The same of a consultant, which has the last word where the finder is certain of a hand and the model is not:
-    twice what it sees of 99 % of what is none and of which the finder is certain."""
-    assert predictor.finder is not None
-    seen = [0.0]
-    for _, grey in negatives(max(6, count // 20), 4, pool):
-        found = predictor.finder.find(Radiograph(grey))
-        if any(certainty(hand, found.present) > CERTAIN[0] for hand in found.hands):
-            seen.append(evidence_of(predictor, judge, Radiograph(grey)))
+    """The same of a consultant, which has the last word: twice what it sees of 99 % of what is none."""
+    others = negatives(max(6, count // 20), 4, pool)
+    seen = [0.0, *(evidence_of(predictor, judge, Radiograph(grey)) for _, grey in others)]
     return round(max(LEAST_LIMIT, 2 * float(np.quantile(seen, 0.99))), 3)
 
 
@@ -408,7 +391,7 @@ def main() -> None:
     if args.consultant:
         if predictor.consultant is None:
             sys.exit("this model has no consultant: scripts/ship_companion.py puts one into its bundle")
-        networks, world = predictor.consultant.networks, PARTS
+        networks, world = predictor.consultant.networks, films_of("consultant")
         predictor = replace(predictor, networks=networks, closer=(), consultant=None)
     if args.fit:
         judge = fit(predictor, args.count, anatomy, world)

@@ -21,14 +21,13 @@ from numpy.typing import NDArray
 from ossa.bundle.bundle import Bundle
 from ossa.bundle.companions import CONSULTANT, FINDER, REFINER, add_companion, put_companion
 from ossa.bundle.deploy import int8_onnx
-from ossa.config import load_config
 from ossa.inference.networks import check_same_bones
 from ossa.models.finder import FinderNet
 from ossa.models.refiner import RefinerNet
 from ossa.phantom.meshes import meshes
 from ossa.phantom.scene import generate
 from ossa.radiograph.prepare import prepare
-from ossa.training.phantoms import phantom_options
+from ossa.training.phantoms import films_of
 
 KINDS = {"finder": (FINDER, FinderNet), "refiner": (REFINER, RefinerNet)}
 
@@ -66,9 +65,7 @@ def consulting(bundle: Bundle, trained: Bundle, anatomy: list[Path]) -> Bundle:
 
 def pictures(trained: Bundle, anatomy: list[Path]) -> Iterator[NDArray[np.float32]]:
     """Pictures (1, H, W) as the consultant is asked about them, mirrored in turn."""
-    keys = load_config("consultant").data.phantoms
-    assert keys is not None
-    options = phantom_options(keys.options, keys.world)
+    options = films_of("consultant")
     size = trained.card.preparation.size
     bones = meshes(tuple(anatomy), 2 * size)
     for k in range(CALIBRATED):

@@ -27,6 +27,7 @@ from ossa.training import phantoms
 from ossa.training.phantoms import (
     FIRST_HELD_OUT_SEED,
     StoredPhantoms,
+    films_of,
     phantom_options,
     phantom_sets,
     stored_phantoms,
@@ -121,6 +122,12 @@ def test_each_epoch_new_seeds_take_the_oldest_ones_places() -> None:
         assert min(after) >= 100 + phantoms.replaced(seen.index(after))
     kept = replace(phantoms, renew=0.0)
     assert [kept.in_epoch(9).seed(k) for k in range(4)] == seen[0]
+
+
+def test_a_recipe_tells_its_films() -> None:
+    assert films_of("consultant").one_digit > 0 == films_of("shipped").one_digit
+    with pytest.raises(ConfigError, match="draws no phantoms"):
+        films_of("best2048")
 
 
 def test_other_sizes_options_and_kinds_lie_in_other_folders(tmp_path: Path) -> None:

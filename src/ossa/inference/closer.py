@@ -145,7 +145,7 @@ def upright_angle(found: Segmentation) -> float:
     """
     centre = np.full((len(found.schema), 2), np.nan)
     for name, region in found:
-        centre[found.schema.index(name)] = (region.left + region.right) / 2, (region.top + region.bottom) / 2
+        centre[found.schema.index(name)] = region.middle
     way = towards_fingers(centre, found.schema)
     if way is None:
         return 0.0

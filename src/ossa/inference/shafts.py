@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ossa.hand.bones import SHAFTS
 from ossa.radiograph.polarity import invert
-from ossa.segmentation.segmentation import Region, Segmentation
+from ossa.segmentation.segmentation import Segmentation
 from ossa.segmentation.shafts import followed
 
 if TYPE_CHECKING:
@@ -33,17 +33,12 @@ def with_shafts(found: Segmentation, picture: NDArray[Any]) -> Segmentation:
     """``found`` with the bones beyond the wrist, or the ankle, as far as the ``picture`` (H, W; bright bones) shows
     them; away from all other bones, without which nobody knows where they lead."""
     names = [bone.name for bone in found.schema.bones if bone.row in SHAFTS and bone.name in found]
-    others = [_middle(region) for name, region in found if name not in names]
+    others = [region.middle for name, region in found if name not in names]
     if not names or not others:
         return found
     middle = np.mean(others, axis=0)
     regions = dict(found.regions)
     for name in names:
-        away = _middle(regions[name]) - middle
+        away = regions[name].middle - middle
         regions[name] = followed(regions[name], picture, away / max(float(np.hypot(*away)), 1e-9))
     return replace(found, regions=regions)
-
-
-def _middle(region: Region) -> NDArray[np.float64]:
-    """The middle (x, y) of a region's box."""
-    return np.array([region.left + region.mask.shape[1] / 2, region.top + region.mask.shape[0] / 2])

@@ -170,14 +170,14 @@ def cut_bones(segmentation: Segmentation) -> tuple[frozenset[str], frozenset[str
 
 def _end_at_border(region: Region, hand: list[Region], shape: tuple[int, int]) -> bool:
     """Whether that third of a region that lies next to the hand's bones touches the picture's border."""
-    middle = np.mean([((r.top + r.bottom) / 2, (r.left + r.right) / 2) for r in hand], axis=0)
+    middle = np.mean([one.middle for one in hand], axis=0)
     rows, columns = np.nonzero(region.mask)
-    place = np.stack([rows + region.top, columns + region.left], axis=1)
+    place = np.stack([columns + region.left, rows + region.top], axis=1)
     way = middle - place.mean(axis=0)
     along = place @ way
     near = place[along > along.max() - np.ptp(along) / 3]
     low, high = near.min(axis=0), near.max(axis=0)
-    return bool((low <= 0).any() or high[0] >= shape[0] - 1 or high[1] >= shape[1] - 1)
+    return bool((low <= 0).any() or high[0] >= shape[1] - 1 or high[1] >= shape[0] - 1)
 
 
 def measured_values(bones: Bones, wanted: Container[Key] | None = None) -> dict[Key, float]:

@@ -51,6 +51,11 @@ class Region:
         """The first column right of the box."""
         return self.left + int(self.mask.shape[1])
 
+    @property
+    def middle(self) -> tuple[float, float]:
+        """The middle (x, y) of the box."""
+        return (self.left + self.right) / 2, (self.top + self.bottom) / 2
+
     @cached_property
     def area(self) -> int:
         """Pixels in the bone."""

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ossa.config import PhantomKeys, check_arguments, unknown_name
+from ossa.config import PhantomKeys, check_arguments, load_config, unknown_name
 from ossa.errors import ConfigError
 from ossa.phantom.meshes import meshes
 from ossa.phantom.options import WORLDS, PhantomOptions
@@ -106,6 +106,14 @@ def phantom_options(values: dict[str, Any], world: str = "flat") -> PhantomOptio
         return replace(WORLDS[world], **given)
     except (TypeError, ValueError) as error:
         raise ConfigError("data.phantoms.options cannot be used", found=str(error)) from error
+
+
+def films_of(recipe: str) -> PhantomOptions:
+    """The films that a recipe trains on, such as "consultant"; ConfigError where it draws no phantoms."""
+    keys = load_config(recipe).data.phantoms
+    if keys is None:
+        raise ConfigError(f"recipe '{recipe}' draws no phantoms", expected="a recipe with data.phantoms")
+    return phantom_options(keys.options, keys.world)
 
 
 #: Close-ups are about upright and nearly square, as a closer look cuts them out.
