@@ -164,6 +164,7 @@ def test_keyboard_alone(visit: Callable[..., Page], studio: Studio) -> None:
     page.keyboard.press("k")
     page.keyboard.press("Delete")
     page.keyboard.press("Control+s")
+    page.locator("input:focus").wait_for()  # the first time it is asked who corrects
     page.keyboard.type("Kim")
     page.keyboard.press("Enter")
     page.get_by_text("Saved.", exact=True).wait_for()
