@@ -11,7 +11,7 @@ from helpers_dataset import SCHEMA, schematic_hand, segmentation
 from helpers_judge import a_judge
 from ossa.inference.judge import Judge, assess
 from ossa.inference.networks import Look
-from ossa.inference.opinion import Opinion, joined
+from ossa.inference.opinion import BESIDE, Opinion, joined
 from ossa.radiograph.prepare import Preparation, place
 from ossa.segmentation.segmentation import Segmentation
 from ossa.segmentation.strips import Seen
@@ -123,6 +123,16 @@ def test_what_a_consultant_sees_nothing_of_is_no_hand(judge: Judge) -> None:
     assert 0.4 < own.assessment.evidence < 0.8
     assert denied.assessment.evidence == 0.0
     assert denied.bones is own.bones
+
+
+def test_a_wrist_is_not_denied_by_who_has_learnt_digits(judge: Judge) -> None:
+    wrist = replace(HAND, regions={name: one for name, one in HAND if SCHEMA.bone(name).digit is None})
+    own, nothing = opinion(judge, wrist), opinion(judge, replace(HAND, regions={}))
+    assert BESIDE < own.assessment.evidence < 0.8
+    assert joined(own, nothing) is own
+    said = own.assessment
+    unsure = replace(own, assessment=replace(said, confidence=said.confidence * 0.3, evidence=said.evidence * 0.3))
+    assert joined(unsure, nothing).assessment.evidence == 0.0, "little of a wrist is denied like anything else"
 
 
 def test_when_another_opinion_is_asked_for(judge: Judge) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossa.inference.certainty import Closely
-from ossa.inference.judge import Assessment, Judge, assess
+from ossa.inference.judge import Assessment, Judge, assess, hand_evidence
 from ossa.inference.networks import Look
 from ossa.segmentation.compare import intersection_area
 from ossa.segmentation.decode import resample_logits
@@ -29,6 +29,9 @@ PLENTY = 0.8
 
 #: With less evidence than this for a hand a consultant denies it: of most feet it sees less.
 UNLIKE = 0.05
+
+#: But not what has so much evidence beside the digits: a consultant of parts and digits knows few films that have none.
+BESIDE = 0.3
 
 #: A bone of the other opinion is taken where its confidence is at least so much higher, and at least so high.
 SURER, SURE = 0.3, 0.5
@@ -68,9 +71,10 @@ def joined(own: Opinion, other: Opinion, asked: float = 1.0, thresholds: Mapping
 
     The base is the one with more evidence; the ``other`` where ``own`` sees no hand and it does; ``own`` alone where
     neither does. Nobody's bones where ``own`` is not sure of a hand and the ``other``, which knows feet, sees hardly
-    anything of one.
+    anything of one; unless much of what ``own`` sees are no bones of digits.
     """
-    if own.assessment.evidence < PLENTY and other.assessment.evidence < UNLIKE:
+    unsure = own.assessment.evidence < PLENTY and _beside_digits(own) < BESIDE
+    if unsure and other.assessment.evidence < UNLIKE:
         return replace(own, assessment=replace(own.assessment, evidence=0.0))
     sees, other_sees = own.sees(asked), other.sees(asked)
     if not sees and not other_sees:
@@ -96,6 +100,12 @@ def joined(own: Opinion, other: Opinion, asked: float = 1.0, thresholds: Mapping
         return base  # what looked surer does not go with the rest
     look = replace(base.look, logits=logits)
     return Opinion(bones, look, second, closely, {**base.seen, **_of(more.seen, names)}, assessment, base.judge)
+
+
+def _beside_digits(opinion: Opinion) -> float:
+    """What speaks for a hand (``judge.hand_evidence``) of bones that belong to no digit."""
+    others = [bone.digit is None for bone in opinion.bones.schema.bones]
+    return hand_evidence(opinion.assessment.confidence[others], opinion.assessment.signs[others])
 
 
 def _surer(base: Opinion, more: Opinion) -> list[str]:
