@@ -33,8 +33,8 @@ FEW = 3
 #: Share of the bones in view that is expected to be found.
 EXPECTED = 0.8
 
-#: How certain of a hand the finder is (``certainty``): up to the first of these it changes nothing, from the second on
-#: a share of the evidence is enough.
+#: How certain of a hand the finder is (its sureness times how likely the film shows any): up to the first of these it
+#: changes nothing, from the second on a share of the evidence is enough.
 CERTAIN, ENOUGH = (0.35, 0.7), 0.5
 
 #: Of a lateral view that the finder is certain of this much is asked: a few bones that stand clear of the others.
@@ -82,11 +82,6 @@ Look = Callable[["Radiograph", float], Glance]
 LookAtForearm = Callable[["Radiograph"], Segmentation]
 
 
-def certainty(place: FoundHand, present: float) -> float:
-    """How certain the finder is of a hand, 0..1: its sureness times how likely the film shows any (``present``)."""
-    return place.sure * present
-
-
 def evidence_asked(place: FoundHand, present: float) -> float:
     """How much more must speak for a hand of which this much is in view, than for a wrist with the 15 bones that one
     shows; ``present``: how likely the film shows a hand.
@@ -96,7 +91,7 @@ def evidence_asked(place: FoundHand, present: float) -> float:
     """
     expected = EXPECTED * max(place.bones, FEW) / 15.0
     most, least = max(1.0, expected), ASIDE if place.view == "lateral" else ENOUGH * expected
-    return float(np.interp(certainty(place, present), CERTAIN, (most, least)))
+    return float(np.interp(place.sure * present, CERTAIN, (most, least)))
 
 
 def looked_at(radiograph: Radiograph, found: Found, look: Look, look_at_forearm: LookAtForearm) -> tuple[Hand, ...]:
